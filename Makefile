@@ -1,0 +1,45 @@
+# make demo    a hub with priced machines on this computer, in a virtual environment of its own
+# make test    everything CI runs: lint, then the tests, which say what they skipped and how to have it
+#
+# ARGS goes to the command: make demo ARGS='--port 8080', make test ARGS='tests/rules -x'. PYTHON and VENV choose the interpreter
+# and the folder of the environment.
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+bin := $(VENV)/bin
+
+.PHONY: demo test lint format docs clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.installed-demo
+	$(bin)/gradienthub demo $(ARGS)
+
+test: lint
+	$(bin)/python -m pytest $(ARGS)
+
+# In the order of what is fixed fastest.
+lint: $(VENV)/.installed-test
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+	$(bin)/lint-imports
+
+format: $(VENV)/.installed-test
+	$(bin)/ruff check --fix-only .
+	$(bin)/ruff format .
+
+# The reference pages are made from the help texts in the code; a test fails when they lag behind.
+docs: $(VENV)/.installed-test
+	$(bin)/python docs/generate.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find gradienthub tests docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# Installed editable: only a change of what is installed, not of the code, is a reason to install again.
+$(VENV)/.installed-%: setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(bin)/python -m pip install --disable-pip-version-check --quiet --editable '.[$*]'
+	@touch $@
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)

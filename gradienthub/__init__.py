@@ -1,0 +1,25 @@
+"""GradientHub: a notebook cloud on your own machines, as a JupyterHub plugin suite.
+
+Read it in the order of a notebook's life: `rules/` decides, `settings` says what is configured,
+`ledger/` remembers, `spawners/` start and stop, `hub/` sits inside JupyterHub, `configure` joins
+them. `.importlinter` holds the layers and is the table of contents.
+"""
+
+from typing import Any
+
+from ._version import __version__
+
+__all__ = ["__version__", "configure", "with_tiers"]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported late: `import gradienthub` must not load JupyterHub.
+    if name == "configure":
+        from .configure import configure  # noqa: PLC0415
+
+        return configure
+    if name == "with_tiers":
+        from .hub.authenticator import with_tiers  # noqa: PLC0415
+
+        return with_tiers
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,119 @@
+"""configure(c): the one line that makes a JupyterHub a notebook cloud."""
+
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from jupyterhub.app import JupyterHub
+from jupyterhub.auth import Authenticator
+from traitlets import TraitError, import_item
+from traitlets.config import Config
+
+from .hub.api import CULLER
+from .hub.authenticator import with_tiers
+from .rules.catalog import ConfigurationFault
+from .settings import GradientHub, Settings
+
+HERE = Path(__file__).parent
+TEMPLATES = HERE / "templates"
+CULLER_CONFIG = HERE / "service" / "idle_culler_config.py"
+
+#: What the small mode's culler may do: see who is active and since when, read the deadlines in
+#: the servers' saved state, and stop them. Nothing else.
+CULLER_SCOPES = (
+    "list:users",
+    "read:users:activity",
+    "read:servers",
+    "admin:server_state",
+    "delete:servers",
+)
+
+
+def configure(c: Config, *, keeper: bool = False) -> Settings:
+    """Wire GradientHub into a JupyterHub configuration; write it as the last line of yours.
+
+    It merges: what you set stays, except that the authenticator is wrapped with tiers. `keeper`
+    False is the small mode: jupyterhub-idle-culler stops what is idle, by each notebook's own
+    interval. Returns the resolved settings. A wrong setting ends the start with its name, its
+    value and the cure.
+    """
+    if keeper:
+        raise SystemExit(
+            "gradienthub: configure(c, keeper=True): this version has no keeper yet; use"
+            " configure(c), the small mode"
+        )
+    try:
+        settings = GradientHub(config=c).resolved()
+    except (ConfigurationFault, TraitError) as fault:
+        raise SystemExit(f"gradienthub: {fault}") from None
+    hub = c.JupyterHub
+    _default(hub, "spawner_class", "gradient-docker")
+    hub.authenticator_class = with_tiers(_authenticator(hub))
+    # The hub's default stops everybody's notebook whenever the hub restarts.
+    _default(hub, "cleanup_servers", False)
+    _default(hub, "allow_named_servers", True)
+    _default(hub, "default_url", _home(hub))
+    _prepend(hub, "template_paths", str(TEMPLATES))
+    _append(
+        hub,
+        "services",
+        {
+            "name": CULLER,
+            "command": [sys.executable, "-m", "jupyterhub_idle_culler", f"--config={CULLER_CONFIG}"],
+        },
+    )
+    _append(
+        hub,
+        "load_roles",
+        {"name": CULLER, "scopes": list(CULLER_SCOPES), "services": [CULLER]},
+    )
+    return settings
+
+
+def _home(hub: Config) -> str:
+    base = str(hub.get("base_url", "/")) if "bind_url" not in hub else urlparse(str(hub.bind_url)).path
+    return f"{base.rstrip('/')}/hub/home"
+
+
+
+
+def _authenticator(hub: Config) -> type[Authenticator]:
+    """The class that the configuration names: a class, an import path or an entry point."""
+    named: Any = hub.authenticator_class if "authenticator_class" in hub else "pam"
+    if isinstance(named, str):
+        known = JupyterHub.class_traits()["authenticator_class"].load_entry_points()
+        try:
+            named = known[named.lower()].load() if named.lower() in known else import_item(named)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise SystemExit(
+                f"gradienthub: c.JupyterHub.authenticator_class = {named!r} cannot be loaded"
+                f" ({error}); known names are {', '.join(sorted(known))}"
+            ) from None
+    if not (isinstance(named, type) and issubclass(named, Authenticator)):
+        raise SystemExit(
+            f"gradienthub: c.JupyterHub.authenticator_class = {named!r} is not an Authenticator"
+        )
+    return named
+
+
+def _default(section: Config, key: str, value: Any) -> None:
+    if key not in section:
+        section[key] = value
+
+
+def _append(section: Config, key: str, value: Any) -> None:
+    """Add to a list that may be unset, set, or only extended so far."""
+    current = section[key]
+    if isinstance(current, list):
+        section[key] = [*current, value]
+    else:
+        current.append(value)
+
+
+def _prepend(section: Config, key: str, value: Any) -> None:
+    current = section[key]
+    if isinstance(current, list):
+        section[key] = [value, *current]
+    else:
+        current.insert(0, value)

@@ -1,0 +1,224 @@
+"""The hub's REST calls on servers, held to our rules; and /hub/api/gradient/servers."""
+
+import json
+from typing import Any
+
+from jupyterhub import orm
+from jupyterhub.apihandlers.base import APIHandler
+from jupyterhub.apihandlers.users import UserServerAPIHandler
+from jupyterhub.scopes import Scope, needs_scope
+from tornado import web
+
+from ..ledger import LedgerAway, leases
+from ..rules.idleness import Deadlines, Reason, Stop, decide
+from ..rules.options import parse_display_name, parse_options
+from ..rules.refusal import Refused, shown
+from ..spawners.context import HubContext
+from ..spawners.engine import EngineAway
+from ..spawners.refused import StartRefused, error_body
+
+#: The small mode's culler service.
+CULLER = "gradient-idle-culler"
+#: Bytes of a request body on a server; its longest honest one is well below 2,000.
+LONGEST_BODY = 16_384
+PATCH_KEYS = ("name", "display_name", "user_options")
+
+
+class GradientAPIHandler(APIHandler):
+    """An API handler whose refusals have one JSON shape."""
+
+    @property
+    def context(self) -> HubContext:
+        """What this hub process shares."""
+        return HubContext.of(self.config)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """A refusal with code, hint and field beside the hub's own status and message."""
+        error = (kwargs.get("exc_info") or (None, None))[1]
+        super().write_error(status_code, **kwargs)
+        if isinstance(error, StartRefused):
+            self._write_buffer = []
+            self.write(json.dumps(error_body(error.refused)))
+
+    def refuse(self, refused: Refused) -> StartRefused:
+        """A Refused as the exception that Tornado answers with."""
+        return StartRefused(refused)
+
+
+class GradientServerAPIHandler(GradientAPIHandler, UserServerAPIHandler):
+    """POST, PUT, PATCH, DELETE on a server. Bodies are parsed before anything is stored."""
+
+    def get_json_body(self) -> Any:
+        """The body as JSON of a bounded size."""
+        if len(self.request.body) > LONGEST_BODY:
+            raise self.refuse(
+                Refused(
+                    "bad_body",
+                    f"The body has {len(self.request.body)} bytes.",
+                    f"At most {LONGEST_BODY} are taken.",
+                )
+            )
+        try:
+            body = super().get_json_body()
+        except RecursionError:
+            raise self.refuse(Refused("bad_body", "The body is nested too deeply.")) from None
+        except web.HTTPError as error:
+            raise self.refuse(
+                Refused("bad_body", "The body is not JSON.", "Send a JSON object.")
+            ) from error
+        if self.request.method == "PATCH":
+            return self._patch_body(body)
+        return body
+
+    def get_server_json_body(self) -> dict[str, Any]:
+        """The hub's form of the body, its options parsed and its name checked."""
+        if not isinstance(self.get_json_body() or {}, dict):
+            raise self.refuse(
+                Refused("bad_body", "The body is not a JSON object.",
+                        'Send for example {"user_options": {"instance_type": "c3"}}.')
+            )  # fmt: skip
+        body: dict[str, Any] = super().get_server_json_body()
+        return self._checked(body)
+
+    def _patch_body(self, body: Any) -> dict[str, Any]:
+        if not isinstance(body, dict) or not body:
+            raise self.refuse(
+                Refused("bad_body", "The body is not a JSON object with something to change.",
+                        f"Known keys: {', '.join(PATCH_KEYS)}.")
+            )  # fmt: skip
+        for key in body:
+            if key not in PATCH_KEYS:
+                raise self.refuse(
+                    Refused("unknown_option", f"{shown(key)} cannot be changed.",
+                            f"Known keys: {', '.join(PATCH_KEYS)}.", field=shown(key, 40))
+                )  # fmt: skip
+        if "name" in body and not isinstance(body["name"], str):
+            raise self.refuse(Refused("bad_name", "name is not text.", field="name"))
+        if "user_options" in body and not isinstance(body["user_options"], dict):
+            raise self.refuse(
+                Refused("bad_body", "user_options is not an object.", field="user_options")
+            )
+        return self._checked(body)
+
+    def _checked(self, body: dict[str, Any]) -> dict[str, Any]:
+        try:
+            if body.get("display_name"):
+                body["display_name"] = parse_display_name(body["display_name"])
+            if body.get("user_options") is not None:
+                body["user_options"] = parse_options(body["user_options"]).as_json()
+        except Refused as refused:
+            raise self.refuse(refused) from None
+        return body
+
+    @needs_scope("start:servers")
+    async def post(self, user_name: str, server_name: str = "") -> None:
+        """Start. A refused start of a new named server leaves no server behind."""
+        user = self.find_user(user_name)
+        known = user is not None and (not server_name or server_name in user.orm_spawners)
+        try:
+            await super().post(user_name, server_name)
+        except web.HTTPError:
+            if user is not None and not known:
+                self.forget_server(user, server_name)
+            raise
+
+    def forget_server(self, user: Any, server_name: str) -> None:
+        """Delete the row of a server that this request made and that never started."""
+        row = user.orm_spawners.get(server_name)
+        if row is not None and row.server is None:
+            user.spawners.pop(server_name, None)
+            self.db.delete(row)
+            self.db.commit()
+
+    @needs_scope("delete:servers")
+    async def delete(self, user_name: str, server_name: str = "") -> None:
+        """Stop; who asks, and so why, is written with the lease."""
+        user = self.find_user(user_name)
+        spawner = user and user.spawners.get(server_name)
+        if spawner is not None and hasattr(spawner, "expect_stop"):
+            spawner.expect_stop(*await self._why(user, spawner))
+        await super().delete(user_name, server_name)
+
+    async def _why(self, user: Any, spawner: Any) -> tuple[Reason, str]:
+        who = self.current_user
+        if getattr(who, "kind", "user") == "service":
+            if who.name == CULLER:
+                return await self._culled(spawner), f"service {who.name}"
+            return Reason.ADMIN, f"service {who.name}"
+        return (Reason.USER if who.name == user.name else Reason.ADMIN), who.name
+
+    async def _culled(self, spawner: Any) -> Reason:
+        """Which of a lease's deadlines the culler found passed: a hard end, or idleness."""
+        try:
+            row = await self.context.ledger.aread(leases.describe, spawner.lease_id)
+        except LedgerAway:
+            row = None
+        if row is None:
+            return Reason.IDLE
+        hard = Deadlines(None, stop_at=row["stop_at"], session_ends_at=row["session_ends_at"])
+        verdict = decide(None, hard, self.context.clock())
+        return verdict.reason if isinstance(verdict, Stop) else Reason.IDLE
+
+
+class ServersHandler(GradientAPIHandler):
+    """GET: the hub's live servers and the engine's census, cheap, for the keeper and admins."""
+
+    @needs_scope("read:servers")
+    async def get(self) -> None:
+        """`settled` is false until the hub has checked its servers after a start."""
+        if self.parsed_scopes["read:servers"] != Scope.ALL:
+            raise web.HTTPError(403, "This needs read:servers for all users.")
+        context = self.context
+        try:
+            census = await context.engine.census()
+            away = None
+        except EngineAway as error:
+            census, away = None, shown(str(error), 200)
+        self.write(
+            json.dumps(
+                {
+                    "hub_id": context.settings.hub_id,
+                    "settled": context.settled,
+                    "servers": [
+                        _server(user, spawner)
+                        for user in list(self.settings["app"].users.values())
+                        for spawner in list(user.spawners.values())
+                        if spawner.active
+                    ],
+                    "census": census
+                    and [
+                        {
+                            "object": found.name,
+                            "lease_id": found.lease_id,
+                            "alive": found.alive,
+                            "exit_code": found.exit_code,
+                            "detail": found.detail,
+                        }
+                        for found in census
+                    ],
+                    "engine_away": away,
+                }
+            )
+        )
+
+
+def _server(user: Any, spawner: Any) -> dict[str, Any]:
+    row: orm.Spawner = spawner.orm_spawner
+    return {
+        "user": user.name,
+        "server": spawner.name,
+        "lease_id": getattr(spawner, "lease_id", "") or None,
+        "ready": spawner.ready,
+        "pending": spawner.pending or None,
+        "url": spawner.server.url if spawner.server and spawner.ready else None,
+        "last_activity": row.last_activity.isoformat() + "Z" if row.last_activity else None,
+    }
+
+
+def handlers() -> list[tuple[str, type]]:
+    """Routes below /hub; the first two stand before the hub's own of the same address."""
+    return [
+        (r"/api/users/([^/]+)/server", GradientServerAPIHandler),
+        (r"/api/users/([^/]+)/servers/([^/]*)", GradientServerAPIHandler),
+        (r"/api/gradient/servers", ServersHandler),
+    ]

@@ -1,0 +1,89 @@
+"""Settle: after a start and every minute, hub, engine and ledger are made to agree."""
+
+import asyncio
+from typing import Any
+
+from jupyterhub import orm
+
+from ..ledger import LedgerAway, leases
+from ..rules.drift import Finding, Repair, findings
+from ..spawners.context import HubContext
+from ..spawners.engine import EngineAway, Found
+
+#: How often a hub that is not settled yet tries again.
+FIRST_TRIES = 1.0
+
+
+async def keep_settled(app: Any, context: HubContext) -> None:
+    """The loop. A pass that fails is logged once a failure, and the loop goes on."""
+    while True:
+        try:
+            if waiting := await asyncio.to_thread(
+                context.journal.replay, context.ledger, context.settings.hub_id
+            ):
+                app.log.info("Wrote %s stops and ends that had waited for the ledger", waiting)
+            await settle(app, context)
+            context.settled = context.settled or not _checking(app)
+        except (LedgerAway, EngineAway) as away:
+            app.log.warning("Not settled: %s", away)
+        except Exception:
+            app.log.exception("A pass of the reconciler failed")
+        await asyncio.sleep(
+            context.settings.reconcile_interval if context.settled else FIRST_TRIES
+        )
+
+
+async def settle(app: Any, context: HubContext) -> list[Finding]:
+    """One pass: compare, repair, and return what was found.
+
+    The ledger is read first and the hub last, so that what starts in between is the hub's.
+    """
+    open_leases = await context.ledger.aread(leases.open_of_hub, context.settings.hub_id)
+    census = await context.engine.census()
+    if census is None:
+        return []
+    found = findings(open_leases, census, hub_leases(app, context))
+    objects = {seen.object_id: seen for seen in census}
+    for finding in found:
+        app.log.warning("Lease %s: %s; %s", finding.lease_id, finding.why, finding.repair.value)
+        await _repair(context, finding, objects.get(finding.object_id or ""))
+    return found
+
+
+async def _repair(context: HubContext, finding: Finding, seen: Found | None) -> None:
+    corpse = None
+    if seen is not None:
+        corpse = await context.engine.bury(seen)
+    else:
+        # The listing is up to a second old; only a fresh look may say gone.
+        again = await context.engine.look(finding.lease_id)
+        if again is not None:
+            return
+    if finding.repair is not Repair.REMOVE_OBJECT:
+        await context.ended(finding.lease_id, finding.reason, corpse)
+
+
+def hub_leases(app: Any, context: HubContext) -> frozenset[str]:
+    """Leases of servers that the hub calls active, or is starting or stopping right now.
+
+    A server that the hub has not checked yet after its own start counts, by its saved state.
+    """
+    mine = set(context.moving)
+    for user in list(app.users.values()):
+        for spawner in list(user.spawners.values()):
+            lease_id = getattr(spawner, "lease_id", "")
+            if lease_id and spawner.active:
+                mine.add(lease_id)
+    if not context.settled:
+        for row in app.db.query(orm.Spawner).filter(orm.Spawner.server_id.is_not(None)):
+            mine.add((row.state or {}).get("lease_id", ""))
+    return frozenset(mine - {""})
+
+
+def _checking(app: Any) -> bool:
+    """Whether the hub still checks servers that ran before it started."""
+    return any(
+        spawner.pending == "check"
+        for user in list(app.users.values())
+        for spawner in list(user.spawners.values())
+    )

@@ -1,0 +1,84 @@
+"""What happens once while the hub starts: the check, the schema, the handlers, the reconciler."""
+
+from typing import Any
+
+from jupyterhub.auth import Authenticator
+
+from ..ledger import fleet
+from ..rules.catalog import ConfigurationFault
+from ..spawners.base import GradientSpawner
+from ..spawners.context import HubContext
+from . import api, pages, settle
+
+
+def begin(app: Any) -> list[Any]:
+    """Our handlers; a hub that cannot be right is stopped here with name, value and cure.
+
+    Runs while nothing is served yet, so it may block.
+    """
+    try:
+        faults = wiring_faults(app)
+        if faults:
+            raise ConfigurationFault("\n".join(faults))
+        context = app.spawner_class.context_of(app.config)
+        prepare_ledger(context)
+    except ConfigurationFault as fault:
+        app.log.critical("GradientHub cannot start:\n%s", fault)
+        app.exit(1)
+    context.soon(settle.keep_settled(app, context))
+    return [*api.handlers(), *pages.handlers()]
+
+
+def prepare_ledger(context: HubContext) -> None:
+    """An empty ledger is made; an older one stops the start, because upgrading is the admin's."""
+    current, head = context.ledger.revision()
+    if current is None:
+        context.ledger.upgrade()
+    elif current != head:
+        raise ConfigurationFault(
+            f"The ledger's schema is {current}, this version needs {head}; back the database up,"
+            " then run `gradienthub upgrade-db`"
+        )
+    context.ledger.write(fleet.publish, context.settings, context.clock())
+
+
+def wiring_faults(app: Any) -> list[str]:
+    """What another line of the configuration undid after `configure(c)`, each with its cure."""
+    faults = []
+    if not issubclass(app.spawner_class, GradientSpawner):
+        faults.append(
+            f"c.JupyterHub.spawner_class is {app.spawner_class.__name__}, which admits nothing; set"
+            ' it to "gradient-docker", "gradient-local" or a class with GradientSpawner on its left'
+        )
+    if not app.allow_named_servers:
+        faults.append(
+            "c.JupyterHub.allow_named_servers is False, and every notebook but one is a named"
+            " server; remove that line"
+        )
+    if any("gradienthub" in str(path) for path in app.template_paths) is False:
+        faults.append(
+            "c.JupyterHub.template_paths lacks GradientHub's templates; write configure(c) as the"
+            " last line of the configuration"
+        )
+    cullers = [
+        str(service.get("name"))
+        for service in app.services
+        if "jupyterhub_idle_culler" in str(service.get("command"))
+        and service.get("name") != api.CULLER
+    ]
+    if cullers:
+        faults.append(
+            f"The service {cullers[0]!r} is a stock idle culler: it stops notebooks at its own limit,"
+            " not at theirs; remove it from c.JupyterHub.services"
+        )
+    return faults
+
+
+def bypasses(authenticator: type[Authenticator]) -> list[str]:
+    """Configurations in which people log in past our mixin, each with its cure."""
+    if any(cls.__name__ == "MultiAuthenticator" for cls in authenticator.__mro__):
+        return [
+            "MultiAuthenticator hands logins to its parts, so that tiers on the outside see none of"
+            " them; wrap each part instead: with_tiers(GitHubOAuthenticator)"
+        ]
+    return []

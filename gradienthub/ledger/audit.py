@@ -1,0 +1,55 @@
+"""The audit: who did what to whom. Rows are bounded in size and may be pruned."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from json import dumps
+from typing import Any
+
+from sqlalchemy import Connection, delete, select
+
+from .schema import audit
+
+LONGEST_DETAIL = 2000
+
+
+def record(
+    tx: Connection,
+    *,
+    hub_id: str,
+    actor: str,
+    account_id: str | None,
+    action: str,
+    detail: Mapping[str, Any],
+    now: datetime,
+) -> None:
+    """Add one row. A detail that is too long is cut to what fits, and says so."""
+    body = dict(detail)
+    if len(dumps(body, default=str)) > LONGEST_DETAIL:
+        body = {key: str(value)[:200] for key, value in list(body.items())[:8]} | {"cut": True}
+    tx.execute(
+        audit.insert().values(
+            hub_id=hub_id,
+            at=now,
+            actor=actor[:255],
+            account_id=account_id,
+            action=action[:32],
+            detail=body,
+        )
+    )
+
+
+def rows(
+    tx: Connection, *, hub_id: str, account_id: str | None = None, limit: int = 100
+) -> list[dict[str, Any]]:
+    """The newest rows, of one account or of all."""
+    query = select(audit).where(audit.c.hub_id == hub_id).order_by(audit.c.id.desc()).limit(limit)
+    if account_id is not None:
+        query = query.where(audit.c.account_id == account_id)
+    return [dict(row._mapping) for row in tx.execute(query)]
+
+
+def prune(tx: Connection, *, hub_id: str, before: datetime) -> int:
+    """Delete rows older than `before`; how many there were."""
+    return tx.execute(
+        delete(audit).where(audit.c.hub_id == hub_id, audit.c.at < before)
+    ).rowcount

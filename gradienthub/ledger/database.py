@@ -1,0 +1,163 @@
+"""The ledger's engine and its lanes: one writer a process, so that many threads do not ruin the
+tail, and a few readers for pages.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+#: Serialises admissions of all hubs on one PostgreSQL: an arbitrary but fixed advisory lock key.
+ADMISSION_LOCK = 7_164_712_201
+BUSY_SECONDS = 5
+READERS = 2
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class LedgerAway(Exception):
+    """The database does not answer, or not in time. The cause is chained."""
+
+
+class Ledger:
+    """A database of the ledger. Thread-safe; `write` and `read` block, their a-forms do not.
+
+    A function given to them takes a connection inside one transaction. It is committed when the
+    function returns and rolled back when it raises. SQLAlchemy's connection faults become
+    LedgerAway.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        self.url = parsed
+        self.sqlite = parsed.get_backend_name() == "sqlite"
+        if self.sqlite and parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        options: dict[str, Any] = (
+            {"connect_args": {"timeout": BUSY_SECONDS}}
+            if self.sqlite
+            else {"pool_pre_ping": True, "connect_args": {"connect_timeout": BUSY_SECONDS}}
+        )
+        self._engine = create_engine(parsed, pool_size=READERS + 1, **options)
+        if self.sqlite:
+            event.listen(self._engine, "connect", _prepare_sqlite)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger-writer")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="ledger-reader")
+        self._write_lock = threading.Lock()
+
+    @contextmanager
+    def _transaction(self, write: bool) -> Iterator[Connection]:
+        try:
+            with self._engine.connect() as connection:
+                if self.sqlite:
+                    # The driver would begin at the first write only, after the reads that the
+                    # decision rests on; two processes could then both admit.
+                    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+                elif write:
+                    connection.execute(text(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'"))
+                yield connection
+                connection.commit()
+        except DBAPIError as error:
+            if error.connection_invalidated or _is_away(error):
+                raise LedgerAway(str(error.orig)) from error
+            raise
+        except SQLAlchemyError as error:
+            if isinstance(error, TimeoutError):
+                raise LedgerAway(str(error)) from error
+            raise
+
+    def write(
+        self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run `function` in one write transaction."""
+        with self._write_lock, self._transaction(write=True) as connection:
+            return function(connection, *args, **kwargs)
+
+    def read(
+        self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run `function` in one read transaction."""
+        with self._transaction(write=False) as connection:
+            return function(connection, *args, **kwargs)
+
+    async def awrite(
+        self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """`write` in the writer lane. A cancelled caller does not undo what was begun."""
+        return await _in_lane(self._writer, lambda: self.write(function, *args, **kwargs))
+
+    async def aread(
+        self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """`read` in a reader lane."""
+        return await _in_lane(self._readers, lambda: self.read(function, *args, **kwargs))
+
+    def upgrade(self) -> None:
+        """Bring the schema to this version's; does nothing where it is there already."""
+        with self._engine.connect() as connection:
+            config = _alembic()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+
+    def revision(self) -> tuple[str | None, str | None]:
+        """(the database's schema revision, this version's)."""
+        with self._engine.connect() as connection:
+            current = MigrationContext.configure(
+                connection, opts={"version_table": VERSION_TABLE}
+            ).get_current_revision()
+        return current, ScriptDirectory.from_config(_alembic()).get_current_head()
+
+    def close(self) -> None:
+        """Finish what was begun and close all connections. Safe to call twice."""
+        self._writer.shutdown()
+        self._readers.shutdown()
+        self._engine.dispose()
+
+
+#: Our own, so that the ledger may share a database with the hub.
+VERSION_TABLE = "gradienthub_version"
+
+
+async def _in_lane(lane: ThreadPoolExecutor, call: Callable[[], R]) -> R:
+    return await asyncio.get_running_loop().run_in_executor(lane, call)
+
+
+def lock_admissions(connection: Connection) -> None:
+    """Let one admission at a time read and write. SQLite's BEGIN IMMEDIATE already does."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({ADMISSION_LOCK})"))
+
+
+def _alembic() -> AlembicConfig:
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # Autocommit in the driver: transactions are begun by _transaction, and by it alone.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _is_away(error: DBAPIError) -> bool:
+    # OperationalError: refused, shut down, locked for longer than BUSY_SECONDS, disk full.
+    return type(error).__name__ in {"OperationalError", "InterfaceError"}

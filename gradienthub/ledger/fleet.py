@@ -1,0 +1,54 @@
+"""What a hub declares: its hosts, devices and published settings."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, select
+
+from ..settings import Settings
+from .schema import device_holders, devices, hosts
+from .schema import settings as settings_table
+
+
+def publish(tx: Connection, settings: Settings, now: datetime) -> bool:
+    """Write the hub's settings, hosts and devices where they changed; whether they did."""
+    digest = settings.digest()
+    hub_id = settings.hub_id
+    known = tx.execute(
+        select(settings_table.c.digest).where(settings_table.c.hub_id == hub_id)
+    ).scalar()
+    if known == digest:
+        return False
+    for table in (settings_table, hosts, devices):
+        tx.execute(delete(table).where(table.c.hub_id == hub_id))
+    tx.execute(
+        settings_table.insert().values(
+            hub_id=hub_id, body=settings.published(), digest=digest, published_at=now
+        )
+    )
+    for host in settings.house.hosts:
+        tx.execute(
+            hosts.insert().values(
+                hub_id=hub_id, name=host.name, cpus=host.cpus, memory=host.memory,
+                groups=list(host.groups), declared_at=now,
+            )
+        )  # fmt: skip
+        for device in host.devices:
+            tx.execute(
+                devices.insert().values(
+                    hub_id=hub_id, uuid=device.uuid, host=host.name, model=device.model,
+                    out_of_service=device.out_of_service, declared_at=now,
+                )
+            )  # fmt: skip
+    return True
+
+
+def device_list(tx: Connection, hub_id: str) -> list[dict[str, Any]]:
+    """Every declared device with its holder (None: free) and since when."""
+    rows = tx.execute(
+        select(devices, device_holders.c.holder_kind, device_holders.c.holder_id, device_holders.c.since)
+        .join(device_holders, device_holders.c.device_uuid == devices.c.uuid, isouter=True)
+        .where(devices.c.hub_id == hub_id)
+        .order_by(devices.c.host, devices.c.uuid)
+    )
+    return [dict(row._mapping) for row in rows]

@@ -1,0 +1,516 @@
+"""Leases: admitted in one transaction, followed through their life, ended once."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, or_, select, update
+
+from ..rules import drift
+from ..rules.admission import OpenLease, Plan, admit, entitle
+from ..rules.idleness import Deadlines, Reason
+from ..rules.options import StartOptions
+from ..rules.placement import Host, Load
+from ..rules.refusal import Refused, shown
+from ..rules.tiers import Allowance
+from ..settings import Settings
+from . import accounts, audit, notebooks
+from .database import lock_admissions
+from .schema import device_holders, lease_devices, leases
+from .schema import notebooks as notebook_table
+
+IMAGE_FAILURE_WINDOW = timedelta(hours=1)
+#: Starts that "usual time" looks at: enough for a median, few enough to follow a change.
+USUAL_OF = 30
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A lease as other rooms see it. Money is micro-units an hour; memory is GB."""
+
+    id: str
+    account_id: str
+    account_name: str
+    notebook_id: str
+    instance_type: str
+    price: int
+    currency: str
+    runtime: str | None
+    image: str | None
+    interface: str
+    host: str
+    devices: tuple[str, ...]
+    cpus: float
+    memory: float
+    deadlines: Deadlines
+
+
+@dataclass(frozen=True)
+class Request:
+    """Who asks for a start, of which notebook, on whose behalf, and the id its lease will have."""
+
+    lease_id: str
+    user: accounts.HubUser
+    groups: frozenset[str]
+    server_name: str
+    display_name: str
+    options: StartOptions
+    actor: str
+
+
+@dataclass(frozen=True)
+class Corpse:
+    """What a dead container told before it was removed."""
+
+    exit_code: int | None = None
+    out_of_memory: bool = False
+    last_words: str = ""
+
+
+def admit_start(
+    tx: Connection, request: Request, settings: Settings, now: datetime
+) -> Lease | Refused:
+    """Check caps, capacity and entitlement and take the devices, all in this transaction.
+
+    An older open lease of the same notebook must be ended first; the caller asks the engine.
+    A refusal leaves only its audit row.
+    """
+    lock_admissions(tx)
+    hub_id = settings.hub_id
+    account = accounts.account_of(tx, hub_id=hub_id, user=request.user, now=now)
+    allowance = accounts.allowance_of(
+        tx,
+        account,
+        groups=request.groups,
+        tiers=settings.house.tiers,
+        rules=settings.tier_rules,
+        now=now,
+    )
+    outcome = _decide(tx, request, settings, account.id, allowance, now)
+    if isinstance(outcome, Refused):
+        audit.record(
+            tx, hub_id=hub_id, actor=request.actor, account_id=account.id, action="refused",
+            detail={"code": outcome.code, "message": outcome.message,
+                    "server": request.server_name, "options": request.options.as_json()},
+            now=now,
+        )  # fmt: skip
+        return outcome
+    return _take(tx, request, settings, account, allowance, outcome, now)
+
+
+def _decide(
+    tx: Connection,
+    request: Request,
+    settings: Settings,
+    account_id: str,
+    allowance: Allowance,
+    now: datetime,
+) -> Plan | Refused:
+    entitled = entitle(request.options, allowance, settings.house, now)
+    if isinstance(entitled, Refused):
+        return entitled
+    taken = _open(tx, settings)
+    own = [lease for lease in taken.leases if lease.account_id == account_id]
+    notebook = notebooks.find(tx, account_id=account_id, server_name=request.server_name)
+    if notebook and any(row.notebook_id == notebook.id for row in taken.rows):
+        return Refused(
+            "still_stopping",
+            f"{shown(notebook.title)} is still stopping.",
+            "Its machine is free once the engine says so: try again in a moment.",
+            retry_after=timedelta(seconds=10),
+        )
+    return admit(
+        entitled,
+        allowance,
+        settings.house,
+        own=own,
+        everybody=taken.leases,
+        load=taken.load,
+        image_failures=_image_failures(tx, account_id, entitled.image, now)
+        if entitled.custom_image
+        else 0,
+        now=now,
+    )
+
+
+def _take(
+    tx: Connection,
+    request: Request,
+    settings: Settings,
+    account: accounts.Account,
+    allowance: Allowance,
+    plan: Plan,
+    now: datetime,
+) -> Lease:
+    entitled = plan.entitled
+    instance_type = entitled.instance_type
+    notebook = notebooks.notebook_of(
+        tx,
+        hub_id=settings.hub_id,
+        account_id=account.id,
+        server_name=request.server_name,
+        display_name=request.display_name,
+        now=now,
+    )
+    tx.execute(
+        update(notebook_table)
+        .where(notebook_table.c.id == notebook.id)
+        .values(options=request.options.as_json())
+    )
+    lease_id = request.lease_id
+    host = next(h for h in settings.house.hosts if h.name == plan.placement.host)
+    seconds = entitled.shutdown_after and round(entitled.shutdown_after.total_seconds())
+    tx.execute(
+        leases.insert().values(
+            id=lease_id, hub_id=settings.hub_id, account_id=account.id, notebook_id=notebook.id,
+            instance_type=instance_type.name, price=plan.price, currency=plan.currency,
+            tier=allowance.tier.name, tier_given_by=allowance.given_by[:255],
+            runtime=entitled.runtime and entitled.runtime.name, image=entitled.image,
+            custom_image=entitled.custom_image, interface=entitled.interface,
+            host=host.name, host_key=host_key(settings.hub_id, host),
+            cpus=instance_type.cpus, memory=instance_type.memory,
+            shutdown_after=seconds, stop_at=entitled.stop_at,
+            session_ends_at=plan.session_ends_at, phase="admitted", phase_at=now, admitted_at=now,
+        )
+    )  # fmt: skip
+    for device in plan.placement.devices:
+        tx.execute(
+            device_holders.insert().values(
+                device_uuid=device, hub_id=settings.hub_id, holder_kind="lease",
+                holder_id=lease_id, since=now,
+            )
+        )  # fmt: skip
+        tx.execute(
+            lease_devices.insert().values(
+                lease_id=lease_id, device_uuid=device, hub_id=settings.hub_id
+            )
+        )
+    audit.record(
+        tx, hub_id=settings.hub_id, actor=request.actor, account_id=account.id, action="start",
+        detail={"lease": lease_id, "server": request.server_name,
+                "options": request.options.as_json(), "host": host.name,
+                "devices": plan.placement.devices, "tier": allowance.tier.name,
+                "tier_given_by": allowance.given_by}, now=now,
+    )  # fmt: skip
+    row = tx.execute(select(leases).where(leases.c.id == lease_id)).one()
+    return _lease(row, plan.placement.devices, account.name)
+
+
+def host_key(hub_id: str, host: Host) -> str:
+    """Where a host's CPUs and memory are counted: by this hub alone, or by all that share it."""
+    return f"shared/{host.shared_as}" if host.shared_as else f"{hub_id}/{host.name}"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What open leases and warm slots hold of these hosts."""
+
+    rows: tuple[Row[Any], ...]
+    leases: tuple[OpenLease, ...]
+    load: Load
+
+
+def taken(tx: Connection, settings: Settings) -> Taken:
+    """What is held now of this hub's hosts, by whichever hub shares them."""
+    return _open(tx, settings)
+
+
+def _open(tx: Connection, settings: Settings) -> Taken:
+    names = {host_key(settings.hub_id, host): host.name for host in settings.house.hosts}
+    rows = tx.execute(
+        select(
+            leases.c.id,
+            leases.c.hub_id,
+            leases.c.account_id,
+            leases.c.notebook_id,
+            leases.c.instance_type,
+            leases.c.price,
+            leases.c.host_key,
+            leases.c.cpus,
+            leases.c.memory,
+            leases.c.stop_at,
+            leases.c.session_ends_at,
+            leases.c.stop_requested_at,
+            notebook_table.c.display_name,
+            notebook_table.c.server_name,
+        )
+        .join(notebook_table, notebook_table.c.id == leases.c.notebook_id)
+        # An open lease of this hub counts for its owner's cap even where its host is gone from
+        # the configuration.
+        .where(
+            leases.c.ended_at.is_(None),
+            or_(leases.c.host_key.in_(list(names)), leases.c.hub_id == settings.hub_id),
+        )
+    ).all()
+    cpus: dict[str, float] = {}
+    memory: dict[str, float] = {}
+    for row in rows:
+        if host := names.get(row.host_key):
+            cpus[host] = cpus.get(host, 0) + row.cpus
+            memory[host] = memory.get(host, 0) + row.memory
+    held = tx.execute(select(device_holders.c.device_uuid)).scalars()
+    return Taken(
+        rows=tuple(rows),
+        leases=tuple(_open_lease(row) for row in rows),
+        load=Load(cpus=cpus, memory=memory, held_devices=frozenset(held)),
+    )
+
+
+def _open_lease(row: Row[Any]) -> OpenLease:
+    return OpenLease(
+        id=row.id,
+        account_id=row.account_id,
+        notebook=row.display_name or row.server_name or "default",
+        instance_type=row.instance_type,
+        price=row.price,
+        hard_end=min((end for end in (row.stop_at, row.session_ends_at) if end), default=None),
+        stopping=row.stop_requested_at is not None,
+    )
+
+
+def _image_failures(tx: Connection, account_id: str, image: str | None, now: datetime) -> int:
+    return tx.execute(
+        select(func.count())
+        .select_from(leases)
+        .where(
+            leases.c.account_id == account_id,
+            leases.c.image == image,
+            leases.c.admitted_at > now - IMAGE_FAILURE_WINDOW,
+            leases.c.reason == Reason.START_FAILED,
+            leases.c.started_at.is_not(None),
+            leases.c.answered_at.is_(None),
+        )
+    ).scalar_one()
+
+
+def _lease(row: Row[Any], devices: Iterable[str], account_name: str) -> Lease:
+    return Lease(
+        id=row.id,
+        account_id=row.account_id,
+        account_name=account_name,
+        notebook_id=row.notebook_id,
+        instance_type=row.instance_type,
+        price=row.price,
+        currency=row.currency,
+        runtime=row.runtime,
+        image=row.image,
+        interface=row.interface,
+        host=row.host,
+        devices=tuple(devices),
+        cpus=row.cpus,
+        memory=row.memory,
+        deadlines=Deadlines(
+            shutdown_after=None
+            if row.shutdown_after is None
+            else timedelta(seconds=row.shutdown_after),
+            stop_at=row.stop_at,
+            session_ends_at=row.session_ends_at,
+        ),
+    )
+
+
+def note_phase(
+    tx: Connection, lease_id: str, phase: str, now: datetime, object_name: str | None = None
+) -> bool:
+    """Write down how far a start has come, before the step. False if the lease is ended."""
+    values: dict[str, Any] = {"phase": phase, "phase_at": now}
+    if object_name is not None:
+        values["object_name"] = object_name
+    if phase == "turn":
+        values["turn_at"] = now
+    if phase == "answering":
+        values["started_at"] = now
+    return _on_open(tx, lease_id, values)
+
+
+def note_answered(tx: Connection, lease_id: str, now: datetime) -> bool:
+    """The server answered our own probe: the meter runs from here. The first answer counts."""
+    return _on_open(
+        tx, lease_id, {"answered_at": now, "phase": "answered", "phase_at": now},
+        leases.c.answered_at.is_(None),
+    )  # fmt: skip
+
+
+def note_confirmed(tx: Connection, lease_id: str, now: datetime) -> bool:
+    """The hub calls it ready."""
+    return _on_open(
+        tx, lease_id, {"confirmed_at": now, "phase": "running", "phase_at": now},
+        leases.c.confirmed_at.is_(None), leases.c.stop_requested_at.is_(None),
+    )  # fmt: skip
+
+
+def note_stop(
+    tx: Connection, lease_id: str, reason: Reason, actor: str, now: datetime, hub_id: str
+) -> bool:
+    """A stop is asked for: billing ends here. Only the first request counts."""
+    first = _on_open(
+        tx,
+        lease_id,
+        {
+            "stop_requested_at": now,
+            "reason": reason.value,
+            "stopped_by": actor[:255],
+            "phase": "stopping",
+            "phase_at": now,
+        },
+        leases.c.stop_requested_at.is_(None),
+    )
+    if first:
+        account_id = tx.execute(
+            select(leases.c.account_id).where(leases.c.id == lease_id)
+        ).scalar_one()
+        audit.record(
+            tx, hub_id=hub_id, actor=actor, account_id=account_id, action="stop",
+            detail={"lease": lease_id, "reason": reason.value}, now=now,
+        )  # fmt: skip
+    return first
+
+
+def end(
+    tx: Connection, lease_id: str, now: datetime, reason: Reason | None, corpse: Corpse | None = None
+) -> bool:
+    """The engine says gone: free the devices and end the lease. Safe to call twice.
+
+    `reason` counts only where no stop was asked for before. False if it was ended already.
+    """
+    corpse = corpse or Corpse()
+    ended = _on_open(
+        tx,
+        lease_id,
+        {
+            "ended_at": now,
+            "phase": "ended",
+            "phase_at": now,
+            "reason": func.coalesce(leases.c.reason, reason.value if reason else Reason.LOST.value),
+            "exit_code": corpse.exit_code,
+            "out_of_memory": corpse.out_of_memory,
+            "last_words": corpse.last_words[-4000:],
+        },
+    )
+    tx.execute(delete(device_holders).where(device_holders.c.holder_id == lease_id))
+    return ended
+
+
+def _on_open(tx: Connection, lease_id: str, values: dict[str, Any], *conditions: Any) -> bool:
+    return bool(
+        tx.execute(
+            update(leases)
+            .where(leases.c.id == lease_id, leases.c.ended_at.is_(None), *conditions)
+            .values(**values)
+        ).rowcount
+    )
+
+
+def open_of_hub(tx: Connection, hub_id: str) -> list[drift.Open]:
+    """This hub's leases that are not ended, for the comparison with the engine."""
+    rows = tx.execute(
+        select(leases.c.id, leases.c.answered_at, leases.c.stop_requested_at).where(
+            leases.c.hub_id == hub_id, leases.c.ended_at.is_(None)
+        )
+    )
+    return [
+        drift.Open(row.id, row.answered_at is not None, row.stop_requested_at is not None)
+        for row in rows
+    ]
+
+
+def open_of_notebook(tx: Connection, *, account_id: str, server_name: str) -> str | None:
+    """The open lease of the account's notebook, or None."""
+    return tx.execute(
+        select(leases.c.id)
+        .join(notebook_table, notebook_table.c.id == leases.c.notebook_id)
+        .where(
+            leases.c.ended_at.is_(None),
+            notebook_table.c.account_id == account_id,
+            notebook_table.c.server_name == server_name,
+            notebook_table.c.deleted_at.is_(None),
+        )
+    ).scalar()
+
+
+def describe(tx: Connection, lease_id: str) -> dict[str, Any] | None:
+    """All columns of one lease with its devices, or None."""
+    row = tx.execute(select(leases).where(leases.c.id == lease_id)).first()
+    if row is None:
+        return None
+    devices = tx.execute(
+        select(lease_devices.c.device_uuid).where(lease_devices.c.lease_id == lease_id)
+    ).scalars()
+    return {**row._mapping, "devices": sorted(devices)}
+
+
+def last_of(tx: Connection, *, account_id: str, server_name: str) -> dict[str, Any] | None:
+    """The newest lease of a notebook, open or ended, as `describe` gives it."""
+    lease_id = tx.execute(
+        select(leases.c.id)
+        .join(notebook_table, notebook_table.c.id == leases.c.notebook_id)
+        .where(
+            notebook_table.c.account_id == account_id,
+            notebook_table.c.server_name == server_name,
+            notebook_table.c.deleted_at.is_(None),
+        )
+        .order_by(leases.c.admitted_at.desc())
+        .limit(1)
+    ).scalar()
+    return describe(tx, lease_id) if lease_id else None
+
+
+def open_details(tx: Connection, hub_id: str) -> list[dict[str, Any]]:
+    """Every open lease of this hub with devices, account and notebook names, oldest first."""
+    ids = tx.execute(
+        select(leases.c.id, notebook_table.c.server_name, notebook_table.c.display_name)
+        .join(notebook_table, notebook_table.c.id == leases.c.notebook_id)
+        .where(leases.c.hub_id == hub_id, leases.c.ended_at.is_(None))
+        .order_by(leases.c.admitted_at)
+    ).all()
+    found = []
+    for row in ids:
+        if lease := describe(tx, row.id):
+            found.append({**lease, "server_name": row.server_name, "display_name": row.display_name})
+    return found
+
+
+@dataclass(frozen=True)
+class Usual:
+    """How long starts like this took lately, from admission to the first answer."""
+
+    median: timedelta
+    nine_of_ten: timedelta
+    count: int
+
+
+def usual_start(tx: Connection, *, hub_id: str, runtime: str | None, image: str | None) -> Usual | None:
+    """The usual start time of a runtime or custom image at this hub, or None without history."""
+    rows = tx.execute(
+        select(leases.c.turn_at, leases.c.admitted_at, leases.c.answered_at)
+        .where(
+            leases.c.hub_id == hub_id,
+            leases.c.runtime == runtime if runtime else leases.c.image == image,
+            leases.c.answered_at.is_not(None),
+        )
+        .order_by(leases.c.answered_at.desc())
+        .limit(USUAL_OF)
+    ).all()
+    if not rows:
+        return None
+    spans = sorted(row.answered_at - (row.turn_at or row.admitted_at) for row in rows)
+    return Usual(spans[len(spans) // 2], spans[min(len(spans) - 1, len(spans) * 9 // 10)], len(spans))
+
+
+def place_in_stage(tx: Connection, lease_id: str) -> int:
+    """How many starts on the same host are before this one and have no turn yet; 0 is next."""
+    mine = tx.execute(select(leases).where(leases.c.id == lease_id)).first()
+    if mine is None or mine.turn_at is not None:
+        return 0
+    return tx.execute(
+        select(func.count())
+        .select_from(leases)
+        .where(
+            leases.c.host_key == mine.host_key,
+            leases.c.ended_at.is_(None),
+            leases.c.turn_at.is_(None),
+            leases.c.stop_requested_at.is_(None),
+            leases.c.admitted_at < mine.admitted_at,
+        )
+    ).scalar_one()

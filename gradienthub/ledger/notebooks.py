@@ -1,0 +1,86 @@
+"""Notebooks: what a person owns, keyed by our own id and found by server name."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from .schema import notebooks
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A notebook; `options` are the last admitted ones."""
+
+    id: str
+    account_id: str
+    server_name: str
+    display_name: str
+    options: dict[str, Any] | None
+
+    @property
+    def title(self) -> str:
+        """Its name for people."""
+        return self.display_name or self.server_name or "default"
+
+
+def notebook_of(
+    tx: Connection,
+    *,
+    hub_id: str,
+    account_id: str,
+    server_name: str,
+    display_name: str,
+    now: datetime,
+) -> Notebook:
+    """The account's notebook of that server name, made on first sight."""
+    found = find(tx, account_id=account_id, server_name=server_name)
+    if found is None:
+        found = Notebook(str(uuid.uuid4()), account_id, server_name, display_name, None)
+        tx.execute(
+            notebooks.insert().values(
+                id=found.id, hub_id=hub_id, account_id=account_id, server_name=server_name,
+                display_name=display_name, created_at=now,
+            )
+        )  # fmt: skip
+    elif display_name and display_name != found.display_name:
+        tx.execute(
+            update(notebooks).where(notebooks.c.id == found.id).values(display_name=display_name)
+        )
+    return found
+
+
+def find(tx: Connection, *, account_id: str, server_name: str) -> Notebook | None:
+    """The notebook that is not deleted, or None."""
+    row = tx.execute(
+        select(notebooks).where(
+            notebooks.c.account_id == account_id,
+            notebooks.c.server_name == server_name,
+            notebooks.c.deleted_at.is_(None),
+        )
+    ).first()
+    return row and Notebook(
+        row.id, row.account_id, row.server_name, row.display_name, row.options
+    )
+
+
+def rename(tx: Connection, notebook_id: str, *, server_name: str) -> None:
+    """The hub renamed its server; the notebook and its folder stay the same."""
+    tx.execute(
+        update(notebooks).where(notebooks.c.id == notebook_id).values(server_name=server_name)
+    )
+
+
+def delete(tx: Connection, *, account_id: str, server_name: str, now: datetime) -> None:
+    """Mark as deleted; its folder is kept, and a later one of the same name starts empty."""
+    tx.execute(
+        update(notebooks)
+        .where(
+            notebooks.c.account_id == account_id,
+            notebooks.c.server_name == server_name,
+            notebooks.c.deleted_at.is_(None),
+        )
+        .values(deleted_at=now)
+    )

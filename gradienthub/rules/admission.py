@@ -1,0 +1,351 @@
+"""Whether a start is admitted, and as what: the decision that the ledger takes in one transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from .catalog import Catalog, InstanceType, Runtime
+from .duration import format_duration
+from .money import format_price
+from .options import Interface, Interval, StartOptions
+from .placement import Host, Load, Placement, place, room
+from .refusal import Refused, shown
+from .tiers import Allowance, Tier, cheapest_with
+
+#: A custom image that started and never answered this often within an hour is refused.
+IMAGE_FAILURES = 3
+RETRY_SOON = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class OpenLease:
+    """What admission needs of a lease that is not ended."""
+
+    id: str
+    account_id: str
+    notebook: str
+    instance_type: str
+    price: int
+    hard_end: datetime | None
+    stopping: bool = False
+
+
+@dataclass(frozen=True)
+class House:
+    """What is configured: the catalog, the tiers, the hosts."""
+
+    catalog: Catalog
+    tiers: Mapping[str, Tier]
+    hosts: Sequence[Host]
+
+
+@dataclass(frozen=True)
+class Entitled:
+    """Options a person may use, every default filled in."""
+
+    instance_type: InstanceType
+    runtime: Runtime | None
+    image: str | None
+    shutdown_after: timedelta | None
+    stop_at: datetime | None
+    interface: Interface
+
+    @property
+    def custom_image(self) -> bool:
+        """Whether the image is the person's own choice."""
+        return self.runtime is None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An admitted start: what it gets, at which price, until when."""
+
+    entitled: Entitled
+    placement: Placement
+    price: int
+    currency: str
+    session_ends_at: datetime | None
+
+
+def entitle(
+    options: StartOptions, allowance: Allowance, house: House, now: datetime
+) -> Entitled | Refused:
+    """The options with defaults filled in, or why this person may not have them.
+
+    Everything except what others hold: so it can be asked before anything is stored.
+    """
+    try:
+        instance_type = _instance_type(options, allowance, house)
+        runtime, image = _runtime(options, allowance, house.catalog)
+        return Entitled(
+            instance_type=instance_type,
+            runtime=runtime,
+            image=image,
+            shutdown_after=_shutdown_after(options, allowance.tier),
+            stop_at=_stop_at(options, now),
+            interface=options.interface,
+        )
+    except Refused as refused:
+        return refused
+
+
+def lock(instance_type: InstanceType, allowance: Allowance, tiers: Mapping[str, Tier]) -> Refused | None:
+    """Why this person may not rent the type, or None: tier, payment method, approval."""
+    tier = allowance.tier
+    if not tier.allows_type(instance_type):
+        needed = cheapest_with(instance_type, tiers.values())
+        return Refused(
+            "type_not_in_tier",
+            f"{instance_type.title} is not in tier {tier.title} (from {allowance.given_by}).",
+            f"It needs tier {needed.title}: ask your administrator."
+            if needed
+            else "No tier has it: ask your administrator.",
+            field="instance_type",
+        )
+    if not instance_type.free and not allowance.payment_method:
+        return Refused(
+            "payment_method_required",
+            f"{instance_type.title} costs {format_price(instance_type.price)},"
+            " and your account has no payment method.",
+            "Ask your administrator to record one, or choose a free machine.",
+            field="instance_type",
+        )
+    if instance_type.needs_approval and instance_type.name not in allowance.approvals:
+        return Refused(
+            "approval_required",
+            f"{instance_type.title} needs an approval, and you have none.",
+            "Ask your administrator for it, with a reason.",
+            field="instance_type",
+        )
+    return None
+
+
+def _instance_type(options: StartOptions, allowance: Allowance, house: House) -> InstanceType:
+    found = house.catalog.instance_type(options.instance_type)
+    if found is None:
+        offered = [t.name for t in house.catalog.instance_types if allowance.tier.allows_type(t)]
+        raise Refused(
+            "unknown_instance_type",
+            f"There is no instance type {shown(options.instance_type)}.",
+            f"Yours are: {', '.join(offered[:20])}.",
+            field="instance_type",
+        )
+    if refused := lock(found, allowance, house.tiers):
+        raise refused
+    return found
+
+
+def _runtime(
+    options: StartOptions, allowance: Allowance, catalog: Catalog
+) -> tuple[Runtime | None, str | None]:
+    tier = allowance.tier
+    if options.image is not None:
+        if not tier.allows_image(options.image):
+            raise Refused(
+                "image_not_allowed",
+                f"The image {shown(options.image)} is not allowed in tier {tier.title}.",
+                f"Choose a runtime, or an image like {', '.join(tier.custom_images)}."
+                if tier.custom_images
+                else "Choose a runtime: this tier has no custom images.",
+                field="image",
+            )
+        return None, options.image
+    if options.runtime is None:
+        found = allowance.default_runtime(catalog)
+    else:
+        found = catalog.runtime(options.runtime)
+    allowed = [r.name for r in catalog.runtimes if tier.allows_runtime(r)]
+    if found is None:
+        raise Refused(
+            "unknown_runtime",
+            f"There is no runtime {shown(options.runtime or tier.default_runtime or '')}.",
+            f"Yours are: {', '.join(allowed[:20])}.",
+            field="runtime",
+        )
+    if found.name not in allowed:
+        raise Refused(
+            "runtime_not_in_tier",
+            f"{found.title} is not in tier {tier.title}.",
+            f"Yours are: {', '.join(allowed[:20])}.",
+            field="runtime",
+        )
+    return found, found.image
+
+
+def _shutdown_after(options: StartOptions, tier: Tier) -> timedelta | None:
+    wanted = options.shutdown_after
+    choices = ", ".join(format_duration(choice) for choice in tier.shutdown_choices)
+    if wanted is Interval.UNSET:
+        if tier.shutdown_default is None and tier.shutdown_required:
+            raise Refused(
+                "interval_required",
+                "No shutdown interval was chosen.",
+                f"Choose after how much idleness it stops: {choices}.",
+                field="shutdown_after",
+            )
+        return tier.shutdown_default
+    if wanted is Interval.NEVER:
+        if tier.shutdown_required:
+            raise Refused(
+                "interval_not_allowed",
+                f"A notebook of tier {tier.title} must stop when idle.",
+                f"Choose after how much idleness it stops: {choices}.",
+                field="shutdown_after",
+            )
+        return None
+    assert isinstance(wanted, timedelta)  # noqa: S101 - the two other members are handled above
+    if not tier.shutdown_min <= wanted <= tier.shutdown_max:
+        raise Refused(
+            "interval_not_allowed",
+            f"A shutdown interval of {format_duration(wanted)} is not allowed in tier {tier.title}.",
+            f"Choose between {format_duration(tier.shutdown_min)} and"
+            f" {format_duration(tier.shutdown_max)}.",
+            field="shutdown_after",
+        )
+    return wanted
+
+
+def _stop_at(options: StartOptions, now: datetime) -> datetime | None:
+    if options.stop_at is not None and options.stop_at <= now:
+        raise Refused(
+            "bad_stop_at",
+            f"The end time {options.stop_at:%Y-%m-%d %H:%M} UTC is not in the future.",
+            "Choose a later one, or leave it out.",
+            field="stop_at",
+        )
+    return options.stop_at
+
+
+def admit(
+    entitled: Entitled,
+    allowance: Allowance,
+    house: House,
+    *,
+    own: Sequence[OpenLease],
+    everybody: Sequence[OpenLease],
+    load: Load,
+    image_failures: int,
+    now: datetime,
+) -> Plan | Refused:
+    """The plan of a start, or why not.
+
+    `own` are the account's open leases without one of the same notebook, `everybody` all open
+    leases that share these hosts, `image_failures` how often this person's custom image did not
+    answer within the last hour.
+    """
+    if entitled.custom_image and image_failures >= IMAGE_FAILURES:
+        return Refused(
+            "image_failing",
+            f"The image {shown(entitled.image or '')} started {image_failures} times within an"
+            " hour and never answered.",
+            "It needs jupyterhub-singleuser 6 inside. Read its log, correct it, or choose a runtime.",
+            field="image",
+        )
+    if refused := _cap(entitled.instance_type, allowance, own):
+        return refused
+    placement = place(entitled.instance_type, house.hosts, load, allowance.groups)
+    if placement is None:
+        return _no_capacity(entitled.instance_type, allowance, house, everybody, load, now)
+    limit = allowance.tier.session_limit
+    return Plan(
+        entitled=entitled,
+        placement=placement,
+        price=entitled.instance_type.price,
+        currency=house.catalog.currency,
+        session_ends_at=now + limit if limit else None,
+    )
+
+
+def _cap(
+    instance_type: InstanceType, allowance: Allowance, own: Sequence[OpenLease]
+) -> Refused | None:
+    tier = allowance.tier
+    free = [lease for lease in own if lease.price == 0]
+    if len(own) >= tier.max_running:
+        return _too_many(own, f"{len(own)} of {tier.max_running} notebooks of tier {tier.title}")
+    if instance_type.free and tier.max_running_free is not None and len(free) >= tier.max_running_free:
+        return _too_many(free, f"{len(free)} of {tier.max_running_free} free notebooks")
+    return None
+
+
+def _too_many(running: Sequence[OpenLease], what: str) -> Refused:
+    names = ", ".join(shown(lease.notebook) for lease in running[:5])
+    return Refused(
+        "too_many_running",
+        f"{what} are in use: {names}.",
+        "One of them is stopping: wait a moment."
+        if any(lease.stopping for lease in running)
+        else "Stop one first.",
+    )
+
+
+def _no_capacity(
+    wanted: InstanceType,
+    allowance: Allowance,
+    house: House,
+    everybody: Sequence[OpenLease],
+    load: Load,
+    now: datetime,
+) -> Refused:
+    total = room(wanted, house.hosts, load, allowance.groups).total
+    ends = next_free(wanted, house, everybody)
+    others = alternatives(wanted, allowance, house, load)
+    if total == 0:
+        message = f"No host here carries {wanted.title}."
+    elif total == 1:
+        message = f"The only {wanted.title} is in use."
+    else:
+        message = f"All {total} {wanted.title} are in use."
+    hints = []
+    if total and ends:
+        hints.append(f"The next is free by {ends:%H:%M} UTC{_day(ends, now)} at the latest.")
+    elif total:
+        hints.append("No end is known: try again in a while.")
+    if others:
+        free = ", ".join(t.title for t in others[:3])
+        hints.append(f"{free} {'is' if len(others) == 1 else 'are'} free now.")
+    return Refused(
+        "no_capacity",
+        message,
+        " ".join(hints) or "Ask your administrator.",
+        field="instance_type",
+        retry_after=max(RETRY_SOON, min(ends - now, timedelta(hours=1))) if ends else RETRY_SOON,
+        alternatives=tuple(t.name for t in others),
+    )
+
+
+def _day(moment: datetime, now: datetime) -> str:
+    return "" if moment.date() == now.date() else f" on {moment:%a %d %b}"
+
+
+def next_free(
+    wanted: InstanceType, house: House, everybody: Sequence[OpenLease]
+) -> datetime | None:
+    """The latest moment by which a machine like this is free again, or None where no end is known.
+
+    Only leases on the same devices count (for a type without GPU: every lease).
+    """
+    alike = {
+        t.name
+        for t in house.catalog.instance_types
+        if not wanted.gpus or (t.gpus and t.gpu_model == wanted.gpu_model)
+    }
+    return min(
+        (lease.hard_end for lease in everybody if lease.instance_type in alike and lease.hard_end),
+        default=None,
+    )
+
+
+def alternatives(
+    wanted: InstanceType, allowance: Allowance, house: House, load: Load
+) -> list[InstanceType]:
+    """Types this person could start now instead: GPU for GPU, the nearest price first."""
+    free = [
+        t
+        for t in house.catalog.instance_types
+        if t.name != wanted.name
+        and lock(t, allowance, house.tiers) is None
+        and bool(t.gpus) == bool(wanted.gpus)
+        and room(t, house.hosts, load, allowance.groups).free
+    ]
+    return sorted(free, key=lambda t: (abs(t.price - wanted.price), t.price))

@@ -1,0 +1,70 @@
+"""Money as integer micro-units (1 USD = 1,000,000): the only arithmetic on prices.
+
+A price is micro-units an hour. A charge is a pure function of price and duration, so a running
+charge is the difference of two totals and ticking often or seldom gives the same bill.
+"""
+
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+
+MICRO = 1_000_000
+HOUR = timedelta(hours=1)
+#: No price above this (micro-units): a typing slip of the admin stops the start, not a user's bill.
+HIGHEST_PRICE = 100_000 * MICRO
+
+#: Currencies with a sign of their own; any other is written behind the amount.
+SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
+
+
+def parse_amount(value: object) -> int:
+    """Micro-units of an amount written as "0.51", 0.51 or 2 (currency units).
+
+    Raises ValueError for what is not a finite, non-negative amount of at most six decimals.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        raise ValueError(f"{value!r} is not an amount; write for example 0.51")
+    try:
+        amount = Decimal(str(value).strip())
+    except InvalidOperation:
+        raise ValueError(f"{value!r} is not an amount; write for example 0.51") from None
+    if not amount.is_finite() or amount < 0:
+        raise ValueError(f"{value!r} is not an amount; it must be 0 or more")
+    micros = amount * MICRO
+    if micros != micros.to_integral_value():
+        raise ValueError(f"{value!r} has more than six decimals")
+    if micros > HIGHEST_PRICE:
+        raise ValueError(f"{value!r} is above the highest amount, {HIGHEST_PRICE // MICRO}")
+    return int(micros)
+
+
+def charge(price: int, duration: timedelta) -> int:
+    """Micro-units for `duration` at `price` micro-units an hour, rounded half up to one micro-unit.
+
+    Never negative: a duration below zero (a clock that jumped back) costs nothing.
+    """
+    span = max(duration, timedelta(0)) // timedelta(microseconds=1)
+    hour = HOUR // timedelta(microseconds=1)
+    return (price * span * 2 + hour) // (hour * 2)
+
+
+def format_amount(micros: int, currency: str = "USD") -> str:
+    """An amount for people: two decimals, more only where they are not zero ("$0.018")."""
+    sign = "-" if micros < 0 else ""
+    whole, rest = divmod(abs(micros), MICRO)
+    digits = f"{rest:06d}".rstrip("0").ljust(2, "0")
+    number = f"{whole:,}.{digits}"
+    return f"{sign}{SIGNS[currency]}{number}" if currency in SIGNS else f"{sign}{number} {currency}"
+
+
+def format_rounded(micros: int, currency: str = "USD") -> str:
+    """An amount in whole cents for a page, half up; below half a cent but not zero: "<$0.01"."""
+    cent = MICRO // 100
+    cents = (abs(micros) + cent // 2) // cent
+    if micros and not cents:
+        return "<" + format_amount(cent, currency)
+    return format_amount((cents if micros >= 0 else -cents) * cent, currency)
+
+
+def format_price(micros: int, currency: str = "USD") -> str:
+    """A price an hour for people: "$0.51/h"."""
+    return f"{format_amount(micros, currency)}/h"

@@ -1,0 +1,77 @@
+"""Refused: the one shape of every "no", with the same words in the form, REST and pages."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+#: code -> HTTP status. 400 invalid, 402 money, 403 not entitled, 409 own cap or still stopping,
+#: 503 no capacity. The documentation lists exactly these codes; a test compares both.
+STATUS = {
+    "bad_body": 400,
+    "unknown_option": 400,
+    "bad_option": 400,
+    "no_instance_type": 400,
+    "unknown_instance_type": 400,
+    "unknown_runtime": 400,
+    "bad_image": 400,
+    "interval_required": 400,
+    "bad_interval": 400,
+    "bad_stop_at": 400,
+    "bad_name": 400,
+    "payment_method_required": 402,
+    "type_not_in_tier": 403,
+    "runtime_not_in_tier": 403,
+    "image_not_allowed": 403,
+    "interval_not_allowed": 403,
+    "approval_required": 403,
+    "name_taken": 409,
+    "too_many_running": 409,
+    "still_stopping": 409,
+    "start_cancelled": 409,
+    "image_failing": 409,
+    "start_failed": 502,
+    "no_capacity": 503,
+    "ledger_away": 503,
+    "engine_away": 503,
+}
+
+
+# Not frozen: Python writes a raised exception's traceback into it.
+@dataclass(eq=False)
+class Refused(Exception):
+    """Why a request is not carried out: `message` says what and why, `hint` what to do now.
+
+    Both are public sentences: no internals, no secrets, bounded in length. `retry_after` is set
+    where waiting helps and becomes the Retry-After header; `alternatives` are instance types that
+    would be admitted now.
+    """
+
+    code: str
+    message: str
+    hint: str = ""
+    field: str | None = None
+    retry_after: timedelta | None = None
+    alternatives: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.code not in STATUS:
+            raise ValueError(f"{self.code!r} is not a refusal code; add it to STATUS first")
+
+    @property
+    def status(self) -> int:
+        """HTTP status of this refusal's code."""
+        return STATUS[self.code]
+
+    @property
+    def text(self) -> str:
+        """Message and hint as one paragraph."""
+        return f"{self.message} {self.hint}".strip()
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """A hostile value as short printable text for a message: quoted, bounded, no control codes."""
+    text = value if isinstance(value, str) else repr(value)
+    clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:limit])
+    return f"“{clean}…”" if len(text) > limit else f"“{clean}”"

@@ -1,0 +1,174 @@
+"""Tiers, and the one function that turns facts about a person into an allowance."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from .catalog import Amount, Catalog, Duration, InstanceType, Row, Runtime, Slug, Title
+
+
+class Tier(Row):
+    """A subscription: which machines, how many at once, for how long.
+
+    `instance_types` and `runtimes` hold names, "free" for every free type, or "*". Durations of
+    None mean no limit. `max_running_free` caps free types apart (None: no cap of their own).
+    """
+
+    name: Slug
+    title: Title
+    order: int = 0
+    price_per_month: Amount = 0
+    instance_types: tuple[str, ...] = ("*",)
+    max_running: int = Field(default=1, ge=1, le=10_000)
+    max_running_free: int | None = Field(default=1, ge=1)
+    session_limit: Duration | None = None
+    shutdown_choices: tuple[Duration, ...] = Field(min_length=1)
+    shutdown_min: Duration
+    shutdown_max: Duration
+    shutdown_default: Duration | None = None
+    shutdown_required: bool = True
+    storage: float | None = Field(default=None, gt=0)
+    runtimes: tuple[str, ...] = ("*",)
+    default_runtime: Slug | None = None
+    custom_images: tuple[str, ...] = ()
+    funding: Literal["none", "prepaid", "postpaid"] = "postpaid"
+    private_hosts: bool = False
+
+    @model_validator(mode="after")
+    def _intervals_within_bounds(self) -> Self:
+        if self.shutdown_min > self.shutdown_max:
+            raise ValueError("shutdown_min must not exceed shutdown_max")
+        intervals = [*self.shutdown_choices]
+        if self.shutdown_default is not None:
+            intervals.append(self.shutdown_default)
+        for interval in intervals:
+            if not self.shutdown_min <= interval <= self.shutdown_max:
+                raise ValueError(
+                    "shutdown_choices and shutdown_default must lie between shutdown_min and shutdown_max"
+                )
+        return self
+
+    def allows_type(self, instance_type: InstanceType) -> bool:
+        """Whether this tier may rent the type (approval and payment aside)."""
+        return (
+            "*" in self.instance_types
+            or instance_type.name in self.instance_types
+            or ("free" in self.instance_types and instance_type.free)
+        )
+
+    def allows_runtime(self, runtime: Runtime) -> bool:
+        """Whether this tier may use the runtime."""
+        return "*" in self.runtimes or runtime.name in self.runtimes
+
+    def allows_image(self, image: str) -> bool:
+        """Whether this tier may start the custom image: shell-style patterns of `custom_images`."""
+        return any(fnmatchcase(image, pattern) for pattern in self.custom_images)
+
+
+class ClaimRule(Row):
+    """A tier by what the identity provider says: `claim` (dotted path) equals or contains `value`."""
+
+    claim: str = Field(min_length=1, max_length=200)
+    value: str | int | bool
+    tier: Slug
+
+    def matches(self, claims: Mapping[str, Any]) -> bool:
+        """Whether these claims satisfy the rule."""
+        found: Any = claims
+        for part in self.claim.split("."):
+            if not isinstance(found, Mapping) or part not in found:
+                return False
+            found = found[part]
+        if isinstance(found, list | tuple):
+            return self.value in found
+        # True == 1 in Python; a claim must not match by that accident.
+        return type(found) is type(self.value) and bool(found == self.value)
+
+
+class TierRules(Row):
+    """How a tier is found: set for a person, else by group, else by claim, else the default.
+
+    Of several groups or claims that match, the tier of the highest `order` wins.
+    """
+
+    default: Slug
+    by_group: Mapping[str, Slug] = Field(default_factory=dict)
+    by_claim: tuple[ClaimRule, ...] = ()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a person when a tier is resolved."""
+
+    person_tier: str | None = None
+    person_tier_by: str | None = None
+    groups: frozenset[str] = frozenset()
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    payment_method: bool = False
+    approvals: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What one person may do, and who gave it ("group lab-bio", "default")."""
+
+    tier: Tier
+    given_by: str
+    groups: frozenset[str]
+    payment_method: bool
+    approvals: frozenset[str]
+
+    def default_runtime(self, catalog: Catalog) -> Runtime | None:
+        """The runtime of a start that names none: the tier's mark, else the first it may use."""
+        if self.tier.default_runtime:
+            return catalog.runtime(self.tier.default_runtime)
+        return next((r for r in catalog.runtimes if self.tier.allows_runtime(r)), None)
+
+
+def resolve(facts: Facts, tiers: Mapping[str, Tier], rules: TierRules) -> Allowance:
+    """The allowance these facts give. Never fails: a tier no longer configured is passed over."""
+    tier, given_by = _tier(facts, tiers, rules)
+    return Allowance(
+        tier=tier,
+        given_by=given_by,
+        groups=facts.groups,
+        payment_method=facts.payment_method,
+        approvals=facts.approvals,
+    )
+
+
+def _tier(facts: Facts, tiers: Mapping[str, Tier], rules: TierRules) -> tuple[Tier, str]:
+    if facts.person_tier in tiers:
+        return tiers[facts.person_tier], facts.person_tier_by or "an administrator"
+    by_group = [
+        (tiers[name], f"group {group}")
+        for group, name in sorted(rules.by_group.items())
+        if group in facts.groups
+    ]
+    by_claim = [
+        (tiers[rule.tier], f"claim {rule.claim}")
+        for rule in rules.by_claim
+        if rule.matches(facts.claims)
+    ]
+    for found in (by_group, by_claim):
+        if found:
+            return max(found, key=lambda pair: pair[0].order)
+    return tiers[rules.default], "default"
+
+
+def cheapest_with(instance_type: InstanceType, tiers: Iterable[Tier]) -> Tier | None:
+    """The lowest tier that may rent the type, for "Needs tier G2"."""
+    return min(
+        (tier for tier in tiers if tier.allows_type(instance_type)),
+        key=lambda tier: tier.order,
+        default=None,
+    )
+
+
+def next_interval(tier: Tier, wanted: timedelta) -> timedelta:
+    """The allowed interval nearest to the one wanted, for a hint."""
+    return min(max(wanted, tier.shutdown_min), tier.shutdown_max)

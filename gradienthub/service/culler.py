@@ -1,0 +1,48 @@
+"""Small mode: jupyterhub-idle-culler 2 with our arbiter instead of the keeper.
+
+The culler has one limit for all; the arbiter reads each lease's own deadlines from the server's
+saved state, so that a notebook's interval, its end time and the tier's session limit hold.
+"""
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ..rules.idleness import Deadlines, Stop, decide
+
+log = logging.getLogger("gradienthub")
+
+
+def deadlines_of(state: Mapping[str, Any]) -> Deadlines | None:
+    """The deadlines in a server's saved state, or None where it has none of ours."""
+    kept = state.get("deadlines")
+    if not isinstance(kept, Mapping):
+        return None
+    seconds = kept.get("shutdown_after")
+    return Deadlines(
+        shutdown_after=None if seconds is None else timedelta(seconds=seconds),
+        stop_at=_moment(kept.get("stop_at")),
+        session_ends_at=_moment(kept.get("session_ends_at")),
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def arbiter(
+    inactive: timedelta | None,
+    inactive_limit: float,
+    server: Mapping[str, Any],
+    now: datetime | None = None,
+) -> bool:
+    """Whether the culler stops this server now; its own `inactive_limit` is never used."""
+    deadlines = deadlines_of(server.get("state") or {})
+    if deadlines is None:
+        return False
+    verdict = decide(inactive, deadlines, now or datetime.now(UTC))
+    if isinstance(verdict, Stop):
+        log.info("Stopping %s: %s", server.get("full_name") or server.get("url"), verdict.why)
+        return True
+    return False

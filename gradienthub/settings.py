@@ -1,0 +1,332 @@
+"""Every setting of `c.GradientHub`, with its help; and what they resolve to, or what is wrong."""
+
+import os
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+from traitlets import Dict, Enum, Float, Integer, Unicode
+from traitlets.config import Configurable
+
+from . import presets
+from .rules.admission import House
+from .rules.catalog import Catalog, ConfigurationFault, InstanceType, Runtime, row_from, rows_from
+from .rules.placement import Host
+from .rules.tiers import Tier, TierRules
+
+TABLES = ("instance_types", "runtimes", "tiers")
+
+
+class GradientHub(Configurable):
+    """The settings of a notebook cloud. Dicts are laid over the preset's tables, row by row."""
+
+    preset = Enum(
+        ("gradient", "azure"),
+        default_value="gradient",
+        allow_none=True,
+        help="""Tables to start from: machines, prices, runtimes and tiers of Paperspace Gradient
+        (2020) or of Azure ML notebooks.
+
+        Default "gradient": its tiers show every feature. None: empty tables, and everything is
+        declared here. Rows of the other settings are laid over the preset's by name.""",
+    ).tag(config=True)
+
+    currency = Unicode(
+        "",
+        help="""Currency of all prices, as three capitals (ISO 4217), for example "EUR".
+
+        Default "": the preset's, which is USD in both. It names the unit and converts nothing.""",
+    ).tag(config=True)
+
+    instance_types = Dict(
+        help="""Machines for rent: {name: {key: value}}, laid over the preset's table.
+
+        Keys: title, description, gpu_model, gpus (count), gpu_memory (GB), cpus, memory (GB),
+        price (currency units an hour, for example "0.51"), needs_approval. A row of None removes
+        the preset's. Default {}: the preset's table as it is.""",
+    ).tag(config=True)
+
+    runtimes = Dict(
+        help="""Container images with a name: {name: {key: value}}, laid over the preset's table.
+
+        Keys: title, description, image, needs_gpu, warm. A row of None removes the preset's.
+        Default {}: the preset's table as it is.""",
+    ).tag(config=True)
+
+    tiers = Dict(
+        help="""Subscriptions: {name: {key: value}}, laid over the preset's table.
+
+        Keys: title, order, price_per_month, instance_types (names, "free" or "*"), max_running,
+        max_running_free, session_limit, shutdown_choices, shutdown_min, shutdown_max,
+        shutdown_default, shutdown_required, storage (GB), runtimes, default_runtime,
+        custom_images (patterns), funding, private_hosts. Durations are written "30m", "6h", "3d".
+        A row of None removes the preset's. Default {}: the preset's table as it is.""",
+    ).tag(config=True)
+
+    tier_rules = Dict(
+        help="""How a person's tier is found: {"default": tier, "by_group": {group: tier},
+        "by_claim": [{"claim": dotted path, "value": value, "tier": tier}]}.
+
+        A tier set for the person comes first (`gradienthub tier`), then by group, then by claim,
+        then the default. Default {}: the preset's default tier for everybody.""",
+    ).tag(config=True)
+
+    hosts = Dict(
+        help="""Machines that carry notebooks: {name: {"cpus": count, "memory": GB, "devices":
+        [{"uuid": ..., "model": ...}], "groups": [...], "cpu_overcommit": factor,
+        "memory_overcommit": factor, "stage_width": count, "shared_as": word}}.
+
+        `gradienthub check` prints the devices of this machine in this form. Default {}: one host
+        named "local" with this machine's CPUs and memory and no devices, because a device that
+        nobody declared must not be given out.""",
+    ).tag(config=True)
+
+    data_dir = Unicode(
+        "gradienthub-data",
+        help="""Folder for what must survive a restart: hub_id, the SQLite ledger, the journal of
+        ends that a missing database could not take.
+
+        Default "gradienthub-data", below the hub's working directory, beside its own database.""",
+    ).tag(config=True)
+
+    database_url = Unicode(
+        "",
+        help="""SQLAlchemy URL of the ledger, for example "postgresql+psycopg://user@host/db".
+
+        Default "": a SQLite file in data_dir, which is enough for one hub. A shared database
+        needs hub_id as well.""",
+    ).tag(config=True)
+
+    hub_id = Unicode(
+        "",
+        help="""This hub's name in the ledger: 1 to 36 letters, digits, `-` or `_`.
+
+        Default "": made once and kept in data_dir. It must be set where hubs share a database,
+        so that none of them repairs or bills another's rows.""",
+    ).tag(config=True)
+
+    storage_root = Unicode(
+        "",
+        help="""Folder on the engine's host that holds every notebook's workspace and every
+        account's storage folder.
+
+        Default "": `storage` in data_dir. The hub must be able to create folders there.""",
+    ).tag(config=True)
+
+    stage_width = Integer(
+        None,
+        allow_none=True,
+        min=1,
+        max=1000,
+        help="""How many notebooks may be between "started" and "answering" at once on a host that
+        sets no stage_width of its own.
+
+        Default None: as many as the host has CPUs, at least 2, because importing Jupyter keeps
+        one CPU busy and more at once starve each other. More helps where the disk is the brake.""",
+    ).tag(config=True)
+
+    answer_timeout = Float(
+        120,
+        min=5,
+        max=3600,
+        help="""Seconds a started notebook may take until it answers; then it is given up and
+        nothing is charged.
+
+        Default 120: a slow disk and a large image need a minute. Waiting for a turn and
+        downloading an image are not counted.""",
+    ).tag(config=True)
+
+    reconcile_interval = Float(
+        60,
+        min=1,
+        max=3600,
+        help="""Seconds between two comparisons of hub, engine and ledger.
+
+        Default 60: a device held by nothing is free again within a minute. Less finds it sooner
+        and asks the engine more often.""",
+    ).tag(config=True)
+
+    help_url = Unicode(
+        "",
+        help="""Address of your own help page, shown with every refusal.
+
+        Default "": none is shown.""",
+    ).tag(config=True)
+
+    support_email = Unicode(
+        "",
+        help="""Mail address of your support, shown with every refusal.
+
+        Default "": none is shown.""",
+    ).tag(config=True)
+
+    def resolved(self) -> "Settings":
+        """All settings as one value. Raises ConfigurationFault with name, value and cure."""
+        return resolve(self)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the traits resolve to; plain values, no secrets except inside `database_url`."""
+
+    house: House
+    tier_rules: TierRules
+    hub_id: str
+    database_url: str
+    data_dir: Path
+    storage_root: Path
+    stage_width: int | None
+    answer_timeout: float
+    reconcile_interval: float
+    help_url: str
+    support_email: str
+
+    def published(self) -> dict[str, Any]:
+        """What the ledger publishes for the keeper: catalog, tiers, hosts, rules; no secrets."""
+        return {
+            "catalog": self.house.catalog.model_dump(mode="json"),
+            "tiers": {name: t.model_dump(mode="json") for name, t in self.house.tiers.items()},
+            "tier_rules": self.tier_rules.model_dump(mode="json"),
+            "hosts": [host.model_dump(mode="json") for host in self.house.hosts],
+            "help_url": self.help_url,
+            "support_email": self.support_email,
+        }
+
+    def digest(self) -> str:
+        """A hash of what is published; it changes exactly when that does."""
+        return sha256(dumps(self.published(), sort_keys=True).encode()).hexdigest()
+
+
+def resolve(traits: GradientHub) -> Settings:
+    """The settings these traits mean. Raises ConfigurationFault with name, value and cure."""
+    preset = presets.load(traits.preset) if traits.preset else {}
+    rows = {table: _laid_over(preset.get(table, {}), getattr(traits, table), table) for table in TABLES}
+    where = "c.GradientHub."
+    catalog = row_from(
+        Catalog,
+        {
+            "currency": traits.currency or preset.get("currency", "USD"),
+            "instance_types": rows_from(InstanceType, rows["instance_types"], where + "instance_types"),
+            "runtimes": rows_from(Runtime, rows["runtimes"], where + "runtimes"),
+        },
+        where + "currency" if traits.currency else where + "preset",
+    )
+    tiers = {tier.name: tier for tier in rows_from(Tier, rows["tiers"], where + "tiers")}
+    tier_rules = row_from(
+        TierRules, {**preset.get("tier_rules", {}), **traits.tier_rules}, where + "tier_rules"
+    )
+    hosts = rows_from(Host, traits.hosts or {"local": this_machine()}, where + "hosts")
+    house = House(catalog, tiers, hosts)
+    _check_names(house, tier_rules)
+    data_dir = Path(traits.data_dir).absolute()
+    return Settings(
+        house=house,
+        tier_rules=tier_rules,
+        hub_id=_hub_id(traits, data_dir),
+        database_url=traits.database_url or f"sqlite:///{data_dir / 'gradienthub.sqlite'}",
+        data_dir=data_dir,
+        storage_root=Path(traits.storage_root).absolute() if traits.storage_root else data_dir / "storage",
+        stage_width=traits.stage_width,
+        answer_timeout=traits.answer_timeout,
+        reconcile_interval=traits.reconcile_interval,
+        help_url=traits.help_url,
+        support_email=traits.support_email,
+    )
+
+
+def this_machine() -> dict[str, float]:
+    """CPUs and memory (GB) of the machine the hub runs on."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 10**9
+    return {"cpus": os.cpu_count() or 1, "memory": round(memory, 1)}
+
+
+def _laid_over(
+    preset: Mapping[str, Any], own: Mapping[str, Any], table: str
+) -> dict[str, Mapping[str, Any] | None]:
+    merged: dict[str, Mapping[str, Any] | None] = dict(preset)
+    for name, row in own.items():
+        if isinstance(row, Mapping) and isinstance(preset.get(name), Mapping):
+            merged[name] = {**preset[name], **row}
+        elif row is None and name not in preset:
+            raise ConfigurationFault(
+                f"c.GradientHub.{table}[{name!r}] = None removes a row that the preset does not"
+                f" have; its rows are {', '.join(preset)}"
+            )
+        else:
+            merged[name] = row
+    return merged
+
+
+def _check_names(house: House, rules: TierRules) -> None:
+    """Every name that one table uses of another exists there."""
+    catalog, where = house.catalog, "c.GradientHub."
+    if not house.tiers:
+        raise ConfigurationFault(f"{where}tiers is empty; declare at least one tier, or set a preset")
+    types = {t.name for t in catalog.instance_types} | {"free", "*"}
+    runtimes = {r.name for r in catalog.runtimes} | {"*"}
+    for name, tier in house.tiers.items():
+        for key, used, known in (
+            ("instance_types", tier.instance_types, types),
+            ("runtimes", tier.runtimes, runtimes),
+            ("default_runtime", (tier.default_runtime,) if tier.default_runtime else (), runtimes - {"*"}),
+        ):
+            for word in used:
+                if word not in known:
+                    raise ConfigurationFault(
+                        f"{where}tiers[{name!r}].{key} names {word!r}, which does not exist;"
+                        f" known are {', '.join(sorted(known))}"
+                    )
+    named = {
+        "default": rules.default,
+        **{f"by_group[{group!r}]": tier for group, tier in rules.by_group.items()},
+        **{f"by_claim[{i}].tier": rule.tier for i, rule in enumerate(rules.by_claim)},
+    }
+    for key, word in named.items():
+        if word not in house.tiers:
+            raise ConfigurationFault(
+                f"{where}tier_rules.{key} = {word!r} is not a tier; known are {', '.join(house.tiers)}"
+            )
+    owner: dict[str, str] = {}
+    for host in house.hosts:
+        for device in host.devices:
+            if device.uuid in owner:
+                raise ConfigurationFault(
+                    f"{where}hosts: device {device.uuid!r} is declared on {owner[device.uuid]!r} and"
+                    f" on {host.name!r}; a device is plugged into one host, remove it from the other"
+                )
+            owner[device.uuid] = host.name
+
+
+def _hub_id(traits: GradientHub, data_dir: Path) -> str:
+    hub_id: str = traits.hub_id
+    if hub_id:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,36}", hub_id):
+            raise ConfigurationFault(
+                f"c.GradientHub.hub_id = {hub_id!r}: use 1 to 36 letters, digits, - or _"
+            )
+        return hub_id
+    if traits.database_url and not traits.database_url.startswith("sqlite"):
+        raise ConfigurationFault(
+            "c.GradientHub.hub_id = '' with a database that other hubs may share; set a word that"
+            " is this hub's alone and never changes, for example 'physics-hub'"
+        )
+    return kept_hub_id(data_dir)
+
+
+def kept_hub_id(data_dir: Path) -> str:
+    """The hub_id kept in the data folder; made on the first call."""
+    kept = data_dir / "hub_id"
+    if not kept.exists():
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            # "x": of two processes that start together, one writes and the other reads.
+            with kept.open("x") as file:
+                file.write(str(uuid.uuid4()))
+        except FileExistsError:
+            pass
+    return kept.read_text().strip()

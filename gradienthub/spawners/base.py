@@ -1,0 +1,558 @@
+"""GradientSpawner: the one order of a start and of a stop, for every engine."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from jupyterhub.spawner import Spawner
+from jupyterhub.utils import maybe_future
+from traitlets import Unicode
+
+from ..ledger import LedgerAway, accounts, leases, notebooks
+from ..ledger.accounts import HubUser
+from ..ledger.leases import Lease, Request
+from ..rules.idleness import Reason
+from ..rules.options import options_from_form, parse_options
+from ..rules.refusal import Refused, shown
+from . import form
+from .context import HubContext, hub_user
+from .engine import Engine, EngineAway, Found
+from .refused import StartRefused
+from .stage import width_of
+
+#: How long the hub's own time limit is above ours, so that ours ends a start first, with a reason.
+HUB_GRACE = 30.0
+FIRST_PROBE = 0.02
+SLOWEST_PROBE = 0.25
+#: How often a server that does not answer yet is looked up at its engine.
+LOOK_EVERY = 1.0
+BURY_TRIES = 3
+
+
+class GradientSpawner(Spawner):
+    """Put left of an engine's spawner: `class GradientXSpawner(GradientSpawner, XSpawner)`.
+
+    A start is admitted in `run_pre_spawn_hook`, after the deployer's own hook, waits there for
+    its turn, and is written down before each step of `start`. A stop ends the bill at once and
+    frees devices when the engine says gone.
+
+    An engine's spawner overrides `apply_lease` (the lease as this engine's traits) and
+    `make_engine` (its census), and may override `prepare` (what needs no turn, like a download)
+    and `start_engine`.
+    """
+
+    lease_id = Unicode(help="The open lease of this server; empty where there is none.")
+
+    lease: Lease | None = None
+    _stop_reason: tuple[Reason, str] | None = None
+    _starting = False
+
+    # -- what an engine's spawner overrides -------------------------------------------------
+
+    @classmethod
+    def make_engine(cls, context: HubContext, config: Any) -> Engine:
+        """The engine's census; the base has none, and then poll() is the only word."""
+        return Engine()
+
+    async def apply_lease(self, lease: Lease) -> None:
+        """Set this engine's traits (image, limits, devices, folders, labels) from the lease."""
+
+    async def prepare(self, lease: Lease) -> None:
+        """What a start needs before its turn, without a time limit; cancellable."""
+
+    async def start_engine(self) -> str | tuple[str, int]:
+        """Start it and return its address: the engine spawner's own start()."""
+        return await super().start()  # type: ignore[no-any-return]
+
+    # -- a start ----------------------------------------------------------------------------
+
+    @property
+    def context(self) -> HubContext:
+        """What all spawners of this process share. Cheap after the first call."""
+        return self.context_of(self.config)
+
+    @classmethod
+    def context_of(cls, config: Any) -> HubContext:
+        """The process's context, with this spawner's engine in it."""
+        context = HubContext.of(config)
+        if type(context.engine) is Engine:
+            context.engine = cls.make_engine(context, config)
+        return context
+
+    async def run_pre_spawn_hook(self) -> None:
+        """The deployer's hook, then admission, then the wait for a turn."""
+        await maybe_future(super().run_pre_spawn_hook())
+        try:
+            await self._admit()
+        except Refused as refused:
+            await self._keep_accepted_options()
+            raise StartRefused(refused) from None
+        assert self.lease is not None  # noqa: S101 - _admit set it or raised
+        try:
+            await self.apply_lease(self.lease)
+            await self._note("preparing")
+            await self.prepare(self.lease)
+            await self._note("waiting")
+            await self._take_turn(self.lease)
+        except asyncio.CancelledError:
+            self._stop_reason = self._stop_reason or (Reason.USER, self._actor())
+            raise StartRefused(
+                Refused("start_cancelled", "The start was cancelled.", "Nothing was charged.")
+            ) from None
+        except Refused as refused:
+            self._stop_reason = (Reason.START_FAILED, "hub")
+            raise StartRefused(refused) from None
+        except EngineAway as away:
+            self.log.error("%s: the engine is away: %s", self._log_name, away)
+            self._stop_reason = (Reason.START_FAILED, "hub")
+            raise StartRefused(_engine_away()) from away
+
+    async def _admit(self) -> None:
+        context = self.context
+        options = parse_options(self.user_options)
+        user = hub_user(self.user)
+        lease_id = str(uuid.uuid4())
+        # Before the row exists: the reconciler must never see it as nobody's.
+        context.moving.add(lease_id)
+        try:
+            await self._end_older(user)
+            outcome = await context.ledger.awrite(
+                leases.admit_start,
+                Request(
+                    lease_id=lease_id,
+                    user=user,
+                    groups=frozenset(group.name for group in self.user.groups),
+                    server_name=self.name,
+                    display_name=self.orm_spawner.display_name or "",
+                    options=options,
+                    actor=self._actor(),
+                ),
+                context.settings,
+                context.clock(),
+            )
+            if isinstance(outcome, Refused):
+                raise outcome
+            self.lease, self.lease_id = outcome, outcome.id
+            self._stop_reason = None
+        except LedgerAway as away:
+            self.log.error("%s: the ledger is away: %s", self._log_name, away)
+            raise Refused(
+                "ledger_away",
+                "No notebook can start now: the ledger does not answer.",
+                "Running notebooks go on. Try again in a minute; your administrator sees this.",
+            ) from away
+        finally:
+            if self.lease_id != lease_id:
+                context.moving.discard(lease_id)
+        # Ours ends a start first, with a reason; the hub's is a net below it.
+        self.start_timeout = round(context.settings.answer_timeout + HUB_GRACE)
+
+    async def _end_older(self, user: HubUser) -> None:
+        """An older open lease of this notebook is ended where the engine says it is gone."""
+        context = self.context
+        account = await context.ledger.awrite(
+            accounts.account_of, hub_id=context.settings.hub_id, user=user, now=context.clock()
+        )
+        older = await context.ledger.aread(
+            leases.open_of_notebook, account_id=account.id, server_name=self.name
+        )
+        if older is None:
+            return
+        try:
+            if await context.engine.census() is None:
+                # No census: the hub itself says that nothing runs, or it would not start this.
+                await context.ended(older, Reason.LOST, None)
+                return
+            found = await context.engine.look(older)
+            if found is None:
+                await context.ended(older, Reason.LOST, None)
+            elif not found.alive:
+                corpse = await context.engine.bury(found)
+                await context.ended(older, Reason.CRASHED, corpse)
+        except EngineAway as away:
+            raise _engine_away() from away
+
+    async def _keep_accepted_options(self) -> None:
+        """A refused start's options must not be what the next option-less start uses.
+
+        The hub saved them before anybody could object; the last admitted ones are put back.
+        """
+        context = self.context
+        accepted = None
+        try:
+            account = await context.ledger.awrite(
+                accounts.account_of,
+                hub_id=context.settings.hub_id,
+                user=hub_user(self.user),
+                now=context.clock(),
+            )
+            found = await context.ledger.aread(
+                notebooks.find, account_id=account.id, server_name=self.name
+            )
+            accepted = found and found.options
+        except LedgerAway:
+            pass
+        self.orm_spawner.user_options = accepted or {}
+        self.user.db.commit()
+
+    async def _take_turn(self, lease: Lease) -> None:
+        context = self.context
+        self._width = width_of(await self._configured_width(lease), await context.engine.cores())
+        await context.stage.enter(lease.host, lease.id, self._width)
+        await self._note("turn")
+
+    async def _configured_width(self, lease: Lease) -> int | None:
+        settings = self.context.settings
+        host = next((h for h in settings.house.hosts if h.name == lease.host), None)
+        return (host and host.stage_width) or settings.stage_width
+
+    async def start(self) -> str:
+        """Start the engine's object, and return once our own probe had an answer."""
+        lease, context = self.lease, self.context
+        if lease is None:
+            raise StartRefused(
+                Refused(
+                    "start_failed",
+                    "This start was not admitted.",
+                    "A spawner class must not override run_pre_spawn_hook without super().",
+                )
+            )
+        self._starting = True
+        try:
+            await self._note("starting", object_name=self.object_label)
+            url = _url(await self.start_engine())
+            await self._note("answering")
+            await self._until_it_answers(url, lease)
+            await context.ledger.awrite(leases.note_answered, lease.id, context.clock())
+            return url
+        except Refused as refused:
+            self._stop_reason = (Reason.START_FAILED, "hub")
+            raise StartRefused(refused) from None
+        except LedgerAway as away:
+            self._stop_reason = (Reason.START_FAILED, "hub")
+            raise StartRefused(
+                Refused("ledger_away", "The start was given up: the ledger does not answer.",
+                        "Nothing was charged. Try again in a minute.")
+            ) from away
+        except EngineAway as away:
+            self.log.error("%s: the engine is away: %s", self._log_name, away)
+            self._stop_reason = (Reason.START_FAILED, "hub")
+            raise StartRefused(_engine_away()) from away
+        except Exception:
+            self._stop_reason = (Reason.START_FAILED, "hub")
+            raise
+        finally:
+            self._starting = False
+            self._leave_stage()
+
+    @property
+    def object_label(self) -> str:
+        """The name under which the engine knows this lease's object."""
+        return f"gradient-{self.lease_id}"
+
+    async def _until_it_answers(self, url: str, lease: Lease) -> None:
+        """Probe until the server answers. Raises Refused where it died or takes too long."""
+        address = url.rstrip("/") + self.server.base_url + "api"
+        deadline = time.monotonic() + self.context.settings.answer_timeout
+        pause, looked = FIRST_PROBE, time.monotonic()
+        limits = aiohttp.ClientTimeout(total=5, sock_connect=1)
+        async with aiohttp.ClientSession(timeout=limits) as session:
+            while time.monotonic() < deadline:
+                if await _answers(session, address):
+                    return
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.3, SLOWEST_PROBE)
+                if time.monotonic() - looked > LOOK_EVERY:
+                    looked = time.monotonic()
+                    await self._raise_if_dead(lease)
+        words = await self._last_words(lease)
+        raise Refused(
+            "start_failed",
+            f"It started, but did not answer within {self.context.settings.answer_timeout:.0f} s."
+            f"{words}",
+            "Nothing was charged. Try again, or choose another runtime.",
+        )
+
+    async def _raise_if_dead(self, lease: Lease) -> None:
+        try:
+            if await self.context.engine.census() is None:
+                dead = await super().poll() is not None
+            else:
+                found = await self.context.engine.look(lease.id)
+                dead = found is None or not found.alive
+        except EngineAway:
+            return  # unknown is not dead; the deadline decides
+        if dead:
+            words = await self._last_words(lease)
+            raise Refused(
+                "start_failed",
+                f"It started and died before it answered.{words}",
+                "Nothing was charged. A custom image needs jupyterhub-singleuser 6 inside.",
+            )
+
+    async def _last_words(self, lease: Lease) -> str:
+        """The end of its log as part of a sentence; the object is gone afterwards."""
+        try:
+            found = await self.context.engine.look(lease.id)
+            if found is None:
+                return ""
+            self._corpse = await self.context.engine.bury(found)
+        except EngineAway:
+            return ""
+        last = [line.strip() for line in self._corpse.last_words.splitlines() if line.strip()]
+        return f" Its last words: {shown(last[-1], 200)}." if last else ""
+
+    def _leave_stage(self) -> None:
+        if self.lease is not None and hasattr(self, "_width"):
+            self.context.stage.leave(self.lease.host, self.lease.id, self._width)
+
+    async def _note(self, phase: str, object_name: str | None = None) -> None:
+        """Write down how far the start has come, before the step, so that a crash finds it."""
+        context = self.context
+        try:
+            there = await context.ledger.awrite(
+                leases.note_phase, self.lease_id, phase, context.clock(), object_name
+            )
+        except LedgerAway as away:
+            raise Refused(
+                "ledger_away",
+                "The start was given up: the ledger does not answer.",
+                "Nothing was charged. Try again in a minute.",
+            ) from away
+        if not there:
+            raise Refused(
+                "start_cancelled", "This start was ended in the meantime.", "Start it again."
+            )
+
+    def add_poll_callback(self, callback: Any, *args: Any, **kwargs: Any) -> None:
+        """The hub calls this once it has found the server ready: there is no hook for that."""
+        super().add_poll_callback(callback, *args, **kwargs)
+        if self.lease_id:
+            self.context.soon(self._confirm(self.lease_id))
+
+    async def _confirm(self, lease_id: str) -> None:
+        context = self.context
+        try:
+            await context.ledger.awrite(leases.note_confirmed, lease_id, context.clock())
+        except LedgerAway:
+            self.log.warning("The ledger is away; lease %s is confirmed later", lease_id)
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """The phases of this start as the hub's progress events."""
+        said = None
+        for _ in range(36_000):
+            event = await form.progress_event(self)
+            if event != said:
+                said = event
+                yield event
+            await asyncio.sleep(0.5)
+
+    # -- a stop -----------------------------------------------------------------------------
+
+    def expect_stop(self, reason: Reason, actor: str) -> None:
+        """Say why the stop that comes next is asked for; the first reason counts."""
+        self._stop_reason = self._stop_reason or (reason, actor)
+
+    async def poll(self) -> Any:
+        """None while it runs, else why not. Never raises: an error is not a death certificate."""
+        if not self.lease_id:
+            return 0
+        if self._starting:
+            return None
+        try:
+            if await self.context.engine.census() is None:
+                return await super().poll()
+            found = await self.context.engine.look(self.lease_id)
+        except Exception as error:  # the hub takes a raising poll for a death
+            self.log.warning("%s: cannot ask the engine: %s", self._log_name, error)
+            return None
+        if found is None:
+            return 0
+        return None if found.alive else found.exit_code or 0
+
+    async def stop(self, now: bool = False) -> None:
+        """Billing ends here; devices are freed once the engine says gone."""
+        self._starting = False
+        lease_id = self.lease_id
+        if not lease_id:
+            await super().stop(now)
+            return
+        reason, actor = self._stop_reason or (Reason.HUB, "hub")
+        await self.context.stop_asked(lease_id, reason, actor)
+        await self._finish(lease_id, reason, alive_too=True)
+
+    async def run_post_stop_hook(self) -> None:
+        """The deployer's hook, then what is left to do. Fires twice, or for what never started."""
+        try:
+            await maybe_future(super().run_post_stop_hook())
+        finally:
+            self._starting = False
+            self._leave_stage()
+            if lease_id := self.lease_id:
+                reason = self._stop_reason[0] if self._stop_reason else Reason.CRASHED
+                if self._stop_reason:
+                    await self.context.stop_asked(lease_id, *self._stop_reason)
+                await self._finish(lease_id, reason, alive_too=reason is not Reason.CRASHED)
+
+    async def _finish(self, lease_id: str, reason: Reason, *, alive_too: bool) -> None:
+        """Remove the object and end the lease, on the engine's word. Never raises.
+
+        A stop that raises is forgotten by the hub, and nobody would free the device. Where the
+        engine will not say gone, the lease stays open and the reconciler goes on with it.
+        """
+        context = self.context
+        corpse = getattr(self, "_corpse", None)
+        for attempt in range(BURY_TRIES):
+            try:
+                await self.settled_calls()
+                if await context.engine.census() is None:
+                    await super().stop()
+                    if await super().poll() is None:
+                        raise EngineAway("it still runs")
+                    await context.ended(lease_id, reason, corpse)
+                    return
+                found: Found | None = await context.engine.look(lease_id)
+                if found is not None and found.alive and not alive_too:
+                    break
+                if found is not None:
+                    corpse = await context.engine.bury(found)
+                await context.ended(lease_id, reason, corpse)
+                return
+            except Exception as error:
+                self.log.warning("%s: cannot end it: %s", self._log_name, error)
+                if attempt + 1 < BURY_TRIES:
+                    await asyncio.sleep(0.2 * 2**attempt)
+        context.moving.discard(lease_id)
+        self.log.error("%s: lease %s is left to the reconciler", self._log_name, lease_id)
+
+    async def settled_calls(self) -> None:
+        """Wait for engine calls of a cancelled start, which go on in their threads."""
+
+    # -- state ------------------------------------------------------------------------------
+
+    def get_state(self) -> dict[str, Any]:
+        """What the hub keeps: the lease, and its deadlines for a culler that reads states."""
+        state: dict[str, Any] = super().get_state()
+        if self.lease_id:
+            state["lease_id"] = self.lease_id
+            if self.lease is not None:
+                deadlines = self.lease.deadlines
+                state["deadlines"] = {
+                    "shutdown_after": deadlines.shutdown_after
+                    and deadlines.shutdown_after.total_seconds(),
+                    "stop_at": deadlines.stop_at and deadlines.stop_at.isoformat(),
+                    "session_ends_at": deadlines.session_ends_at
+                    and deadlines.session_ends_at.isoformat(),
+                }
+            elif self._kept_deadlines:
+                state["deadlines"] = self._kept_deadlines
+        return state
+
+    _kept_deadlines: dict[str, Any] | None = None
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """A restarted hub finds its lease again; a stopped server has none."""
+        super().load_state(state)
+        self.lease_id = state.get("lease_id", "")
+        self._kept_deadlines = state.get("deadlines")
+
+    def clear_state(self) -> None:
+        """Before each start and after each stop."""
+        super().clear_state()
+        self.lease, self.lease_id, self._kept_deadlines = None, "", None
+        self._stop_reason = None
+
+    # -- names, options, folders ------------------------------------------------------------
+
+    async def delete_forever(self) -> None:
+        """The server or its user is deleted: the notebook is marked, its folder is kept."""
+        context = self.context
+        try:
+            account = await context.ledger.awrite(
+                accounts.account_of,
+                hub_id=context.settings.hub_id,
+                user=hub_user(self.user),
+                now=context.clock(),
+            )
+            await context.ledger.awrite(
+                notebooks.delete, account_id=account.id, server_name=self.name, now=context.clock()
+            )
+        finally:
+            await maybe_future(super().delete_forever())
+
+    async def rename(self, old_name: str, new_name: str) -> None:
+        """The hub renames the server; the notebook and its folder stay the same."""
+        await maybe_future(super().rename(old_name, new_name))
+        context = self.context
+        account = await context.ledger.awrite(
+            accounts.account_of,
+            hub_id=context.settings.hub_id,
+            user=hub_user(self.user),
+            now=context.clock(),
+        )
+        found = await context.ledger.aread(
+            notebooks.find, account_id=account.id, server_name=old_name
+        )
+        if found is not None:
+            await context.ledger.awrite(notebooks.rename, found.id, server_name=new_name)
+
+    def folders(self, lease: Lease) -> tuple[Path, Path]:
+        """(the notebook's workspace, its account's storage), named by our ids."""
+        root = self.context.settings.storage_root
+        return (
+            root / "notebooks" / lease.notebook_id,
+            root / "accounts" / lease.account_id,
+        )
+
+    def options_from_form(self, formdata: dict[str, list[Any]]) -> dict[str, Any]:
+        """The posted form as options, parsed once here so that nonsense is never stored."""
+        try:
+            return parse_options(options_from_form(formdata)).as_json()
+        except Refused as refused:
+            raise StartRefused(refused) from None
+
+    def options_from_query(self, query: dict[str, list[Any]]) -> dict[str, Any]:
+        """A link never starts a machine: it prefills the form, which our own handler renders."""
+        raise StartRefused(
+            Refused("bad_option", "A link only fills in the form.", "Look it over and press Start.")
+        )
+
+    async def get_options_form(self) -> str:
+        """The spawn form; JupyterHub takes an empty one for "start at once"."""
+        return await form.render_fields(self)
+
+    def _actor(self) -> str:
+        who = getattr(self.handler, "current_user", None)
+        name = getattr(who, "name", None)
+        if name is None:
+            return "hub"
+        return f"service {name}" if getattr(who, "kind", "user") == "service" else str(name)
+
+
+def _url(address: str | tuple[str, int]) -> str:
+    if isinstance(address, str):
+        return address
+    ip, port = address
+    return f"http://[{ip}]:{port}" if ":" in ip else f"http://{ip}:{port}"
+
+
+async def _answers(session: aiohttp.ClientSession, address: str) -> bool:
+    try:
+        async with session.get(address, allow_redirects=False) as response:
+            return response.status < 500
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return False
+
+
+def _engine_away() -> Refused:
+    return Refused(
+        "engine_away",
+        "No notebook can start now: the engine does not answer.",
+        "Running notebooks go on. Try again in a minute; your administrator sees this.",
+        retry_after=timedelta(seconds=60),
+    )

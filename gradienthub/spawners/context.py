@@ -1,0 +1,106 @@
+"""HubContext: the one set of things that all spawners and handlers of a hub process share."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from traitlets.config import Config
+
+from ..ledger import Ledger, LedgerAway, leases
+from ..ledger.accounts import HubUser
+from ..ledger.journal import Journal
+from ..ledger.leases import Corpse
+from ..rules.idleness import Reason
+from ..settings import GradientHub, Settings
+from .engine import Engine
+from .stage import Stage
+
+log = logging.getLogger("gradienthub")
+
+Clock = Callable[[], datetime]
+
+
+def system_clock() -> datetime:
+    """Now, aware, in UTC: the only place in the hub process that reads the clock."""
+    return datetime.now(UTC)
+
+
+class HubContext:
+    """Settings, ledger, stage, engine and clock of one hub process."""
+
+    _of_process: ClassVar["HubContext | None"] = None
+    _making: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.ledger = Ledger(settings.database_url)
+        self.journal = Journal(settings.data_dir / "journal.jsonl")
+        self.stage = Stage()
+        self.engine: Engine = Engine()
+        #: Leases whose spawner is between admission and its end: the reconciler leaves them alone.
+        self.moving: set[str] = set()
+        #: False until hub, engine and ledger were compared once after a start.
+        self.settled = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @classmethod
+    def of(cls, config: Config) -> "HubContext":
+        """This process's context, made of `config` on the first call."""
+        with cls._making:
+            if cls._of_process is None:
+                cls._of_process = cls(GradientHub(config=config).resolved())
+            return cls._of_process
+
+    @classmethod
+    def put(cls, context: "HubContext | None") -> None:
+        """Set or clear this process's context; for tests and for a second hub in one process."""
+        cls._of_process = context
+
+    def soon(self, coroutine: Any) -> None:
+        """Run a coroutine beside what is going on; its failure is logged once."""
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("A background task failed", exc_info=error)
+
+    async def stop_asked(self, lease_id: str, reason: Reason, actor: str) -> None:
+        """Write that a stop was asked for; into the journal where the ledger is away."""
+        now = self.clock()
+        try:
+            await self.ledger.awrite(
+                leases.note_stop, lease_id, reason, actor, now, self.settings.hub_id
+            )
+        except LedgerAway as away:
+            log.warning("The ledger is away; the stop of lease %s is kept: %s", lease_id, away)
+            await asyncio.to_thread(self.journal.stop, lease_id, reason, actor, now)
+
+    async def ended(self, lease_id: str, reason: Reason | None, corpse: Corpse | None) -> None:
+        """Write that the engine said gone; into the journal where the ledger is away."""
+        now = self.clock()
+        try:
+            await self.ledger.awrite(leases.end, lease_id, now, reason, corpse)
+        except LedgerAway as away:
+            log.warning("The ledger is away; the end of lease %s is kept: %s", lease_id, away)
+            await asyncio.to_thread(self.journal.end, lease_id, now, reason, corpse)
+        self.moving.discard(lease_id)
+
+    async def close(self) -> None:
+        """Let go of everything; for tests and for a hub that shuts down."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.engine.close()
+        await asyncio.to_thread(self.ledger.close)
+
+
+def hub_user(user: Any) -> HubUser:
+    """A hub user as the ledger knows them. The hub's times are naive UTC."""
+    return HubUser(id=user.id, created=user.created.replace(tzinfo=UTC), name=user.name)

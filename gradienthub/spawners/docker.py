@@ -1,0 +1,447 @@
+"""Docker: devices by UUID, limits, folders, labels; lanes of its own; one listing for all polls."""
+
+import asyncio
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.utils import kwargs_from_env
+from dockerspawner import DockerSpawner
+from requests.exceptions import RequestException
+from traitlets import Bool, Dict, Enum, Float, Integer, Unicode, default
+from traitlets.config import Config
+
+from ..rules.refusal import Refused, shown
+from .base import GradientSpawner, Lease
+from .context import HubContext
+from .engine import Corpse, Engine, EngineAway, Found
+
+HUB_LABEL = "gradienthub.hub"
+LEASE_LABEL = "gradienthub.lease"
+DEVICES_LABEL = "gradienthub.devices"
+
+#: Threads of each lane. Starts and stops wait for the engine, so that a slow stop must not be
+#: what a start, a download or the listing waits behind.
+LANES = {"look": 2, "start": 4, "stop": 16, "pull": 2}
+LANE_OF = {"stop": "stop", "remove_container": "stop", "kill": "stop", "pull": "pull",
+           "create_container": "start", "start": "start"}  # fmt: skip
+#: One listing answers every poll that comes within this many seconds.
+LISTING_AGE = 1.0
+STOP_SECONDS = 10
+LOG_LINES = 40
+
+
+class DockerEngine(Engine):
+    """One Docker engine: lanes of threads with a client each, and the shared listing."""
+
+    def __init__(self, hub_id: str, client_options: Mapping[str, Any]) -> None:
+        self.hub_id = hub_id
+        self._options = dict(client_options)
+        self._lanes = {
+            lane: ThreadPoolExecutor(count, thread_name_prefix=f"docker-{lane}")
+            for lane, count in LANES.items()
+        }
+        self._local = threading.local()
+        self._listing: list[Found] = []
+        self._listed_at = -LISTING_AGE
+        self._listing_task: asyncio.Task[list[Found]] | None = None
+        self._cores: int | None = None
+
+    def submit(self, method: str, *args: Any, **kwargs: Any) -> "Future[Any]":
+        """Call a method of docker's APIClient in the lane it belongs to."""
+        lane = self._lanes[LANE_OF.get(method, "look")]
+        return lane.submit(lambda: getattr(self.client, method)(*args, **kwargs))
+
+    def submit_to(self, lane: str, call: Callable[[Any], Any]) -> "Future[Any]":
+        """Run `call(client)` in a lane."""
+        return self._lanes[lane].submit(lambda: call(self.client))
+
+    @property
+    def client(self) -> Any:
+        """This thread's client: docker-py's sessions are not made for many threads."""
+        if not hasattr(self._local, "client"):
+            self._local.client = docker.APIClient(version="auto", **self._options)
+        return self._local.client
+
+    async def ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Like `submit`, awaited; what goes wrong between us and the engine is EngineAway."""
+        try:
+            return await asyncio.wrap_future(self.submit(method, *args, **kwargs))
+        except NotFound:
+            raise
+        except (DockerException, RequestException, OSError) as error:
+            raise EngineAway(str(error)) from error
+
+    async def census(self) -> list[Found]:
+        """Every container labelled with this hub, from a listing at most a second old."""
+        if time.monotonic() - self._listed_at < LISTING_AGE:
+            return self._listing
+        if self._listing_task is None:
+            self._listing_task = asyncio.ensure_future(self._list())
+        # Shielded: one caller's cancellation must not fail all others who wait for the listing.
+        return await asyncio.shield(self._listing_task)
+
+    async def _list(self) -> list[Found]:
+        try:
+            rows = await self.ask(
+                "containers", all=True, filters={"label": f"{HUB_LABEL}={self.hub_id}"}
+            )
+            self._listing = [_found(row) for row in rows]
+            self._listed_at = time.monotonic()
+            return self._listing
+        finally:
+            self._listing_task = None
+
+    async def look(self, lease_id: str) -> Found | None:
+        """The lease's container, by its label. "Gone" is said only by a listing that is fresh."""
+        asked = time.monotonic()
+        for found in await self.census():
+            if found.lease_id == lease_id:
+                return found
+        if self._listed_at < asked:
+            self._listed_at = -LISTING_AGE
+            for found in await self.census():
+                if found.lease_id == lease_id:
+                    return found
+        return None
+
+    def forget_listing(self) -> None:
+        """The engine changed by our own hand: the next look asks it."""
+        self._listed_at = -LISTING_AGE
+
+    async def bury(self, found: Found) -> Corpse:
+        """Stop, read exit code, memory kill and last lines, remove."""
+        try:
+            return await asyncio.wrap_future(
+                self.submit_to("stop", lambda client: _bury(client, found.object_id))
+            )
+        except (DockerException, RequestException, OSError) as error:
+            raise EngineAway(str(error)) from error
+        finally:
+            self.forget_listing()
+
+    async def cores(self) -> int | None:
+        """CPUs of the engine's machine; asked once."""
+        if self._cores is None:
+            self._cores = int((await self.ask("info")).get("NCPU") or 0) or None
+        return self._cores
+
+    async def close(self) -> None:
+        """End the lanes; what runs in them is not waited for."""
+        for lane in self._lanes.values():
+            lane.shutdown(wait=False, cancel_futures=True)
+
+
+def _found(row: Mapping[str, Any]) -> Found:
+    labels = row.get("Labels") or {}
+    state = row.get("State", "")
+    return Found(
+        object_id=row["Id"],
+        lease_id=labels.get(LEASE_LABEL, ""),
+        # "created" is on its way, "paused" and "restarting" still hold the device.
+        alive=state not in ("exited", "dead", "removing"),
+        name=(row.get("Names") or ["/"])[0].lstrip("/"),
+        exit_code=_exit_code(row.get("Status", "")),
+        detail=f"{state}: {row.get('Status', '')}",
+        labels=labels,
+    )
+
+
+def _exit_code(status: str) -> int | None:
+    # "Exited (137) 2 seconds ago"
+    words = status.removeprefix("Exited (").split(")", 1)
+    return int(words[0]) if status.startswith("Exited (") and words[0].isdigit() else None
+
+
+def _bury(client: Any, object_id: str) -> Corpse:
+    try:
+        client.stop(object_id, timeout=STOP_SECONDS)
+        state = client.inspect_container(object_id)["State"]
+        words = client.logs(object_id, tail=LOG_LINES, stdout=True, stderr=True)
+        corpse = Corpse(
+            exit_code=state.get("ExitCode"),
+            out_of_memory=bool(state.get("OOMKilled")),
+            last_words=words.decode("utf-8", "replace") if isinstance(words, bytes) else "",
+        )
+    except NotFound:
+        return Corpse()
+    try:
+        client.remove_container(object_id, v=True, force=True)
+    except NotFound:
+        pass
+    except APIError as error:
+        # 409: somebody else is removing it; gone is what we want, and look() will say so.
+        if error.status_code != 409:  # noqa: PLR2004
+            raise
+    return corpse
+
+
+class GradientDockerSpawner(GradientSpawner, DockerSpawner):
+    """Notebooks as containers, each on its own devices."""
+
+    container_home = Unicode(
+        "/notebooks",
+        help="""Folder in the container that holds the notebook's own workspace.
+
+        Default "/notebooks", as Gradient has it. It is the working folder of the server.""",
+    ).tag(config=True)
+
+    container_storage = Unicode(
+        "/storage",
+        help="""Folder in the container that holds the account's storage, which all its notebooks
+        see.
+
+        Default "/storage", as Gradient has it. "": none is mounted.""",
+    ).tag(config=True)
+
+    folder_owner = Integer(
+        1000,
+        help="""User id (and group id) in the container that owns new workspace and storage
+        folders.
+
+        Default 1000: the user of Jupyter's images. A hub that is not root cannot give folders
+        away, and then images must run as the hub's own user id.""",
+    ).tag(config=True)
+
+    device_driver = Enum(
+        ("nvidia", "cdi"),
+        default_value="nvidia",
+        help="""How a device is requested: "nvidia" by UUID through the NVIDIA runtime, "cdi" by
+        CDI name (the device's uuid is then written like nvidia.com/gpu=GPU-...).
+
+        Default "nvidia": works with every engine since 19.03. "cdi" needs engine 25 or later.""",
+    ).tag(config=True)
+
+    enforce_limits = Bool(
+        True,
+        help="""Whether a container gets the CPUs and memory of its instance type as limits.
+
+        Default True: what is rented is what one gets. False suits a demo on a small machine.""",
+    ).tag(config=True)
+
+    pull_timeout = Float(
+        1800,
+        help="""Seconds that downloading an image may take before the start is given up.
+
+        Default 1800: GPU images have several GB. Nothing is charged while it downloads.""",
+    ).tag(config=True)
+
+    engine_options = Dict(
+        help="""More keywords for docker.APIClient, for example {"timeout": 30}.
+
+        Default {}: DOCKER_HOST and its TLS variables, else the local socket; 60 s a call.""",
+    ).tag(config=True)
+
+    _calls: "set[Future[Any]]"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._calls = set()
+
+    @default("name_template")
+    def _name_by_lease(self) -> str:
+        return "gradient-{lease}"
+
+    @default("http_timeout")
+    def _http_timeout(self) -> int:
+        return 60
+
+    @classmethod
+    def make_engine(cls, context: HubContext, config: Config) -> DockerEngine:
+        """An engine as this class's traits say."""
+        section = config.get(cls.__name__, {})
+        options = {"timeout": 60, **kwargs_from_env(), **dict(section.get("engine_options", {}))}
+        return DockerEngine(context.settings.hub_id, options)
+
+    @property
+    def engine(self) -> DockerEngine:
+        """The hub's engine, which this spawner's make_engine made."""
+        found = self.context.engine
+        assert isinstance(found, DockerEngine)  # noqa: S101 - made by make_engine above
+        return found
+
+    def docker(self, method: str, *args: Any, **kwargs: Any) -> "asyncio.Future[Any]":
+        """DockerSpawner's one door to the engine, led into our lanes instead of its one thread."""
+        call = self.engine.submit(method, *args, **kwargs)
+        # A cancelled start leaves its call running; its end must wait for that (settled_calls).
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        if method in ("create_container", "start", "stop", "remove_container"):
+            call.add_done_callback(lambda _call: self.engine.forget_listing())
+        return asyncio.wrap_future(call)
+
+    async def settled_calls(self) -> None:
+        """Wait for engine calls that a cancelled start left behind, so that none creates later."""
+        waiting = [asyncio.wrap_future(call) for call in list(self._calls) if not call.cancelled()]
+        if waiting:
+            await asyncio.wait(waiting, timeout=60)
+
+    async def apply_lease(self, lease: Lease) -> None:
+        """The lease as container settings."""
+        if lease.image is None:
+            raise Refused(
+                "start_failed",
+                f"The runtime {shown(lease.runtime or '')} has no image.",
+                "Ask your administrator to set one, or choose another runtime.",
+            )
+        self.image = lease.image
+        # Never resumed: an old container would keep its old limits, image and token.
+        self.remove = True
+        self.object_name = self.object_label
+        self.notebook_dir = self.container_home
+        self.default_url = "/lab" if lease.interface == "lab" else "/tree"
+        if self.enforce_limits:
+            self.mem_limit = int(lease.memory * 10**9)
+            self.cpu_limit = float(lease.cpus)
+        await asyncio.to_thread(self._make_folders, lease)
+
+    def _make_folders(self, lease: Lease) -> None:
+        for folder in self.folders(lease):
+            if not folder.exists():
+                folder.mkdir(parents=True, mode=0o700)
+                _give_to(folder, self.folder_owner)
+
+    @property
+    def volume_binds(self) -> dict[str, dict[str, str]]:
+        """The admin's volumes, and the two folders of this lease."""
+        binds: dict[str, dict[str, str]] = dict(super().volume_binds)
+        if self.lease is not None:
+            home, storage = self.folders(self.lease)
+            binds[str(home)] = {"bind": self.container_home, "mode": "rw"}
+            if self.container_storage:
+                binds[str(storage)] = {"bind": self.container_storage, "mode": "rw"}
+        return binds
+
+    def _render_templates(self, obj: Any, ns: Mapping[str, Any] | None = None) -> Any:
+        """str.format over configuration, as DockerSpawner does; a stray brace is left as it is."""
+        try:
+            return super()._render_templates(obj, ns)
+        except (IndexError, AttributeError):
+            return obj
+
+    def template_namespace(self) -> dict[str, Any]:
+        """DockerSpawner's names, and `lease` for the container's name."""
+        return {**super().template_namespace(), "lease": self.lease_id or "none"}
+
+    async def check_allowed(self, image: str) -> str:
+        """DockerSpawner would look into user options again; admission has decided already."""
+        return self.image
+
+    async def create_object(self) -> Any:
+        """Create with labels, devices and init, and without auto_remove: a corpse is read first."""
+        assert self.lease is not None  # noqa: S101 - start() refused otherwise
+        own_create, own_host = self.extra_create_kwargs, self.extra_host_config
+        try:
+            self.extra_create_kwargs = {**await self._own(own_create), **self._create_extras()}
+            self.extra_host_config = {**self._host_extras(), **await self._own(own_host),
+                                      "auto_remove": False}  # fmt: skip
+            return await super().create_object()
+        finally:
+            self.extra_create_kwargs, self.extra_host_config = own_create, own_host
+
+    async def _own(self, configured: Any) -> dict[str, Any]:
+        """The admin's extras, which may be a dict or a callable of the spawner, async or not."""
+        value = configured(self) if callable(configured) else configured
+        if asyncio.iscoroutine(value):
+            value = await value
+        return dict(value or {})
+
+    def _create_extras(self) -> dict[str, Any]:
+        lease = self.lease
+        assert lease is not None  # noqa: S101 - called from create_object
+        labels = {
+            HUB_LABEL: self.context.settings.hub_id,
+            LEASE_LABEL: lease.id,
+            DEVICES_LABEL: json.dumps(lease.devices),
+            "gradienthub.notebook": lease.notebook_id,
+            "gradienthub.instance_type": lease.instance_type,
+        }
+        return {"labels": labels, "working_dir": self.container_home}
+
+    def _host_extras(self) -> dict[str, Any]:
+        lease = self.lease
+        assert lease is not None  # noqa: S101 - called from create_object
+        extras: dict[str, Any] = {"init": True}
+        if lease.devices and self.device_driver == "cdi":
+            extras["device_requests"] = [{"Driver": "cdi", "DeviceIDs": list(lease.devices)}]
+        elif lease.devices:
+            extras["device_requests"] = [
+                {"Driver": "", "Count": 0, "DeviceIDs": list(lease.devices),
+                 "Capabilities": [["gpu"]], "Options": {}}
+            ]  # fmt: skip
+        return extras
+
+    def get_env(self) -> dict[str, str]:
+        """The hub's environment; without devices none is visible, whatever the image says."""
+        env: dict[str, str] = super().get_env()
+        if self.lease is not None:
+            # The runtime hook reads this variable too: an image that sets it to "all" would
+            # otherwise see every GPU of the machine.
+            env["NVIDIA_VISIBLE_DEVICES"] = ",".join(self.lease.devices) or "void"
+            env["GRADIENT_INSTANCE_TYPE"] = self.lease.instance_type
+        return env
+
+    async def prepare(self, lease: Lease) -> None:
+        """Download the image where it is missing: before the turn, so that nobody waits for it."""
+        assert lease.image is not None  # noqa: S101 - apply_lease refused otherwise
+        try:
+            await asyncio.wait_for(super().pull_image(lease.image), self.pull_timeout)
+        except TimeoutError:
+            raise Refused(
+                "start_failed",
+                f"The image {shown(lease.image)} was not downloaded within"
+                f" {self.pull_timeout / 60:.0f} min.",
+                "Nothing was charged. Try again later, or choose another runtime.",
+            ) from None
+        except (ImageNotFound, NotFound) as error:
+            raise Refused(
+                "start_failed",
+                f"There is no image {shown(lease.image)}.",
+                "Nothing was charged. Check name and tag, or choose another runtime.",
+            ) from error
+        except APIError as error:
+            self.log.warning("%s: pull failed: %s", self._log_name, error)
+            raise Refused(
+                "start_failed",
+                f"The image {shown(lease.image)} could not be downloaded:"
+                f" {shown(error.explanation or 'the registry gave no reason', 160)}.",
+                "Nothing was charged. Check name and tag, or choose another runtime.",
+            ) from error
+        except (DockerException, RequestException, OSError) as error:
+            raise EngineAway(str(error)) from error
+
+    async def pull_image(self, image: str) -> None:
+        """Nothing: `prepare` did it before the turn."""
+
+    async def start_engine(self) -> tuple[str, int]:
+        """DockerSpawner's start, with what the engine says in words."""
+        try:
+            ip, port = await DockerSpawner.start(self)
+        except APIError as error:
+            self.log.error("%s: %s", self._log_name, error)
+            raise Refused(
+                "start_failed",
+                f"The engine refused the container: {shown(str(error.explanation or error), 200)}.",
+                "Nothing was charged. Your administrator can see more in the hub's log.",
+            ) from error
+        except (DockerException, RequestException, OSError) as error:
+            raise EngineAway(str(error)) from error
+        if not ip:
+            raise Refused(
+                "start_failed",
+                "The container died at once, before it had an address.",
+                "Nothing was charged. A custom image needs jupyterhub-singleuser 6 inside.",
+            )
+        return ip, port
+
+
+def _give_to(folder: Path, owner: int) -> None:
+    if os.geteuid() == 0:
+        os.chown(folder, owner, owner)

@@ -1,0 +1,165 @@
+"""Local processes: the embedded engine where no Docker engine answers.
+
+Devices are declared and set in the environment, but nothing enforces them, nor CPUs nor memory;
+the pages say so. Everybody runs as the hub's own user: for a demo and for trusted people only.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from jupyterhub.spawner import SimpleLocalProcessSpawner
+
+from .base import GradientSpawner, Lease
+from .context import HubContext
+from .engine import Corpse, Engine, Found
+
+try:
+    import psutil
+except ImportError as error:  # pragma: no cover - the extra is part of every test install
+    raise ImportError(
+        "the local engine needs psutil: pip install 'gradienthub[local]'"
+    ) from error
+
+LEASE_VARIABLE = "GRADIENTHUB_LEASE"
+HUB_VARIABLE = "GRADIENTHUB_HUB"
+TERM_SECONDS = 5.0
+LOG_BYTES = 4000
+
+
+class LocalEngine(Engine):
+    """Processes marked by environment variables, which children inherit: kernels count too."""
+
+    def __init__(self, hub_id: str, log_dir: Path) -> None:
+        self.hub_id = hub_id
+        self.log_dir = log_dir
+        #: pid -> exit code, of processes this hub started and saw end.
+        self.exits: dict[str, int] = {}
+
+    async def census(self) -> list[Found]:
+        """One row a lease that has a living process."""
+        return await asyncio.to_thread(self._census)
+
+    def _census(self) -> list[Found]:
+        leases: dict[str, list[int]] = {}
+        for process in psutil.process_iter():
+            if lease := self._lease_of(process):
+                leases.setdefault(lease, []).append(process.pid)
+        return [
+            Found(object_id=",".join(map(str, pids)), lease_id=lease, alive=True,
+                  name=f"gradient-{lease}", detail=f"{len(pids)} processes")
+            for lease, pids in leases.items()
+        ]  # fmt: skip
+
+    def _lease_of(self, process: psutil.Process) -> str | None:
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return None
+            variables = process.environ()
+        except (psutil.Error, OSError):
+            return None  # another user's process, or one that just ended: not ours
+        if variables.get(HUB_VARIABLE) != self.hub_id:
+            return None
+        return variables.get(LEASE_VARIABLE)
+
+    async def bury(self, found: Found) -> Corpse:
+        """End all its processes, the gentle way first; the last lines come from its log file."""
+        return await asyncio.to_thread(self._bury, found.lease_id)
+
+    def _bury(self, lease_id: str) -> Corpse:
+        for sign, patience in ((signal.SIGTERM, TERM_SECONDS), (signal.SIGKILL, TERM_SECONDS)):
+            ours = [p for p in psutil.process_iter() if self._lease_of(p) == lease_id]
+            if not ours:
+                break
+            _signal(ours, sign)
+            psutil.wait_procs(ours, timeout=patience)
+        return Corpse(exit_code=self.exits.pop(lease_id, None), last_words=self._log_tail(lease_id))
+
+    def _log_tail(self, lease_id: str) -> str:
+        try:
+            with (self.log_dir / f"{lease_id}.log").open("rb") as file:
+                file.seek(0, os.SEEK_END)
+                file.seek(max(0, file.tell() - LOG_BYTES))
+                return file.read().decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+    async def cores(self) -> int | None:
+        """CPUs of this machine."""
+        return os.cpu_count()
+
+
+def _signal(processes: Iterable[psutil.Process], sign: signal.Signals) -> None:
+    for process in processes:
+        try:
+            process.send_signal(sign)
+        except (psutil.Error, OSError):
+            continue  # it ended by itself
+
+
+class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
+    """Notebooks as processes of this machine. For a demo and for trusted people."""
+
+    @classmethod
+    def make_engine(cls, context: HubContext, config: Any) -> LocalEngine:
+        """The processes of this hub."""
+        return LocalEngine(context.settings.hub_id, context.settings.data_dir / "logs")
+
+    async def apply_lease(self, lease: Lease) -> None:
+        """Folders and first page; there are no limits to set."""
+        home, storage = self.folders(lease)
+        logs = self.context.settings.data_dir / "logs"
+        for folder in (home, storage, logs):
+            await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True, mode=0o700)
+        self.notebook_dir = str(home)
+        self.default_url = "/lab" if lease.interface == "lab" else "/tree"
+        # A port and a process of an earlier start are not this one's.
+        self.port = 0
+        self.proc = None
+
+    async def start_engine(self) -> tuple[str, int]:
+        """LocalProcessSpawner's start, with the server's output in a log file of its own."""
+        log_path = self.context.settings.data_dir / "logs" / f"{self.lease_id}.log"
+        with log_path.open("ab") as log:
+            self.popen_kwargs = {**self.popen_kwargs, "stdout": log, "stderr": log}
+            ip, port = await SimpleLocalProcessSpawner.start(self)
+        return ip, port
+
+    async def poll(self) -> Any:
+        """Reap the process if it is our child, then ask the census like any other engine."""
+        if self.proc is not None and (code := self.proc.poll()) is not None:
+            engine = self.context.engine
+            if isinstance(engine, LocalEngine) and self.lease_id:
+                engine.exits[self.lease_id] = code
+        return await super().poll()
+
+    @property
+    def home_dir(self) -> str:
+        """Where SimpleLocalProcessSpawner says home is: the notebook's workspace."""
+        if self.lease is None:
+            return str(self.context.settings.storage_root)
+        return str(self.folders(self.lease)[0])
+
+    def user_env(self, env: dict[str, str]) -> dict[str, str]:
+        """HOME is the workspace; the account's storage and the devices are variables."""
+        env["USER"] = self.user.name
+        env["SHELL"] = "/bin/bash"
+        if self.lease is not None:
+            home, storage = self.folders(self.lease)
+            devices = ",".join(self.lease.devices)
+            env |= {
+                "HOME": str(home),
+                "GRADIENT_STORAGE": str(storage),
+                "GRADIENT_INSTANCE_TYPE": self.lease.instance_type,
+                "CUDA_VISIBLE_DEVICES": devices,
+                "NVIDIA_VISIBLE_DEVICES": devices or "void",
+                LEASE_VARIABLE: self.lease.id,
+                HUB_VARIABLE: self.context.settings.hub_id,
+                # The hub's own environment holds jupyterhub-singleuser, on PATH or not.
+                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', '')}",
+            }
+        return env

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future
-from traitlets import Unicode
+from traitlets import Unicode, default
 
 from ..ledger import LedgerAway, accounts, leases, notebooks
 from ..ledger.accounts import HubUser
@@ -69,6 +69,17 @@ class GradientSpawner(Spawner):
         """Start it and return its address: the engine spawner's own start()."""
         return await super().start()  # type: ignore[no-any-return]
 
+    @default("options_form")
+    def _has_a_form(self) -> str:
+        # The hub's pages ask only whether there is one; get_options_form renders it.
+        return "gradient"
+
+    def get_env(self) -> dict[str, str]:
+        """The hub's environment, with activity reported often enough for short intervals."""
+        env: dict[str, str] = super().get_env()
+        env.setdefault("JUPYTERHUB_ACTIVITY_INTERVAL", "60")
+        return env
+
     # -- a start ----------------------------------------------------------------------------
 
     @property
@@ -111,6 +122,9 @@ class GradientSpawner(Spawner):
             self.log.error("%s: the engine is away: %s", self._log_name, away)
             self._stop_reason = (Reason.START_FAILED, "hub")
             raise StartRefused(_engine_away()) from away
+
+    async def _run_apply_user_options(self, user_options: Any) -> None:
+        """Options become traits in `apply_lease`, once they are admitted; nothing to do here."""
 
     async def _admit(self) -> None:
         context = self.context

@@ -211,12 +211,14 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
     ).tag(config=True)
 
     device_driver = Enum(
-        ("nvidia", "cdi"),
+        ("nvidia", "cdi", "environment"),
         default_value="nvidia",
         help="""How a device is requested: "nvidia" by UUID through the NVIDIA runtime, "cdi" by
-        CDI name (the device's uuid is then written like nvidia.com/gpu=GPU-...).
+        CDI name (the device's uuid is then written like nvidia.com/gpu=GPU-...), "environment" by
+        the variable NVIDIA_VISIBLE_DEVICES alone, which enforces nothing.
 
-        Default "nvidia": works with every engine since 19.03. "cdi" needs engine 25 or later.""",
+        Default "nvidia": works with every engine since 19.03. "cdi" needs engine 25 or later.
+        "environment" is for a demo with devices that do not exist.""",
     ).tag(config=True)
 
     enforce_limits = Bool(
@@ -371,7 +373,7 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
         extras: dict[str, Any] = {"init": True}
         if lease.devices and self.device_driver == "cdi":
             extras["device_requests"] = [{"Driver": "cdi", "DeviceIDs": list(lease.devices)}]
-        elif lease.devices:
+        elif lease.devices and self.device_driver == "nvidia":
             extras["device_requests"] = [
                 {"Driver": "", "Count": 0, "DeviceIDs": list(lease.devices),
                  "Capabilities": [["gpu"]], "Options": {}}

@@ -1,0 +1,243 @@
+"""gradienthub demo: the real product on embedded defaults, on this computer's loopback."""
+
+import argparse
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ...ledger import Ledger, accounts
+from ...ledger.accounts import HubUser
+from ...settings import Settings, kept_hub_id
+from ...spawners.engine import Engine, EngineAway
+from . import engines
+from .tables import ADMIN, DEMO_USERS, demo_settings, people
+
+MARKER = ".gradienthub-demo"
+READY_SECONDS = 90
+STOP_SECONDS = 60
+CONFIG = Path(__file__).with_name("jupyterhub_config.py")
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+    """`gradienthub demo` and its options."""
+    parser = subparsers.add_parser(
+        "demo", help="a hub you can log in to, on this computer", description=__doc__
+    )
+    parser.add_argument("--port", type=int, default=8000, help="port on 127.0.0.1 (default 8000)")
+    parser.add_argument("--preset", choices=("gradient", "azure"), default="gradient",
+                        help="whose machines and tiers (default gradient)")  # fmt: skip
+    parser.add_argument("--engine", choices=("auto", "docker", "local"), default="auto",
+                        help="docker, or processes of this computer (default auto: docker where "
+                        "an engine answers)")  # fmt: skip
+    parser.add_argument("--data", type=Path, default=Path("gradienthub-demo"),
+                        help="the one folder that everything is kept in (default gradienthub-demo)")  # fmt: skip
+    parser.add_argument("--reset", action="store_true", help="forget everything first")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo until Ctrl-C, and leave nothing running."""
+    if not _port_is_free(args.port):
+        return _fault(f"Port {args.port} is in use. Choose another: gradienthub demo --port 8010")
+    data: Path = args.data.absolute()
+    if data.exists() and any(data.iterdir()) and not (data / MARKER).exists():
+        return _fault(f"{data} is not a demo's folder. Name an empty one with --data")
+    choice = engines.choose(args.engine)
+    if choice.fault:
+        return _fault(choice.fault)
+    if args.reset and data.exists():
+        _sweep(engines.engine_of(choice, kept_hub_id(data), data))
+        shutil.rmtree(data)
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (data / MARKER).touch()
+    for line in choice.says:
+        print(line, flush=True)
+    demo = {
+        "port": args.port,
+        "hub_port": _free_port(),
+        "proxy_port": _free_port(),
+        "data": str(data),
+        "preset": args.preset,
+        "engine": choice.name,
+        "image": choice.image,
+        "hub_ip": choice.hub_ip,
+        "token": secrets.token_hex(16),
+        "password": _kept_password(data),
+    }
+    settings = demo_settings(demo)
+    hub = _start_hub(demo, data)
+    try:
+        if not _wait_until_ready(hub, demo):
+            return _fault(f"The hub did not start. Its log is {data / 'hub.log'}")
+        _seed(settings, demo)
+        print(_banner(demo, data), flush=True)
+        hub.wait()
+        return _fault(f"The hub ended by itself. Its log is {data / 'hub.log'}")
+    except KeyboardInterrupt:
+        print("\nStopping all notebooks and the hub …", flush=True)
+        return 0
+    finally:
+        _stop_hub(hub)
+        _sweep(engines.engine_of(choice, settings.hub_id, data))
+
+
+def _fault(sentence: str) -> int:
+    print(sentence, file=sys.stderr)
+    return 1
+
+
+def _port_is_free(port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _kept_password(data: Path) -> str:
+    """One password for all demo users, made once, so that a bookmark's login goes on working."""
+    kept = data / "password"
+    if not kept.exists():
+        kept.write_text(f"demo-{secrets.token_hex(4)}")
+        kept.chmod(0o600)
+    return kept.read_text().strip()
+
+
+def _start_hub(demo: dict[str, Any], data: Path) -> "subprocess.Popen[bytes]":
+    own_bin = str(Path(sys.executable).parent)
+    environment = os.environ | {
+        "GRADIENTHUB_DEMO": json.dumps(demo),
+        # traefik and jupyterhub-singleuser lie beside this Python, activated or not.
+        "PATH": f"{own_bin}{os.pathsep}{os.environ.get('PATH', '')}",
+    }
+    with (data / "hub.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "jupyterhub", f"--config={CONFIG}"],
+            cwd=data,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            # Ctrl-C in the terminal must reach only us: we end the hub in order.
+            start_new_session=True,
+        )
+
+
+def _wait_until_ready(hub: "subprocess.Popen[bytes]", demo: dict[str, Any]) -> bool:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline and hub.poll() is None:
+        try:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{demo['port']}/hub/health", timeout=2
+            ) as answer:
+                if answer.status == 200:
+                    return True
+        except OSError:
+            time.sleep(0.2)
+    return False
+
+
+def _seed(settings: Settings, demo: dict[str, Any]) -> None:
+    """Give each demo user the tier they stand for; what somebody changed since stays."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{demo['port']}/hub/api/users",
+        headers={"Authorization": f"token {demo['token']}"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        found = {user["name"]: user for user in json.load(answer)}
+    ledger = Ledger(settings.database_url)
+    now = datetime.now(UTC)
+    try:
+        for person in people(demo["preset"]):
+            row = found[person.name]
+            created = datetime.fromisoformat(row["created"].replace("Z", "+00:00"))
+            user = HubUser(_hub_id_of(demo, person.name), created, person.name)
+            account = ledger.write(
+                accounts.account_of, hub_id=settings.hub_id, user=user, now=now
+            )
+            if account.tier is None:
+                ledger.write(accounts.set_tier, account, hub_id=settings.hub_id,
+                             tier=person.tier, actor="the demo", now=now)  # fmt: skip
+                ledger.write(accounts.set_payment_method, account, hub_id=settings.hub_id,
+                             there=person.pays, actor="the demo", now=now)  # fmt: skip
+                for name in person.approved:
+                    ledger.write(accounts.approve, account, hub_id=settings.hub_id,
+                                 instance_type=name, reason="the demo", expires_at=None,
+                                 actor="the demo", now=now)  # fmt: skip
+    finally:
+        ledger.close()
+
+
+def _hub_id_of(demo: dict[str, Any], name: str) -> int:
+    """The hub's number for a user; only its own database says it."""
+    import sqlite3  # noqa: PLC0415
+
+    with closing(sqlite3.connect(Path(demo["data"]) / "jupyterhub.sqlite")) as database:
+        row = database.execute("SELECT id FROM users WHERE name = ?", (name,)).fetchone()
+    return int(row[0])
+
+
+def _banner(demo: dict[str, Any], data: Path) -> str:
+    lines = [
+        "",
+        f"  GradientHub demo: http://127.0.0.1:{demo['port']}/",
+        "",
+        f"  Password of everybody: {demo['password']}   (this login is for a demo, never for people)",
+        "",
+    ]
+    lines += [f"    {p.name:<8} {p.says}" for p in people(demo["preset"])]
+    lines += [
+        f"    {ADMIN:<8} administrator",
+        "",
+        f"  Everything is kept in {data}. Ctrl-C stops all notebooks and the hub.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _stop_hub(hub: "subprocess.Popen[bytes]") -> None:
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        if hub.poll() is not None:
+            return
+        hub.send_signal(sign)
+        try:
+            hub.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _sweep(engine: Engine) -> None:
+    """End what a hub that was killed left behind."""
+
+    async def bury_all() -> None:
+        for found in await engine.census() or []:
+            await engine.bury(found)
+        await engine.close()
+
+    try:
+        asyncio.run(bury_all())
+    except EngineAway as away:
+        print(f"The engine does not answer, so containers may be left: {away}", file=sys.stderr)
+
+
+__all__ = ["DEMO_USERS", "add_parser", "run"]

@@ -1,0 +1,14 @@
+"""The tables to start from, as data: machines, prices, runtimes and tiers of two products."""
+
+import tomllib
+from importlib.resources import files
+from typing import Any
+
+NAMES = ("gradient", "azure")
+
+
+def load(name: str) -> dict[str, Any]:
+    """A preset's tables as settings take them. Raises ValueError naming the presets there are."""
+    if name not in NAMES:
+        raise ValueError(f"there is no preset {name!r}; known are {', '.join(NAMES)}")
+    return tomllib.loads((files(__package__) / f"{name}.toml").read_text())

@@ -1,5 +1,6 @@
 """The hub's REST calls on servers, held to our rules; and /hub/api/gradient/servers."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -121,6 +122,12 @@ class GradientServerAPIHandler(GradientAPIHandler, UserServerAPIHandler):
             if user is not None and not known:
                 self.forget_server(user, server_name)
             raise
+        except asyncio.CancelledError:
+            # The start was cancelled by a DELETE while this request waited for it; the request
+            # itself was not, and deserves an answer.
+            raise self.refuse(
+                Refused("start_cancelled", "The start was cancelled.", "Nothing was charged.")
+            ) from None
 
     def forget_server(self, user: Any, server_name: str) -> None:
         """Delete the row of a server that this request made and that never started."""

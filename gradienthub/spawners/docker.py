@@ -272,9 +272,11 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
     def docker(self, method: str, *args: Any, **kwargs: Any) -> "asyncio.Future[Any]":
         """DockerSpawner's one door to the engine, led into our lanes instead of its one thread."""
         call = self.engine.submit(method, *args, **kwargs)
-        # A cancelled start leaves its call running; its end must wait for that (settled_calls).
-        self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
+        if method in ("create_container", "start"):
+            # A cancelled start leaves its call running; its end must wait for that
+            # (settled_calls). A download is not waited for: it creates nothing of ours.
+            self._calls.add(call)
+            call.add_done_callback(self._calls.discard)
         if method in ("create_container", "start", "stop", "remove_container"):
             call.add_done_callback(lambda _call: self.engine.forget_listing())
         return asyncio.wrap_future(call)

@@ -1,0 +1,100 @@
+"""Writes the reference pages that come from the code: settings, command line, refusals.
+
+`python docs/generate.py` writes them; with `--check` it only says which are out of date.
+"""
+
+import argparse
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+REFERENCE = Path(__file__).parent / "reference"
+NOTE = "<!-- Made by docs/generate.py from the code; edit the help texts there. -->\n"
+
+
+def settings_page() -> str:
+    """Every trait with its help."""
+    from gradienthub.settings import GradientHub
+    from gradienthub.spawners.docker import GradientDockerSpawner
+
+    parts = [NOTE, "# Settings\n"]
+    for cls, title in (
+        (GradientHub, "`c.GradientHub`"),
+        (GradientDockerSpawner, "`c.GradientDockerSpawner`, beside DockerSpawner's own"),
+    ):
+        parts.append(f"## {title}\n")
+        for name, trait in sorted(cls.class_own_traits(config=True).items()):
+            parts.append(f"### `{name}`\n")
+            parts.append(f"{type(trait).__name__}. {inspect.cleandoc(trait.help)}\n")
+    return "\n".join(parts)
+
+
+def cli_page() -> str:
+    """`--help` of every command."""
+    from gradienthub.cli import parser
+
+    main = parser()
+    parts = [NOTE, "# Command line\n", _help(main)]
+    for name, sub in _commands(main):
+        parts += [f"## `{name}`\n", _help(sub)]
+    return "\n".join(parts)
+
+
+def _commands(main: argparse.ArgumentParser, prefix: str = "") -> list[tuple[str, Any]]:
+    found = []
+    for action in main._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, sub in action.choices.items():
+                full = f"{prefix or 'gradienthub'} {name}"
+                found += [(full, sub), *_commands(sub, full)]
+    return found
+
+
+def _help(parser: argparse.ArgumentParser) -> str:
+    # The width of a terminal must not decide what the page looks like.
+    parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=96)
+    return f"```\n{parser.format_help()}```\n"
+
+
+def refusals_page() -> str:
+    """Every code with its status."""
+    from gradienthub.rules.refusal import STATUS
+
+    rows = [f"| `{code}` | {status} |" for code, status in STATUS.items()]
+    return "\n".join(
+        [
+            NOTE,
+            "# Refusals\n",
+            "Every refusal has a code, a message (what and why) and a hint (what to do now), the same",
+            "on the form, in REST bodies and on the pending page.\n",
+            "400 invalid, 402 money, 403 not entitled, 409 own cap or still stopping, 502 the start",
+            "failed, 503 no capacity or something is away (with `Retry-After`).\n",
+            "| code | status |",
+            "|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+PAGES = {"settings.md": settings_page, "cli.md": cli_page, "refusals.md": refusals_page}
+
+
+def main() -> int:
+    """Write the pages, or with --check compare them."""
+    check = "--check" in sys.argv[1:]
+    stale = []
+    for name, page in PAGES.items():
+        path, text = REFERENCE / name, page()
+        if not path.exists() or path.read_text() != text:
+            stale.append(name)
+            if not check:
+                path.write_text(text)
+    if check and stale:
+        print(f"Out of date: {', '.join(stale)}; run `make docs`")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

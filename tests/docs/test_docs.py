@@ -1,0 +1,35 @@
+"""The documentation says what the code does."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from gradienthub.hub import api
+from gradienthub.rules.options import KEYS
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_reference_pages_are_those_that_the_code_makes():
+    made = subprocess.run(
+        [sys.executable, ROOT / "docs" / "generate.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+
+
+def test_every_link_between_pages_leads_somewhere():
+    for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
+
+
+def test_every_option_and_route_is_on_the_rest_page():
+    page = (ROOT / "docs" / "reference" / "rest.md").read_text()
+    for key in KEYS:
+        assert f"`{key}`" in page
+    for route, _handler in api.handlers():
+        assert route.split("(")[0].rstrip("/").split("/")[-1] in page

@@ -217,6 +217,10 @@ def resolve(traits: GradientHub) -> Settings:
         where + "currency" if traits.currency else where + "preset",
     )
     tiers = {tier.name: tier for tier in rows_from(Tier, rows["tiers"], where + "tiers")}
+    if not tiers:
+        raise ConfigurationFault(
+            f"{where}tiers is empty; declare at least one tier, or set a preset"
+        )
     tier_rules = row_from(
         TierRules, {**preset.get("tier_rules", {}), **traits.tier_rules}, where + "tier_rules"
     )
@@ -265,8 +269,6 @@ def _laid_over(
 def _check_names(house: House, rules: TierRules) -> None:
     """Every name that one table uses of another exists there."""
     catalog, where = house.catalog, "c.GradientHub."
-    if not house.tiers:
-        raise ConfigurationFault(f"{where}tiers is empty; declare at least one tier, or set a preset")
     types = {t.name for t in catalog.instance_types} | {"free", "*"}
     runtimes = {r.name for r in catalog.runtimes} | {"*"}
     for name, tier in house.tiers.items():

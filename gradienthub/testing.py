@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import unquote
 
 import jupyterhub
@@ -170,9 +170,11 @@ class FakeContainer:
         """Start the server that stands in for a notebook."""
         server = web.Application()
         server.router.add_route("*", "/{path:.*}", self._answer)
-        self._runner = web.AppRunner(server, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(
+            server, access_log=None, handle_signals=False, shutdown_timeout=0.1
+        )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, shutdown_timeout=0.1)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         host, port = self._runner.addresses[0][:2]
         self.address = (str(host), int(port))
@@ -194,6 +196,9 @@ class FakeContainer:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+
+F = TypeVar("F", bound=Fault)
 
 
 class FakeEngine(Engine):
@@ -219,8 +224,6 @@ class FakeEngine(Engine):
         return cls._engines.setdefault(hub_id, cls(hub_id))
 
     # -- what a test does with it -------------------------------------------------------------
-
-    F = TypeVar("F", bound=Fault)
 
     def suffer(self, fault: F) -> F:
         """From now on this goes wrong."""

@@ -1,0 +1,45 @@
+"""gradienthub upgrade-db: bring the ledger's schema to this version's."""
+
+import argparse
+from typing import Any
+
+from .._version import __version__
+from ..ledger import Ledger
+from ..rules.catalog import ConfigurationFault
+from . import config
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+    """`gradienthub upgrade-db` and its options."""
+    parser = subparsers.add_parser(
+        "upgrade-db",
+        help="bring the ledger's schema to this version's",
+        description=f"{__doc__} Stop the hub and back the database up first.",
+    )
+    config.add_config_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Upgrade, and say from where to where. Safe to run again."""
+    with config.open_ledger(config.load(args.config), upgrading=True) as ledger:
+        before, head = ledger.revision()
+        print(f"before: {before or 'no tables'}")
+        if before != head:
+            _upgrade(ledger, before)
+        after, _ = ledger.revision()
+        print(f"after:  {after}{' (nothing to do)' if before == head else ''}")
+    return 0
+
+
+def _upgrade(ledger: Ledger, before: str | None) -> None:
+    try:
+        ledger.upgrade()
+    except Exception as error:
+        # Alembic's word for a revision it has no file of; its class is the ledger's to import.
+        if type(error).__name__ != "CommandError":
+            raise
+        raise ConfigurationFault(
+            f"The ledger's schema {before} is not known to gradienthub {__version__}: a newer"
+            " version wrote it. Install that version again, or restore the backup"
+        ) from error

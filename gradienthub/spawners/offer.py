@@ -1,0 +1,108 @@
+"""What the ledger knows of a person before a start, and of a start on its way: for the form.
+
+Reads only, and raises nothing but Refused `ledger_away`, so that a page always has words.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ..ledger import LedgerAway, accounts, leases, notebooks
+from ..ledger.leases import Taken, Usual
+from ..rules.refusal import Refused
+from ..rules.tiers import Allowance
+from ..settings import Settings
+from .context import HubContext, hub_user
+
+__all__ = ["Offer", "StartSeen", "Taken", "Usual", "ledger_away", "offer_to", "start_seen"]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a person may start now: who they are to us, what is held, what they chose last."""
+
+    allowance: Allowance
+    taken: Taken
+    running: int
+    last_options: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class StartSeen:
+    """A start on its way: its lease (None before admission), its place in line, what is usual."""
+
+    row: Mapping[str, Any] | None
+    place: int
+    usual: Usual | None
+
+
+def ledger_away() -> Refused:
+    """The refusal of every start while the ledger does not answer."""
+    return Refused(
+        "ledger_away",
+        "No notebook can start now: the ledger does not answer.",
+        "Running notebooks go on. Try again in a minute; your administrator sees this.",
+    )
+
+
+async def offer_to(context: HubContext, user: Any, server_name: str) -> Offer:
+    """What this hub user may start as the notebook of that server name."""
+    now = context.clock()
+    try:
+        account = await context.ledger.awrite(
+            accounts.account_of, hub_id=context.settings.hub_id, user=hub_user(user), now=now
+        )
+        return await context.ledger.aread(
+            _offer,
+            account,
+            frozenset(group.name for group in user.groups),
+            server_name,
+            context.settings,
+            now,
+        )
+    except LedgerAway as away:
+        raise ledger_away() from away
+
+
+def _offer(
+    tx: Any,
+    account: accounts.Account,
+    groups: frozenset[str],
+    server_name: str,
+    settings: Settings,
+    now: datetime,
+) -> Offer:
+    taken = leases.taken(tx, settings)
+    notebook = notebooks.find(tx, account_id=account.id, server_name=server_name)
+    return Offer(
+        allowance=accounts.allowance_of(
+            tx,
+            account,
+            groups=groups,
+            tiers=settings.house.tiers,
+            rules=settings.tier_rules,
+            now=now,
+        ),
+        taken=taken,
+        running=sum(lease.account_id == account.id for lease in taken.leases),
+        last_options=notebook.options if notebook else None,
+    )
+
+
+async def start_seen(context: HubContext, lease_id: str) -> StartSeen:
+    """How far the start of this lease has come; an empty id is one that waits for admission."""
+    if not lease_id:
+        return StartSeen(None, 0, None)
+    try:
+        return await context.ledger.aread(_start_seen, lease_id, context.settings.hub_id)
+    except LedgerAway as away:
+        raise ledger_away() from away
+
+
+def _start_seen(tx: Any, lease_id: str, hub_id: str) -> StartSeen:
+    row = leases.describe(tx, lease_id)
+    if row is None:
+        return StartSeen(None, 0, None)
+    usual = leases.usual_start(tx, hub_id=hub_id, runtime=row["runtime"], image=row["image"])
+    return StartSeen(row, leases.place_in_stage(tx, lease_id), usual)

@@ -1,0 +1,74 @@
+"""configure(c): one line that merges with what is there."""
+
+import pytest
+from jupyterhub.auth import DummyAuthenticator
+from traitlets.config import Config
+
+from gradienthub import configure, with_tiers
+from gradienthub.hub.api import CULLER
+from gradienthub.hub.authenticator import TiersMixin
+
+
+@pytest.fixture
+def c(tmp_path):
+    config = Config()
+    config.GradientHub.data_dir = str(tmp_path)
+    return config
+
+
+def test_one_line_is_enough(c):
+    configure(c)
+    assert c.JupyterHub.spawner_class == "gradient-docker"
+    assert issubclass(c.JupyterHub.authenticator_class, TiersMixin)
+    assert c.JupyterHub.cleanup_servers is False
+    assert [service["name"] for service in c.JupyterHub.services] == [CULLER]
+
+
+def test_what_the_admin_set_stays(c):
+    c.JupyterHub.spawner_class = "gradient-local"
+    c.JupyterHub.cleanup_servers = True
+    c.JupyterHub.template_paths = ["/mine"]
+    c.JupyterHub.services = [{"name": "mine"}]
+    c.JupyterHub.load_roles = [{"name": "mine"}]
+    configure(c)
+    assert c.JupyterHub.spawner_class == "gradient-local"
+    assert c.JupyterHub.cleanup_servers is True
+    assert c.JupyterHub.template_paths[-1] == "/mine"
+    assert [service["name"] for service in c.JupyterHub.services] == ["mine", CULLER]
+    assert [role["name"] for role in c.JupyterHub.load_roles] == ["mine", CULLER]
+
+
+@pytest.mark.parametrize(
+    "named", [DummyAuthenticator, "dummy", "jupyterhub.auth.DummyAuthenticator"]
+)
+def test_the_authenticator_is_wrapped_however_it_is_named(c, named):
+    c.JupyterHub.authenticator_class = named
+    configure(c)
+    assert c.JupyterHub.authenticator_class is with_tiers(DummyAuthenticator)
+
+
+@pytest.mark.parametrize("named", ["no-such-authenticator", dict])
+def test_an_authenticator_that_is_none_ends_the_start(c, named):
+    c.JupyterHub.authenticator_class = named
+    with pytest.raises(SystemExit, match="authenticator_class"):
+        configure(c)
+
+
+def test_a_wrong_setting_ends_the_start_with_its_name_and_cure(c):
+    c.GradientHub.tier_rules = {"default": "gold"}
+    with pytest.raises(SystemExit, match=r"tier_rules\.default = 'gold'"):
+        configure(c)
+
+
+def test_a_wrong_type_ends_the_start(c):
+    c.GradientHub.answer_timeout = "soon"
+    with pytest.raises(SystemExit, match="answer_timeout"):
+        configure(c)
+
+
+def test_the_cullers_role_is_the_least_it_needs(c):
+    configure(c)
+    scopes = c.JupyterHub.load_roles[0]["scopes"]
+    assert set(scopes) == {
+        "list:users", "read:users:activity", "read:servers", "admin:server_state", "delete:servers",
+    }  # fmt: skip

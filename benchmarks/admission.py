@@ -12,7 +12,7 @@ from typing import Any
 from harness import arguments
 from traitlets.config import Config
 
-from gradienthub.ledger import Ledger, leases
+from gradienthub.ledger import Ledger, leases, schema
 from gradienthub.ledger.accounts import HubUser
 from gradienthub.rules.idleness import Reason
 from gradienthub.rules.options import parse_options
@@ -28,7 +28,14 @@ def settings(folder: Path) -> Settings:
     c.GradientHub.data_dir = str(folder)
     c.GradientHub.preset = None
     c.GradientHub.instance_types = {
-        "p5000": {"title": "P5000", "gpu_model": "P5000", "gpus": 1, "cpus": 1, "memory": 1, "price": 0}
+        "p5000": {
+            "title": "P5000",
+            "gpu_model": "P5000",
+            "gpus": 1,
+            "cpus": 1,
+            "memory": 1,
+            "price": 0,
+        }
     }
     c.GradientHub.runtimes = {"python": {"title": "Python", "image": "a:1"}}
     c.GradientHub.tiers = {
@@ -50,10 +57,11 @@ def request(number: int) -> leases.Request:
 
 def fill_history(ledger: Ledger, like: str, count: int) -> None:
     """Copies of one ended lease: the tables as they are after a long time."""
-    from gradienthub.ledger import schema
 
     def insert(tx: Any) -> None:
-        row = dict(tx.execute(schema.leases.select().where(schema.leases.c.id == like)).one()._mapping)
+        row = dict(
+            tx.execute(schema.leases.select().where(schema.leases.c.id == like)).one()._mapping
+        )
         rows = [
             {**row, "id": f"past-{n}", "admitted_at": NOW - timedelta(minutes=n),
              "ended_at": NOW - timedelta(minutes=n)} for n in range(count)
@@ -64,7 +72,7 @@ def fill_history(ledger: Ledger, like: str, count: int) -> None:
 
 
 async def measure(ledger: Ledger, house: Settings, first: int, count: int) -> list[float]:
-    """Milliseconds of each of `count` admissions asked for at once, its wait in the lane left out."""
+    """Milliseconds of each of `count` admissions asked for at once, without its wait for the lane."""
     taken = []
 
     def timed(tx: Any, asked: leases.Request) -> Any:

@@ -39,9 +39,7 @@ if told["which"] == "ours":
         c.GradientDockerSpawner.cmd = told["cmd"]
     c.GradientHub.preset = None
     c.GradientHub.data_dir = f"{folder}/data"
-    c.GradientHub.instance_types = {
-        "bench": {"title": "Bench", "cpus": 2, "memory": 2, "price": 0}
-    }
+    c.GradientHub.instance_types = {"bench": {"title": "Bench", "cpus": 2, "memory": 2, "price": 0}}
     c.GradientHub.runtimes = {"python": {"title": "Python", "image": told["image"]}}
     c.GradientHub.tiers = {
         "all": {"title": "All", "max_running": 1000, "max_running_free": 1000,

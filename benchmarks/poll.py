@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import docker
 from dockerspawner import DockerSpawner
 from harness import IMAGE, show
+
 from gradienthub.spawners.docker import HUB_LABEL, LEASE_LABEL, DockerEngine
 
 DEAF = ["python3", "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)"]

@@ -9,15 +9,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from gradienthub.cli import parser
+from gradienthub.rules.refusal import STATUS
+from gradienthub.settings import GradientHub
+from gradienthub.spawners.docker import GradientDockerSpawner
+
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Made by docs/generate.py from the code; edit the help texts there. -->\n"
 
 
 def settings_page() -> str:
     """Every trait with its help."""
-    from gradienthub.settings import GradientHub
-    from gradienthub.spawners.docker import GradientDockerSpawner
-
     parts = [NOTE, "# Settings\n"]
     for cls, title in (
         (GradientHub, "`c.GradientHub`"),
@@ -32,8 +34,6 @@ def settings_page() -> str:
 
 def cli_page() -> str:
     """`--help` of every command."""
-    from gradienthub.cli import parser
-
     main = parser()
     parts = [NOTE, "# Command line\n", _help(main)]
     for name, sub in _commands(main):
@@ -59,17 +59,15 @@ def _help(parser: argparse.ArgumentParser) -> str:
 
 def refusals_page() -> str:
     """Every code with its status."""
-    from gradienthub.rules.refusal import STATUS
-
     rows = [f"| `{code}` | {status} |" for code, status in STATUS.items()]
     return "\n".join(
         [
             NOTE,
             "# Refusals\n",
-            "Every refusal has a code, a message (what and why) and a hint (what to do now), the same",
-            "on the form, in REST bodies and on the pending page.\n",
-            "400 invalid, 402 money, 403 not entitled, 409 own cap or still stopping, 502 the start",
-            "failed, 503 no capacity or something is away (with `Retry-After`).\n",
+            "Every refusal has a code, a message (what and why) and a hint (what to do now), the",
+            "same on the form, in REST bodies and on the pending page.\n",
+            "400 invalid, 402 money, 403 not entitled, 409 own cap or still stopping, 502 the",
+            "start failed, 503 no capacity or something is away (with `Retry-After`).\n",
             "| code | status |",
             "|---|---|",
             *rows,

@@ -60,7 +60,12 @@ def configure(c: Config, *, keeper: bool = False) -> Settings:
         "services",
         {
             "name": CULLER,
-            "command": [sys.executable, "-m", "jupyterhub_idle_culler", f"--config={CULLER_CONFIG}"],
+            "command": [
+                sys.executable,
+                "-m",
+                "jupyterhub_idle_culler",
+                f"--config={CULLER_CONFIG}",
+            ],
         },
     )
     _append(
@@ -72,10 +77,10 @@ def configure(c: Config, *, keeper: bool = False) -> Settings:
 
 
 def _home(hub: Config) -> str:
-    base = str(hub.get("base_url", "/")) if "bind_url" not in hub else urlparse(str(hub.bind_url)).path
+    base = (
+        str(hub.get("base_url", "/")) if "bind_url" not in hub else urlparse(str(hub.bind_url)).path
+    )
     return f"{base.rstrip('/')}/hub/home"
-
-
 
 
 def _authenticator(hub: Config) -> type[Authenticator]:

@@ -205,13 +205,17 @@ class Settings:
 def resolve(traits: GradientHub) -> Settings:
     """The settings these traits mean. Raises ConfigurationFault with name, value and cure."""
     preset = presets.load(traits.preset) if traits.preset else {}
-    rows = {table: _laid_over(preset.get(table, {}), getattr(traits, table), table) for table in TABLES}
+    rows = {
+        table: _laid_over(preset.get(table, {}), getattr(traits, table), table) for table in TABLES
+    }
     where = "c.GradientHub."
     catalog = row_from(
         Catalog,
         {
             "currency": traits.currency or preset.get("currency", "USD"),
-            "instance_types": rows_from(InstanceType, rows["instance_types"], where + "instance_types"),
+            "instance_types": rows_from(
+                InstanceType, rows["instance_types"], where + "instance_types"
+            ),
             "runtimes": rows_from(Runtime, rows["runtimes"], where + "runtimes"),
         },
         where + "currency" if traits.currency else where + "preset",
@@ -234,7 +238,9 @@ def resolve(traits: GradientHub) -> Settings:
         hub_id=_hub_id(traits, data_dir),
         database_url=traits.database_url or f"sqlite:///{data_dir / 'gradienthub.sqlite'}",
         data_dir=data_dir,
-        storage_root=Path(traits.storage_root).absolute() if traits.storage_root else data_dir / "storage",
+        storage_root=Path(traits.storage_root).absolute()
+        if traits.storage_root
+        else data_dir / "storage",
         stage_width=traits.stage_width,
         answer_timeout=traits.answer_timeout,
         reconcile_interval=traits.reconcile_interval,
@@ -275,7 +281,11 @@ def _check_names(house: House, rules: TierRules) -> None:
         for key, used, known in (
             ("instance_types", tier.instance_types, types),
             ("runtimes", tier.runtimes, runtimes),
-            ("default_runtime", (tier.default_runtime,) if tier.default_runtime else (), runtimes - {"*"}),
+            (
+                "default_runtime",
+                (tier.default_runtime,) if tier.default_runtime else (),
+                runtimes - {"*"},
+            ),
         ):
             for word in used:
                 if word not in known:
@@ -291,15 +301,17 @@ def _check_names(house: House, rules: TierRules) -> None:
     for key, word in named.items():
         if word not in house.tiers:
             raise ConfigurationFault(
-                f"{where}tier_rules.{key} = {word!r} is not a tier; known are {', '.join(house.tiers)}"
+                f"{where}tier_rules.{key} = {word!r} is not a tier; known are"
+                f" {', '.join(house.tiers)}"
             )
     owner: dict[str, str] = {}
     for host in house.hosts:
         for device in host.devices:
             if device.uuid in owner:
                 raise ConfigurationFault(
-                    f"{where}hosts: device {device.uuid!r} is declared on {owner[device.uuid]!r} and"
-                    f" on {host.name!r}; a device is plugged into one host, remove it from the other"
+                    f"{where}hosts: device {device.uuid!r} is declared on"
+                    f" {owner[device.uuid]!r} and on {host.name!r}; a device is plugged into one"
+                    " host, remove it from the other"
                 )
             owner[device.uuid] = host.name
 

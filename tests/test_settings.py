@@ -91,9 +91,7 @@ def test_the_hub_id_is_made_once_and_kept(tmp_path):
 
 
 def test_the_published_settings_hold_no_secret_and_change_their_digest(tmp_path):
-    settings = resolved(
-        tmp_path, database_url="postgresql://hub:s3cret@db/x", hub_id="physics"
-    )
+    settings = resolved(tmp_path, database_url="postgresql://hub:s3cret@db/x", hub_id="physics")
     assert "s3cret" not in str(settings.published())
     other = resolved(tmp_path, hub_id="physics", instance_types={"v100": {"price": 1}})
     assert settings.digest() != other.digest()

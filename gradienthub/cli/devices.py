@@ -3,10 +3,140 @@
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection
+from ..ledger import Ledger, accounts, fleet, leases
+from ..rules.duration import format_duration
+from ..settings import Settings
+from . import config
+from .columns import aligned
 
+
+@dataclass(frozen=True)
+class Holder:
+    """What holds a device: a lease of a notebook, or a warm server that waits for one."""
+
+    kind: str
+    lease: str
+    hub: str
+    user: str | None = None
+    notebook: str | None = None
+
+    def __str__(self) -> str:
+        if self.kind != "lease":
+            return f"{self.kind} server {self.lease}"
+        return f"{self.user or 'a deleted user'} / {self.notebook or 'a notebook'}"
+
+
+@dataclass(frozen=True)
+class DeviceState:
+    """A declared device as it stands: `state` is free, held or out of service."""
+
+    host: str
+    model: str
+    uuid: str
+    state: str
+    holder: Holder | None
+    since: datetime | None
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+    """`gradienthub devices` and its options."""
+    parser = subparsers.add_parser(
+        "devices",
+        help="every declared device, and who holds it",
+        description="Every device that the hub declared at its last start, and who holds it.",
+    )
+    config.add_config_option(parser)
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print them all; 0 even where none is free."""
+    hub = config.load(args.config)
+    with config.open_ledger(hub) as ledger:
+        states = device_states(ledger, hub.settings.hub_id)
+    if args.json:
+        print(json.dumps([_row(state) for state in states], indent=2))
+    elif states:
+        print(_table(states, datetime.now(UTC)))
+    else:
+        print("No devices are declared; `gradienthub check` prints those of this machine.")
+    if note := _not_published(states, hub.settings):
+        print(note, file=sys.stderr)
+    return 0
+
+
+def device_states(ledger: Ledger, hub_id: str) -> list[DeviceState]:
+    """The devices that this hub published, by host and UUID."""
+    open_leases = {row["id"]: row for row in ledger.read(leases.open_details, hub_id)}
+    names = {account.id: account.name for account in ledger.read(accounts.everyone, hub_id=hub_id)}
+    return [
+        _state(row, _holder(row, ledger, open_leases, names, hub_id))
+        for row in ledger.read(fleet.device_list, hub_id)
+    ]
+
+
+def _state(row: Mapping[str, Any], holder: Holder | None) -> DeviceState:
+    # A device may be taken out of service while somebody still has it: who has it counts more.
+    word = "held" if holder else "out of service" if row["out_of_service"] else "free"
+    return DeviceState(row["host"], row["model"], row["uuid"], word, holder, row["since"])
+
+
+def _holder(
+    row: Mapping[str, Any],
+    ledger: Ledger,
+    open_leases: Mapping[str, Mapping[str, Any]],
+    names: Mapping[str, str],
+    hub_id: str,
+) -> Holder | None:
+    kind, holder_id = row["holder_kind"], row["holder_id"]
+    if holder_id is None:
+        return None
+    if lease := open_leases.get(holder_id):
+        title = lease["display_name"] or lease["server_name"] or "default"
+        return Holder(kind, holder_id, hub_id, names.get(lease["account_id"]), title)
+    # Hubs on one database may share a machine: then another hub's lease has it.
+    other = ledger.read(leases.describe, holder_id) if kind == "lease" else None
+    if other is not None and other["hub_id"] != hub_id:
+        return Holder(kind, holder_id, other["hub_id"], f"hub {other['hub_id']}", "a notebook")
+    return Holder(kind, holder_id, hub_id)
+
+
+def _row(state: DeviceState) -> dict[str, Any]:
+    return {**asdict(state), "since": state.since and state.since.isoformat()}
+
+
+def _table(states: Sequence[DeviceState], now: datetime) -> str:
+    header = ("HOST", "MODEL", "DEVICE", "STATE", "HOLDER", "SINCE")
+    rows = [
+        (
+            state.host,
+            state.model,
+            state.uuid,
+            state.state,
+            str(state.holder) if state.holder else "-",
+            f"{state.since:%Y-%m-%d %H:%M} UTC ({format_duration(now - state.since)})"
+            if state.since
+            else "-",
+        )
+        for state in states
+    ]
+    return aligned([header, *rows])
+
+
+def _not_published(states: Sequence[DeviceState], settings: Settings) -> str:
+    """What the configuration says otherwise than the hub's last start did."""
+    declared = {device.uuid for host in settings.house.hosts for device in host.devices}
+    published = {state.uuid for state in states}
+    if declared == published:
+        return ""
+    added, removed = len(declared - published), len(published - declared)
+    return (
+        f"The configuration has changed since the hub's last start ({added} devices added,"
+        f" {removed} removed); restart the hub to have it so."
+    )

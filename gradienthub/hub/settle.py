@@ -28,9 +28,7 @@ async def keep_settled(app: Any, context: HubContext) -> None:
             app.log.warning("Not settled: %s", away)
         except Exception:
             app.log.exception("A pass of the reconciler failed")
-        await asyncio.sleep(
-            context.settings.reconcile_interval if context.settled else FIRST_TRIES
-        )
+        await asyncio.sleep(context.settings.reconcile_interval if context.settled else FIRST_TRIES)
 
 
 async def settle(app: Any, context: HubContext) -> list[Finding]:

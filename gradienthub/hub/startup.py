@@ -68,8 +68,8 @@ def wiring_faults(app: Any) -> list[str]:
     ]
     if cullers:
         faults.append(
-            f"The service {cullers[0]!r} is a stock idle culler: it stops notebooks at its own limit,"
-            " not at theirs; remove it from c.JupyterHub.services"
+            f"The service {cullers[0]!r} is a stock idle culler: it stops notebooks at its own"
+            " limit, not at theirs; remove it from c.JupyterHub.services"
         )
     return faults
 

@@ -14,6 +14,7 @@ from .schema import accounts, approvals, identities, logins
 
 #: A login is recorded just before the hub creates its user; older ones belong to somebody before.
 LOGIN_BEFORE_USER = timedelta(minutes=1)
+LONGEST_NAME = 255
 LONGEST_CLAIMS = 8000
 
 
@@ -47,6 +48,17 @@ class Account:
     claims: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Approval:
+    """An approval as it was granted; `expires_at` None lasts until it is withdrawn."""
+
+    instance_type: str
+    reason: str
+    granted_by: str
+    granted_at: datetime
+    expires_at: datetime | None
+
+
 class NoSuchAccount(LookupError):
     """No open account of that name at this hub."""
 
@@ -58,22 +70,42 @@ def record_login(
     name: str,
     who: Subject,
     groups: Iterable[str] | None,
-    claims: Mapping[str, Any],
+    claims: Mapping[str, Any] | None,
     now: datetime,
 ) -> None:
-    """Keep what the provider said at a login or refresh, until the hub has the user."""
+    """Keep what the provider said at a login until the hub has the user.
+
+    None for groups or claims: nothing new was said of them, and what is known stands.
+    """
+    if len(name) > LONGEST_NAME:
+        return  # Cut short, it would be another person's name.
     tx.execute(delete(logins).where(logins.c.hub_id == hub_id, logins.c.name == name))
     tx.execute(
         logins.insert().values(
             hub_id=hub_id,
-            name=name[:255],
+            name=name,
             provider=who.provider[:64],
             subject=who.subject[:255],
             groups=None if groups is None else sorted(groups),
-            claims=dict(claims),
+            claims=None if claims is None else dict(claims),
             at=now,
         )
     )
+
+
+def record_refresh(
+    tx: Connection,
+    *,
+    hub_id: str,
+    user: HubUser,
+    who: Subject,
+    groups: Iterable[str] | None,
+    claims: Mapping[str, Any] | None,
+    now: datetime,
+) -> None:
+    """What the provider said of a user whom the hub has: their account takes it at once."""
+    record_login(tx, hub_id=hub_id, name=user.name, who=who, groups=groups, claims=claims, now=now)
+    account_of(tx, hub_id=hub_id, user=user, now=now)
 
 
 def account_of(tx: Connection, *, hub_id: str, user: HubUser, now: datetime) -> Account:
@@ -93,13 +125,9 @@ def account_of(tx: Connection, *, hub_id: str, user: HubUser, now: datetime) -> 
     ).first()
     who = Subject(login.provider, login.subject) if login else None
     if identity is not None and who is not None and not _same_person(identity, who):
+        tx.execute(update(identities).where(identities.c.id == identity.id).values(replaced_at=now))
         tx.execute(
-            update(identities).where(identities.c.id == identity.id).values(replaced_at=now)
-        )
-        tx.execute(
-            update(accounts)
-            .where(accounts.c.id == identity.account_id)
-            .values(closed_at=now)
+            update(accounts).where(accounts.c.id == identity.account_id).values(closed_at=now)
         )
         identity = None
     if identity is None:
@@ -110,10 +138,13 @@ def account_of(tx: Connection, *, hub_id: str, user: HubUser, now: datetime) -> 
             tx.execute(
                 update(identities)
                 .where(identities.c.id == identity.id)
-                .values(provider=who.provider, subject=who.subject)
+                # A login without a subject must not make way for another person's.
+                .values(provider=who.provider, subject=who.subject or identity.subject)
             )
     if login is not None:
         _take_facts(tx, account_id, login)
+        # Taken once: a user who gets this name within the minute must not find it.
+        tx.execute(delete(logins).where(logins.c.hub_id == hub_id, logins.c.name == user.name))
     return _account(tx, account_id, user.name)
 
 
@@ -136,9 +167,7 @@ def _same_person(identity: Row[Any], who: Subject) -> bool:
     return not identity.subject or not who.subject or bool(identity.subject == who.subject)
 
 
-def _open_account(
-    tx: Connection, hub_id: str, user: HubUser, who: Subject, now: datetime
-) -> str:
+def _open_account(tx: Connection, hub_id: str, user: HubUser, who: Subject, now: datetime) -> str:
     account_id = str(uuid.uuid4())
     tx.execute(
         accounts.insert().values(
@@ -156,9 +185,11 @@ def _open_account(
 
 
 def _take_facts(tx: Connection, account_id: str, login: Row[Any]) -> None:
-    values: dict[str, Any] = {"claims": login.claims, "facts_at": login.at}
+    values: dict[str, Any] = {"facts_at": login.at}
     if login.groups is not None:
         values["groups"] = login.groups
+    if login.claims is not None:
+        values["claims"] = login.claims
     tx.execute(
         update(accounts)
         .where(
@@ -166,6 +197,13 @@ def _take_facts(tx: Connection, account_id: str, login: Row[Any]) -> None:
             or_(accounts.c.facts_at.is_(None), accounts.c.facts_at < login.at),
         )
         .values(**values)
+    )
+    # Whoever logs in as the same user was not deleted: the hub gives a deletion up half-way
+    # where a named server still runs, after it had told us.
+    tx.execute(
+        update(accounts)
+        .where(accounts.c.id == account_id, accounts.c.closed_at < login.at)
+        .values(closed_at=None)
     )
 
 
@@ -213,7 +251,13 @@ def allowance_of(
 
 def close_user(tx: Connection, *, hub_id: str, user: HubUser, now: datetime) -> None:
     """The hub deleted this user: their account is closed, its rows and folders stay."""
-    tx.execute(delete(logins).where(logins.c.hub_id == hub_id, logins.c.name == user.name))
+    tx.execute(
+        delete(logins).where(
+            # Not a later one: a deletion that had to wait for the ledger comes after the next
+            # person's login.
+            logins.c.hub_id == hub_id, logins.c.name == user.name, logins.c.at <= now
+        )
+    )  # fmt: skip
     mine = select(identities.c.account_id).where(
         identities.c.hub_id == hub_id,
         identities.c.hub_user_id == user.id,
@@ -251,6 +295,19 @@ def everyone(tx: Connection, *, hub_id: str) -> list[Account]:
     return [_account(tx, row.id, row.name) for row in rows]
 
 
+def approvals_of(tx: Connection, account: Account) -> list[Approval]:
+    """Every approval of the account, expired ones too, by instance type."""
+    rows = tx.execute(
+        select(approvals)
+        .where(approvals.c.account_id == account.id)
+        .order_by(approvals.c.instance_type)
+    )
+    return [
+        Approval(row.instance_type, row.reason, row.granted_by, row.granted_at, row.expires_at)
+        for row in rows
+    ]
+
+
 def set_tier(
     tx: Connection, account: Account, *, hub_id: str, tier: str | None, actor: str, now: datetime
 ) -> None:
@@ -270,9 +327,7 @@ def set_payment_method(
     tx: Connection, account: Account, *, hub_id: str, there: bool, actor: str, now: datetime
 ) -> None:
     """Record that the account has, or no longer has, a payment method."""
-    tx.execute(
-        update(accounts).where(accounts.c.id == account.id).values(payment_method=there)
-    )
+    tx.execute(update(accounts).where(accounts.c.id == account.id).values(payment_method=there))
     audit.record(
         tx, hub_id=hub_id, actor=actor, account_id=account.id, action="payment_method",
         detail={"there": there}, now=now,

@@ -50,6 +50,4 @@ def rows(
 
 def prune(tx: Connection, *, hub_id: str, before: datetime) -> int:
     """Delete rows older than `before`; how many there were."""
-    return tx.execute(
-        delete(audit).where(audit.c.hub_id == hub_id, audit.c.at < before)
-    ).rowcount
+    return tx.execute(delete(audit).where(audit.c.hub_id == hub_id, audit.c.at < before)).rowcount

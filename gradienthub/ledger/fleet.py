@@ -46,7 +46,12 @@ def publish(tx: Connection, settings: Settings, now: datetime) -> bool:
 def device_list(tx: Connection, hub_id: str) -> list[dict[str, Any]]:
     """Every declared device with its holder (None: free) and since when."""
     rows = tx.execute(
-        select(devices, device_holders.c.holder_kind, device_holders.c.holder_id, device_holders.c.since)
+        select(
+            devices,
+            device_holders.c.holder_kind,
+            device_holders.c.holder_id,
+            device_holders.c.since,
+        )
         .join(device_holders, device_holders.c.device_uuid == devices.c.uuid, isouter=True)
         .where(devices.c.hub_id == hub_id)
         .order_by(devices.c.host, devices.c.uuid)

@@ -28,10 +28,18 @@ class Journal:
     def stop(self, lease_id: str, reason: Reason, actor: str, now: datetime) -> None:
         """Keep that a stop was asked for."""
         self._append(
-            {"op": "stop", "lease": lease_id, "reason": reason.value, "actor": actor, "at": now.isoformat()}
+            {
+                "op": "stop",
+                "lease": lease_id,
+                "reason": reason.value,
+                "actor": actor,
+                "at": now.isoformat(),
+            }
         )
 
-    def end(self, lease_id: str, now: datetime, reason: Reason | None, corpse: Corpse | None) -> None:
+    def end(
+        self, lease_id: str, now: datetime, reason: Reason | None, corpse: Corpse | None
+    ) -> None:
         """Keep that the engine said gone."""
         self._append(
             {

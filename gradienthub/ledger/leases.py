@@ -206,7 +206,7 @@ def host_key(hub_id: str, host: Host) -> str:
 class Taken:
     """What open leases and warm slots hold of these hosts."""
 
-    rows: tuple[Row[Any], ...]
+    rows: tuple[Any, ...]
     leases: tuple[OpenLease, ...]
     load: Load
 
@@ -257,7 +257,7 @@ def _open(tx: Connection, settings: Settings) -> Taken:
     )
 
 
-def _open_lease(row: Row[Any]) -> OpenLease:
+def _open_lease(row: Any) -> OpenLease:
     return OpenLease(
         id=row.id,
         account_id=row.account_id,
@@ -368,7 +368,11 @@ def note_stop(
 
 
 def end(
-    tx: Connection, lease_id: str, now: datetime, reason: Reason | None, corpse: Corpse | None = None
+    tx: Connection,
+    lease_id: str,
+    now: datetime,
+    reason: Reason | None,
+    corpse: Corpse | None = None,
 ) -> bool:
     """The engine says gone: free the devices and end the lease. Safe to call twice.
 
@@ -467,7 +471,9 @@ def open_details(tx: Connection, hub_id: str) -> list[dict[str, Any]]:
     found = []
     for row in ids:
         if lease := describe(tx, row.id):
-            found.append({**lease, "server_name": row.server_name, "display_name": row.display_name})
+            found.append(
+                {**lease, "server_name": row.server_name, "display_name": row.display_name}
+            )
     return found
 
 
@@ -480,7 +486,9 @@ class Usual:
     count: int
 
 
-def usual_start(tx: Connection, *, hub_id: str, runtime: str | None, image: str | None) -> Usual | None:
+def usual_start(
+    tx: Connection, *, hub_id: str, runtime: str | None, image: str | None
+) -> Usual | None:
     """The usual start time of a runtime or custom image at this hub, or None without history."""
     rows = tx.execute(
         select(leases.c.turn_at, leases.c.admitted_at, leases.c.answered_at)
@@ -495,7 +503,9 @@ def usual_start(tx: Connection, *, hub_id: str, runtime: str | None, image: str 
     if not rows:
         return None
     spans = sorted(row.answered_at - (row.turn_at or row.admitted_at) for row in rows)
-    return Usual(spans[len(spans) // 2], spans[min(len(spans) - 1, len(spans) * 9 // 10)], len(spans))
+    return Usual(
+        spans[len(spans) // 2], spans[min(len(spans) - 1, len(spans) * 9 // 10)], len(spans)
+    )
 
 
 def place_in_stage(tx: Connection, lease_id: str) -> int:

@@ -61,9 +61,9 @@ def find(tx: Connection, *, account_id: str, server_name: str) -> Notebook | Non
             notebooks.c.deleted_at.is_(None),
         )
     ).first()
-    return row and Notebook(
-        row.id, row.account_id, row.server_name, row.display_name, row.options
-    )
+    if row is None:
+        return None
+    return Notebook(row.id, row.account_id, row.server_name, row.display_name, row.options)
 
 
 def rename(tx: Connection, notebook_id: str, *, server_name: str) -> None:

@@ -1,14 +1,14 @@
-"""Whether a start is admitted, and as what: the decision that the ledger takes in one transaction."""
+"""Whether a start is admitted, and as what: the decision inside one transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from .catalog import Catalog, InstanceType, Runtime
-from .duration import format_duration
+from .duration import LONGEST, format_duration
 from .money import format_price
 from .options import Interface, Interval, StartOptions
-from .placement import Host, Load, Placement, place, room
+from .placement import Host, Load, Placement, fits, place, room
 from .refusal import Refused, shown
 from .tiers import Allowance, Tier, cheapest_with
 
@@ -76,7 +76,7 @@ def entitle(
     """
     try:
         instance_type = _instance_type(options, allowance, house)
-        runtime, image = _runtime(options, allowance, house.catalog)
+        runtime, image = _runtime(options, allowance, house.catalog, instance_type)
         return Entitled(
             instance_type=instance_type,
             runtime=runtime,
@@ -89,7 +89,12 @@ def entitle(
         return refused
 
 
-def lock(instance_type: InstanceType, allowance: Allowance, tiers: Mapping[str, Tier]) -> Refused | None:
+def lock(
+    instance_type: InstanceType,
+    allowance: Allowance,
+    tiers: Mapping[str, Tier],
+    currency: str = "USD",
+) -> Refused | None:
     """Why this person may not rent the type, or None: tier, payment method, approval."""
     tier = allowance.tier
     if not tier.allows_type(instance_type):
@@ -105,7 +110,7 @@ def lock(instance_type: InstanceType, allowance: Allowance, tiers: Mapping[str, 
     if not instance_type.free and not allowance.payment_method:
         return Refused(
             "payment_method_required",
-            f"{instance_type.title} costs {format_price(instance_type.price)},"
+            f"{instance_type.title} costs {format_price(instance_type.price, currency)},"
             " and your account has no payment method.",
             "Ask your administrator to record one, or choose a free machine.",
             field="instance_type",
@@ -127,16 +132,16 @@ def _instance_type(options: StartOptions, allowance: Allowance, house: House) ->
         raise Refused(
             "unknown_instance_type",
             f"There is no instance type {shown(options.instance_type)}.",
-            f"Yours are: {', '.join(offered[:20])}.",
+            _yours(offered),
             field="instance_type",
         )
-    if refused := lock(found, allowance, house.tiers):
+    if refused := lock(found, allowance, house.tiers, house.catalog.currency):
         raise refused
     return found
 
 
 def _runtime(
-    options: StartOptions, allowance: Allowance, catalog: Catalog
+    options: StartOptions, allowance: Allowance, catalog: Catalog, machine: InstanceType
 ) -> tuple[Runtime | None, str | None]:
     tier = allowance.tier
     if options.image is not None:
@@ -156,20 +161,34 @@ def _runtime(
         found = catalog.runtime(options.runtime)
     allowed = [r.name for r in catalog.runtimes if tier.allows_runtime(r)]
     if found is None:
+        name = options.runtime or tier.default_runtime
         raise Refused(
             "unknown_runtime",
-            f"There is no runtime {shown(options.runtime or tier.default_runtime or '')}.",
-            f"Yours are: {', '.join(allowed[:20])}.",
+            f"There is no runtime {shown(name)}." if name else "There is no runtime to start with.",
+            _yours(allowed),
             field="runtime",
         )
     if found.name not in allowed:
         raise Refused(
             "runtime_not_in_tier",
             f"{found.title} is not in tier {tier.title}.",
-            f"Yours are: {', '.join(allowed[:20])}.",
+            _yours(allowed),
+            field="runtime",
+        )
+    if found.needs_gpu and not machine.gpus:
+        raise Refused(
+            "bad_option",
+            f"{found.title} needs a GPU, and {machine.title} has none.",
+            "Choose a machine with a GPU, or another runtime.",
             field="runtime",
         )
     return found, found.image
+
+
+def _yours(names: Sequence[str]) -> str:
+    if not names:
+        return "Your tier has none: ask your administrator."
+    return f"Yours are: {', '.join(names[:20])}{', …' if names[20:] else ''}."
 
 
 def _shutdown_after(options: StartOptions, tier: Tier) -> timedelta | None:
@@ -193,11 +212,12 @@ def _shutdown_after(options: StartOptions, tier: Tier) -> timedelta | None:
                 field="shutdown_after",
             )
         return None
-    assert isinstance(wanted, timedelta)  # noqa: S101 - the two other members are handled above
+    assert isinstance(wanted, timedelta)  # the two other members are handled above
     if not tier.shutdown_min <= wanted <= tier.shutdown_max:
         raise Refused(
             "interval_not_allowed",
-            f"A shutdown interval of {format_duration(wanted)} is not allowed in tier {tier.title}.",
+            f"A shutdown interval of {format_duration(wanted)} is not allowed in tier"
+            f" {tier.title}.",
             f"Choose between {format_duration(tier.shutdown_min)} and"
             f" {format_duration(tier.shutdown_max)}.",
             field="shutdown_after",
@@ -211,6 +231,14 @@ def _stop_at(options: StartOptions, now: datetime) -> datetime | None:
             "bad_stop_at",
             f"The end time {options.stop_at:%Y-%m-%d %H:%M} UTC is not in the future.",
             "Choose a later one, or leave it out.",
+            field="stop_at",
+        )
+    if options.stop_at is not None and options.stop_at > now + LONGEST:
+        raise Refused(
+            "bad_stop_at",
+            f"The end time {options.stop_at:%Y-%m-%d %H:%M} UTC is more than {LONGEST.days} days"
+            " away.",
+            "Choose an earlier one, or leave it out.",
             field="stop_at",
         )
     return options.stop_at
@@ -238,14 +266,23 @@ def admit(
             "image_failing",
             f"The image {shown(entitled.image or '')} started {image_failures} times within an"
             " hour and never answered.",
-            "It needs jupyterhub-singleuser 6 inside. Read its log, correct it, or choose a runtime.",
+            "It needs jupyterhub-singleuser 6 inside."
+            " Read its log, correct it, or choose a runtime.",
             field="image",
         )
     if refused := _cap(entitled.instance_type, allowance, own):
         return refused
     placement = place(entitled.instance_type, house.hosts, load, allowance.groups)
     if placement is None:
-        return _no_capacity(entitled.instance_type, allowance, house, everybody, load, now)
+        return _no_capacity(
+            entitled.instance_type,
+            allowance,
+            house,
+            own=own,
+            everybody=everybody,
+            load=load,
+            now=now,
+        )
     limit = allowance.tier.session_limit
     return Plan(
         entitled=entitled,
@@ -260,11 +297,12 @@ def _cap(
     instance_type: InstanceType, allowance: Allowance, own: Sequence[OpenLease]
 ) -> Refused | None:
     tier = allowance.tier
-    free = [lease for lease in own if lease.price == 0]
     if len(own) >= tier.max_running:
         return _too_many(own, f"{len(own)} of {tier.max_running} notebooks of tier {tier.title}")
-    if instance_type.free and tier.max_running_free is not None and len(free) >= tier.max_running_free:
-        return _too_many(free, f"{len(free)} of {tier.max_running_free} free notebooks")
+    free = [lease for lease in own if lease.price == 0]
+    most_free = tier.max_running_free
+    if instance_type.free and most_free is not None and len(free) >= most_free:
+        return _too_many(free, f"{len(free)} of {most_free} free notebooks")
     return None
 
 
@@ -283,13 +321,18 @@ def _no_capacity(
     wanted: InstanceType,
     allowance: Allowance,
     house: House,
+    *,
+    own: Sequence[OpenLease],
     everybody: Sequence[OpenLease],
     load: Load,
     now: datetime,
 ) -> Refused:
     total = room(wanted, house.hosts, load, allowance.groups).total
-    ends = next_free(wanted, house, everybody)
-    others = alternatives(wanted, allowance, house, load)
+    ends = next_free(wanted, house, everybody, load=load, groups=allowance.groups)
+    # A free type is no way out for who has all the free notebooks they may have.
+    others = [
+        t for t in alternatives(wanted, allowance, house, load) if _cap(t, allowance, own) is None
+    ]
     if total == 0:
         message = f"No host here carries {wanted.title}."
     elif total == 1:
@@ -297,21 +340,29 @@ def _no_capacity(
     else:
         message = f"All {total} {wanted.title} are in use."
     hints = []
-    if total and ends:
+    if total and ends and ends <= now:
+        hints.append("The next is being freed: try again in a moment.")
+    elif total and ends:
         hints.append(f"The next is free by {ends:%H:%M} UTC{_day(ends, now)} at the latest.")
     elif total:
         hints.append("No end is known: try again in a while.")
     if others:
-        free = ", ".join(t.title for t in others[:3])
-        hints.append(f"{free} {'is' if len(others) == 1 else 'are'} free now.")
+        titles = ", ".join(t.title for t in others[:3])
+        hints.append(f"{titles} {'is' if len(others) == 1 else 'are'} free now.")
     return Refused(
         "no_capacity",
         message,
         " ".join(hints) or "Ask your administrator.",
         field="instance_type",
-        retry_after=max(RETRY_SOON, min(ends - now, timedelta(hours=1))) if ends else RETRY_SOON,
+        retry_after=_retry_after(ends, now) if total else None,
         alternatives=tuple(t.name for t in others),
     )
+
+
+def _retry_after(ends: datetime | None, now: datetime) -> timedelta:
+    if ends is None:
+        return RETRY_SOON
+    return max(RETRY_SOON, min(ends - now, timedelta(hours=1)))
 
 
 def _day(moment: datetime, now: datetime) -> str:
@@ -319,20 +370,58 @@ def _day(moment: datetime, now: datetime) -> str:
 
 
 def next_free(
-    wanted: InstanceType, house: House, everybody: Sequence[OpenLease]
+    wanted: InstanceType,
+    house: House,
+    everybody: Sequence[OpenLease],
+    *,
+    load: Load | None = None,
+    groups: Iterable[str] = (),
 ) -> datetime | None:
     """The latest moment by which a machine like this is free again, or None where no end is known.
 
-    Only leases on the same devices count (for a type without GPU: every lease).
+    Only a lease whose end makes room for `wanted` counts, wherever it runs: it has at least as many
+    devices of the same model, and each host that may carry it is open to `groups` and has the CPUs
+    and memory by then. `load` is what is taken now.
     """
-    alike = {
-        t.name
-        for t in house.catalog.instance_types
-        if not wanted.gpus or (t.gpus and t.gpu_model == wanted.gpu_model)
+    groups = frozenset(groups)
+    make_room = {
+        held.name
+        for held in house.catalog.instance_types
+        if _makes_room(held, wanted, house.hosts, load or Load(), groups)
     }
     return min(
-        (lease.hard_end for lease in everybody if lease.instance_type in alike and lease.hard_end),
+        (
+            lease.hard_end
+            for lease in everybody
+            if lease.hard_end and lease.instance_type in make_room
+        ),
         default=None,
+    )
+
+
+def _makes_room(
+    held: InstanceType,
+    wanted: InstanceType,
+    hosts: Sequence[Host],
+    load: Load,
+    groups: frozenset[str],
+) -> bool:
+    """Whether a lease of `held`, on whichever host, leaves room for `wanted` when it ends."""
+    if wanted.gpus and (held.gpu_model != wanted.gpu_model or held.gpus < wanted.gpus):
+        return False
+    sites = [host for host in hosts if fits(held, host, Load())]
+    return bool(sites) and all(
+        host.open_to(groups)
+        # Devices are compared above, so none is held here.
+        and fits(
+            wanted,
+            host,
+            Load(
+                cpus={host.name: load.cpus.get(host.name, 0) - held.cpus},
+                memory={host.name: load.memory.get(host.name, 0) - held.memory},
+            ),
+        )
+        for host in sites
     )
 
 

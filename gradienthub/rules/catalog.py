@@ -1,9 +1,9 @@
 """What is for rent: instance types and runtimes. Faults name the key and the cure."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -113,7 +113,8 @@ class Catalog(Row):
 # distribution project's reference package, ASCII only, so that nothing like an option or a shell
 # character can be an image.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_DOMAIN = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*(?::[0-9]{1,5})?"
+_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?"
 _REFERENCE = re.compile(
     rf"(?:{_DOMAIN}/)?{_COMPONENT}(?:/{_COMPONENT})*"
     r"(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(?:@sha256:[a-f0-9]{64})?",
@@ -136,7 +137,7 @@ def rows_from(model: type[R], rows: Mapping[str, Any], where: str) -> tuple[R, .
     Raises ConfigurationFault naming table, row, key, value and cure.
     """
     return tuple(
-        row_from(model, {"name": name, **_mapping(row, f"{where}[{name!r}]")}, f"{where}[{name!r}]")
+        _named_row(model, name, row, f"{where}[{name!r}]")
         for name, row in rows.items()
         if row is not None
     )
@@ -148,23 +149,48 @@ def row_from(model: type[R], values: Mapping[str, Any], where: str) -> R:
         return model.model_validate(dict(values))
     except ValidationError as error:
         raise ConfigurationFault(
-            "; ".join(_fault(where, model, e["loc"], e["type"], e["msg"], e.get("input")) for e in error.errors())
+            "; ".join(
+                _fault(where, model, e["loc"], e["type"], e["msg"], e.get("input"))
+                for e in error.errors()
+            )
         ) from None
 
 
-def _mapping(row: Any, where: str) -> Mapping[str, Any]:
+def _named_row(model: type[R], name: object, row: Any, where: str) -> R:
     if not isinstance(row, Mapping):
-        raise ConfigurationFault(f"{where} is {row!r}; write a dict of its keys, or None to remove the row")
-    return row
+        raise ConfigurationFault(
+            f"{where} is {row!r}; write a dict of its keys, or None to remove the row"
+        )
+    # Two rows of one name would hide each other.
+    if row.get("name", name) != name:
+        raise ConfigurationFault(
+            f"{where}.name = {row['name']!r}: a row is named by its key; leave name out"
+        )
+    return row_from(model, {"name": name, **row}, where)
 
 
 def _fault(
-    where: str, model: type[BaseModel], loc: Iterable[int | str], kind: str, message: str, value: object
+    where: str,
+    model: type[BaseModel],
+    loc: Sequence[int | str],
+    kind: str,
+    message: str,
+    value: object,
 ) -> str:
     key = ".".join(str(part) for part in loc)
     place = f"{where}.{key}" if key else where
     if kind == "extra_forbidden":
-        return f"{place} is not a setting; known keys are {', '.join(model.model_fields)}"
+        known = _model_at(model, loc[:-1]).model_fields
+        return f"{place} is not a setting; known keys are {', '.join(known)}"
     if kind == "missing":
         return f"{place} is missing; add it"
     return f"{place} = {value!r}: {message.removeprefix('Value error, ')}"
+
+
+def _model_at(model: type[BaseModel], loc: Iterable[int | str]) -> type[BaseModel]:
+    """The model of the row at this place inside a `model`, for example of a host's device."""
+    for part in loc:
+        field = model.model_fields.get(str(part))
+        inner = get_args(field.annotation) if field else ()
+        model = next((a for a in inner if isinstance(a, type) and issubclass(a, Row)), model)
+    return model

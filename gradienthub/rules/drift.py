@@ -11,7 +11,7 @@ class Repair(StrEnum):
     """What mends a finding."""
 
     END_LEASE = "end_lease"  # the engine has nothing for it: free its devices
-    REMOVE_OBJECT = "remove_object"  # no open lease owns it: stop and remove it
+    REMOVE_OBJECT = "remove_object"  # stop and remove it; no lease ends by it
     END_BOTH = "end_both"  # nobody can reach it any more: remove it, then end its lease
     REAP = "reap"  # it is dead: read its last words, remove it, end its lease
 
@@ -45,41 +45,50 @@ class Finding:
     why: str
 
 
-def findings(open_leases: Iterable[Open], census: Iterable[Seen], hub: frozenset[str]) -> list[Finding]:
+def findings(
+    open_leases: Iterable[Open], census: Iterable[Seen], hub: frozenset[str]
+) -> list[Finding]:
     """Where the three disagree. `hub` are the leases of the hub's live or moving servers.
 
-    What the hub is starting, running or stopping right now is left to it.
+    What the hub is starting, running or stopping right now is left to it. Repairs are carried out
+    in this order: of several objects of one lease only the last ends it, so that no device is
+    free while an object that has it lives.
     """
     leases = {lease.lease_id: lease for lease in open_leases}
-    found = []
-    seen_leases = set()
+    objects: dict[str, list[Seen]] = {}
     for seen in census:
-        seen_leases.add(seen.lease_id)
-        if seen.lease_id in hub:
+        objects.setdefault(seen.lease_id, []).append(seen)
+    found = []
+    for lease_id, seen_of_lease in objects.items():
+        if lease_id in hub:
             continue
-        lease = leases.get(seen.lease_id)
-        if lease is None:
-            found.append(
-                Finding(Repair.REMOVE_OBJECT, seen.lease_id, seen.object_id, None,
-                        "it runs for a lease that is ended or unknown")
-            )
-        elif not seen.alive:
-            found.append(
-                Finding(Repair.REAP, lease.lease_id, seen.object_id, _end_reason(lease, died=True),
-                        "it is dead and its lease is still open")
-            )
+        if lease := leases.get(lease_id):
+            found += _of_open_lease(lease, seen_of_lease)
         else:
-            found.append(
-                Finding(Repair.END_BOTH, lease.lease_id, seen.object_id, _end_reason(lease, died=False),
-                        "it runs, but the hub has no server for it")
-            )
-    for lease in leases.values():
-        if lease.lease_id not in seen_leases and lease.lease_id not in hub:
-            found.append(
-                Finding(Repair.END_LEASE, lease.lease_id, None, _end_reason(lease, died=True),
-                        "the engine has nothing for this open lease")
-            )
+            found += [_remove(s, "it belongs to no open lease") for s in seen_of_lease]
+    for lease_id, lease in leases.items():
+        if lease_id not in objects and lease_id not in hub:
+            why = "the engine has nothing for this open lease"
+            reason = _end_reason(lease, died=True)
+            found.append(Finding(Repair.END_LEASE, lease_id, None, reason, why))
     return found
+
+
+def _of_open_lease(lease: Open, objects: Iterable[Seen]) -> list[Finding]:
+    *others, last = sorted(objects, key=lambda seen: seen.alive)
+    if last.alive:
+        repair, why = Repair.END_BOTH, "it runs, but the hub has no server for it"
+    else:
+        repair, why = Repair.REAP, "it is dead and its lease is still open"
+    reason = _end_reason(lease, died=not last.alive)
+    return [
+        *(_remove(seen, "its lease has another object") for seen in others),
+        Finding(repair, lease.lease_id, last.object_id, reason, why),
+    ]
+
+
+def _remove(seen: Seen, why: str) -> Finding:
+    return Finding(Repair.REMOVE_OBJECT, seen.lease_id, seen.object_id, None, why)
 
 
 def _end_reason(lease: Open, *, died: bool) -> Reason | None:

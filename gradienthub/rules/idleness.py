@@ -56,6 +56,9 @@ def decide(idle_for: timedelta | None, deadlines: Deadlines, now: datetime) -> K
         return Keep("no idle stop is set")
     if idle_for is None:
         return Keep("nothing is known of its use")
+    # Below zero where the notebook's clock is ahead of ours.
+    idle_for = max(idle_for, timedelta(0))
     if idle_for >= deadlines.shutdown_after:
         return Stop(Reason.IDLE, f"idle for {format_duration(idle_for)}")
-    return Keep(f"idle for {format_duration(idle_for)} of {format_duration(deadlines.shutdown_after)}")
+    allowed = format_duration(deadlines.shutdown_after)
+    return Keep(f"idle for {format_duration(idle_for)} of {allowed}")

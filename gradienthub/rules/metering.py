@@ -14,7 +14,8 @@ def bill(price: int, intervals: Iterable[Interval]) -> int:
 
     The intervals are added before rounding, so splitting one changes nothing.
     """
-    return charge(price, sum((max(end - start, timedelta(0)) for start, end in intervals), timedelta(0)))
+    spans = (max(end - start, timedelta(0)) for start, end in intervals)
+    return charge(price, sum(spans, timedelta(0)))
 
 
 @dataclass(frozen=True)

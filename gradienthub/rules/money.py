@@ -24,17 +24,21 @@ def parse_amount(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise ValueError(f"{value!r} is not an amount; write for example 0.51")
     try:
-        amount = Decimal(str(value).strip())
+        written = str(value).strip()
+        # Decimal also reads "1_000" and the digits of other scripts; an admin never means them.
+        if not written.isascii() or "_" in written:
+            raise InvalidOperation
+        amount = Decimal(written)
     except InvalidOperation:
         raise ValueError(f"{value!r} is not an amount; write for example 0.51") from None
     if not amount.is_finite() or amount < 0:
         raise ValueError(f"{value!r} is not an amount; it must be 0 or more")
-    micros = amount * MICRO
-    if micros != micros.to_integral_value():
-        raise ValueError(f"{value!r} has more than six decimals")
-    if micros > HIGHEST_PRICE:
+    # Before any arithmetic: Decimal rounds to 28 digits and overflows, comparisons are exact.
+    if amount > HIGHEST_PRICE // MICRO:
         raise ValueError(f"{value!r} is above the highest amount, {HIGHEST_PRICE // MICRO}")
-    return int(micros)
+    if amount != (exact := amount.quantize(Decimal(1) / MICRO)):
+        raise ValueError(f"{value!r} has more than six decimals")
+    return int(exact * MICRO)
 
 
 def charge(price: int, duration: timedelta) -> int:

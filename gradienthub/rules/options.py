@@ -70,7 +70,8 @@ def parse_options(raw: object) -> StartOptions:
                 " others: open the form and choose again.",
                 field=shown(key, 40),
             )
-    if raw.get("instance_type") in (None, ""):
+    instance_type = _optional_text(raw, "instance_type")
+    if instance_type is None:
         raise Refused(
             "no_instance_type",
             "No instance type was chosen.",
@@ -91,7 +92,7 @@ def parse_options(raw: object) -> StartOptions:
             field="image",
         )
     return StartOptions(
-        instance_type=_text(raw["instance_type"], "instance_type"),
+        instance_type=instance_type,
         runtime=runtime,
         image=image,
         shutdown_after=_interval(raw),
@@ -196,7 +197,8 @@ def options_from_form(form: Mapping[str, Sequence[object]]) -> dict[str, Any]:
                 "Write its full name, or choose a runtime.",
                 field="image",
             )
-    else:
+    elif "runtime" in body:
+        # What was typed before another runtime was chosen. Without a runtime the image counts.
         body.pop("image", None)
     if body.get("shutdown_after") == "never":
         body["shutdown_after"] = None
@@ -220,7 +222,9 @@ def parse_display_name(value: object) -> str:
     """A notebook's free-text name: normalised, printable, 1 to 60 characters. Raises Refused."""
     if not isinstance(value, str):
         raise Refused("bad_name", "A name is text.", "Write it in quotes.", field="display_name")
-    name = " ".join(unicodedata.normalize("NFC", value[: LONGEST_NAME * 8]).split())
+    # Bounded before it is normalised: a megabyte of combining marks takes seconds.
+    bounded = value if len(value) <= LONGEST_NAME * 8 else ""
+    name = " ".join(unicodedata.normalize("NFC", bounded).split())
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
         raise Refused(
             "bad_name",

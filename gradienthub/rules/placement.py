@@ -94,9 +94,7 @@ def fits(instance_type: InstanceType, host: Host, load: Load) -> int:
         ),
     ]
     if instance_type.gpus:
-        counts.append(
-            len(free_devices(host, instance_type.gpu_model, load)) // instance_type.gpus
-        )
+        counts.append(len(free_devices(host, instance_type.gpu_model, load)) // instance_type.gpus)
     return max(0, min(counts))
 
 

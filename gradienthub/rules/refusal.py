@@ -1,7 +1,9 @@
 """Refused: the one shape of every "no", with the same words in the form, REST and pages."""
 
+import reprlib
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 #: code -> HTTP status. 400 invalid, 402 money, 403 not entitled, 409 own cap or still stopping,
 #: 503 no capacity. The documentation lists exactly these codes; a test compares both.
@@ -69,9 +71,28 @@ class Refused(Exception):
     def __str__(self) -> str:
         return self.text
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are pickled and copied by their positional arguments; ours may have none.
+        fields = (self.code, self.message, self.hint, self.field, self.retry_after)
+        return type(self), (*fields, self.alternatives)
+
+
+#: Bounded in depth and length: repr() of a body nested a thousand deep overflows the stack.
+_BRIEF = reprlib.Repr()
+_BRIEF.maxlevel = 3
+_BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = 60
+
+
+def _brief(value: object) -> str:
+    try:
+        return _BRIEF.repr(value)
+    except ValueError:
+        # Python refuses to write an int of more than 4300 digits.
+        return f"a huge {type(value).__name__}"
+
 
 def shown(value: object, limit: int = 60) -> str:
     """A hostile value as short printable text for a message: quoted, bounded, no control codes."""
-    text = value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) else _brief(value)
     clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:limit])
     return f"“{clean}…”" if len(text) > limit else f"“{clean}”"

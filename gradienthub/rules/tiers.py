@@ -48,7 +48,8 @@ class Tier(Row):
         for interval in intervals:
             if not self.shutdown_min <= interval <= self.shutdown_max:
                 raise ValueError(
-                    "shutdown_choices and shutdown_default must lie between shutdown_min and shutdown_max"
+                    "shutdown_choices and shutdown_default must lie between shutdown_min"
+                    " and shutdown_max"
                 )
         return self
 
@@ -70,7 +71,7 @@ class Tier(Row):
 
 
 class ClaimRule(Row):
-    """A tier by what the identity provider says: `claim` (dotted path) equals or contains `value`."""
+    """A tier by what the identity provider says: `claim` (dotted path) is or contains `value`."""
 
     claim: str = Field(min_length=1, max_length=200)
     value: str | int | bool
@@ -83,10 +84,9 @@ class ClaimRule(Row):
             if not isinstance(found, Mapping) or part not in found:
                 return False
             found = found[part]
-        if isinstance(found, list | tuple):
-            return self.value in found
+        said = found if isinstance(found, list | tuple) else [found]
         # True == 1 in Python; a claim must not match by that accident.
-        return type(found) is type(self.value) and bool(found == self.value)
+        return any(type(one) is type(self.value) and one == self.value for one in said)
 
 
 class TierRules(Row):
@@ -130,7 +130,10 @@ class Allowance:
 
 
 def resolve(facts: Facts, tiers: Mapping[str, Tier], rules: TierRules) -> Allowance:
-    """The allowance these facts give. Never fails: a tier no longer configured is passed over."""
+    """The allowance these facts give. A tier no longer configured is passed over.
+
+    Never fails: that the default tier exists is checked where the rules are configured.
+    """
     tier, given_by = _tier(facts, tiers, rules)
     return Allowance(
         tier=tier,
@@ -142,17 +145,17 @@ def resolve(facts: Facts, tiers: Mapping[str, Tier], rules: TierRules) -> Allowa
 
 
 def _tier(facts: Facts, tiers: Mapping[str, Tier], rules: TierRules) -> tuple[Tier, str]:
-    if facts.person_tier in tiers:
+    if facts.person_tier is not None and facts.person_tier in tiers:
         return tiers[facts.person_tier], facts.person_tier_by or "an administrator"
     by_group = [
         (tiers[name], f"group {group}")
         for group, name in sorted(rules.by_group.items())
-        if group in facts.groups
+        if group in facts.groups and name in tiers
     ]
     by_claim = [
         (tiers[rule.tier], f"claim {rule.claim}")
         for rule in rules.by_claim
-        if rule.matches(facts.claims)
+        if rule.tier in tiers and rule.matches(facts.claims)
     ]
     for found in (by_group, by_claim):
         if found:

@@ -1,4 +1,4 @@
-"""Configuration of jupyterhub-idle-culler 2 in small mode; `configure(c, keeper=False)` names it."""
+"""Configuration of jupyterhub-idle-culler 2 in small mode, which `configure(c)` names."""
 
 from gradienthub.service.culler import arbiter
 

@@ -25,6 +25,8 @@ from .engine import Engine, EngineAway, Found
 from .refused import StartRefused
 from .stage import width_of
 
+__all__ = ["GradientSpawner", "Lease"]
+
 #: How long the hub's own time limit is above ours, so that ours ends a start first, with a reason.
 HUB_GRACE = 30.0
 FIRST_PROBE = 0.02
@@ -103,7 +105,7 @@ class GradientSpawner(Spawner):
         except Refused as refused:
             await self._keep_accepted_options()
             raise StartRefused(refused) from None
-        assert self.lease is not None  # noqa: S101 - _admit set it or raised
+        assert self.lease is not None
         try:
             await self.apply_lease(self.lease)
             await self._note("preparing")
@@ -250,8 +252,11 @@ class GradientSpawner(Spawner):
         except LedgerAway as away:
             self._stop_reason = (Reason.START_FAILED, "hub")
             raise StartRefused(
-                Refused("ledger_away", "The start was given up: the ledger does not answer.",
-                        "Nothing was charged. Try again in a minute.")
+                Refused(
+                    "ledger_away",
+                    "The start was given up: the ledger does not answer.",
+                    "Nothing was charged. Try again in a minute.",
+                )
             ) from away
         except EngineAway as away:
             self.log.error("%s: the engine is away: %s", self._log_name, away)

@@ -178,7 +178,7 @@ def _bury(client: Any, object_id: str) -> Corpse:
         pass
     except APIError as error:
         # 409: somebody else is removing it; gone is what we want, and look() will say so.
-        if error.status_code != 409:  # noqa: PLR2004
+        if error.status_code != 409:
             raise
     return corpse
 
@@ -241,6 +241,10 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
         Default {}: DOCKER_HOST and its TLS variables, else the local socket; 60 s a call.""",
     ).tag(config=True)
 
+    # DockerSpawner declares these traits without types.
+    extra_create_kwargs: Any
+    extra_host_config: Any
+
     _calls: "set[Future[Any]]"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -266,7 +270,7 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
     def engine(self) -> DockerEngine:
         """The hub's engine, which this spawner's make_engine made."""
         found = self.context.engine
-        assert isinstance(found, DockerEngine)  # noqa: S101 - made by make_engine above
+        assert isinstance(found, DockerEngine)
         return found
 
     def docker(self, method: str, *args: Any, **kwargs: Any) -> "asyncio.Future[Any]":
@@ -340,8 +344,9 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
 
     async def create_object(self) -> Any:
         """Create with labels, devices and init, and without auto_remove: a corpse is read first."""
-        assert self.lease is not None  # noqa: S101 - start() refused otherwise
-        own_create, own_host = self.extra_create_kwargs, self.extra_host_config
+        assert self.lease is not None
+        own_create: Any = self.extra_create_kwargs
+        own_host: Any = self.extra_host_config
         try:
             self.extra_create_kwargs = {**await self._own(own_create), **self._create_extras()}
             self.extra_host_config = {**self._host_extras(), **await self._own(own_host),
@@ -359,7 +364,7 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
 
     def _create_extras(self) -> dict[str, Any]:
         lease = self.lease
-        assert lease is not None  # noqa: S101 - called from create_object
+        assert lease is not None
         labels = {
             HUB_LABEL: self.context.settings.hub_id,
             LEASE_LABEL: lease.id,
@@ -371,7 +376,7 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
 
     def _host_extras(self) -> dict[str, Any]:
         lease = self.lease
-        assert lease is not None  # noqa: S101 - called from create_object
+        assert lease is not None
         extras: dict[str, Any] = {"init": True}
         if lease.devices and self.device_driver == "cdi":
             extras["device_requests"] = [{"Driver": "cdi", "DeviceIDs": list(lease.devices)}]
@@ -394,7 +399,7 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
 
     async def prepare(self, lease: Lease) -> None:
         """Download the image where it is missing: before the turn, so that nobody waits for it."""
-        assert lease.image is not None  # noqa: S101 - apply_lease refused otherwise
+        assert lease.image is not None
         try:
             await asyncio.wait_for(super().pull_image(lease.image), self.pull_timeout)
         except TimeoutError:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from ..ledger.leases import Corpse
 from ..rules.drift import Seen
 
+__all__ = ["Corpse", "Engine", "EngineAway", "Found"]
+
 
 class EngineAway(Exception):
     """The engine does not answer, or answers nonsense. Never proof that something is dead."""

@@ -21,9 +21,7 @@ from .engine import Corpse, Engine, Found
 try:
     import psutil
 except ImportError as error:  # pragma: no cover - the extra is part of every test install
-    raise ImportError(
-        "the local engine needs psutil: pip install 'gradienthub[local]'"
-    ) from error
+    raise ImportError("the local engine needs psutil: pip install 'gradienthub[local]'") from error
 
 LEASE_VARIABLE = "GRADIENTHUB_LEASE"
 HUB_VARIABLE = "GRADIENTHUB_HUB"
@@ -64,7 +62,8 @@ class LocalEngine(Engine):
             return None  # another user's process, or one that just ended: not ours
         if variables.get(HUB_VARIABLE) != self.hub_id:
             return None
-        return variables.get(LEASE_VARIABLE)
+        lease: str | None = variables.get(LEASE_VARIABLE)
+        return lease
 
     async def bury(self, found: Found) -> Corpse:
         """End all its processes, the gentle way first; the last lines come from its log file."""
@@ -104,6 +103,9 @@ def _signal(processes: Iterable[psutil.Process], sign: signal.Signals) -> None:
 class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
     """Notebooks as processes of this machine. For a demo and for trusted people."""
 
+    # LocalProcessSpawner declares this trait without a type.
+    popen_kwargs: Any
+
     @classmethod
     def make_engine(cls, context: HubContext, config: Any) -> LocalEngine:
         """The processes of this hub."""
@@ -125,7 +127,8 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
         """LocalProcessSpawner's start, with the server's output in a log file of its own."""
         log_path = self.context.settings.data_dir / "logs" / f"{self.lease_id}.log"
         with log_path.open("ab") as log:
-            self.popen_kwargs = {**self.popen_kwargs, "stdout": log, "stderr": log}
+            own: dict[str, Any] = self.popen_kwargs
+            self.popen_kwargs = {**own, "stdout": log, "stderr": log}
             ip, port = await SimpleLocalProcessSpawner.start(self)
         return ip, port
 

@@ -22,7 +22,7 @@ from ...ledger.accounts import HubUser
 from ...settings import Settings, kept_hub_id
 from ...spawners.engine import Engine, EngineAway
 from . import engines
-from .tables import ADMIN, DEMO_USERS, demo_settings, people
+from .tables import ADMIN, DEMO_USERS, admin_password, demo_settings, people
 
 MARKER = ".gradienthub-demo"
 READY_SECONDS = 90
@@ -42,7 +42,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
                         help="docker, or processes of this computer (default auto: docker where "
                         "an engine answers)")  # fmt: skip
     parser.add_argument("--data", type=Path, default=Path("gradienthub-demo"),
-                        help="the one folder that everything is kept in (default gradienthub-demo)")  # fmt: skip
+                        help="the one folder of everything (default gradienthub-demo)")  # fmt: skip
     parser.add_argument("--reset", action="store_true", help="forget everything first")
     parser.set_defaults(run=run)
 
@@ -172,9 +172,7 @@ def _seed(settings: Settings, demo: dict[str, Any]) -> None:
             row = found[person.name]
             created = datetime.fromisoformat(row["created"].replace("Z", "+00:00"))
             user = HubUser(_hub_id_of(demo, person.name), created, person.name)
-            account = ledger.write(
-                accounts.account_of, hub_id=settings.hub_id, user=user, now=now
-            )
+            account = ledger.write(accounts.account_of, hub_id=settings.hub_id, user=user, now=now)
             if account.tier is None:
                 ledger.write(accounts.set_tier, account, hub_id=settings.hub_id,
                              tier=person.tier, actor="the demo", now=now)  # fmt: skip
@@ -202,12 +200,12 @@ def _banner(demo: dict[str, Any], data: Path) -> str:
         "",
         f"  GradientHub demo: http://127.0.0.1:{demo['port']}/",
         "",
-        f"  Password of everybody: {demo['password']}   (this login is for a demo, never for people)",
+        f"  Password of everybody: {demo['password']}  (for a demo, never for people)",
         "",
     ]
     lines += [f"    {p.name:<8} {p.says}" for p in people(demo["preset"])]
     lines += [
-        f"    {ADMIN:<8} administrator",
+        f"    {ADMIN:<8} administrator, password {admin_password(demo)}",
         "",
         f"  Everything is kept in {data}. Ctrl-C stops all notebooks and the hub.",
         "",

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 
-from gradienthub.cli.demo.tables import ADMIN, fill, people
+from gradienthub.cli.demo.tables import ADMIN, admin_password, fill, people
 from gradienthub.configure import configure
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
@@ -20,7 +20,7 @@ c.JupyterHub.cleanup_servers = True
 
 c.JupyterHub.authenticator_class = "shared-password"
 c.SharedPasswordAuthenticator.user_password = demo["password"]
-c.SharedPasswordAuthenticator.admin_password = demo["password"] + "-admin-of-the-demo"
+c.SharedPasswordAuthenticator.admin_password = admin_password(demo)
 c.Authenticator.allowed_users = {person.name for person in people(demo["preset"])}
 c.Authenticator.admin_users = {ADMIN}
 c.JupyterHub.template_vars = {

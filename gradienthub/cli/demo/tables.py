@@ -57,6 +57,11 @@ def people(preset: str) -> tuple[Person, ...]:
     )  # fmt: skip
 
 
+def admin_password(demo: dict[str, Any]) -> str:
+    """JupyterHub wants administrators to have a longer password than people."""
+    return f"{demo['password']}-for-administrators"
+
+
 def fill(c: Config, demo: dict[str, Any]) -> None:
     """The demo's tables as `c.GradientHub`."""
     preset = presets.load(demo["preset"])

@@ -1,0 +1,400 @@
+"""What `gradienthub check` looks at: configuration, engine, ledger, folders, programs, clocks.
+
+Everything that asks the outside world is here, and becomes plain values; what they mean is for
+`findings`. Whatever does not answer becomes a value too: looking never fails.
+"""
+
+import asyncio
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlparse
+
+from docker.utils import kwargs_from_env
+from jupyterhub.app import JupyterHub
+from jupyterhub.proxy import ConfigurableHTTPProxy
+from traitlets import import_item
+
+from ..hub.authenticator import TiersMixin
+from ..ledger import Ledger, LedgerAway, fleet, leases
+from ..ledger.clock import database_time
+from ..rules.catalog import ConfigurationFault
+from ..spawners.base import GradientSpawner
+from ..spawners.docker import HUB_LABEL, DockerEngine, GradientDockerSpawner
+from ..spawners.engine import Engine, EngineAway, Found
+from . import config, nvml
+from .config import HubConfig
+
+#: An engine that takes longer for one answer is not one to start notebooks on.
+ENGINE_SECONDS = 10
+MOUNTS = Path("/proc/self/mountinfo")
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """The classes that the hub will use; a class that cannot be loaded is None, with its fault."""
+
+    spawner: type | None
+    authenticator: type | None
+    proxy: type | None
+    faults: tuple[str, ...] = ()
+
+    @property
+    def engine(self) -> str:
+        """Which engine: docker, local, or another."""
+        if self.spawner is None:
+            return "other"
+        if issubclass(self.spawner, GradientDockerSpawner):
+            return "docker"
+        # Named and not imported: the local engine needs psutil, a Docker hub does not.
+        names = {cls.__name__ for cls in self.spawner.__mro__}
+        return "local" if "GradientLocalSpawner" in names else "other"
+
+    @property
+    def ours(self) -> bool:
+        """Whether the spawner admits at all."""
+        return self.spawner is not None and issubclass(self.spawner, GradientSpawner)
+
+    @property
+    def wrapped(self) -> bool:
+        """Whether logins are seen by the tiers."""
+        return self.authenticator is not None and issubclass(self.authenticator, TiersMixin)
+
+
+@dataclass(frozen=True)
+class EngineSeen:
+    """What the engine answered. `away`: why it did not; `census` None: it has none."""
+
+    away: str = ""
+    remote: bool = False
+    info: Mapping[str, Any] = field(default_factory=dict)
+    images: Mapping[str, bool] = field(default_factory=dict)
+    census: tuple[Found, ...] | None = None
+    strangers: int = 0
+    skew: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class LedgerSeen:
+    """What the database answered. `absent`: the hub makes it at its first start."""
+
+    where: str
+    away: str = ""
+    absent: bool = False
+    revision: str | None = None
+    head: str | None = None
+    file_system: str | None = None
+    skew: timedelta | None = None
+    open_leases: tuple[Mapping[str, Any], ...] = ()
+    devices: tuple[Mapping[str, Any], ...] = ()
+    #: Holders that are no open lease of this hub: holder id -> its lease, or None if unknown.
+    strange_holders: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+
+    @property
+    def current(self) -> bool:
+        """Whether it answers with this version's schema."""
+        return not self.away and not self.absent and self.revision == self.head
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder the hub writes to; one that is missing is judged by where it will be made."""
+
+    path: Path
+    exists: bool
+    writable: bool
+    free: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program the hub will start: where PATH has it, and where this Python's folder has it."""
+
+    name: str
+    on_path: str | None
+    beside_python: str | None
+    script_of: str = ""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything the checks judge, at one moment, for the user who asks."""
+
+    hub: HubConfig
+    wiring: Wiring
+    engine: EngineSeen
+    ledger: LedgerSeen
+    gpus: nvml.Inventory
+    data_dir: Folder
+    storage_root: Folder
+    proxy_program: Program | None
+    host_names: frozenset[str]
+    uid: int
+    user: str
+    now: datetime
+    waiting_ends: int = 0
+
+
+def look(hub: HubConfig, gpus: nvml.Inventory | None = None) -> Scene:
+    """Look at everything once. Blocks for seconds where an engine or a database is away."""
+    settings = hub.settings
+    wiring = wiring_of(hub)
+    return Scene(
+        hub=hub,
+        wiring=wiring,
+        engine=engine_seen(hub, wiring),
+        ledger=ledger_seen(hub),
+        gpus=nvml.discover() if gpus is None else gpus,
+        data_dir=folder(settings.data_dir),
+        storage_root=folder(settings.storage_root),
+        proxy_program=proxy_program(hub, wiring),
+        host_names=frozenset({"local", "localhost", socket.gethostname(), socket.getfqdn()}),
+        uid=os.geteuid(),
+        user=config.os_user(),
+        now=datetime.now(UTC),
+        waiting_ends=_lines(settings.data_dir / "journal.jsonl"),
+    )
+
+
+# -- configuration ----------------------------------------------------------------------------
+
+
+def wiring_of(hub: HubConfig) -> Wiring:
+    """The classes named by the configuration, found as the hub finds them."""
+    faults: list[str] = []
+    return Wiring(
+        spawner=_class(hub, "spawner_class", faults),
+        authenticator=_class(hub, "authenticator_class", faults),
+        proxy=_class(hub, "proxy_class", faults),
+        faults=tuple(faults),
+    )
+
+
+def _class(hub: HubConfig, name: str, faults: list[str]) -> type | None:
+    named = hub.value(JupyterHub, name)
+    if isinstance(named, type):
+        return named
+    known = JupyterHub.class_traits()[name].load_entry_points()
+    try:
+        found = known[named.lower()].load() if named.lower() in known else import_item(named)
+    except (ImportError, AttributeError, ValueError) as error:
+        faults.append(
+            f"c.JupyterHub.{name} = {named!r} cannot be loaded ({error}); known names are"
+            f" {', '.join(sorted(known))}"
+        )
+        return None
+    return cast(type, found)
+
+
+# -- engine -----------------------------------------------------------------------------------
+
+
+def engine_seen(hub: HubConfig, wiring: Wiring) -> EngineSeen:
+    """Ask the engine that the configuration names."""
+    if wiring.engine == "docker":
+        return asyncio.run(_docker_seen(hub, wiring))
+    if wiring.engine == "local":
+        return asyncio.run(_local_seen(hub))
+    return EngineSeen()
+
+
+async def _docker_seen(hub: HubConfig, wiring: Wiring) -> EngineSeen:
+    options = {"timeout": ENGINE_SECONDS, **kwargs_from_env(), **_engine_options(hub, wiring)}
+    remote = _is_remote(str(options.get("base_url") or ""))
+    engine = DockerEngine(hub.settings.hub_id, options)
+    try:
+        asked = datetime.now(UTC)
+        info = await engine.ask("info")
+        answered = datetime.now(UTC)
+        census = tuple(await engine.census())
+        everybody = await engine.ask("containers", all=True, filters={"label": HUB_LABEL})
+        return EngineSeen(
+            remote=remote,
+            info=info,
+            images={image: await _has_image(engine, image) for image in images_of(hub)},
+            census=census,
+            strangers=len(everybody) - len(census),
+            skew=_skew(info.get("SystemTime"), asked, answered),
+        )
+    except EngineAway as away:
+        return EngineSeen(away=str(away) or "it does not answer", remote=remote)
+    finally:
+        await engine.close()
+
+
+def _engine_options(hub: HubConfig, wiring: Wiring) -> dict[str, Any]:
+    assert wiring.spawner is not None  # its engine is docker
+    return dict(hub.value(wiring.spawner, "engine_options") or {})
+
+
+async def _has_image(engine: DockerEngine, image: str) -> bool:
+    # A list by name, because asking for an image that is not there is an error to docker-py.
+    return bool(await engine.ask("images", name=image))
+
+
+def images_of(hub: HubConfig) -> list[str]:
+    """The images of all runtimes, each once."""
+    runtimes = hub.settings.house.catalog.runtimes
+    return list(dict.fromkeys(runtime.image for runtime in runtimes if runtime.image))
+
+
+def _is_remote(address: str) -> bool:
+    parsed = urlparse(address)
+    if parsed.scheme in ("tcp", "http", "https", "ssh"):
+        return parsed.hostname not in ("localhost", "127.0.0.1", "::1")
+    return False
+
+
+def _skew(said: Any, asked: datetime, answered: datetime) -> timedelta | None:
+    """How far the other clock is ahead of ours, which read `asked` before and `answered` after."""
+    try:
+        theirs = datetime.fromisoformat(str(said))
+    except ValueError:
+        return None
+    if theirs.tzinfo is None:
+        return None
+    return theirs - (asked + (answered - asked) / 2)
+
+
+async def _local_seen(hub: HubConfig) -> EngineSeen:
+    from ..spawners.local import LocalEngine  # noqa: PLC0415 - needs psutil
+
+    engine: Engine = LocalEngine(hub.settings.hub_id, hub.settings.data_dir / "logs")
+    return EngineSeen(census=tuple(await engine.census() or ()))
+
+
+# -- ledger -----------------------------------------------------------------------------------
+
+
+def ledger_seen(hub: HubConfig) -> LedgerSeen:
+    """Ask the database; a SQLite file that is not there is not made."""
+    url = hub.settings.database_url
+    file = config.sqlite_file(url)
+    where = str(file) if file else _without_password(url)
+    file_system = file_system_of(file) if file else None
+    if file is not None and not file.exists():
+        return LedgerSeen(where, absent=True, file_system=file_system)
+    try:
+        with config.open_ledger(hub, upgrading=True) as ledger:
+            return _read_ledger(ledger, hub, where, file_system)
+    except (LedgerAway, ConfigurationFault) as away:
+        return LedgerSeen(where, away=str(away), file_system=file_system)
+
+
+def _without_password(url: str) -> str:
+    parsed = urlparse(url)
+    return parsed._replace(netloc=parsed.netloc.rsplit("@", 1)[-1], query="").geturl()
+
+
+def _read_ledger(
+    ledger: Ledger, hub: HubConfig, where: str, file_system: str | None
+) -> LedgerSeen:
+    revision, head = ledger.revision()
+    if revision != head:
+        return LedgerSeen(where, revision=revision, head=head, file_system=file_system)
+    hub_id = hub.settings.hub_id
+    asked = datetime.now(UTC)
+    theirs = ledger.read(database_time)
+    answered = datetime.now(UTC)
+    open_leases = ledger.read(leases.open_details, hub_id)
+    devices = ledger.read(fleet.device_list, hub_id)
+    mine = {lease["id"] for lease in open_leases}
+    strange = {
+        row["holder_id"]: ledger.read(leases.describe, row["holder_id"])
+        for row in devices
+        if row["holder_kind"] == "lease" and row["holder_id"] not in mine
+    }
+    return LedgerSeen(
+        where,
+        revision=revision,
+        head=head,
+        file_system=file_system,
+        skew=theirs - (asked + (answered - asked) / 2) if theirs else None,
+        open_leases=tuple(open_leases),
+        devices=tuple(devices),
+        strange_holders=strange,
+    )
+
+
+# -- folders and programs ---------------------------------------------------------------------
+
+
+def folder(path: Path) -> Folder:
+    """A folder, or the nearest one above it that exists."""
+    there = next((p for p in (path, *path.parents) if _exists(p)), Path("/"))
+    space = shutil.disk_usage(there)
+    return Folder(
+        path=path,
+        exists=there == path,
+        writable=os.access(there, os.W_OK | os.X_OK, effective_ids=True),
+        free=space.free,
+        size=space.total,
+    )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def file_system_of(path: Path, mounts: Path = MOUNTS) -> str | None:
+    """The type of the file system that carries `path`, or None where the kernel does not say."""
+    try:
+        lines = mounts.read_text().splitlines()
+    except OSError:
+        return None
+    found: tuple[int, str] | None = None
+    resolved = path.resolve()
+    for line in lines:
+        # "36 35 98:0 /root /mount/point options optional-fields - type source options"
+        before, _, after = line.partition(" - ")
+        point = Path(before.split(" ")[4].replace("\\040", " "))
+        length = len(point.parts)
+        # Of two mounts on one point the later line is the one that is seen.
+        if resolved.is_relative_to(point) and (found is None or length >= found[0]):
+            found = (length, after.split(" ")[0])
+    return found and found[1]
+
+
+def proxy_program(hub: HubConfig, wiring: Wiring) -> Program | None:
+    """The program of the proxy that the hub will start; None where it starts none."""
+    proxy = wiring.proxy
+    if proxy is None or not hub.value(proxy, "should_start"):
+        return None
+    if issubclass(proxy, ConfigurableHTTPProxy):
+        command = hub.value(proxy, "command") or ["configurable-http-proxy"]
+        return _program(command if isinstance(command, str) else command[0])
+    if proxy.__module__.startswith("jupyterhub_traefik_proxy"):
+        return _program("traefik")
+    return None
+
+
+def _program(name: str) -> Program:
+    beside = shutil.which(name, path=str(Path(sys.executable).parent))
+    on_path = shutil.which(name)
+    return Program(name, on_path, beside, script_of=_interpreter(on_path or beside))
+
+
+def _interpreter(path: str | None) -> str:
+    """What runs a script, by its first line; nothing for a program of its own."""
+    if path is None:
+        return ""
+    with open(path, "rb") as file:
+        first = file.readline(200)
+    return first[2:].decode("utf-8", "replace").strip() if first.startswith(b"#!") else ""
+
+
+def _lines(path: Path) -> int:
+    try:
+        return sum(1 for line in path.read_text().splitlines() if line)
+    except OSError:
+        return 0

@@ -1,0 +1,69 @@
+"""`gradienthub demo`: a hub one can log in to, which leaves nothing running."""
+
+import time
+
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+START = {"user_options": {"instance_type": "free-cpu", "shutdown_after": "1h"}}
+
+
+def wait_ready(demo, session, name, server=""):
+    for _ in range(600):
+        servers = demo.api(session, "GET", f"/users/{name}").json()["servers"]
+        if servers.get(server, {}).get("ready"):
+            return servers[server]
+        time.sleep(0.2)
+    raise AssertionError((demo.data / "hub.log").read_text()[-3000:])
+
+
+def test_it_names_five_people_an_administrator_and_its_folder(demo):
+    for word in ("fay", "gus", "gina", "tom", "tara", "ada", str(demo.data), "for a demo"):
+        assert word in demo.banner
+
+
+def test_it_listens_on_loopback_only(demo):
+    children = psutil.Process(demo.process.pid).children(recursive=True)
+    addresses = {
+        connection.laddr.ip
+        for child in children
+        for connection in child.net_connections(kind="tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    # The Docker bridge's address belongs to this computer too; no network sees it.
+    assert addresses <= {"127.0.0.1", "::1", "172.17.0.1"}
+
+
+def test_a_person_starts_and_stops_a_notebook(demo):
+    fay = demo.log_in("fay")
+    answer = demo.api(fay, "POST", "/users/fay/server", json=START)
+    assert answer.status_code in (201, 202), answer.text
+    wait_ready(demo, fay, "fay")
+    assert fay.get(f"{demo.url}/user/fay/api/status", timeout=20).json()["kernels"] == 0
+    assert demo.api(fay, "DELETE", "/users/fay/server").status_code in (202, 204)
+
+
+def test_a_free_person_is_told_why_a_paid_machine_is_not_theirs(demo):
+    fay = demo.log_in("fay")
+    paid = {"user_options": {"instance_type": "v100", "shutdown_after": "1h"}}
+    answer = demo.api(fay, "POST", "/users/fay/server", json=paid)
+    assert (answer.status_code, answer.json()["code"]) == (403, "type_not_in_tier")
+    assert "V100 is not in tier Free" in answer.json()["message"]
+
+
+def test_the_administrator_sees_all_servers(demo):
+    ada = demo.log_in("ada", demo.admin_password)
+    answer = demo.api(ada, "GET", "/gradient/servers")
+    assert answer.status_code == 200
+    assert answer.json()["settled"] is True
+
+
+def test_ctrl_c_leaves_nothing_running(demo):
+    gus = demo.log_in("gus")
+    demo.api(gus, "POST", "/users/gus/server", json=START)
+    family = psutil.Process(demo.process.pid).children(recursive=True)
+    assert demo.interrupt() == 0
+    _gone, alive = psutil.wait_procs(family, timeout=10)
+    assert alive == []

@@ -72,7 +72,7 @@ def fill_history(ledger: Ledger, like: str, count: int) -> None:
 
 
 async def measure(ledger: Ledger, house: Settings, first: int, count: int) -> list[float]:
-    """Milliseconds of each of `count` admissions asked for at once, without its wait for the lane."""
+    """Milliseconds of each of `count` admissions asked for at once, in the lane."""
     taken = []
 
     def timed(tx: Any, asked: leases.Request) -> Any:

@@ -7,9 +7,7 @@ def aligned(rows: Sequence[Sequence[str]], gap: int = 2) -> str:
     """The rows as lines; the last column is not padded. All rows have as many cells."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return "\n".join(
-        "".join(
-            cell.ljust(width + gap) for cell, width in zip(row[:-1], widths[:-1], strict=True)
-        )
+        "".join(cell.ljust(width + gap) for cell, width in zip(row[:-1], widths[:-1], strict=True))
         + row[-1]
         for row in rows
     )

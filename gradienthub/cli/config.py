@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from traitlets import Undefined
-from traitlets.config import Config, Configurable, LazyConfigValue, PyFileConfigLoader
+from traitlets.config import Config, Configurable
+from traitlets.config.loader import LazyConfigValue, PyFileConfigLoader
 
 from ..ledger import Ledger, LedgerAway
 from ..rules.catalog import ConfigurationFault
@@ -38,12 +39,12 @@ class HubConfig:
 
     def value(self, cls: type[Configurable], name: str) -> Any:
         """The value that a trait of `cls` will have in the hub; None where only the hub knows."""
-        found = cls.class_traits()[name].default_value
+        found = cls.class_traits()[name].default()
         for section in cls.section_names():
             if section in self.config and name in self.config[section]:
-                found = self.config[section][name]
-        if isinstance(found, LazyConfigValue):
-            return found.get_value([])
+                set_ = self.config[section][name]
+                # c.X.y.append(...): added to what stood there before.
+                found = set_.get_value(found) if isinstance(set_, LazyConfigValue) else set_
         return None if found is Undefined else found
 
 
@@ -75,7 +76,8 @@ def load(path: Path) -> HubConfig:
         config = loader.load_config()
     except SystemExit as exit_:
         # configure(c) ends a hub's start this way, with the fault as its sentence.
-        raise ConfigurationFault(f"{path}: {exit_}") from None
+        said = str(exit_).removeprefix("gradienthub: ")
+        raise ConfigurationFault(f"{path}: {said}") from None
     except Exception as error:
         raise ConfigurationFault(f"{path}{_line_of(error, path)}: {_sentence(error)}") from error
     return HubConfig(path, config, _settings(config))
@@ -134,8 +136,8 @@ def sqlite_file(url: str) -> Path | None:
 
 
 @contextmanager
-def open_ledger(hub: HubConfig, *, upgrading: bool = False) -> Iterator[Ledger]:
-    """The hub's ledger, at this version's schema (`upgrading`: at any), closed at the end.
+def open_ledger(hub: HubConfig, *, at_any_schema: bool = False) -> Iterator[Ledger]:
+    """The hub's ledger, at this version's schema unless any will do, closed at the end.
 
     Makes none: a SQLite file that is not there is a fault, because the likeliest reason is a
     command in the wrong folder.
@@ -148,8 +150,8 @@ def open_ledger(hub: HubConfig, *, upgrading: bool = False) -> Iterator[Ledger]:
         )
     ledger = _ledger(hub.settings.database_url)
     try:
-        _touch(ledger, write=upgrading)
-        if not upgrading:
+        _touch(ledger)
+        if not at_any_schema:
             _expect_head(ledger)
         yield ledger
     finally:
@@ -171,10 +173,10 @@ def _ledger(url: str) -> Ledger:
         ) from error
 
 
-def _touch(ledger: Ledger, *, write: bool) -> None:
+def _touch(ledger: Ledger) -> None:
     """Prove that the database answers, before anything that would say so less kindly."""
     try:
-        (ledger.write if write else ledger.read)(lambda _tx: None)
+        ledger.read(lambda _tx: None)
     except LedgerAway:
         raise
     except Exception as error:  # a driver's own classes, which only the ledger may name

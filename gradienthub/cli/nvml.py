@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from json import dumps
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +69,7 @@ def discover(nvml: Any | None = None) -> Inventory:
     odd: list[str] = []
     try:
         gpus = [
-            gpu
-            for index in range(nvml.nvmlDeviceGetCount())
-            for gpu in _gpus_at(nvml, index, odd)
+            gpu for index in range(nvml.nvmlDeviceGetCount()) for gpu in _gpus_at(nvml, index, odd)
         ]
     except nvml.NVMLError as error:
         return Inventory(away=f"the NVIDIA driver does not say which GPUs it has: {error}")
@@ -145,35 +144,33 @@ def _text(value: str | bytes) -> str:
 
 def declaration(
     host: str,
-    machine: Mapping[str, float],
+    row: Mapping[str, Any],
     gpus: Sequence[Gpu],
     models: Iterable[str],
     *,
     cdi: bool = False,
+    others: Sequence[str] = (),
 ) -> str:
-    """The statement `c.GradientHub.hosts = ...` that declares this machine with these devices."""
+    """The statement `c.GradientHub.hosts = ...` that declares this machine with these devices.
+
+    `row` holds the host's other keys; `others` are hosts whose rows have to stay beside it.
+    """
     known = list(models)
+    prefix = CDI_KIND if cdi else ""
+    devices = [
+        f'            {{"uuid": {dumps(prefix + gpu.uuid)}, "model": {dumps(gpu.model(known))}}},'
+        for gpu in gpus
+    ]
     lines = [
         "c.GradientHub.hosts = {",
-        f"    {_quoted(host)}: {{",
-        f'        "cpus": {machine["cpus"]:g},',
-        f'        "memory": {machine["memory"]:g},',
+        f"    {dumps(host)}: {{",
+        *(f"        {dumps(key)}: {dumps(value)}," for key, value in row.items()),
+        *(['        "devices": [', *devices, "        ],"] if gpus else ['        "devices": [],']),
+        "    },",
+        *(f"    # {dumps(other)}: as it is" for other in others),
+        "}",
     ]
-    if gpus:
-        lines.append('        "devices": [')
-        lines += [
-            f'            {{"uuid": {_quoted((CDI_KIND if cdi else "") + gpu.uuid)},'
-            f' "model": {_quoted(gpu.model(known))}}},'
-            for gpu in gpus
-        ]
-        lines.append("        ],")
-    else:
-        lines.append('        "devices": [],')
-    return "\n".join([*lines, "    },", "}"])
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return "\n".join(lines)
 
 
 def bare_uuid(declared: str) -> str:

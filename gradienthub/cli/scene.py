@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlparse
 
+from docker.errors import DockerException, NotFound
 from docker.utils import kwargs_from_env
 from jupyterhub.app import JupyterHub
 from jupyterhub.proxy import ConfigurableHTTPProxy
@@ -206,7 +207,12 @@ def engine_seen(hub: HubConfig, wiring: Wiring) -> EngineSeen:
 
 
 async def _docker_seen(hub: HubConfig, wiring: Wiring) -> EngineSeen:
-    options = {"timeout": ENGINE_SECONDS, **kwargs_from_env(), **_engine_options(hub, wiring)}
+    assert wiring.spawner is not None  # its engine is docker
+    own = hub.value(wiring.spawner, "engine_options") or {}
+    try:
+        options = {"timeout": ENGINE_SECONDS, **kwargs_from_env(), **own}
+    except DockerException as error:
+        return EngineSeen(away=f"DOCKER_HOST and its TLS variables do not fit: {error}")
     remote = _is_remote(str(options.get("base_url") or ""))
     engine = DockerEngine(hub.settings.hub_id, options)
     try:
@@ -225,18 +231,18 @@ async def _docker_seen(hub: HubConfig, wiring: Wiring) -> EngineSeen:
         )
     except EngineAway as away:
         return EngineSeen(away=str(away) or "it does not answer", remote=remote)
+    except TypeError as error:  # docker-py's word for an option it does not have
+        return EngineSeen(away=f"engine_options do not fit: {error}", remote=remote)
     finally:
         await engine.close()
 
 
-def _engine_options(hub: HubConfig, wiring: Wiring) -> dict[str, Any]:
-    assert wiring.spawner is not None  # its engine is docker
-    return dict(hub.value(wiring.spawner, "engine_options") or {})
-
-
 async def _has_image(engine: DockerEngine, image: str) -> bool:
-    # A list by name, because asking for an image that is not there is an error to docker-py.
-    return bool(await engine.ask("images", name=image))
+    try:
+        await engine.ask("inspect_image", image)
+    except NotFound:
+        return False
+    return True
 
 
 def images_of(hub: HubConfig) -> list[str]:
@@ -282,7 +288,7 @@ def ledger_seen(hub: HubConfig) -> LedgerSeen:
     if file is not None and not file.exists():
         return LedgerSeen(where, absent=True, file_system=file_system)
     try:
-        with config.open_ledger(hub, upgrading=True) as ledger:
+        with config.open_ledger(hub, at_any_schema=True) as ledger:
             return _read_ledger(ledger, hub, where, file_system)
     except (LedgerAway, ConfigurationFault) as away:
         return LedgerSeen(where, away=str(away), file_system=file_system)
@@ -293,9 +299,7 @@ def _without_password(url: str) -> str:
     return parsed._replace(netloc=parsed.netloc.rsplit("@", 1)[-1], query="").geturl()
 
 
-def _read_ledger(
-    ledger: Ledger, hub: HubConfig, where: str, file_system: str | None
-) -> LedgerSeen:
+def _read_ledger(ledger: Ledger, hub: HubConfig, where: str, file_system: str | None) -> LedgerSeen:
     revision, head = ledger.revision()
     if revision != head:
         return LedgerSeen(where, revision=revision, head=head, file_system=file_system)

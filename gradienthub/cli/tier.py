@@ -35,8 +35,8 @@ class Desk:
             raise NoSuchAccount(self._no_account(name)) from None
 
     def _no_account(self, name: str) -> str:
-        known = [account.name for account in self.ledger.read(accounts.everyone, hub_id=self.hub_id)]
-        near = difflib.get_close_matches(name, known, n=3)
+        everyone = self.ledger.read(accounts.everyone, hub_id=self.hub_id)
+        near = difflib.get_close_matches(name, [account.name for account in everyone], n=3)
         return (
             f"{name!r} has no account at this hub"
             + (f" (similar: {', '.join(near)})" if near else "")
@@ -92,8 +92,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     approve = _act(acts, "approve", _approve, "approve an instance type for a person", "name")
     approve.add_argument("type", metavar="TYPE")
     approve.add_argument("--reason", default="", help="kept with it, up to 400 characters")
-    approve.add_argument("--expires", type=_span, metavar="30d",
-                         help="how long it lasts (default: until it is withdrawn)")  # fmt: skip
+    approve.add_argument(
+        "--expires",
+        type=_span,
+        metavar="30d",
+        help="how long it lasts (default: until it is withdrawn)",
+    )
     withdraw = _act(acts, "withdraw", _withdraw, "take an approval back", "name")
     withdraw.add_argument("type", metavar="TYPE")
 
@@ -138,8 +142,10 @@ def _list(desk: Desk, _args: argparse.Namespace) -> None:
             )
         )
     print(aligned(rows) if len(rows) > 1 else "Nobody has an account at this hub yet.")
-    print(f"\nTiers: {', '.join(desk.settings.house.tiers)}"
-          f" (default {desk.settings.tier_rules.default})")  # fmt: skip
+    print(
+        f"\nTiers: {', '.join(desk.settings.house.tiers)}"
+        f" (default {desk.settings.tier_rules.default})"
+    )
 
 
 def _show(desk: Desk, args: argparse.Namespace) -> None:
@@ -151,8 +157,12 @@ def _show(desk: Desk, args: argparse.Namespace) -> None:
         ("payment method", "yes" if account.payment_method else "no"),
     ]
     if account.tier and account.tier not in desk.settings.house.tiers:
-        rows.append(("passed over", f"tier {account.tier}, set by {account.tier_by}, which is no"
-                     " longer configured"))  # fmt: skip
+        rows.append(
+            (
+                "passed over",
+                f"tier {account.tier}, set by {account.tier_by}, which is no longer configured",
+            )
+        )
     approvals = desk.ledger.read(accounts.approvals_of, account)
     rows += [("approval", _approval(approval, desk.now)) for approval in approvals]
     if not approvals:
@@ -165,7 +175,7 @@ def _show(desk: Desk, args: argparse.Namespace) -> None:
 
 def _approval(approval: accounts.Approval, now: datetime) -> str:
     until = approval.expires_at
-    words = [f"{approval.instance_type}, by {approval.granted_by} on {approval.granted_at:%Y-%m-%d}"]
+    words = [approval.instance_type, f"by {approval.granted_by} on {approval.granted_at:%Y-%m-%d}"]
     if until is not None:
         words.append(f"{'until' if until > now else 'EXPIRED'} {until:%Y-%m-%d %H:%M} UTC")
     if approval.reason:
@@ -232,7 +242,7 @@ def _approve(desk: Desk, args: argparse.Namespace) -> None:
         print(f"  {type_name} needs no approval at present.")
     tier = desk.allowance(account).tier
     if wanted is not None and not tier.allows_type(wanted):
-        print(f"  Their tier {tier.name} does not include {type_name}; an approval does not add it.")
+        print(f"  Their tier {tier.name} does not have {type_name}; an approval does not add it.")
 
 
 def _withdraw(desk: Desk, args: argparse.Namespace) -> None:
@@ -246,5 +256,7 @@ def _withdraw(desk: Desk, args: argparse.Namespace) -> None:
         actor=desk.actor,
         now=desk.now,
     )
-    print(f"{account.name}: {'' if gone else 'had no '}approval for {args.type}"
-          f"{' withdrawn' if gone else ''}")  # fmt: skip
+    print(
+        f"{account.name}: {'' if gone else 'had no '}approval for {args.type}"
+        f"{' withdrawn' if gone else ''}"
+    )

@@ -73,7 +73,9 @@ class GradientServerAPIHandler(GradientAPIHandler, UserServerAPIHandler):
 
     def get_server_json_body(self) -> dict[str, Any]:
         """The hub's form of the body, its options parsed and its name checked."""
-        if not isinstance(self.get_json_body() or {}, dict):
+        given = self.get_json_body()
+        # An empty list or a zero is no request either: it would start with the saved options.
+        if given is not None and not isinstance(given, dict):
             raise self.refuse(
                 Refused("bad_body", "The body is not a JSON object.",
                         'Send for example {"user_options": {"instance_type": "c3"}}.')

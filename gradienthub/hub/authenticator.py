@@ -43,7 +43,9 @@ class TiersMixin(Authenticator):
             said = model if isinstance(model, Mapping) else {"name": model, "auth_state": None}
             name = said["name"]
             facts = self._facts(name, said)
-            await self._tell(name, f"the login of {name!r}", accounts.record_login, name=name, **facts)
+            await self._tell(
+                name, f"the login of {name!r}", accounts.record_login, name=name, **facts
+            )
         return model
 
     async def refresh_user(self, user: Any, handler: Any = None, **kwargs: Any) -> Any:
@@ -52,14 +54,10 @@ class TiersMixin(Authenticator):
         if isinstance(refreshed, Mapping):
             # The name in the answer is the provider's, and no longer the hub's after a rename.
             what, facts = f"the refresh of {user.name!r}", self._facts(user.name, refreshed)
-            await self._tell(
-                user.name, what, accounts.record_refresh, user=hub_user(user), **facts
-            )
+            await self._tell(user.name, what, accounts.record_refresh, user=hub_user(user), **facts)
         return refreshed
 
-    async def _tell(
-        self, key: str, what: str, function: Callable[..., Any], **values: Any
-    ) -> None:
+    async def _tell(self, key: str, what: str, function: Callable[..., Any], **values: Any) -> None:
         """Write to the ledger: now, or as soon as it is back. A login must not depend on it.
 
         What is not written now must not be lost: a name that the provider gave to another person
@@ -234,7 +232,9 @@ _NAMED = {
     "GradientGitLabOAuthenticator": "oauthenticator.gitlab.GitLabOAuthenticator",
     "GradientAzureAdOAuthenticator": "oauthenticator.azuread.AzureAdOAuthenticator",
     "GradientGenericOAuthenticator": "oauthenticator.generic.GenericOAuthenticator",
-    "GradientSharedPasswordAuthenticator": "jupyterhub.authenticators.shared.SharedPasswordAuthenticator",
+    "GradientSharedPasswordAuthenticator": (
+        "jupyterhub.authenticators.shared.SharedPasswordAuthenticator"
+    ),
 }
 
 

@@ -146,7 +146,8 @@ def _stop_at(value: object) -> datetime | None:
         raise Refused("bad_stop_at", f"stop_at is {shown(value)}, not text.", cure, field="stop_at")
     try:
         moment = datetime.fromisoformat(value)
-        if moment.tzinfo is None:
+        # Python reads over a zero byte at the end.
+        if moment.tzinfo is None or not value.isprintable():
             raise ValueError
         # Years 1 and 9999 leave the calendar when moved to UTC.
         return moment.astimezone(UTC)

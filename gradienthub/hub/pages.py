@@ -1,0 +1,310 @@
+"""The hub's pages as ours: the spawn form, a start on its way, the notebooks, and their assets."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from jupyterhub.handlers.pages import SpawnHandler
+from jupyterhub.handlers.static import CacheControlStaticFilesHandler
+from jupyterhub.scopes import needs_scope
+from jupyterhub.utils import url_escape_path, url_path_join
+from tornado import web
+from tornado.httputil import url_concat
+
+from ..rules.options import options_from_form, parse_display_name, parse_options, slug_of
+from ..rules.refusal import Refused, shown
+from ..spawners.context import HubContext
+from ..spawners.form import FormView, Notice, Page, availability, load_view
+from ..spawners.offer import offer_to
+from ..spawners.refused import StartRefused
+from .api import GradientAPIHandler
+from .notebooks import NotebooksHandler
+from .starts import GradientSpawnPendingHandler, StartPhasesHandler, failure_of, title_of
+from .stopping import forget_server
+
+STATIC = Path(__file__).parent.parent / "static"
+#: Words of the page's address that are not about the start.
+PAGE_WORDS = ("next", "_xsrf")
+LONGEST_SLUG = 30
+
+
+class GradientSpawnHandler(SpawnHandler):
+    """/hub/spawn...: the form. A link fills it in; only its own POST starts something."""
+
+    #: Whether the form is for one more notebook: then one that runs is no reason to go there.
+    one_more = False
+
+    @property
+    def context(self) -> HubContext:
+        """What this hub process shares."""
+        return HubContext.of(self.config)
+
+    @needs_scope("servers")
+    async def _get(self, user_name: str, server_name: str, display_name: str) -> None:
+        """The hub's get() comes here with its scope checked. Makes and starts nothing."""
+        user = self._owner(user_name)
+        if server_name:
+            await self._check_named_server_request(user, server_name, server_name)
+        if self._went_there(user, server_name):
+            return
+        query = {
+            key: values[-1].decode("utf8", "replace")
+            for key, values in self.request.query_arguments.items()
+            if key not in PAGE_WORDS and values
+        }
+        await self._form(user, server_name, query=query)
+
+    @needs_scope("servers")
+    async def _post(self, user_name: str, server_name: str, display_name: str) -> None:
+        """The hub's post() comes here with its scope checked: start, or say why not."""
+        user = self._owner(user_name)
+        entries = {
+            key: values[0].decode("utf8", "replace")
+            for key, values in self.request.body_arguments.items()
+            if key != "_xsrf" and values
+        }
+        if entries.pop("step", "start") == "quote":
+            await self._form(user, server_name, entries)
+            return
+        if instead := entries.pop("instead", ""):
+            entries["instance_type"] = instead
+        try:
+            await self._start(user, server_name, entries)
+        except Refused as refused:
+            await self._refused(user, server_name, entries, refused)
+        except StartRefused as error:
+            await self._refused(user, server_name, entries, error.refused)
+        except web.HTTPError as error:
+            self._headers_of(error)
+            self.log.warning("Not started for %s: %s", user.name, error)
+            await self._form(user, server_name, entries, error=error)
+
+    async def _start(self, user: Any, server_name: str, entries: Mapping[str, str]) -> None:
+        options = parse_options(options_from_form({k: [v] for k, v in entries.items()})).as_json()
+        row = user.orm_spawners.get(server_name)
+        display_name = title_of(row) if row else server_name
+        if not server_name:
+            server_name, display_name = self._name(user, entries, options)
+        made = server_name not in user.orm_spawners
+        if server_name:
+            await self._check_named_server_request(user, server_name, display_name)
+        if self._went_there(user, server_name, even_one_more=True):
+            return
+        spawner = user.get_or_create_spawner(server_name, display_name, replace_failed=True)
+        try:
+            await self._wrap_spawn_single_user(
+                user, server_name, display_name, spawner,
+                self._get_pending_url(user, server_name), options,
+            )  # fmt: skip
+        except web.HTTPError:
+            if made:
+                # Refused before it ever was: the name is free for the next try.
+                forget_server(self, user, server_name)
+            raise
+
+    def _name(
+        self, user: Any, entries: Mapping[str, str], options: Mapping[str, Any]
+    ) -> tuple[str, str]:
+        """(server name, display name) of the notebook that the form named. Raises Refused."""
+        typed = entries.get("display_name", "").strip()
+        if not typed:
+            if self.one_more and _runs(user, "") and not _same_start(user, "", options):
+                raise Refused(
+                    "bad_name",
+                    "This notebook has no name, and the one without a name is in use.",
+                    "Give it a name.",
+                    field="display_name",
+                )
+            return "", ""
+        name = parse_display_name(typed)
+        for row in user.orm_spawners.values():
+            if (row.display_name or row.name or "default").casefold() != name.casefold():
+                continue
+            if _same_start(user, row.name, options):
+                return row.name, name  # the button was pressed twice
+            raise Refused(
+                "name_taken",
+                f"You have a notebook named {shown(name)}.",
+                "Choose another name, or start that one from your notebooks.",
+                field="display_name",
+            )
+        return _free_slug(slug_of(name), user.orm_spawners), name
+
+    def _went_there(self, user: Any, server_name: str, even_one_more: bool = False) -> bool:
+        """Go to the notebook where it runs or is on its way; whether we did."""
+        spawner = user.spawners.get(server_name)
+        if spawner is None or not spawner.active:
+            return False
+        if self.one_more and not even_one_more:
+            return False
+        if spawner.ready:
+            self.redirect(self.get_next_url(user, default=user.server_url(server_name)))
+        else:
+            self.redirect(self._get_pending_url(user, server_name))
+        return True
+
+    async def _refused(
+        self, user: Any, server_name: str, entries: Mapping[str, str], refused: Refused
+    ) -> None:
+        self._headers_of(StartRefused(refused))
+        self.log.info("Refused a start of %s: %s", user.name, refused.code)
+        await self._form(user, server_name, entries, refused=refused)
+
+    async def _form(
+        self,
+        user: Any,
+        server_name: str,
+        entries: Mapping[str, str] | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        refused: Refused | None = None,
+        error: web.HTTPError | None = None,
+    ) -> None:
+        view = await load_view(
+            user.spawner, entries, refused, query=query, page=self._page(user, server_name)
+        )
+        if error is not None:
+            view = _with_failure(view, error)
+        if view.notice is not None:
+            self.set_status(view.notice.status)
+        action = self.request.path
+        if after := self.get_argument("next", ""):
+            action = url_concat(action, {"next": after})
+        html = await self.render_template(
+            "spawn.html",
+            view=view,
+            action=action,
+            for_user=user,
+            spawner=user.spawner,
+            availability_url=url_path_join(
+                self.hub.base_url, "api/gradient/availability", user.escaped_name
+            ),
+            auth_state=await user.get_auth_state(),
+        )
+        self.finish(html)
+
+    def _page(self, user: Any, server_name: str) -> Page:
+        row = user.orm_spawners.get(server_name) if server_name else None
+        title = f"Start {title_of(row) if row else server_name}" if server_name else "New notebook"
+        return Page(
+            user_name=user.name,
+            server_name=server_name,
+            title=title,
+            naming=not server_name,
+            name_required=self.one_more and _runs(user, ""),
+        )
+
+    def _owner(self, user_name: str) -> Any:
+        user = self.find_user(user_name)
+        if user is None:
+            raise web.HTTPError(404, f"No such user: {user_name}")
+        return user
+
+    def _get_pending_url(self, user: Any, server_name: str) -> str:
+        """The pending page with `next` alone: a link's options are not for there."""
+        url = url_path_join(
+            self.hub.base_url, "spawn-pending", user.escaped_name, url_escape_path(server_name)
+        )
+        after: str = self.get_argument("next", "")
+        return url_concat(url, {"next": after}) if after else str(url)
+
+    def _headers_of(self, error: BaseException) -> None:
+        for name, value in (getattr(error, "headers", None) or {}).items():
+            self.set_header(name, value)
+
+
+class NewNotebookHandler(GradientSpawnHandler):
+    """/hub/new: the form for one more notebook, whatever runs already."""
+
+    one_more = True
+
+
+def _runs(user: Any, server_name: str) -> bool:
+    spawner = user.spawners.get(server_name)
+    return spawner is not None and bool(spawner.active)
+
+
+def _same_start(user: Any, server_name: str, options: Mapping[str, Any]) -> bool:
+    """Whether this very start is on its way already."""
+    spawner = user.spawners.get(server_name)
+    return (
+        spawner is not None
+        and spawner.pending == "spawn"
+        and spawner.orm_spawner.user_options == options
+    )
+
+
+def _free_slug(slug: str, taken: Mapping[str, Any]) -> str:
+    if slug not in taken:
+        return slug
+    number = 2
+    while True:
+        suffix = f"-{number}"
+        candidate = slug[: LONGEST_SLUG - len(suffix)].rstrip("-") + suffix
+        if candidate not in taken:
+            return candidate
+        number += 1
+
+
+def _with_failure(view: FormView, error: web.HTTPError) -> FormView:
+    failure = failure_of(error)
+    notice = Notice(failure.message, failure.hint, failure.code, failure.status, None, (), None)
+    return replace(view, notice=notice)
+
+
+class AvailabilityHandler(GradientAPIHandler):
+    """GET /hub/api/gradient/availability[/{user}]: what is free now, for the form's script."""
+
+    async def get(self, user_name: str | None = None) -> None:
+        """Of the person named, else of who asks."""
+        who = self.current_user
+        if user_name is None and getattr(who, "kind", None) == "user":
+            user_name = who.name
+        if user_name is None:
+            raise web.HTTPError(403, "This needs a person.")
+        await self._get(user_name)
+
+    @needs_scope("read:servers")
+    async def _get(self, user_name: str) -> None:
+        user = self.find_user(user_name)
+        if user is None:
+            raise web.HTTPError(404, "No such user")
+        house, now = self.context.settings.house, self.context.clock()
+        try:
+            offer = await offer_to(self.context, user, "")
+        except Refused as refused:
+            raise self.refuse(refused) from None
+        types = {}
+        for machine in house.catalog.instance_types:
+            state, note, free_at = availability(
+                machine, house, offer.allowance, offer.taken, now
+            )
+            types[machine.name] = {
+                "state": state,
+                "note": note,
+                "next_free": free_at and free_at.isoformat(),
+            }
+        self.write(json.dumps({"as_of": now.isoformat(), "types": types}))
+
+
+class GradientStaticHandler(CacheControlStaticFilesHandler):
+    """/hub/gradient/static/...: our style sheet and scripts."""
+
+
+def handlers() -> list[tuple[Any, ...]]:
+    """Routes below /hub; those of the hub's own addresses stand before its handlers."""
+    return [
+        (r"/home", NotebooksHandler),
+        (r"/new", NewNotebookHandler),
+        (r"/spawn", GradientSpawnHandler),
+        (r"/spawn/([^/]+)", GradientSpawnHandler),
+        (r"/spawn/([^/]+)/([^/]+)", GradientSpawnHandler),
+        (r"/spawn-pending/([^/]+)", GradientSpawnPendingHandler),
+        (r"/spawn-pending/([^/]+)/([^/]+)", GradientSpawnPendingHandler),
+        (r"/api/gradient/starts/([^/]+)/([^/]*)", StartPhasesHandler),
+        (r"/api/gradient/availability", AvailabilityHandler),
+        (r"/api/gradient/availability/([^/]+)", AvailabilityHandler),
+        (r"/gradient/static/(.*)", GradientStaticHandler, {"path": str(STATIC)}),
+    ]

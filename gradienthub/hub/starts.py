@@ -1,0 +1,270 @@
+"""A start on its way, as page and as JSON; and a start that failed, with what to do now."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from jupyterhub.handlers.pages import SpawnPendingHandler
+from jupyterhub.scopes import needs_scope
+from jupyterhub.utils import url_escape_path, url_path_join
+from tornado import web
+from tornado.httputil import url_concat
+
+from ..ledger import LedgerAway, accounts, leases
+from ..rules.catalog import Catalog
+from ..rules.duration import format_duration
+from ..rules.money import format_price, format_rounded
+from ..rules.refusal import Refused
+from ..spawners.context import HubContext, hub_user
+from ..spawners.form import INTERFACE_TITLES
+from ..spawners.offer import StartSeen, start_seen
+from ..spawners.phases import Phase, elapsed, phases, usual_text
+from ..spawners.refused import StartRefused
+from .api import GradientAPIHandler
+from .stopping import stop_server
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a start failed, in public words. `code` is empty where it is none of ours."""
+
+    message: str
+    hint: str
+    code: str
+    status: int
+
+
+@dataclass(frozen=True)
+class StartView:
+    """All that the pending page prints. `state`: starting, stopping, checking or failed."""
+
+    state: str
+    title: str
+    machine: str = ""
+    price: str = ""
+    nothing: str = ""
+    steps: tuple[Phase, ...] = ()
+    elapsed: float = 0.0
+    usual: str = ""
+    idle_stop: str = ""
+    patience: str = ""
+    json_url: str = ""
+    form_url: str = ""
+    help_url: str = ""
+    support_email: str = ""
+    failure: Failure | None = None
+
+
+def failure_of(error: BaseException | None) -> Failure:
+    """Any exception of a start as public words; what is not meant for people stays in the log."""
+    if isinstance(error, StartRefused):
+        refused = error.refused
+        return Failure(refused.message, refused.hint, refused.code, refused.status)
+    if isinstance(error, TimeoutError):
+        return Failure(
+            "It did not start in time.", "Nothing was charged. Try again in a minute.", "", 500
+        )
+    status = error.status_code if isinstance(error, web.HTTPError) else 500
+    said = getattr(error, "jupyterhub_message", None)
+    if not said and isinstance(error, web.HTTPError) and status < 500:
+        said = getattr(error, "message", "") or error.log_message
+    if said:
+        return Failure(str(said), "", "", status)
+    return Failure(
+        "The hub could not start it.",
+        "Your administrator can see why in the hub’s log. Try again, or ask there.",
+        "",
+        status,
+    )
+
+
+def described(row: Mapping[str, Any], catalog: Catalog) -> str:
+    """A lease's machine, runtime and interface in one line: "P5000 · Quadro P5000 · ..."."""
+    machine = catalog.instance_type(row["instance_type"])
+    runtime = catalog.runtime(row["runtime"] or "")
+    parts = [machine.title if machine else row["instance_type"]]
+    if machine and machine.gpu_model:
+        many = f"{machine.gpus} × " if machine.gpus > 1 else ""
+        parts.append(f"{many}{machine.gpu_model}")
+    parts += [
+        f"{row['cpus']:g} vCPU",
+        f"{row['memory']:g} GB RAM",
+        runtime.title if runtime else row["image"] or row["runtime"] or "",
+        INTERFACE_TITLES.get(row["interface"], row["interface"]),
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def title_of(row: Any) -> str:
+    """A hub server's name for people."""
+    return str(row.display_name or row.name or "your default notebook")
+
+
+class GradientSpawnPendingHandler(SpawnPendingHandler):
+    """/hub/spawn-pending/...: a start with its phases, or why it failed. Starts nothing."""
+
+    @property
+    def context(self) -> HubContext:
+        """What this hub process shares."""
+        return HubContext.of(self.config)
+
+    @web.authenticated
+    @needs_scope("servers")
+    async def get(self, user_name: str, server_name: str = "") -> None:
+        """The page of a server that starts, stops, or did not start; else on to where it is."""
+        user, spawner = self._server(user_name, server_name)
+        if spawner.ready:
+            self.redirect(self.get_next_url(default=user.server_url(server_name)))
+        elif spawner._failed:
+            await self._failed(user, spawner)
+        elif spawner.pending:
+            await self._pending(user, spawner)
+        else:
+            html = await self.render_template(
+                "not_running.html",
+                user=self.current_user,
+                server_name=title_of(spawner.orm_spawner) if server_name else "",
+                spawn_url=self._form_url(user, server_name),
+            )
+            self.finish(html)
+
+    @web.authenticated
+    def post(self, user_name: str, server_name: str = "") -> Any:
+        """The page's own button: stop this notebook, also while it starts."""
+        return self._post(user_name, server_name)
+
+    @needs_scope("delete:servers")
+    async def _post(self, user_name: str, server_name: str) -> None:
+        user, _ = self._server(user_name, server_name)
+        await stop_server(self, user, server_name)
+        self.redirect(url_path_join(self.hub.base_url, "home"), status=303)
+
+    def _server(self, user_name: str, server_name: str) -> tuple[Any, Any]:
+        user = self.find_user(user_name)
+        if user is None:
+            raise web.HTTPError(404, f"No such user: {user_name}")
+        if server_name and server_name not in user.orm_spawners:
+            raise web.HTTPError(404, f"{user.name} has no such server {server_name}")
+        return user, user.spawners[server_name]
+
+    async def _pending(self, user: Any, spawner: Any) -> None:
+        context, now = self.context, self.context.clock()
+        state = {"stop": "stopping", "check": "checking"}.get(spawner.pending, "starting")
+        view = self._view(state, user, spawner)
+        if state == "starting":
+            try:
+                seen = await start_seen(context, spawner.lease_id)
+            except Refused:
+                seen = StartSeen(None, 0, None)
+            catalog = context.settings.house.catalog
+            view = replace(
+                view,
+                steps=tuple(phases(seen.row, seen.place, now)),
+                elapsed=elapsed(seen.row, now),
+                usual=usual_text(seen.usual).removeprefix("Usually "),
+                nothing=format_rounded(0, catalog.currency),
+                patience=_span(context.settings.answer_timeout),
+            )
+            if seen.row is not None:
+                after = seen.row["shutdown_after"]
+                view = replace(
+                    view,
+                    machine=described(seen.row, catalog),
+                    price=format_price(seen.row["price"], seen.row["currency"]),
+                    idle_stop=_span(after) if after else "",
+                )
+        await self._show(view)
+
+    async def _failed(self, user: Any, spawner: Any) -> None:
+        failure = failure_of(spawner._spawn_future.exception())
+        self.log.info("Showing why %s did not start: %s", spawner._log_name, failure.message)
+        view = replace(self._view("failed", user, spawner), failure=failure)
+        if failure.code in ("", "start_failed"):
+            view = replace(view, **await self._last_try(user, spawner.name))
+        self.set_status(failure.status)
+        await self._show(view)
+
+    async def _last_try(self, user: Any, server_name: str) -> dict[str, Any]:
+        """How far the failed start came, where it was admitted at all."""
+        context, now = self.context, self.context.clock()
+        try:
+            account = await context.ledger.awrite(
+                accounts.account_of, hub_id=context.settings.hub_id, user=hub_user(user), now=now
+            )
+            row = await context.ledger.aread(
+                leases.last_of, account_id=account.id, server_name=server_name
+            )
+        except LedgerAway:
+            return {}
+        if row is None or row["answered_at"] is not None:
+            return {}
+        return {
+            "steps": tuple(phases(row, 0, now, failed=True)),
+            "machine": described(row, context.settings.house.catalog),
+        }
+
+    def _view(self, state: str, user: Any, spawner: Any) -> StartView:
+        settings = self.context.settings
+        return StartView(
+            state=state,
+            title=title_of(spawner.orm_spawner),
+            # Ends with a slash for the default notebook, whose name is empty.
+            json_url=url_path_join(self.hub.base_url, "api/gradient/starts", user.escaped_name)
+            + "/"
+            + url_escape_path(spawner.name),
+            form_url=self._form_url(user, spawner.name),
+            help_url=settings.help_url,
+            support_email=settings.support_email,
+        )
+
+    def _form_url(self, user: Any, server_name: str) -> str:
+        url = url_path_join(
+            self.hub.base_url, "spawn", user.escaped_name, url_escape_path(server_name)
+        )
+        after: str = self.get_argument("next", "")
+        return url_concat(url, {"next": after}) if after else str(url)
+
+    async def _show(self, view: StartView) -> None:
+        html = await self.render_template(
+            "spawn_pending.html", start=view, action=self.request.uri
+        )
+        self.finish(html)
+
+
+def _span(seconds: float) -> str:
+    return format_duration(timedelta(seconds=seconds))
+
+
+class StartPhasesHandler(GradientAPIHandler):
+    """GET /hub/api/gradient/starts/{user}/{server}: what the pending page shows, for its script."""
+
+    @needs_scope("read:servers")
+    async def get(self, user_name: str, server_name: str = "") -> None:
+        """`ready` with the notebook's address, or `failed` with the words of the refusal."""
+        user = self.find_user(user_name)
+        if user is None or (server_name and server_name not in user.orm_spawners):
+            raise web.HTTPError(404, "No such notebook")
+        spawner, context = user.spawners[server_name], self.context
+        try:
+            seen = await start_seen(context, spawner.lease_id)
+        except Refused:
+            seen = StartSeen(None, 0, None)
+        failed = None
+        if spawner._failed:
+            failed = asdict(failure_of(spawner._spawn_future.exception()))
+        now = context.clock()
+        self.write(
+            json.dumps(
+                {
+                    "ready": bool(spawner.ready),
+                    "pending": spawner.pending or None,
+                    "url": user.server_url(server_name) if spawner.ready else None,
+                    "failed": failed,
+                    "elapsed": elapsed(seen.row, now),
+                    "usual": usual_text(seen.usual),
+                    "phases": [asdict(phase) for phase in phases(seen.row, seen.place, now)],
+                }
+            )
+        )

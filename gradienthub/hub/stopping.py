@@ -1,0 +1,55 @@
+"""Stop a notebook from a page: what DELETE on its server does, also while it starts."""
+
+import asyncio
+from typing import Any
+
+from ..rules.idleness import Reason
+
+#: A cancelled start tidies up after itself; longer than this a page does not wait for it.
+PATIENCE = 10.0
+STEP = 0.1
+
+
+async def stop_server(handler: Any, user: Any, server_name: str) -> None:
+    """Stop it on behalf of the handler's visitor. Safe to call for what does not run."""
+    spawner = user.spawners.get(server_name)
+    if spawner is None or spawner.pending == "stop" or not spawner.active:
+        return
+    who = handler.current_user.name
+    spawner.expect_stop(Reason.USER if who == user.name else Reason.ADMIN, who)
+    if spawner.pending:
+        await _cancel(spawner)
+    elif await spawner.poll_and_notify() is not None:
+        return  # it had died, and the hub has noticed now
+    # Cancelled in a hook it is stopped already; cancelled later its engine object still runs.
+    if spawner.active and not spawner.pending:
+        await handler.stop_single_user(user, server_name)
+
+
+async def _cancel(spawner: Any) -> None:
+    start = spawner._spawn_future
+    if start is not None:
+        start.cancel()
+    for _ in range(round(PATIENCE / STEP)):
+        await asyncio.sleep(STEP)
+        if not spawner.pending:
+            return
+
+
+async def delete_server(handler: Any, user: Any, server_name: str) -> None:
+    """Delete a stopped named server; its notebook is marked, its folder kept. Else nothing."""
+    row = user.orm_spawners.get(server_name)
+    spawner = user.spawners[server_name] if row is not None and server_name else None
+    if spawner is None or spawner.active:
+        return
+    await user._delete_spawner(spawner)
+    forget_server(handler, user, server_name)
+
+
+def forget_server(handler: Any, user: Any, server_name: str) -> None:
+    """Remove the row of a server that does not run, as if it had never been made."""
+    row = user.orm_spawners.get(server_name)
+    if server_name and row is not None and row.server is None:
+        user.spawners.pop(server_name, None)
+        handler.db.delete(row)
+        handler.db.commit()

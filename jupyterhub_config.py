@@ -101,11 +101,13 @@ c.GradientHub.preset = "gradient"
 #     "python": {"title": "Python 3", "image": "registry.example.org/notebook:2026-01"},
 # }
 
-# Its tiers: free (Free), g1 (G1), g2 (G2), t1 (T1), t2 (T2). Everybody has "free" until a group or
-# you give another:
+# Its tiers are free (Free), g1 (G1), g2 (G2), t1 (T1), t2 (T2).
+# Everybody has "free" until a group or you give another, and nobody has a payment method, which
+# machines that cost something ask for, until you say so:
 #
 #   gradienthub tier set NAME g2
-#   gradienthub tier payment NAME yes      machines that cost something ask for it
+#   gradienthub tier payment NAME yes
+#
 c.GradientHub.tier_rules = {"default": "free"}
 
 c.GradientHub.help_url = "https://notebooks.example.org/help"

@@ -31,7 +31,7 @@ else:
     c.TraefikFileProviderProxy.dynamic_config_file = f"{folder}/rules.toml"
 
 if told["which"] == "ours":
-    from gradienthub.configure import configure
+    from gradienthub.configuration import configure
     from gradienthub.spawners.docker import GradientDockerSpawner
 
     c.JupyterHub.spawner_class = GradientDockerSpawner

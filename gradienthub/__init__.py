@@ -15,7 +15,7 @@ __all__ = ["__version__", "configure", "with_tiers"]
 def __getattr__(name: str) -> Any:
     # Imported late: `import gradienthub` must not load JupyterHub.
     if name == "configure":
-        from .configure import configure  # noqa: PLC0415
+        from .configuration import configure  # noqa: PLC0415
 
         return configure
     if name == "with_tiers":

@@ -28,7 +28,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy import create_engine, text
 from traitlets.config import Config
 
-from gradienthub.configure import configure
+from gradienthub.configuration import configure
 from gradienthub.hub import settle
 from gradienthub.hub.api import CULLER
 from gradienthub.ledger import Ledger, accounts, fleet, leases

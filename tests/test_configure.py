@@ -16,12 +16,17 @@ def c(tmp_path):
     return config
 
 
+def listed(value):
+    """A list of the configuration, set or only added to so far."""
+    return value if isinstance(value, list) else value.get_value([])
+
+
 def test_one_line_is_enough(c):
     configure(c)
     assert c.JupyterHub.spawner_class == "gradient-docker"
     assert issubclass(c.JupyterHub.authenticator_class, TiersMixin)
     assert c.JupyterHub.cleanup_servers is False
-    assert [service["name"] for service in c.JupyterHub.services] == [CULLER]
+    assert [service["name"] for service in listed(c.JupyterHub.services)] == [CULLER]
 
 
 def test_what_the_admin_set_stays(c):
@@ -34,8 +39,8 @@ def test_what_the_admin_set_stays(c):
     assert c.JupyterHub.spawner_class == "gradient-local"
     assert c.JupyterHub.cleanup_servers is True
     assert c.JupyterHub.template_paths[-1] == "/mine"
-    assert [service["name"] for service in c.JupyterHub.services] == ["mine", CULLER]
-    assert [role["name"] for role in c.JupyterHub.load_roles] == ["mine", CULLER]
+    assert [service["name"] for service in listed(c.JupyterHub.services)] == ["mine", CULLER]
+    assert [role["name"] for role in listed(c.JupyterHub.load_roles)] == ["mine", CULLER]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +73,16 @@ def test_a_wrong_type_ends_the_start(c):
 
 def test_the_cullers_role_is_the_least_it_needs(c):
     configure(c)
-    scopes = c.JupyterHub.load_roles[0]["scopes"]
+    scopes = listed(c.JupyterHub.load_roles)[0]["scopes"]
     assert set(scopes) == {
         "list:users", "read:users:activity", "read:servers", "admin:server_state", "delete:servers",
     }  # fmt: skip
+
+
+def test_the_public_names_stay_what_they_are_whatever_was_imported_first():
+    # A module named like the function would take its place once anybody imported it.
+    import gradienthub.configuration  # noqa: PLC0415
+    import gradienthub.hub.authenticator  # noqa: F401, PLC0415
+
+    assert callable(gradienthub.configure)
+    assert callable(gradienthub.with_tiers)

@@ -483,7 +483,7 @@ def clocks(scene: Scene) -> Iterator[Finding]:
                 "let both machines keep time by NTP (timedatectl says whether one does)",
             )
     if known and all(abs(skew) <= MOST_SKEW for skew in known.values()):
-        yield _ok("clocks", f"{' and '.join(known)} agree with ours")
+        yield _ok("clocks", f"as ours: {', '.join(known)}")
 
 
 def orphans(scene: Scene) -> Iterator[Finding]:

@@ -323,10 +323,12 @@ ${instance_types}
 #     "python": {"title": "Python 3", "image": "registry.example.org/notebook:2026-01"},
 # }
 
-# Its tiers: ${tiers}. Everybody has "${default_tier}" until a group or you give another:
+# Its tiers are ${tiers}.
+# Everybody has "${default_tier}" until a group or you give another, and nobody has a payment
+# method, which machines that cost something ask for, until you say so:
 #
 #   gradienthub tier set NAME ${highest_tier}
-#   gradienthub tier payment NAME yes      machines that cost something ask for it
+#   gradienthub tier payment NAME yes
 #
 # c.GradientHub.tier_rules = {
 #     "default": "${default_tier}",

@@ -42,10 +42,12 @@ class TiersMixin(Authenticator):
             # A deployer's hook may return a bare name, as the hub allows.
             said = model if isinstance(model, Mapping) else {"name": model, "auth_state": None}
             name = said["name"]
-            facts = self._facts(name, said)
-            await self._tell(
-                name, f"the login of {name!r}", accounts.record_login, name=name, **facts
-            )
+            # Known to the hub: bound at once. Else the ledger keeps it until the hub has the user.
+            user = handler and handler.find_user(name)
+            if user is None:
+                await self._tell(f"the login of {name!r}", name, said, accounts.record_login)
+            else:
+                await self._tell(f"the login of {name!r}", name, said, accounts.record_refresh)
         return model
 
     async def refresh_user(self, user: Any, handler: Any = None, **kwargs: Any) -> Any:

@@ -206,13 +206,18 @@ async def open_accounts(home: Home) -> list[str]:
     return [account.id for account in everyone]
 
 
+def client_of(provider: Provider, c: Config) -> dict[str, Any]:
+    """What an operator writes into the section of an authenticator at this provider."""
+    return provider.traits | {"oauth_callback_url": f"{c.JupyterHub.bind_url}hub/oauth_callback"}
+
+
 def generic(provider: Provider, **more: Any) -> Callable[[Config], None]:
     """The configuration of a hub behind this provider."""
 
     def changes(c: Config) -> None:
         c.JupyterHub.authenticator_class = "gradient-generic-oauth"
         c.GenericOAuthenticator.username_claim = "preferred_username"
-        for name, value in (provider.traits | more).items():
+        for name, value in (client_of(provider, c) | more).items():
             c.GenericOAuthenticator[name] = value
 
     return changes
@@ -377,7 +382,7 @@ async def test_people_of_each_provider_sign_in_and_their_claims_give_a_tier(
     def changes(c: Config) -> None:
         c.JupyterHub.authenticator_class = entry_point
         c.Authenticator.enable_auth_state = keeps_auth_state
-        for trait, value in provider.traits.items():
+        for trait, value in client_of(provider, c).items():
             # AzureAD reads the id token; it has a userdata_url all the same.
             c[section][trait] = value
         if section == "GenericOAuthenticator":

@@ -5,7 +5,7 @@ import os
 import shutil
 
 from gradienthub.cli.demo.tables import ADMIN, admin_password, fill, people
-from gradienthub.configure import configure
+from gradienthub.configuration import configure
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 demo = json.loads(os.environ["GRADIENTHUB_DEMO"])

@@ -1,13 +1,9 @@
 """gradienthub check: is everything as a hub needs it, and what to do where it is not."""
 
 import argparse
-from collections.abc import Iterable
 from typing import Any
 
-from . import config, scene
-from .findings import Finding, State, judge, summary
-
-INDENT = " " * 22
+from . import config
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
@@ -25,20 +21,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print every finding; 1 where one is a fault."""
-    findings = judge(scene.look(config.load(args.config)))
-    print(page(findings))
-    return 1 if any(finding.state is State.FAULT for finding in findings) else 0
+    # Loads the whole of JupyterHub, which no other command needs.
+    from . import findings, scene  # noqa: PLC0415
 
-
-def page(findings: Iterable[Finding]) -> str:
-    """The findings for a terminal, each with its cure below it."""
-    listed = list(findings)
-    return "\n".join([*(_lines(finding) for finding in listed), "", summary(listed)])
-
-
-def _lines(finding: Finding) -> str:
-    word = finding.state.upper() if finding.state is State.FAULT else finding.state.value
-    text = f"{word:<6}{finding.name:<15} {finding.says}"
-    if finding.cure:
-        text += "\n" + "\n".join(f"{INDENT}{line}" for line in finding.cure.splitlines())
-    return text
+    found = findings.judge(scene.look(config.load(args.config)))
+    print(findings.page(found))
+    return 1 if any(finding.state is findings.State.FAULT for finding in found) else 0

@@ -24,6 +24,8 @@ NETWORK_FILE_SYSTEMS = frozenset(
 )
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 EVERYWHERE = ("", "0.0.0.0", "::")
+#: Cures stand below what was found.
+INDENT = " " * 22
 
 
 class State(StrEnum):
@@ -599,3 +601,16 @@ def summary(findings: Iterable[Finding]) -> str:
         f"{counts[State.OK]} ok, {warnings} warning{'' if warnings == 1 else 's'},"
         f" {faults} fault{'' if faults == 1 else 's'}"
     )
+
+
+def page(findings: Iterable[Finding]) -> str:
+    """The findings for a terminal, each with its cure below it."""
+    listed = list(findings)
+    return "\n".join([*(_lines(finding) for finding in listed), "", summary(listed)])
+
+
+def _lines(finding: Finding) -> str:
+    word = finding.state.upper() if finding.state is State.FAULT else finding.state.value
+    lines = [f"{word:<6}{finding.name:<15} {finding.says}"]
+    lines += [f"{INDENT}{line}" for line in finding.cure.splitlines()]
+    return "\n".join(lines)

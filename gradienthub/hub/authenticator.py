@@ -42,12 +42,7 @@ class TiersMixin(Authenticator):
             # A deployer's hook may return a bare name, as the hub allows.
             said = model if isinstance(model, Mapping) else {"name": model, "auth_state": None}
             name = said["name"]
-            # Known to the hub: bound at once. Else the ledger keeps it until the hub has the user.
-            user = handler and handler.find_user(name)
-            if user is None:
-                await self._tell(f"the login of {name!r}", name, said, accounts.record_login)
-            else:
-                await self._tell(f"the login of {name!r}", name, said, accounts.record_refresh)
+            await self._record("login", name, said, handler and handler.find_user(name))
         return model
 
     async def refresh_user(self, user: Any, handler: Any = None, **kwargs: Any) -> Any:
@@ -55,9 +50,15 @@ class TiersMixin(Authenticator):
         refreshed = await super().refresh_user(user, handler, **kwargs)
         if isinstance(refreshed, Mapping):
             # The name in the answer is the provider's, and no longer the hub's after a rename.
-            what, facts = f"the refresh of {user.name!r}", self._facts(user.name, refreshed)
-            await self._tell(user.name, what, accounts.record_refresh, user=hub_user(user), **facts)
+            await self._record("refresh", user.name, refreshed, user)
         return refreshed
+
+    async def _record(self, what: str, name: str, said: Mapping[str, Any], user: Any) -> None:
+        facts, what = self._facts(name, said), f"the {what} of {name!r}"
+        if user is None:
+            await self._tell(name, what, accounts.record_login, name=name, **facts)
+        else:
+            await self._tell(name, what, accounts.take_login, user=hub_user(user), **facts)
 
     async def _tell(self, key: str, what: str, function: Callable[..., Any], **values: Any) -> None:
         """Write to the ledger: now, or as soon as it is back. A login must not depend on it.

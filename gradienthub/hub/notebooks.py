@@ -150,7 +150,7 @@ def notebook_row(
     live = server.state == "running"
     span = timedelta(seconds=lease["shutdown_after"]) if lease and lease["shutdown_after"] else None
     hard_end, hard_end_why = _hard_end(lease) if live else (None, "")
-    active = server.last_activity if live else None
+    active = _active(server, lease) if live else None
     idle_stop = active + span if active and span else None
     if idle_stop and hard_end and hard_end <= idle_stop:
         idle_stop = None
@@ -164,6 +164,12 @@ def notebook_row(
         if lease and kind in ("crashed", "unstarted") else "",
         open_url=server.open_url, pending_url=server.pending_url, form_url=server.form_url,
     )  # fmt: skip
+
+
+def _active(server: ServerSeen, lease: Lease | None) -> datetime | None:
+    """When it was used last: its start counts, what came before does not."""
+    moments = (server.last_activity, lease["answered_at"] if lease else None)
+    return max((moment for moment in moments if moment), default=None)
 
 
 def _end_of(lease: Lease | None) -> str:

@@ -93,7 +93,7 @@ def record_login(
     )
 
 
-def record_refresh(
+def take_login(
     tx: Connection,
     *,
     hub_id: str,
@@ -103,7 +103,11 @@ def record_refresh(
     claims: Mapping[str, Any] | None,
     now: datetime,
 ) -> None:
-    """What the provider said of a user whom the hub has: their account takes it at once."""
+    """What the provider said of a user whom the hub has: their account takes it at once.
+
+    First what a login before it said, because None leaves that as it is.
+    """
+    account_of(tx, hub_id=hub_id, user=user, now=now)
     record_login(tx, hub_id=hub_id, name=user.name, who=who, groups=groups, claims=claims, now=now)
     account_of(tx, hub_id=hub_id, user=user, now=now)
 

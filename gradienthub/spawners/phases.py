@@ -164,6 +164,8 @@ def usual_text(usual: Usual | None) -> str:
 def spoken(span: timedelta) -> str:
     """A short duration for people; tenths of a second below ten: "0.4 s", "31 s", "1 min 5 s"."""
     seconds = max(0.0, span.total_seconds())
+    if seconds < 0.05:
+        return "under 0.1 s"
     return f"{seconds:.1f} s" if seconds < 9.95 else format_duration(span)
 
 

@@ -109,12 +109,7 @@ async function refresh() {
   }
   const asOf = form.querySelector("time[data-seconds]");
   if (asOf) {
-    const moment = timeElement(new Date(answer.as_of));
-    moment.dataset.seconds = "";
-    moment.textContent = new Intl.DateTimeFormat(undefined, {
-      hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short",
-    }).format(new Date(answer.as_of));
-    asOf.replaceWith(moment);
+    asOf.replaceWith(timeElement(new Date(answer.as_of), true));
   }
 }
 

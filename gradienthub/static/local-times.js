@@ -6,7 +6,7 @@ const zone = new Intl.DateTimeFormat(undefined, { timeZoneName: "short" })
 
 /** A moment for people: the clock alone where it is today. */
 export function local(moment, withSeconds = false) {
-  const clock = { hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
+  const clock = { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZoneName: "short" };
   if (withSeconds) clock.second = "2-digit";
   if (moment.toDateString() !== new Date().toDateString()) {
     Object.assign(clock, { weekday: "short", day: "numeric", month: "short" });
@@ -15,10 +15,11 @@ export function local(moment, withSeconds = false) {
 }
 
 /** A <time> element for a moment. */
-export function timeElement(moment) {
+export function timeElement(moment, withSeconds = false) {
   const element = document.createElement("time");
   element.dateTime = moment.toISOString();
-  element.textContent = local(moment);
+  if (withSeconds) element.dataset.seconds = "";
+  element.textContent = local(moment, withSeconds);
   return element;
 }
 

@@ -47,7 +47,9 @@ class Demo:
     def interrupt(self) -> int:
         """Ctrl-C; the exit status."""
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(90)
+        status = self.process.wait(90)
+        self.process.stdout.close()
+        return status
 
     def log_in(self, name: str, password: str | None = None) -> requests.Session:
         """A browser-like session, logged in through the page."""

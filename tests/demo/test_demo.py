@@ -41,6 +41,8 @@ def test_a_person_starts_and_stops_a_notebook(demo):
     answer = demo.api(fay, "POST", "/users/fay/server", json=START)
     assert answer.status_code in (201, 202), answer.text
     wait_ready(demo, fay, "fay")
+    # The page logs in to the notebook with the hub; its API then takes the same cookies.
+    assert fay.get(f"{demo.url}/user/fay/lab", timeout=20).status_code == 200
     assert fay.get(f"{demo.url}/user/fay/api/status", timeout=20).json()["kernels"] == 0
     assert demo.api(fay, "DELETE", "/users/fay/server").status_code in (202, 204)
 

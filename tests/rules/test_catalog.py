@@ -60,8 +60,8 @@ def test_none_removes_a_row():
     ("row", "words"),
     [
         ({**P5000, "prize": 1},
-         "['p5000'].prize is not a setting; known keys are name, title, description, gpu_model, gpus,"
-         " gpu_memory, cpus, memory, price, needs_approval"),
+         "['p5000'].prize is not a setting; known keys are name, title, description, gpu_model,"
+         " gpus, gpu_memory, cpus, memory, price, needs_approval"),
         ({k: v for k, v in P5000.items() if k != "price"}, "['p5000'].price is missing; add it"),
         ({**P5000, "price": "five"},
          "['p5000'].price = 'five': 'five' is not an amount; write for example 0.51"),
@@ -166,9 +166,7 @@ def test_a_type_stands_in_the_group_of_its_kind(changes, kind):
 @pytest.mark.parametrize("currency", ["usd", "US", "$", "USDT", ""])
 def test_a_currency_is_three_capitals(currency):
     with pytest.raises(ConfigurationFault, match=r"here\.currency = "):
-        row_from(
-            Catalog, {"currency": currency, "instance_types": (), "runtimes": ()}, "here"
-        )
+        row_from(Catalog, {"currency": currency, "instance_types": (), "runtimes": ()}, "here")
 
 
 def test_what_is_published_reads_back_as_the_same_catalog():

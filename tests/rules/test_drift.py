@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradienthub.rules.drift import Finding, Open, Repair, Seen, findings
@@ -52,7 +52,10 @@ def test_what_the_hub_is_busy_with_is_left_to_the_hub(lease, seen):
 
 def test_of_two_objects_the_live_one_ends_the_lease_and_does_so_last():
     """Ended by the dead one, the lease's device would be free while the live one still has it."""
-    for census in ([ALIVE, Seen("box-2", "lease-a", False)], [DEAD, Seen("box-2", "lease-a", True)]):
+    for census in (
+        [ALIVE, Seen("box-2", "lease-a", False)],
+        [DEAD, Seen("box-2", "lease-a", True)],
+    ):
         found = findings([RUNNING], census, NOBODY)
         dead, alive = sorted(census, key=lambda seen: seen.alive)
         assert [(f.repair, f.object_id) for f in found] == [
@@ -70,6 +73,7 @@ worlds = (
 )
 
 
+@settings(deadline=None)
 @given(*worlds)
 def test_every_open_lease_is_the_hubs_or_is_ended_exactly_once(open_leases, census, hub):
     ended = [f.lease_id for f in findings(open_leases, census, hub)
@@ -77,12 +81,14 @@ def test_every_open_lease_is_the_hubs_or_is_ended_exactly_once(open_leases, cens
     assert sorted(ended) == sorted(le.lease_id for le in open_leases if le.lease_id not in hub)
 
 
+@settings(deadline=None)
 @given(*worlds)
 def test_every_object_is_the_hubs_or_is_removed_exactly_once(open_leases, census, hub):
     removed = [f.object_id for f in findings(open_leases, census, hub) if f.object_id is not None]
     assert sorted(removed) == sorted(s.object_id for s in census if s.lease_id not in hub)
 
 
+@settings(deadline=None)
 @given(*worlds)
 def test_no_lease_ends_before_all_its_objects_are_removed(open_leases, census, hub):
     left = defaultdict(set)
@@ -94,6 +100,7 @@ def test_no_lease_ends_before_all_its_objects_are_removed(open_leases, census, h
             assert not left[finding.lease_id]
 
 
+@settings(deadline=None)
 @given(*worlds)
 def test_a_world_that_was_repaired_has_no_findings(open_leases, census, hub):
     found = findings(open_leases, census, hub)
@@ -106,6 +113,7 @@ def test_a_world_that_was_repaired_has_no_findings(open_leases, census, hub):
     ) == []  # fmt: skip
 
 
+@settings(deadline=None)
 @given(*worlds)
 def test_a_reason_that_was_written_when_the_stop_was_asked_is_kept(open_leases, census, hub):
     asked = {lease.lease_id for lease in open_leases if lease.stop_asked}

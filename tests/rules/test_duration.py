@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradienthub.rules.duration import LONGEST, format_duration, parse_duration, short_duration
@@ -78,6 +78,7 @@ def test_what_is_not_a_duration_is_refused(written):
         parse_duration(written)
 
 
+@settings(deadline=None)
 @given(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary()))
 def test_anything_is_a_duration_of_a_second_to_a_year_or_refused(written):
     try:

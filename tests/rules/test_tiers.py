@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradienthub.rules.catalog import Catalog, InstanceType, Runtime
@@ -96,6 +96,7 @@ def test_an_allowance_carries_what_else_is_known_of_the_person():
     )
 
 
+@settings(deadline=None)
 @given(
     st.builds(
         Facts,

@@ -77,6 +77,10 @@ def run(args: argparse.Namespace) -> int:
         "password": _kept_password(data),
     }
     settings = demo_settings(demo)
+    # A terminal that closes and a supervisor's TERM end the demo like Ctrl-C does, also where a
+    # shell started us in the background with SIGINT ignored.
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, signal.default_int_handler)
     hub = _start_hub(demo, data)
     try:
         if not _wait_until_ready(hub, demo):

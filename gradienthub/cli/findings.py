@@ -66,6 +66,10 @@ def _fault(name: str, says: str, cure: str) -> Finding:
     return Finding(name, State.FAULT, says, cure)
 
 
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 # -- configuration ----------------------------------------------------------------------------
 
 
@@ -74,9 +78,9 @@ def configuration(scene: Scene) -> Iterator[Finding]:
     house = scene.hub.settings.house
     yield _ok(
         "configuration",
-        f"{scene.hub.path}: {len(house.catalog.instance_types)} instance types,"
-        f" {len(house.catalog.runtimes)} runtimes, {len(house.tiers)} tiers,"
-        f" {len(house.hosts)} hosts",
+        f"{scene.hub.path}: {_count(len(house.catalog.instance_types), 'instance type')},"
+        f" {_count(len(house.catalog.runtimes), 'runtime')}, {_count(len(house.tiers), 'tier')},"
+        f" {_count(len(house.hosts), 'host')}",
     )
 
 
@@ -232,9 +236,14 @@ def gpu_runtime(scene: Scene) -> Iterator[Finding]:
             )
     elif "nvidia" in seen.info.get("Runtimes", {}):
         yield _ok("GPU runtime", "nvidia")
+    elif seen.gpu_hook:
+        # The runtime need not be registered: the engine itself calls this program if it has it.
+        yield _ok("GPU runtime", seen.gpu_hook)
     else:
         yield _fault(
-            "GPU runtime", "devices are declared, and the engine has no runtime nvidia", toolkit
+            "GPU runtime",
+            "devices are declared, and the engine has no way to give GPUs to a container",
+            toolkit,
         )
 
 
@@ -525,11 +534,11 @@ def orphans(scene: Scene) -> Iterator[Finding]:
         )
     if not ownerless and not without:
         others = (
-            f"; {scene.engine.strangers} containers are of other hubs"
+            f"; {_count(scene.engine.strangers, 'container')} of other hubs beside them"
             if scene.engine.strangers
             else ""
         )
-        yield _ok("orphans", f"none among {len(open_leases)} open leases{others}")
+        yield _ok("orphans", f"none among {_count(len(open_leases), 'open lease')}{others}")
 
 
 # -- proxy ------------------------------------------------------------------------------------
@@ -596,10 +605,9 @@ def summary(findings: Iterable[Finding]) -> str:
     counts: dict[State, int] = dict.fromkeys(State, 0)
     for finding in findings:
         counts[finding.state] += 1
-    warnings, faults = counts[State.WARN], counts[State.FAULT]
     return (
-        f"{counts[State.OK]} ok, {warnings} warning{'' if warnings == 1 else 's'},"
-        f" {faults} fault{'' if faults == 1 else 's'}"
+        f"{counts[State.OK]} ok, {_count(counts[State.WARN], 'warning')},"
+        f" {_count(counts[State.FAULT], 'fault')}"
     )
 
 

@@ -34,6 +34,7 @@ from .config import HubConfig
 
 #: An engine that takes longer for one answer is not one to start notebooks on.
 ENGINE_SECONDS = 10
+GPU_HOOK = "nvidia-container-runtime-hook"
 MOUNTS = Path("/proc/self/mountinfo")
 
 
@@ -77,7 +78,10 @@ class EngineSeen:
     info: Mapping[str, Any] = field(default_factory=dict)
     images: Mapping[str, bool] = field(default_factory=dict)
     census: tuple[Found, ...] | None = None
+    #: How many containers on it are of other hubs.
     strangers: int = 0
+    #: The program by which an engine of this machine hands out GPUs, where PATH has it.
+    gpu_hook: str | None = None
     skew: timedelta | None = None
 
 
@@ -227,6 +231,7 @@ async def _docker_seen(hub: HubConfig, wiring: Wiring) -> EngineSeen:
             images={image: await _has_image(engine, image) for image in images_of(hub)},
             census=census,
             strangers=len(everybody) - len(census),
+            gpu_hook=None if remote else shutil.which(GPU_HOOK),
             skew=_skew(info.get("SystemTime"), asked, answered),
         )
     except EngineAway as away:

@@ -66,7 +66,7 @@ def phases(
             Phase(
                 name=name,
                 title=TITLES[name],
-                detail=_detail(name, state, row, place),
+                detail="" if failed and state == "todo" else _detail(name, state, row, place),
                 state=state,
                 seconds=_seconds(name, state, row, now),
             )

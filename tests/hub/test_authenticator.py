@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from importlib.metadata import entry_points
 from typing import Any
 
-import aiohttp
 import pytest
 from conftest import Browser, Home
 from jupyterhub.auth import Authenticator, DummyAuthenticator, PAMAuthenticator
@@ -73,45 +72,45 @@ def auth_state(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 # -- a person at a browser, and what the house then knows -----------------------------------------
 
 
-class Visitor:
-    """A browser that follows the provider's redirects as a person's does."""
-
-    def __init__(self, home: Home) -> None:
-        self.home = home
-        self._session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+class Visitor(Browser):
+    """A browser that goes to the provider and back as a person's does."""
 
     async def __aenter__(self) -> "Visitor":
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await self._session.close()
-
-    async def _get(self, url: str) -> tuple[int, str, str]:
-        async with self._session.get(URL(url, encoded=True), allow_redirects=False) as response:
-            where = response.headers.get("Location", "")
-            if where.startswith("/"):
-                where = f"http://127.0.0.1:{self.home.port}{where}"
-            return response.status, where, await response.text()
+        await self.close()
 
     async def sign_in(self) -> int:
         """Hub, provider, callback; the status of the callback, which is 302 for a success."""
-        status, where, text = await self._get(self.home.url("/oauth_login"))
-        assert status == 302, text
-        status, where, text = await self._get(where)
-        assert status == 302, text
-        status, _, _ = await self._get(where)
-        return status
+        away = await self.get("/oauth_login")
+        assert away.status == 302, away.text
+        to_provider = URL(away.headers["Location"], encoded=True)
+        async with self._session.get(to_provider, allow_redirects=False) as response:
+            assert response.status == 302, await response.text()
+            back = response.headers["Location"]
+        assert back.startswith(self.home.url("/oauth_callback"))
+        return (await self.get(back.removeprefix(self.home.url("")))).status
 
     async def open(self, page: str = "/token") -> tuple[int, str]:
         """Status of a page of the hub, and where it sends the visitor on to."""
-        status, where, _ = await self._get(self.home.url(page))
-        return status, where
+        said = await self.get(page)
+        return said.status, said.headers.get("Location", "")
 
 
 async def sign_in(home: Home) -> None:
     """Whoever sits at the provider's browser signs in, and leaves."""
     async with Visitor(home) as visitor:
         assert await visitor.sign_in() == 302
+
+
+async def restart(home: Home) -> None:
+    """The hub starts again on the same data, with what the configuration says now."""
+    # A connection that was kept alive to the hub before would wait for an answer for ever.
+    assert home._session is not None
+    await home._session.close()
+    home._session = None
+    await home.restart()
 
 
 async def refresh(home: Home, visitor: Visitor, name: str) -> tuple[int, str]:
@@ -787,7 +786,7 @@ async def test_the_same_name_at_a_second_provider_inherits_nothing(hub, provider
     before = await with_possessions(home, "anna")
     async with Provider("127.0.0.2") as second:
         home._changes = generic(second)
-        await home.restart()
+        await restart(home)
         second.person("anna", preferred_username="anna", sub="1")
         await sign_in(home)
         has = await inherits_nothing(home, "anna", before)
@@ -800,7 +799,7 @@ async def test_the_same_name_at_another_kind_of_provider_inherits_nothing(hub, p
     await sign_in(home)
     before = await with_possessions(home, "anna")
     home._changes = behind(DummyAuthenticator)
-    await home.restart()
+    await restart(home)
     await home.browser("anna")
     await inherits_nothing(home, "anna", before)
 
@@ -833,7 +832,7 @@ async def test_the_same_person_keeps_everything_over_logins_and_restarts(hub, pr
     provider.person("anna", preferred_username="anna", sub="1")
     await sign_in(home)
     before = await with_possessions(home, "anna")
-    await home.restart()
+    await restart(home)
     await sign_in(home)
     assert await standing(home, "anna") == before
 

@@ -32,8 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ConfigurationFault, TraitError) as fault:
         return _say(fault, 1)
     except LedgerAway as away:
+        # Drivers write several lines.
+        said = " ".join(str(away).split())
         return _say(
-            f"The ledger cannot be used now: {away}. See that its database runs and that you are"
+            f"The ledger cannot be used now: {said}. See that its database runs and that you are"
             " the hub's own user; `gradienthub check` says more",
             1,
         )

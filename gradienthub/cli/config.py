@@ -180,7 +180,7 @@ def _touch(ledger: Ledger) -> None:
     except LedgerAway:
         raise
     except Exception as error:  # a driver's own classes, which only the ledger may name
-        raise LedgerAway(str(error)) from error
+        raise LedgerAway(str(getattr(error, "orig", error))) from error
 
 
 def _expect_head(ledger: Ledger) -> None:

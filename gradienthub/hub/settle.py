@@ -44,8 +44,44 @@ async def settle(app: Any, context: HubContext) -> list[Finding]:
     objects = {seen.object_id: seen for seen in census}
     for finding in found:
         app.log.warning("Lease %s: %s; %s", finding.lease_id, finding.why, finding.repair.value)
-        await _repair(context, finding, objects.get(finding.object_id or ""))
+    # At once: what stops slowly or not at all must not be what the others wait behind.
+    await asyncio.gather(
+        *(_try_repair(app, context, f, objects.get(f.object_id or "")) for f in found)
+    )
+    _finish_stops(app, context, {lease.lease_id for lease in open_leases if lease.stop_asked})
     return found
+
+
+def _finish_stops(app: Any, context: HubContext, asked: set[str]) -> None:
+    """Stop the servers whose stop was asked for and that the hub still calls running.
+
+    A hub that died during a stop leaves the stop in the ledger, where the bill has ended, and the
+    server in its own database, so that the next hub takes it on; it would run on for nothing.
+    """
+    for user in list(app.users.values()):
+        for spawner in list(user.spawners.values()):
+            if getattr(spawner, "lease_id", "") in asked and spawner.active and not spawner.pending:
+                app.log.warning("Lease %s: its stop was interrupted; stopping", spawner.lease_id)
+                # Set before anything is awaited, as the hub does: nobody else stops it meanwhile.
+                spawner._stop_pending = True
+                context.soon(_stop(app, user, spawner))
+
+
+async def _stop(app: Any, user: Any, spawner: Any) -> None:
+    try:
+        await app.proxy.delete_user(user, spawner.name)
+        await user.stop(spawner.name)
+    finally:
+        spawner._stop_pending = False
+
+
+async def _try_repair(
+    app: Any, context: HubContext, finding: Finding, seen: Found | None
+) -> None:
+    try:
+        await _repair(context, finding, seen)
+    except EngineAway as away:
+        app.log.warning("Lease %s is repaired later: %s", finding.lease_id, away)
 
 
 async def _repair(context: HubContext, finding: Finding, seen: Found | None) -> None:

@@ -33,6 +33,8 @@ GOING_ON = {
 }
 #: So many starts make "9 of 10" a word with a meaning.
 ENOUGH_STARTS = 5
+#: What is shorter is no time to speak of.
+AT_ONCE = timedelta(milliseconds=100)
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,9 @@ def _line(state: State, row: Mapping[str, Any] | None, place: int) -> str:
         before = "1 start is" if place == 1 else f"{place} starts are"
         return f"{before} before you on {row['host']}."
     if state == "done" and row["turn_at"] is not None:
-        return f"Your turn came after {spoken(row['turn_at'] - row['admitted_at'])}."
+        waited = row["turn_at"] - row["admitted_at"]
+        after = f"after {spoken(waited)}" if waited >= AT_ONCE else "at once"
+        return f"Your turn came {after}."
     return ""
 
 
@@ -164,7 +168,7 @@ def usual_text(usual: Usual | None) -> str:
 def spoken(span: timedelta) -> str:
     """A short duration for people; tenths of a second below ten: "0.4 s", "31 s", "1 min 5 s"."""
     seconds = max(0.0, span.total_seconds())
-    if seconds < 0.05:
+    if span < AT_ONCE:
         return "under 0.1 s"
     return f"{seconds:.1f} s" if seconds < 9.95 else format_duration(span)
 

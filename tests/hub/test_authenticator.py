@@ -15,7 +15,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 import pytest
-from conftest import Browser, Home
+from home import Browser, Home
 from jupyterhub.auth import Authenticator, DummyAuthenticator, PAMAuthenticator
 from jupyterhub.authenticators.shared import SharedPasswordAuthenticator
 from jupyterhub.crypto import CryptKeeper
@@ -81,15 +81,15 @@ class Visitor(Browser):
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
 
-    async def sign_in(self) -> int:
+    async def sign_in(self, below: str = "") -> int:
         """Hub, provider, callback; the status of the callback, which is 302 for a success."""
-        away = await self.get("/oauth_login")
+        away = await self.get(f"{below}/oauth_login")
         assert away.status == 302, away.text
         to_provider = URL(away.headers["Location"], encoded=True)
         async with self._session.get(to_provider, allow_redirects=False) as response:
             assert response.status == 302, await response.text()
             back = response.headers["Location"]
-        assert back.startswith(self.home.url("/oauth_callback"))
+        assert back.startswith(self.home.url(f"{below}/oauth_callback"))
         return (await self.get(back.removeprefix(self.home.url("")))).status
 
     async def open(self, page: str = "/token") -> tuple[int, str]:
@@ -1118,11 +1118,32 @@ def test_multiauthenticator_is_named_as_a_way_past_the_tiers_with_the_cure():
     assert startup.bypasses(with_tiers(GitHubOAuthenticator)) == []
 
 
-def test_the_real_multiauthenticator_is_named_too():
-    multi = pytest.importorskip(
-        "multiauthenticator.multiauthenticator", reason="jupyterhub-multiauthenticator is not here"
+async def test_each_part_of_the_real_multiauthenticator_records_its_own_people(hub, provider):
+    real = pytest.importorskip(
+        "multiauthenticator.multiauthenticator",
+        reason="needs the package jupyterhub-multiauthenticator",
     )
-    assert startup.bypasses(with_tiers(multi.MultiAuthenticator))
+    assert startup.bypasses(with_tiers(real.MultiAuthenticator))
+
+    def changes(c: Config) -> None:
+        c.JupyterHub.authenticator_class = real.MultiAuthenticator
+        c.MultiAuthenticator.authenticators = [
+            {
+                "authenticator_class": with_tiers(GitHubOAuthenticator),
+                "url_prefix": "/github",
+                "config": client_of(provider, c)
+                | {"oauth_callback_url": f"{c.JupyterHub.bind_url}hub/github/oauth_callback"},
+            },
+            {"authenticator_class": with_tiers(DummyAuthenticator), "url_prefix": "/dummy"},
+        ]
+
+    home = await hub(changes, tier_rules=RULES)
+    provider.person("anna", login="anna", id=4711, email="anna@acme.example", plan="flat")
+    async with Visitor(home) as visitor:
+        assert await visitor.sign_in("/github") == 302
+    has = await standing(home, "github:anna")
+    assert (has.provider, has.subject) == ("GitHubOAuthenticator@127.0.0.1", "4711")
+    assert (has.tier, has.given_by) == ("flat", "claim plan")
 
 
 def test_a_class_around_ours_is_not_taken_for_the_provider():

@@ -5,14 +5,11 @@ the engine was told to do goes on. A second hub then starts on the same data.
 """
 
 import asyncio
-from datetime import timedelta
 
 import pytest
 
 from gradienthub.hub import settle
 from gradienthub.ledger import Ledger, LedgerAway
-from gradienthub.ledger.leases import Corpse
-from gradienthub.rules.idleness import Reason
 from gradienthub.testing import (
     PATIENCE,
     CreatesLate,
@@ -67,11 +64,6 @@ def away(monkeypatch):
 
     monkeypatch.setattr(Ledger, "_transaction", transaction)
     return lambda on: state.update(away=on)
-
-
-async def killed_and_started(home):
-    await home.kill_and_start()
-    await home.settled()
 
 
 # -- killed while it starts ---------------------------------------------------------------------
@@ -162,7 +154,7 @@ async def test_a_running_server_outlives_the_hub_with_its_lease_and_deadlines(hu
     await home.is_consistent()
     assert (await home.api("DELETE", "/users/anna/server")).status == 204
     await home.nothing_is_taken()
-    assert (await home.lease_of("anna"))["reason"] == "user" or "admin"
+    assert (await home.lease_of("anna"))["reason"] == "admin"
 
 
 async def test_a_server_that_died_while_no_hub_was_there_is_ended_with_its_last_words(hub):
@@ -445,7 +437,7 @@ async def test_a_poll_never_raises_and_an_error_is_no_death(hub, monkeypatch, er
 # -- who stopped it -----------------------------------------------------------------------------
 
 
-async def test_a_stop_says_who_asked_for_it(hub):
+async def test_a_stop_says_who_asked_for_it(hub, clock):
     home = await hub()
     anna, ada = await home.person("anna"), await home.person("ada")
     for token, reason, actor in (
@@ -454,6 +446,7 @@ async def test_a_stop_says_who_asked_for_it(hub):
         (home.token, "admin", "service tester"),
         (home.culler_token, "idle", "service gradient-idle-culler"),
     ):
+        clock.advance(minutes=1)
         assert (await home.start_server("anna")).status == 201
         await home.until(lambda: home.spawner("anna").ready)
         said = await home.api("DELETE", "/users/anna/server", token=token)
@@ -529,7 +522,6 @@ async def test_what_will_not_stop_keeps_its_device_until_the_reconciler_ends_it(
     assert set((await home.devices_held()).values()) == {lease["id"]}
     again = await home.start_server("anna")
     assert (again.status, again.body["code"]) == (409, "still_stopping")
-    await home.until(lambda: fault in home.engine.faults)
     home.engine.heal(fault)
     await home.settled()
     await home.nothing_is_taken()
@@ -548,8 +540,7 @@ async def test_one_container_that_will_not_stop_does_not_keep_others_from_being_
     for name in ("anna", "berta"):
         await home.api("DELETE", f"/users/{name}/server")
     fault.user = "anna"
-    with pytest.raises(AssertionError):
-        await asyncio.wait_for(home.settled(), 0.5)
+    await settle.settle(home.app, home.context)
     open_ids = {row["id"] for row in await home.open_leases()}
     assert open_ids == {(await home.lease_of("anna"))["id"]}
     home.engine.heal(fault)

@@ -1,12 +1,13 @@
 """The hub's pages as a browser sees them: the form, a start on its way, the notebooks."""
 
+import asyncio
 import html
 import re
 from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
-from conftest import plain
+from home import plain
 
 from gradienthub.ledger import LedgerAway
 from gradienthub.testing import DiesAtStart, FailsAtCreate, SlowToPrepare, SlowToStart, SlowToStop
@@ -316,7 +317,7 @@ async def test_while_the_ledger_is_away_the_form_keeps_its_entries_and_has_no_st
     anna = await home.browser("anna")
     ledger, home.context.ledger = home.context.ledger, LedgerIsAway()
     try:
-        for said in (await anna.get("/new"), await anna.post("/new", {**FREE, "runtime": "python"})):
+        for said in (await anna.get("/new"), await anna.post("/new", FREE)):
             assert said.status == 503
             assert "ledger_away" in said.text
             assert "gh-bar" not in said.text
@@ -449,10 +450,7 @@ async def test_a_stop_on_its_way_is_shown_as_one(hub):
     await anna.post("/spawn", FREE)
     await home.until(lambda: home.spawner("anna").ready)
     slow = home.engine.suffer(SlowToStop("anna"))
-    stop = home.app.users["anna"].stop("")
-    import asyncio
-
-    stopping = asyncio.ensure_future(stop)
+    stopping = asyncio.ensure_future(home.app.users["anna"].stop(""))
     await slow.reached()
     page = await anna.get("/spawn-pending/anna")
     assert "Stopping your default notebook" in page.text

@@ -1,0 +1,69 @@
+"""gradienthub devices, on a real ledger."""
+
+import json
+
+from gradienthub.ledger import fleet, leases
+from gradienthub.rules.idleness import Reason
+
+
+def rows(hub):
+    return {row["uuid"]: row for row in json.loads(hub.run("devices", "--json").out)}
+
+
+def test_free_and_out_of_service_devices_are_told_apart(hub):
+    hub.start_once()
+    said = hub.run("devices")
+    assert said.code == 0
+    assert said.err == ""
+    first, second = (line.split() for line in said.out.splitlines()[1:])
+    assert first == ["rack", "Tesla", "T4", "GPU-1", "free", "-", "-"]
+    assert second == ["rack", "Tesla", "T4", "GPU-2", "out", "of", "service", "-", "-"]
+
+
+def test_a_held_device_names_person_notebook_and_since_when(hub):
+    hub.start_once()
+    lease = hub.lease("ann")
+    held = rows(hub)["GPU-1"]
+    assert held["state"] == "held"
+    assert held["holder"] == {
+        "kind": "lease",
+        "lease": lease.id,
+        "hub": "this-hub",
+        "user": "ann",
+        "notebook": "Thesis",
+    }
+    assert held["since"] == "2026-11-23T09:00:00+00:00"
+    assert "ann / Thesis" in hub.run("devices").out
+
+
+def test_a_device_is_free_again_when_its_lease_ends(hub):
+    hub.start_once()
+    lease = hub.lease("ann")
+    ended_at = hub.ledger.read(leases.describe, lease.id)["admitted_at"]
+    hub.ledger.write(leases.end, lease.id, ended_at, Reason.USER)
+    assert rows(hub)["GPU-1"]["holder"] is None
+
+
+def test_a_device_that_another_hub_has_is_held(hub):
+    hub.start_once()
+    hub.lease("ann")
+    hub.write("c.GradientHub.hub_id = 'other-hub'")
+    # The other hub declares the same machine on the same ledger.
+    settings = hub.load().settings
+    admitted = hub.ledger.read(leases.describe, "lease-1")["admitted_at"]
+    hub.ledger.write(fleet.publish, settings, admitted)
+    assert rows(hub)["GPU-1"]["holder"]["user"] == "hub this-hub"
+
+
+def test_a_configuration_that_changed_since_the_start_is_said(hub):
+    hub.start_once()
+    hub.write('c.GradientHub.hosts["rack"]["devices"].append({"uuid": "GPU-3", "model": "T4"})')
+    said = hub.run("devices")
+    assert "GPU-3" not in said.out
+    assert "1 devices added, 0 removed" in said.err
+
+
+def test_a_hub_without_devices_says_where_to_find_them(hub):
+    hub.write('c.GradientHub.hosts = {"rack": {"cpus": 2, "memory": 4}}')
+    hub.start_once()
+    assert "gradienthub check" in hub.run("devices").out

@@ -1,0 +1,82 @@
+"""The audit: every act has a row of bounded size, and old rows may be pruned."""
+
+from datetime import timedelta
+from json import dumps
+
+import pytest
+
+from home import NOW
+
+from gradienthub.ledger import accounts, audit
+from gradienthub.ledger.accounts import HubUser
+
+
+def rows(ledger, **kwargs):
+    return ledger.read(audit.rows, hub_id="h", **kwargs)
+
+
+def record(ledger, at=NOW, **kwargs):
+    values = {"hub_id": "h", "actor": "anna", "account_id": None, "action": "start",
+              "detail": {}, "now": at}  # fmt: skip
+    ledger.write(audit.record, **(values | kwargs))
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        {"message": "x" * 100_000},
+        {"message": "\u540d" * 100_000},
+        {f"key{number}": "\U0001f600" * 500 for number in range(50)},
+        {"options": {"nested": ["x" * 50] * 1000}},
+        {"x" * 5000: "y" * 5000},
+    ],
+    ids=["long", "unicode", "many", "nested", "long key"],
+)
+def test_a_row_is_bounded_whatever_is_put_into_it(ledger, detail):
+    record(ledger, detail=detail, actor="a" * 5000, action="b" * 500)
+    (row,) = rows(ledger)
+    assert len(dumps(row["detail"])) <= audit.LONGEST_DETAIL
+    assert row["detail"]["cut"] is True
+    assert (len(row["actor"]), len(row["action"])) == (255, 32)
+
+
+def test_a_short_detail_is_kept_as_it_is(ledger):
+    record(ledger, detail={"lease": "x", "devices": ["GPU-1"], "none": None})
+    assert rows(ledger)[0]["detail"] == {"lease": "x", "devices": ["GPU-1"], "none": None}
+
+
+def test_rows_come_newest_first_of_one_account_or_of_all(ledger):
+    for number in range(5):
+        record(ledger, account_id=f"account{number % 2}", action=f"act{number}")
+    assert [row["action"] for row in rows(ledger, limit=2)] == ["act4", "act3"]
+    assert [row["action"] for row in rows(ledger, account_id="account1")] == ["act3", "act1"]
+    assert ledger.read(audit.rows, hub_id="other") == []
+
+
+def test_old_rows_are_pruned_and_only_this_hubs(ledger):
+    for days in range(4):
+        record(ledger, at=NOW - timedelta(days=days))
+    record(ledger, at=NOW - timedelta(days=9), hub_id="other")
+    assert ledger.write(audit.prune, hub_id="h", before=NOW - timedelta(days=1)) == 2
+    assert len(rows(ledger)) == 2
+    assert len(ledger.read(audit.rows, hub_id="other")) == 1
+
+
+def test_what_an_administrator_grants_is_in_the_audit(ledger):
+    account = ledger.write(
+        accounts.account_of, hub_id="h", user=HubUser(1, NOW, "anna"), now=NOW
+    )
+    common = {"hub_id": "h", "actor": "ada", "now": NOW}
+    ledger.write(accounts.set_tier, account, tier="pro", **common)
+    ledger.write(accounts.set_payment_method, account, there=True, **common)
+    ledger.write(accounts.approve, account, instance_type="a100", reason="a course",
+                 expires_at=None, **common)  # fmt: skip
+    assert ledger.write(accounts.withdraw, account, instance_type="a100", **common) is True
+    assert ledger.write(accounts.withdraw, account, instance_type="a100", **common) is False
+    told = [(row["action"], row["actor"], row["detail"]) for row in rows(ledger)]
+    assert told == [
+        ("withdraw", "ada", {"instance_type": "a100"}),
+        ("approve", "ada", {"instance_type": "a100", "reason": "a course", "expires_at": None}),
+        ("payment_method", "ada", {"there": True}),
+        ("tier", "ada", {"from": None, "to": "pro"}),
+    ]

@@ -1,0 +1,142 @@
+"""A lease's life in the ledger: phases, the first stop, one end; what is listed of it."""
+
+from datetime import timedelta
+
+
+from home import NOW
+
+from gradienthub.ledger import fleet, leases
+from gradienthub.ledger.leases import Corpse, Lease
+from gradienthub.rules.idleness import Reason
+
+LATER = NOW + timedelta(minutes=5)
+
+
+def held(ledger):
+    return {row["uuid"]: row["holder_id"] for row in ledger.read(fleet.device_list, "h") if row["holder_id"]}
+
+
+def started(ledger, make_settings, ask, name="anna", **kwargs):
+    setting = make_settings(hub_id="h")
+    ledger.write(fleet.publish, setting, NOW)
+    lease = ask(ledger, setting, name, **kwargs)
+    assert isinstance(lease, Lease)
+    return lease
+
+
+def test_an_end_frees_the_devices_and_a_second_end_changes_nothing(ledger, make_settings, ask):
+    lease = started(ledger, make_settings, ask)
+    assert held(ledger) == {lease.devices[0]: lease.id}
+    corpse = Corpse(exit_code=137, out_of_memory=True, last_words="Killed\n")
+    assert ledger.write(leases.end, lease.id, NOW, Reason.CRASHED, corpse) is True
+    assert held(ledger) == {}
+    before = ledger.read(leases.describe, lease.id)
+    assert ledger.write(leases.end, lease.id, LATER, Reason.USER, Corpse(exit_code=1)) is False
+    assert ledger.read(leases.describe, lease.id) == before
+    assert (before["reason"], before["exit_code"], before["last_words"]) == (
+        "crashed", 137, "Killed\n")  # fmt: skip
+
+
+def test_a_late_second_end_does_not_free_what_is_somebody_elses_now(ledger, make_settings, ask):
+    first = started(ledger, make_settings, ask)
+    ledger.write(leases.end, first.id, NOW, Reason.USER)
+    second = started(ledger, make_settings, ask, "berta")
+    assert second.devices == first.devices
+    ledger.write(leases.end, first.id, LATER, Reason.LOST)
+    assert held(ledger) == {second.devices[0]: second.id}
+
+
+def test_the_first_stop_says_when_billing_ends_and_why(ledger, make_settings, ask):
+    lease = started(ledger, make_settings, ask)
+    assert ledger.write(leases.note_stop, lease.id, Reason.IDLE, "the keeper", NOW, "h") is True
+    assert ledger.write(leases.note_stop, lease.id, Reason.USER, "anna", LATER, "h") is False
+    assert ledger.write(leases.end, lease.id, LATER, Reason.CRASHED, None) is True
+    row = ledger.read(leases.describe, lease.id)
+    assert (row["reason"], row["stopped_by"]) == ("idle", "the keeper")
+    assert (row["stop_requested_at"], row["ended_at"]) == (NOW, LATER)
+
+
+def test_a_stop_of_what_is_ended_counts_for_nothing(ledger, make_settings, ask):
+    lease = started(ledger, make_settings, ask)
+    ledger.write(leases.end, lease.id, NOW, Reason.CRASHED)
+    assert ledger.write(leases.note_stop, lease.id, Reason.USER, "anna", LATER, "h") is False
+    assert ledger.read(leases.describe, lease.id)["reason"] == "crashed"
+
+
+def test_an_end_without_a_reason_is_lost(ledger, make_settings, ask):
+    lease = started(ledger, make_settings, ask)
+    ledger.write(leases.end, lease.id, NOW, None)
+    assert ledger.read(leases.describe, lease.id)["reason"] == "lost"
+
+
+def test_last_words_with_bytes_that_a_database_cannot_hold_still_end_the_lease(
+    ledger, make_settings, ask
+):
+    lease = started(ledger, make_settings, ask)
+    words = "first\n" + "x" * 9000 + "\0 \x1b[31m \ufffd last"
+    assert ledger.write(leases.end, lease.id, NOW, Reason.CRASHED, Corpse(1, False, words))
+    kept = ledger.read(leases.describe, lease.id)["last_words"]
+    assert kept.endswith("last")
+    assert len(kept) <= 4000
+    assert held(ledger) == {}
+
+
+def test_the_first_answer_and_the_first_confirmation_count(ledger, make_settings, ask):
+    lease = started(ledger, make_settings, ask)
+    for at in (NOW, LATER):
+        ledger.write(leases.note_answered, lease.id, at)
+        ledger.write(leases.note_confirmed, lease.id, at)
+    row = ledger.read(leases.describe, lease.id)
+    assert (row["answered_at"], row["confirmed_at"], row["phase"]) == (NOW, NOW, "running")
+
+
+def test_what_is_stopping_is_not_called_running_by_a_late_confirmation(ledger, make_settings, ask):
+    lease = started(ledger, make_settings, ask)
+    ledger.write(leases.note_answered, lease.id, NOW)
+    ledger.write(leases.note_stop, lease.id, Reason.USER, "anna", NOW, "h")
+    assert ledger.write(leases.note_confirmed, lease.id, LATER) is False
+    assert ledger.read(leases.describe, lease.id)["phase"] == "stopping"
+
+
+def test_a_start_that_goes_on_after_its_lease_was_ended_is_told_so(ledger, make_settings, ask):
+    lease = started(ledger, make_settings, ask)
+    assert ledger.write(leases.note_phase, lease.id, "starting", NOW, "gradient-x") is True
+    ledger.write(leases.end, lease.id, NOW, Reason.START_FAILED)
+    assert ledger.write(leases.note_phase, lease.id, "answering", LATER) is False
+    assert ledger.write(leases.note_answered, lease.id, LATER) is False
+
+
+def test_the_place_in_line_is_how_many_of_the_same_host_wait_before(ledger, make_settings, ask):
+    setting = make_settings(hub_id="h")
+    first, second, third = (
+        ask(ledger, setting, name, "free-cpu", at=NOW + timedelta(seconds=i))
+        for i, name in enumerate(("anna", "berta", "carla"))
+    )
+    places = [ledger.read(leases.place_in_stage, lease.id) for lease in (first, second, third)]
+    assert places == [0, 1, 2]
+    ledger.write(leases.note_phase, first.id, "turn", NOW)
+    assert ledger.read(leases.place_in_stage, third.id) == 1
+    ledger.write(leases.end, second.id, NOW, Reason.USER)
+    assert ledger.read(leases.place_in_stage, third.id) == 0
+
+
+def test_the_usual_start_is_counted_from_the_turn_to_the_first_answer(ledger, make_settings, ask):
+    setting = make_settings(hub_id="h")
+    for number, seconds in enumerate((3, 4, 20)):
+        lease = ask(ledger, setting, f"user{number}", "free-cpu")
+        ledger.write(leases.note_phase, lease.id, "turn", NOW + timedelta(minutes=1))
+        ledger.write(leases.note_answered, lease.id, NOW + timedelta(minutes=1, seconds=seconds))
+    usual = ledger.read(leases.usual_start, hub_id="h", runtime="python", image=None)
+    assert (usual.median, usual.nine_of_ten, usual.count) == (
+        timedelta(seconds=4), timedelta(seconds=20), 3)  # fmt: skip
+    assert ledger.read(leases.usual_start, hub_id="h", runtime="torch", image=None) is None
+
+
+def test_settings_are_published_once_for_each_change(ledger, make_settings):
+    setting = make_settings(hub_id="h")
+    assert ledger.write(fleet.publish, setting, NOW) is True
+    assert ledger.write(fleet.publish, setting, LATER) is False
+    changed = make_settings(hub_id="h", help_url="https://help.example/")
+    assert ledger.write(fleet.publish, changed, LATER) is True
+    assert [row["uuid"] for row in ledger.read(fleet.device_list, "h")] == [
+        "GPU-a100", "GPU-t4-0", "GPU-t4-1"]  # fmt: skip

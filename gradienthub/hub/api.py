@@ -38,7 +38,7 @@ class GradientAPIHandler(APIHandler):
         error = (kwargs.get("exc_info") or (None, None))[1]
         super().write_error(status_code, **kwargs)
         if isinstance(error, StartRefused):
-            self._write_buffer = []
+            self._write_buffer: list[bytes] = []
             self.write(json.dumps(error_body(error.refused)))
 
     def refuse(self, refused: Refused) -> StartRefused:

@@ -5,7 +5,8 @@ from typing import Any
 
 from jupyterhub import orm
 
-from ..ledger import LedgerAway, leases
+from ..ledger import LedgerAway, fleet, leases
+from ..rules.catalog import ConfigurationFault
 from ..rules.drift import Finding, Repair, findings
 from ..spawners.context import HubContext
 from ..spawners.engine import EngineAway, Found
@@ -14,10 +15,16 @@ from ..spawners.engine import EngineAway, Found
 FIRST_TRIES = 1.0
 
 
-async def keep_settled(app: Any, context: HubContext) -> None:
-    """The loop. A pass that fails is logged once a failure, and the loop goes on."""
+async def keep_settled(app: Any, context: HubContext, *, prepared: bool = True) -> None:
+    """The loop. A pass that fails is logged once a failure, and the loop goes on.
+
+    `prepared` False: the ledger was away when the hub started and is prepared first.
+    """
     while True:
         try:
+            if not prepared:
+                await asyncio.to_thread(prepare_ledger, context)
+                prepared = True
             if waiting := await asyncio.to_thread(
                 context.journal.replay, context.ledger, context.settings.hub_id
             ):
@@ -29,6 +36,19 @@ async def keep_settled(app: Any, context: HubContext) -> None:
         except Exception:
             app.log.exception("A pass of the reconciler failed")
         await asyncio.sleep(context.settings.reconcile_interval if context.settled else FIRST_TRIES)
+
+
+def prepare_ledger(context: HubContext) -> None:
+    """An empty ledger is made; an older one stops the start, because upgrading is the admin's."""
+    current, head = context.ledger.revision()
+    if current is None:
+        context.ledger.upgrade()
+    elif current != head:
+        raise ConfigurationFault(
+            f"The ledger's schema is {current}, this version needs {head}; back the database up,"
+            " then run `gradienthub upgrade-db`"
+        )
+    context.ledger.write(fleet.publish, context.settings, context.clock())
 
 
 async def settle(app: Any, context: HubContext) -> list[Finding]:
@@ -75,9 +95,7 @@ async def _stop(app: Any, user: Any, spawner: Any) -> None:
         spawner._stop_pending = False
 
 
-async def _try_repair(
-    app: Any, context: HubContext, finding: Finding, seen: Found | None
-) -> None:
+async def _try_repair(app: Any, context: HubContext, finding: Finding, seen: Found | None) -> None:
     try:
         await _repair(context, finding, seen)
     except EngineAway as away:

@@ -4,7 +4,7 @@ from typing import Any
 
 from jupyterhub.auth import Authenticator
 
-from ..ledger import fleet
+from ..ledger import LedgerAway
 from ..rules.catalog import ConfigurationFault
 from ..spawners.base import GradientSpawner
 from ..spawners.context import HubContext
@@ -21,25 +21,22 @@ def begin(app: Any) -> list[Any]:
         if faults:
             raise ConfigurationFault("\n".join(faults))
         context = app.spawner_class.context_of(app.config)
-        prepare_ledger(context)
+        prepared = _prepared(app, context)
     except ConfigurationFault as fault:
         app.log.critical("GradientHub cannot start:\n%s", fault)
         app.exit(1)
-    context.soon(settle.keep_settled(app, context))
+    context.soon(settle.keep_settled(app, context, prepared=prepared))
     return [*api.handlers(), *pages.handlers()]
 
 
-def prepare_ledger(context: HubContext) -> None:
-    """An empty ledger is made; an older one stops the start, because upgrading is the admin's."""
-    current, head = context.ledger.revision()
-    if current is None:
-        context.ledger.upgrade()
-    elif current != head:
-        raise ConfigurationFault(
-            f"The ledger's schema is {current}, this version needs {head}; back the database up,"
-            " then run `gradienthub upgrade-db`"
-        )
-    context.ledger.write(fleet.publish, context.settings, context.clock())
+def _prepared(app: Any, context: HubContext) -> bool:
+    """Whether the ledger is ready; a hub whose ledger is away starts and serves what runs."""
+    try:
+        settle.prepare_ledger(context)
+    except LedgerAway as away:
+        app.log.error("The ledger is away; no notebook starts until it answers: %s", away)
+        return False
+    return True
 
 
 def wiring_faults(app: Any) -> list[str]:

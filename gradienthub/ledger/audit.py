@@ -10,6 +10,8 @@ from sqlalchemy import Connection, delete, select
 from .schema import audit
 
 LONGEST_DETAIL = 2000
+#: So that one value fits, whatever its characters: JSON writes an emoji as twelve.
+LONGEST_VALUE = 150
 
 
 def record(
@@ -25,7 +27,7 @@ def record(
     """Add one row. A detail that is too long is cut to what fits, and says so."""
     body = dict(detail)
     if len(dumps(body, default=str)) > LONGEST_DETAIL:
-        body = {key: str(value)[:200] for key, value in list(body.items())[:8]} | {"cut": True}
+        body = _cut(body)
     tx.execute(
         audit.insert().values(
             hub_id=hub_id,
@@ -36,6 +38,15 @@ def record(
             detail=body,
         )
     )
+
+
+def _cut(detail: Mapping[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {"cut": True}
+    for key, value in detail.items():
+        more = kept | {key[:40]: str(value)[:LONGEST_VALUE]}
+        if len(dumps(more)) <= LONGEST_DETAIL:
+            kept = more
+    return kept
 
 
 def rows(

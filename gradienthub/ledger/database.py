@@ -113,8 +113,8 @@ class Ledger:
             connection.commit()
 
     def revision(self) -> tuple[str | None, str | None]:
-        """(the database's schema revision, this version's)."""
-        with self._engine.connect() as connection:
+        """(the database's schema revision, this version's). Raises LedgerAway."""
+        with self._transaction(write=False) as connection:
             current = MigrationContext.configure(
                 connection, opts={"version_table": VERSION_TABLE}
             ).get_current_revision()

@@ -5,6 +5,7 @@ the first stop and the first end of a lease are the ones that count.
 """
 
 import json
+import logging
 import os
 import threading
 from dataclasses import asdict
@@ -16,6 +17,8 @@ from ..rules.idleness import Reason
 from . import leases
 from .database import Ledger
 from .leases import Corpse
+
+log = logging.getLogger("gradienthub")
 
 
 class Journal:
@@ -59,17 +62,32 @@ class Journal:
         with self._lock:
             if not self.path.exists():
                 return 0
-            lines = [json.loads(line) for line in self.path.read_text().splitlines() if line]
+            lines = _whole(self.path.read_text().splitlines())
             for line in lines:
                 _apply(ledger, hub_id, line)
             self.path.unlink()
             return len(lines)
 
     def _append(self, line: dict[str, Any]) -> None:
-        with self._lock, self.path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        with self._lock:
+            # Nobody else may have needed the folder: a ledger on PostgreSQL does not.
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with self.path.open("a") as file:
+                # A line of its own, also behind half a line of a hub that died while it wrote.
+                file.write("\n" + json.dumps(line) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+
+
+def _whole(texts: list[str]) -> list[dict[str, Any]]:
+    """The lines that were written to their end; half a line must not stand in the others' way."""
+    lines = []
+    for text in filter(None, texts):
+        try:
+            lines.append(json.loads(text))
+        except ValueError:
+            log.warning("A line of the journal was written half and is left out: %s", text[:200])
+    return lines
 
 
 def _apply(ledger: Ledger, hub_id: str, line: dict[str, Any]) -> None:

@@ -242,6 +242,8 @@ def _open(tx: Connection, settings: Settings) -> Taken:
             leases.c.ended_at.is_(None),
             or_(leases.c.host_key.in_(list(names)), leases.c.hub_id == settings.hub_id),
         )
+        # The oldest first, so that a refusal names them in the same order to everybody.
+        .order_by(leases.c.admitted_at, leases.c.id)
     ).all()
     cpus: dict[str, float] = {}
     memory: dict[str, float] = {}
@@ -389,7 +391,8 @@ def end(
             "reason": func.coalesce(leases.c.reason, reason.value if reason else Reason.LOST.value),
             "exit_code": corpse.exit_code,
             "out_of_memory": corpse.out_of_memory,
-            "last_words": corpse.last_words[-4000:],
+            # A zero byte is no text to PostgreSQL, and a lease must end whatever its log said.
+            "last_words": corpse.last_words.replace("\0", "\N{REPLACEMENT CHARACTER}")[-4000:],
         },
     )
     tx.execute(delete(device_holders).where(device_holders.c.holder_id == lease_id))

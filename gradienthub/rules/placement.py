@@ -12,7 +12,7 @@ from .catalog import InstanceType, Row, Title
 class Device(Row):
     """A physical GPU or MIG slice, known by its UUID wherever it is plugged."""
 
-    uuid: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9:./_-]{0,127}$")
+    uuid: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9:./_=-]{0,127}$")
     model: Title
     out_of_service: bool = False
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import one_process
 import pytest
 from home import HOSTS, NOW, T4
 from hypothesis import given, settings
@@ -38,14 +39,6 @@ def asked(number: int, instance_type: str = "free-t4", server: str = "") -> Requ
     )
 
 
-def start_in_a_process_of_its_own(url: str, setting: Settings, numbers: list[int]) -> list[object]:
-    """One process's starts; what it was given, or the code of its refusal."""
-    ledger = Ledger(url)
-    said = [ledger.write(leases.admit_start, asked(n), setting, NOW) for n in numbers]
-    ledger.close()
-    return [one.code if isinstance(one, Refused) else one.devices for one in said]
-
-
 def given_out(said: list[object]) -> list[str]:
     return sorted(device for one in said if isinstance(one, Lease) for device in one.devices)
 
@@ -63,18 +56,17 @@ def test_of_fifty_threads_at_once_for_two_devices_two_get_one(ledger, make_setti
     assert {one.code for one in said if isinstance(one, Refused)} == {"no_capacity"}
 
 
-@pytest.mark.slow
-def test_of_four_processes_at_once_with_fifty_starts_two_get_a_device(ledger_url, make_settings):
+def test_of_three_processes_at_once_with_fifty_starts_two_get_a_device(ledger_url, make_settings):
     setting = make_settings(hub_id="h")
     made = Ledger(ledger_url)
     made.upgrade()
     made.close()
-    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as processes:
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as processes:
         parts = [
             processes.submit(
-                start_in_a_process_of_its_own, ledger_url, setting, list(range(part, 50, 4))
+                one_process.start, ledger_url, setting, [asked(n) for n in range(part, 50, 3)], NOW
             )
-            for part in range(4)
+            for part in range(3)
         ]
         said = [one for part in parts for one in part.result()]
     assert sorted(d for one in said if isinstance(one, tuple) for d in one) == sorted(DEVICES)
@@ -154,8 +146,9 @@ def test_caps_count_what_runs_and_what_still_stops(ledger, make_settings, ask):
 
 def test_free_machines_have_a_cap_of_their_own(ledger, make_settings, ask):
     setting = make_settings(hub_id="h")
-    for server in ("one", "two"):
-        assert isinstance(ask(ledger, setting, "anna", "free-cpu", server, ["pros"]), Lease)
+    for number, server in enumerate(("one", "two")):
+        at = NOW + timedelta(minutes=number)
+        assert isinstance(ask(ledger, setting, "anna", "free-cpu", server, ["pros"], at), Lease)
     refused = ask(ledger, setting, "anna", "free-cpu", "three", ["pros"])
     assert refused.message == "2 of 2 free notebooks are in use: “one”, “two”."
 

@@ -37,6 +37,7 @@ def test_a_row_is_bounded_whatever_is_put_into_it(ledger, detail):
     (row,) = rows(ledger)
     assert len(dumps(row["detail"])) <= audit.LONGEST_DETAIL
     assert row["detail"]["cut"] is True
+    assert len(row["detail"]) > 1
     assert (len(row["actor"]), len(row["action"])) == (255, 32)
 
 

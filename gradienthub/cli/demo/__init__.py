@@ -13,13 +13,10 @@ import sys
 import time
 import urllib.request
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ...ledger import Ledger, accounts
-from ...ledger.accounts import HubUser
-from ...settings import Settings, kept_hub_id
+from ...settings import kept_hub_id
 from ...spawners.engine import Engine, EngineAway
 from . import engines
 from .tables import ADMIN, DEMO_USERS, admin_password, demo_settings, people
@@ -85,7 +82,6 @@ def run(args: argparse.Namespace) -> int:
     try:
         if not _wait_until_ready(hub, demo):
             return _fault(f"The hub did not start. Its log is {data / 'hub.log'}")
-        _seed(settings, demo)
         print(_banner(demo, data), flush=True)
         hub.wait()
         return _fault(f"The hub ended by itself. Its log is {data / 'hub.log'}")
@@ -159,44 +155,6 @@ def _wait_until_ready(hub: "subprocess.Popen[bytes]", demo: dict[str, Any]) -> b
         except OSError:
             time.sleep(0.2)
     return False
-
-
-def _seed(settings: Settings, demo: dict[str, Any]) -> None:
-    """Give each demo user the tier they stand for; what somebody changed since stays."""
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{demo['port']}/hub/api/users",
-        headers={"Authorization": f"token {demo['token']}"},
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        found = {user["name"]: user for user in json.load(answer)}
-    ledger = Ledger(settings.database_url)
-    now = datetime.now(UTC)
-    try:
-        for person in people(demo["preset"]):
-            row = found[person.name]
-            created = datetime.fromisoformat(row["created"].replace("Z", "+00:00"))
-            user = HubUser(_hub_id_of(demo, person.name), created, person.name)
-            account = ledger.write(accounts.account_of, hub_id=settings.hub_id, user=user, now=now)
-            if account.tier is None:
-                ledger.write(accounts.set_tier, account, hub_id=settings.hub_id,
-                             tier=person.tier, actor="the demo", now=now)  # fmt: skip
-                ledger.write(accounts.set_payment_method, account, hub_id=settings.hub_id,
-                             there=person.pays, actor="the demo", now=now)  # fmt: skip
-                for name in person.approved:
-                    ledger.write(accounts.approve, account, hub_id=settings.hub_id,
-                                 instance_type=name, reason="the demo", expires_at=None,
-                                 actor="the demo", now=now)  # fmt: skip
-    finally:
-        ledger.close()
-
-
-def _hub_id_of(demo: dict[str, Any], name: str) -> int:
-    """The hub's number for a user; only its own database says it."""
-    import sqlite3  # noqa: PLC0415
-
-    with closing(sqlite3.connect(Path(demo["data"]) / "jupyterhub.sqlite")) as database:
-        row = database.execute("SELECT id FROM users WHERE name = ?", (name,)).fetchone()
-    return int(row[0])
 
 
 def _banner(demo: dict[str, Any], data: Path) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 
+from gradienthub.cli.demo.login import DemoAuthenticator
 from gradienthub.cli.demo.tables import ADMIN, admin_password, fill, people
 from gradienthub.configuration import configure
 
@@ -18,7 +19,7 @@ c.JupyterHub.hub_port = demo["hub_port"]
 # A demo leaves nothing running; a real hub does, which is configure()'s default.
 c.JupyterHub.cleanup_servers = True
 
-c.JupyterHub.authenticator_class = "shared-password"
+c.JupyterHub.authenticator_class = DemoAuthenticator
 c.SharedPasswordAuthenticator.user_password = demo["password"]
 c.SharedPasswordAuthenticator.admin_password = admin_password(demo)
 c.Authenticator.allowed_users = {person.name for person in people(demo["preset"])}
@@ -26,9 +27,6 @@ c.Authenticator.admin_users = {ADMIN}
 c.JupyterHub.template_vars = {
     "announcement_login": "This is a demo. Its login is for looking around, never for people."
 }
-c.JupyterHub.services = [{"name": "demo", "api_token": demo["token"]}]
-c.JupyterHub.load_roles = [{"name": "demo-reads-users", "scopes": ["list:users", "read:users"],
-                            "services": ["demo"]}]  # fmt: skip
 
 if demo["engine"] == "docker":
     c.JupyterHub.spawner_class = "gradienthub.spawners.docker.GradientDockerSpawner"

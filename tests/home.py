@@ -119,6 +119,10 @@ class Dead:
         return call
 
 
+class HubExited(Exception):
+    """The hub did not want to start, and said why in its log."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What the hub said."""
@@ -207,11 +211,14 @@ class Home:
         return self
 
     async def _start(self) -> None:
+        self.context = HubContext.of(self.config)
         self.app = HubInProcess.instance(config=self.config)
-        await self.app.initialize([])
-        context = HubContext.of(self.config)
-        self.context = context
-        await self.app.start()
+        try:
+            await self.app.initialize([])
+            await self.app.start()
+        except SystemExit as exit_:
+            # The loop would end with it, and the test with the loop.
+            raise HubExited(exit_.code) from exit_
 
     async def kill(self) -> None:
         """End it as kill -9 would: nothing of it runs on, and it tidies nothing up."""
@@ -243,11 +250,13 @@ class Home:
 
     @staticmethod
     def _stop_listening(app: HubInProcess) -> None:
-        app.http_server.stop()
-        # As the kernel does it: closed at once, whatever was still to be said.
-        for connection in [*app.http_server._connections]:
-            connection.stream.close()
-        app.metrics_collector.stop()
+        if app.http_server is not None:
+            app.http_server.stop()
+            # As the kernel does it: closed at once, whatever was still to be said.
+            for connection in [*app.http_server._connections]:
+                connection.stream.close()
+        if app.metrics_collector is not None:
+            app.metrics_collector.stop()
         for callback in app._periodic_callbacks.values():
             callback.stop()
         for user in app.users.values():

@@ -272,7 +272,7 @@ def admit(
         )
     if refused := _cap(entitled.instance_type, allowance, own):
         return refused
-    placement = place(entitled.instance_type, house.hosts, load, allowance.groups)
+    placement = place(entitled.instance_type, house.hosts, load, allowance.host_groups)
     if placement is None:
         return _no_capacity(
             entitled.instance_type,
@@ -327,8 +327,8 @@ def _no_capacity(
     load: Load,
     now: datetime,
 ) -> Refused:
-    total = room(wanted, house.hosts, load, allowance.groups).total
-    ends = next_free(wanted, house, everybody, load=load, groups=allowance.groups)
+    total = room(wanted, house.hosts, load, allowance.host_groups).total
+    ends = next_free(wanted, house, everybody, load=load, groups=allowance.host_groups)
     # A free type is no way out for who has all the free notebooks they may have.
     others = [
         t for t in alternatives(wanted, allowance, house, load) if _cap(t, allowance, own) is None
@@ -435,6 +435,6 @@ def alternatives(
         if t.name != wanted.name
         and lock(t, allowance, house.tiers) is None
         and bool(t.gpus) == bool(wanted.gpus)
-        and room(t, house.hosts, load, allowance.groups).free
+        and room(t, house.hosts, load, allowance.host_groups).free
     ]
     return sorted(free, key=lambda t: (abs(t.price - wanted.price), t.price))

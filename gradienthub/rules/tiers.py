@@ -15,7 +15,8 @@ class Tier(Row):
     """A subscription: which machines, how many at once, for how long.
 
     `instance_types` and `runtimes` hold names, "free" for every free type, or "*". Durations of
-    None mean no limit. `max_running_free` caps free types apart (None: no cap of their own).
+    None mean no limit. `private_hosts` opens hosts reserved for one of the person's groups.
+    `max_running_free` caps free types apart (None: no cap of their own).
     """
 
     name: Slug
@@ -36,7 +37,7 @@ class Tier(Row):
     default_runtime: Slug | None = None
     custom_images: tuple[str, ...] = ()
     funding: Literal["none", "prepaid", "postpaid"] = "postpaid"
-    private_hosts: bool = False
+    private_hosts: bool = True
 
     @model_validator(mode="after")
     def _intervals_within_bounds(self) -> Self:
@@ -121,6 +122,11 @@ class Allowance:
     groups: frozenset[str]
     payment_method: bool
     approvals: frozenset[str]
+
+    @property
+    def host_groups(self) -> frozenset[str]:
+        """The groups whose reserved hosts are open to this person: none in a tier without them."""
+        return self.groups if self.tier.private_hosts else frozenset()
 
     def default_runtime(self, catalog: Catalog) -> Runtime | None:
         """The runtime of a start that names none: the tier's mark, else the first it may use."""

@@ -179,6 +179,8 @@ class GradientSpawner(Spawner):
         )
         if older is None:
             return
+        # What the ledger could not take is written first: it knows when and why it ended.
+        await asyncio.to_thread(context.journal.replay, context.ledger, context.settings.hub_id)
         try:
             if await context.engine.census() is None:
                 # No census: the hub itself says that nothing runs, or it would not start this.

@@ -348,17 +348,19 @@ def availability(
     instance_type: InstanceType, house: House, allowance: Allowance, taken: Taken, now: datetime
 ) -> tuple[Literal["free", "locked", "none"], str, datetime | None]:
     """(state, why, when the next is free at the latest) of a machine for this person."""
-    if refused := lock(instance_type, allowance, house.tiers):
+    if refused := lock(instance_type, allowance, house.tiers, house.catalog.currency):
         by_tier = refused.code == "type_not_in_tier"
         return "locked", refused.hint if by_tier else refused.message, None
-    there = room(instance_type, house.hosts, taken.load, allowance.groups)
+    there = room(instance_type, house.hosts, taken.load, allowance.host_groups)
     if there.free:
         of = f" of {there.total}" if instance_type.gpus else ""
         return "free", f"{there.free}{of} free", None
     if not there.total:
         return "none", "No host here carries it.", None
     none = "The only one is in use." if there.total == 1 else f"None of {there.total} free."
-    free_at = next_free(instance_type, house, taken.leases)
+    free_at = next_free(
+        instance_type, house, taken.leases, load=taken.load, groups=allowance.host_groups
+    )
     if free_at is None or free_at <= now:
         return "none", f"{none} No end is known.", None
     return "none", none, free_at
@@ -548,12 +550,14 @@ def _way_on(
     to: InstanceType, house: House, allowance: Allowance, taken: Taken, label: str
 ) -> WayOn:
     price = format_price(to.price, house.catalog.currency)
-    there = room(to, house.hosts, taken.load, allowance.groups)
+    there = room(to, house.hosts, taken.load, allowance.host_groups)
     return WayOn(
         name=to.name,
         label=label.format(title=to.title, price=price),
         note=f"{there.free} of {there.total} free. {_gpu_text(to)}." if there.free else "",
-        next_free=None if there.free else next_free(to, house, taken.leases),
+        next_free=None
+        if there.free
+        else next_free(to, house, taken.leases, load=taken.load, groups=allowance.host_groups),
     )
 
 
@@ -619,7 +623,7 @@ def _not_taken(
         found = house.catalog.instance_type(value)
         if found is None:
             return "there is no such machine."
-        refused = lock(found, allowance, house.tiers)
+        refused = lock(found, allowance, house.tiers, house.catalog.currency)
         return refused.text if refused else None
     if key == "runtime" and value != "custom":
         runtime = house.catalog.runtime(value)
@@ -713,4 +717,3 @@ async def progress_event(spawner: Server) -> dict[str, Any]:
         return {"progress": 0, "message": "The ledger does not answer; the start goes on."}
     progress, message = summary(phases(seen.row, seen.place, context.clock()))
     return {"progress": progress, "message": message}
-

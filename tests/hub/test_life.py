@@ -7,9 +7,10 @@ the engine was told to do goes on. A second hub then starts on the same data.
 import asyncio
 
 import pytest
+from home import HubExited
 
 from gradienthub.hub import settle
-from gradienthub.ledger import Ledger, LedgerAway
+from gradienthub.ledger import Ledger, LedgerAway, leases
 from gradienthub.testing import (
     PATIENCE,
     CreatesLate,
@@ -340,6 +341,42 @@ async def test_a_start_cancelled_while_the_server_comes_up_removes_it(hub):
     await home.nothing_is_taken()
 
 
+# -- turns --------------------------------------------------------------------------------------
+
+
+async def test_starts_take_their_turns_in_the_order_they_were_asked_for(hub):
+    home = await hub(hosts={"rack": {"cpus": 64, "memory": 256, "stage_width": 1, "devices": []}})
+    names = ["anna", "berta", "carla", "dora"]
+    faults = {}
+    for name in names:
+        await home.person(name)
+        faults[name] = home.engine.suffer(SlowToStart(user=name))
+    asking = []
+    for number, name in enumerate(names):
+        asking.append(asyncio.create_task(home.start_server(name, "free-cpu")))
+        await home.until(
+            lambda number=number: sum(map(len, home.context.stage._waiting.values())) == number
+        )
+    for number, name in enumerate(names):
+        await faults[name].reached()
+        assert [made.user for made in home.engine.history] == names[: number + 1]
+        faults[name].let_go()
+    assert [(await one).status for one in asking] == [201] * 4
+
+
+async def test_as_many_start_at_once_as_the_host_is_wide(hub):
+    home = await hub(hosts={"rack": {"cpus": 64, "memory": 256, "stage_width": 3, "devices": []}})
+    names = [f"user{number}" for number in range(7)]
+    await home.api("POST", "/users", {"usernames": names})
+    slow = home.engine.suffer(SlowToStart())
+    asking = [asyncio.create_task(home.start_server(name, "free-cpu")) for name in names]
+    await home.until(lambda: len(home.engine.objects) == 3)
+    await home.until(lambda: sum(map(len, home.context.stage._waiting.values())) == 4)
+    assert len(home.engine.objects) == 3
+    home.engine.heal(slow)
+    assert {(await one).status for one in asking} == {201}
+
+
 # -- starts that fail ---------------------------------------------------------------------------
 
 
@@ -616,6 +653,22 @@ async def test_a_stop_while_the_ledger_is_away_works_and_is_written_later(hub, a
     await home.nothing_is_taken()
 
 
+async def test_a_start_after_the_ledger_came_back_keeps_why_the_one_before_ended(hub, away, clock):
+    home = await hub()
+    token = await home.person("anna")
+    await home.start_server("anna")
+    await home.until(lambda: home.spawner("anna").ready)
+    before = await home.lease_of("anna")
+    away(True)
+    await home.api("DELETE", "/users/anna/server", token=token)
+    stopped_at = clock()
+    away(False)
+    clock.advance(minutes=10)
+    assert (await home.start_server("anna")).status == 201
+    row = await home.context.ledger.aread(leases.describe, before["id"])
+    assert (row["reason"], row["ended_at"]) == ("user", stopped_at)
+
+
 async def test_what_the_journal_kept_outlives_the_hub(hub, away):
     home = await hub()
     token = await home.person("anna")
@@ -708,3 +761,20 @@ async def test_a_renamed_user_keeps_account_and_notebooks(hub):
     assert after["account_id"] == before["account_id"]
     assert after["notebook_id"] == before["notebook_id"]
     assert after["tier"] == "pro"
+
+
+# -- the hub's own start ------------------------------------------------------------------------
+
+
+async def test_a_ledger_of_another_version_stops_the_hub_with_the_cure(hub, capfd):
+    home = await hub()
+    url = home.settings.database_url
+    await home.kill()
+    older = Ledger(url)
+    older.write(lambda tx: tx.exec_driver_sql("UPDATE gradienthub_version SET version_num = '0'"))
+    older.close()
+    with pytest.raises(HubExited):
+        await home.start()
+    said = capfd.readouterr().err
+    assert "back the database up" in said
+    assert "gradienthub upgrade-db" in said

@@ -53,7 +53,7 @@ def test_a_setting_says_what_it_does_its_unit_and_its_default(owner, trait):
     text = " ".join(trait.help.split())
     assert len(text) > 40
     assert text.endswith("."), "its help is whole sentences"
-    assert re.search(r"\bDefault (\S+|\S+ \S+):", text), "its help says the default, and why"
+    assert re.search(r"\bDefault (\S+|\S+ \S+)[:,]", text), "its help says the default, and why"
     if isinstance(trait, Integer | Float):
         assert UNITS.search(text), "its help says the unit"
 

@@ -1,5 +1,6 @@
 """The hub's pages as ours: the spawn form, a start on its way, the notebooks, and their assets."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,6 +29,11 @@ STATIC = Path(__file__).parent.parent / "static"
 #: Words of the page's address that are not about the start.
 PAGE_WORDS = ("next", "_xsrf")
 LONGEST_SLUG = 30
+#: Seconds in which what fails is said on the form itself, as the hub has it.
+AT_ONCE = 1.0
+#: Seconds that the form waits for an admission at most, where the deployer's hook is slow.
+ADMISSION = 10.0
+STEP = 0.1
 
 
 class GradientSpawnHandler(SpawnHandler):
@@ -144,6 +150,39 @@ class GradientSpawnHandler(SpawnHandler):
         else:
             self.redirect(self._get_pending_url(user, server_name))
         return True
+
+    async def _wrap_spawn_single_user(
+        self,
+        user: Any,
+        server_name: str,
+        display_name: str,
+        spawner: Any,
+        pending_url: str,
+        options: Any = None,
+    ) -> None:
+        """Start it, and go to its pending page once it is admitted.
+
+        The hub goes there after a second in any case; but a refusal belongs on the form, with
+        its entries, however busy the hub is.
+        """
+        if spawner._spawn_future and spawner._spawn_future.done():
+            spawner._spawn_future = None  # an explicit start: the failure before is forgotten
+        start = asyncio.ensure_future(
+            self.spawn_single_user(user, server_name, display_name, options=options)
+        )
+        # Who fails later says so on the pending page; nobody else asks this task for its outcome.
+        start.add_done_callback(lambda task: task.cancelled() or task.exception())
+        await asyncio.wait([start], timeout=AT_ONCE)
+        for _ in range(round(ADMISSION / STEP)):
+            if start.done() or user.spawners[server_name].lease_id:
+                break
+            await asyncio.wait([start], timeout=STEP)
+        if start.done() and (error := start.exception()):
+            if isinstance(error, web.HTTPError):
+                raise error
+            self.log.error("Cannot start %s", spawner._log_name, exc_info=error)
+            raise web.HTTPError(500, f"Unhandled error starting {spawner._log_name}")
+        self.redirect(pending_url)
 
     async def _refused(
         self, user: Any, server_name: str, entries: Mapping[str, str], refused: Refused

@@ -7,8 +7,10 @@ the pages say so. Everybody runs as the hub's own user: for a demo and for trust
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from jupyterhub.spawner import SimpleLocalProcessSpawner
 
 from .base import GradientSpawner, Lease
 from .context import HubContext
-from .engine import Corpse, Engine, Found
+from .engine import Corpse, Engine, EngineAway, Found
 
 try:
     import psutil
@@ -35,11 +37,11 @@ class LocalEngine(Engine):
     def __init__(self, hub_id: str, log_dir: Path) -> None:
         self.hub_id = hub_id
         self.log_dir = log_dir
-        #: pid -> exit code, of processes this hub started and saw end.
-        self.exits: dict[str, int] = {}
+        #: Lease -> the process that this hub started for it: only its parent learns how it ended.
+        self.children: dict[str, subprocess.Popen[bytes]] = {}
 
     async def census(self) -> list[Found]:
-        """One row a lease that has a living process."""
+        """One row for each lease that has a process, or whose server ended and was not buried."""
         return await asyncio.to_thread(self._census)
 
     def _census(self) -> list[Found]:
@@ -47,11 +49,20 @@ class LocalEngine(Engine):
         for process in psutil.process_iter():
             if lease := self._lease_of(process):
                 leases.setdefault(lease, []).append(process.pid)
+        # A server of ours that ended is dead, also where something that it started lives on.
+        codes = {lease: child.poll() for lease, child in list(self.children.items())}
+        dead = {lease: code for lease, code in codes.items() if code is not None}
         return [
-            Found(object_id=",".join(map(str, pids)), lease_id=lease, alive=True,
-                  name=f"gradient-{lease}", detail=f"{len(pids)} processes")
-            for lease, pids in leases.items()
-        ]  # fmt: skip
+            Found(
+                object_id=",".join(map(str, leases.get(lease, []))),
+                lease_id=lease,
+                alive=lease not in dead,
+                name=f"gradient-{lease}",
+                exit_code=dead.get(lease),
+                detail=f"{len(leases.get(lease, []))} processes",
+            )
+            for lease in {**leases, **dead}
+        ]
 
     def _lease_of(self, process: psutil.Process) -> str | None:
         try:
@@ -70,13 +81,23 @@ class LocalEngine(Engine):
         return await asyncio.to_thread(self._bury, found.lease_id)
 
     def _bury(self, lease_id: str) -> Corpse:
-        for sign, patience in ((signal.SIGTERM, TERM_SECONDS), (signal.SIGKILL, TERM_SECONDS)):
+        child = self.children.get(lease_id)
+        for sign in (signal.SIGTERM, signal.SIGKILL):
             ours = [p for p in psutil.process_iter() if self._lease_of(p) == lease_id]
             if not ours:
                 break
             _signal(ours, sign)
-            psutil.wait_procs(ours, timeout=patience)
-        return Corpse(exit_code=self.exits.pop(lease_id, None), last_words=self._log_tail(lease_id))
+            # Before psutil waits for it: whoever waits first is told the exit code.
+            _wait(child)
+            psutil.wait_procs(ours, timeout=TERM_SECONDS)
+        left = [p.pid for p in psutil.process_iter() if self._lease_of(p) == lease_id]
+        if left:
+            raise EngineAway(f"processes {left} of lease {lease_id} do not end")
+        self.children.pop(lease_id, None)
+        return Corpse(
+            exit_code=child.poll() if child is not None else None,
+            last_words=self._log_tail(lease_id),
+        )
 
     def _log_tail(self, lease_id: str) -> str:
         try:
@@ -98,6 +119,12 @@ def _signal(processes: Iterable[psutil.Process], sign: signal.Signals) -> None:
             process.send_signal(sign)
         except (psutil.Error, OSError):
             continue  # it ended by itself
+
+
+def _wait(child: "subprocess.Popen[bytes] | None") -> None:
+    with suppress(subprocess.TimeoutExpired):
+        if child is not None:
+            child.wait(TERM_SECONDS)
 
 
 class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
@@ -130,15 +157,10 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
             own: dict[str, Any] = self.popen_kwargs
             self.popen_kwargs = {**own, "stdout": log, "stderr": log}
             ip, port = await SimpleLocalProcessSpawner.start(self)
+        engine = self.context.engine
+        if isinstance(engine, LocalEngine):
+            engine.children[self.lease_id] = self.proc
         return ip, port
-
-    async def poll(self) -> Any:
-        """Reap the process if it is our child, then ask the census like any other engine."""
-        if self.proc is not None and (code := self.proc.poll()) is not None:
-            engine = self.context.engine
-            if isinstance(engine, LocalEngine) and self.lease_id:
-                engine.exits[self.lease_id] = code
-        return await super().poll()
 
     @property
     def home_dir(self) -> str:

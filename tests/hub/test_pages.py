@@ -9,7 +9,9 @@ from urllib.parse import quote
 import pytest
 from home import plain
 
+from gradienthub.hub import pages
 from gradienthub.ledger import LedgerAway
+from gradienthub.spawners import form
 from gradienthub.testing import DiesAtStart, FailsAtCreate, SlowToPrepare, SlowToStart, SlowToStop
 
 FREE = {"instance_type": "free-t4", "shutdown_after": "1h"}
@@ -138,8 +140,8 @@ async def test_one_more_notebook_needs_a_name_once_the_default_one_runs(hub):
     anna = await home.browser("anna")
     await anna.post("/spawn", FREE)
     await home.until(lambda: home.spawner("anna").ready)
-    form = await anna.get("/new")
-    assert form.status == 200 and "this one needs one" in form.text
+    page = await anna.get("/new")
+    assert page.status == 200 and "this one needs one" in page.text
     said = await anna.post("/new", {**FREE, "display_name": " "})
     assert said.status == 400 and "Give it a name." in said.text
     said = await anna.post("/new", {**FREE, "display_name": "two"})
@@ -213,6 +215,25 @@ async def test_a_refusal_is_the_form_again_with_its_words_and_status(hub, change
     assert "<b>maps</b>" not in said.text and "<script>" not in said.text
     assert await served(home, "anna") == [""], "a refused start left a server"
     await home.nothing_is_taken()
+
+
+async def test_a_refusal_after_a_slow_hook_is_still_said_on_the_form(hub, monkeypatch):
+    monkeypatch.setattr(pages, "AT_ONCE", 0.01)
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow_hook(spawner):
+        asked.set()
+        await go_on.wait()
+
+    home = await hub(lambda c: c.Spawner.update(pre_spawn_hook=slow_hook))
+    anna = await home.browser("anna")
+    answer = asyncio.ensure_future(anna.post("/new", {**T4, "display_name": "Maps"}))
+    await asked.wait()
+    await asyncio.sleep(0.05)
+    assert not answer.done()
+    go_on.set()
+    assert (await answer).status == 403
+    assert await served(home, "anna") == [""]
 
 
 async def test_no_capacity_says_when_to_come_back_and_what_is_free(hub):
@@ -432,7 +453,8 @@ async def test_a_failed_start_says_why_how_far_it_came_and_a_way_on(hub):
     assert said.body["failed"]["code"] == "start_failed"
 
 
-async def test_a_start_that_fails_at_once_says_so_on_the_form(hub):
+async def test_a_start_that_fails_at_once_says_so_on_the_form(hub, monkeypatch):
+    monkeypatch.setattr(pages, "AT_ONCE", 20.0)
     home = await hub()
     anna = await home.browser("anna")
     home.engine.suffer(FailsAtCreate("anna"))
@@ -467,6 +489,22 @@ async def test_a_link_to_a_stopped_notebook_leads_to_its_form(hub):
     assert "/hub/spawn/anna" in said.text
     said = await anna.get("/spawn-pending/anna")
     assert (said.status, "is not running" in said.text) == (200, True)
+
+
+async def test_the_hubs_own_form_and_progress_have_our_words(hub):
+    home = await hub()
+    await home.person("anna")
+    fields = await home.spawner("anna").get_options_form()
+    assert 'name="instance_type" value="free-t4"' in fields and "<form" not in fields
+    assert await form.progress_event(home.spawner("anna")) == {
+        "progress": 2,
+        "message": "Get a machine. Your tier, your limits and what is free are checked.",
+    }
+    ledger, home.context.ledger = home.context.ledger, LedgerIsAway()
+    home.spawner("anna").lease_id = "some-lease"
+    event = await form.progress_event(home.spawner("anna"))
+    home.context.ledger = ledger
+    assert event["progress"] == 0 and "ledger" in event["message"]
 
 
 # -- notebooks ----------------------------------------------------------------------------------
@@ -529,15 +567,15 @@ async def test_a_stopped_notebook_can_be_deleted_and_a_running_one_cannot(hub):
 
 
 @pytest.mark.parametrize(
-    ("form", "status"),
+    ("posted", "status"),
     [({"server": "nonesuch", "action": "stop"}, 404), ({"server": "", "action": "format"}, 400),
      ({"server": "", "action": "stop"}, 303), ({"server": "", "action": "delete"}, 303)],
 )  # fmt: skip
-async def test_the_notebooks_page_does_nothing_else(hub, form, status):
+async def test_the_notebooks_page_does_nothing_else(hub, posted, status):
     home = await hub()
     anna = await home.browser("anna")
-    assert (await anna.post("/home", form)).status == status
-    assert (await anna.post("/home", form, xsrf=False)).status == 403
+    assert (await anna.post("/home", posted)).status == status
+    assert (await anna.post("/home", posted, xsrf=False)).status == 403
     assert await served(home, "anna") == [""]
 
 

@@ -246,13 +246,6 @@ def test_the_nearest_allowed_interval_lies_within_the_tiers_bounds(wanted):
 
 @pytest.mark.parametrize(("private_hosts", "groups"), [(True, {"lab-bio"}), (False, set())])
 def test_a_groups_reserved_hosts_are_open_only_in_tiers_that_have_them(private_hosts, groups):
-    tier = Tier(
-        name="any",
-        title="Any",
-        shutdown_choices=("1h",),
-        shutdown_min="5m",
-        shutdown_max="7d",
-        private_hosts=private_hosts,
-    )
+    one = tier("any", private_hosts=private_hosts)
     facts = Facts(groups=frozenset({"lab-bio"}))
-    assert resolve(facts, {"any": tier}, TierRules(default="any")).host_groups == groups
+    assert resolve(facts, {"any": one}, TierRules(default="any")).host_groups == groups

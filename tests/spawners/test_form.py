@@ -218,6 +218,13 @@ def test_at_most_is_the_session_limit_or_the_earlier_end_time(view: MakeView) ->
     assert cost is not None and cost.at_most.note == "the end time you chose"
 
 
+def test_an_end_time_that_is_past_ends_nothing(view: MakeView) -> None:
+    shown = view({"stop_at": "2026-11-24T16:19"}, "free")
+    assert shown.cost is not None and shown.stop_at_utc is None
+    assert shown.cost.at_most.moment == NOW + timedelta(hours=12)
+    assert shown.stop_at == "2026-11-24T16:19", "what was typed is kept"
+
+
 def test_what_nothing_ends_has_no_upper_limit_and_says_so(view: MakeView) -> None:
     cost = view({"instance_type": "t4", "shutdown_after": "never"}, "flat").cost
     assert cost is not None

@@ -54,7 +54,7 @@ def configure(c: Config, *, keeper: bool = False) -> Settings:
     _default(hub, "cleanup_servers", False)
     _default(hub, "allow_named_servers", True)
     _default(hub, "default_url", _home(hub))
-    _prepend(hub, "template_paths", str(TEMPLATES))
+    _add_path(hub, "template_paths", str(TEMPLATES))
     _append(
         hub,
         "services",
@@ -116,9 +116,10 @@ def _append(section: Config, key: str, value: Any) -> None:
         current.append(value)
 
 
-def _prepend(section: Config, key: str, value: Any) -> None:
+def _add_path(section: Config, key: str, value: Any) -> None:
+    """Before the hub's own, and behind what the admin listed: their templates win over ours."""
     current = section[key]
     if isinstance(current, list):
-        section[key] = [value, *current]
+        section[key] = [*current, value]
     else:
         current.insert(0, value)

@@ -224,7 +224,8 @@ class Home:
         """End it as kill -9 would: nothing of it runs on, and it tidies nothing up."""
         if self._life is None:
             return
-        ledger, context, app = self.context.ledger, self.context, self.app
+        context, app = self.context, self.app
+        ledger, engine = context.ledger, context.engine
         context.ledger, context.engine, context.journal = Dead(), Dead(), Dead()  # type: ignore[assignment]
         for name in ("commit", "flush", "delete", "add", "query", "execute"):
             setattr(app.db, name, getattr(Dead(), name))
@@ -238,6 +239,7 @@ class Home:
             await asyncio.wait(mine, timeout=0.1)
         if JupyterHubHTTPClient.initialized():
             await JupyterHubHTTPClient.instance().close()
+        await engine.close()
         await asyncio.to_thread(ledger.close)
         for name in ("commit", "flush", "delete", "add", "query", "execute"):
             delattr(app.db, name)

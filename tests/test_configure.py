@@ -38,7 +38,7 @@ def test_what_the_admin_set_stays(c):
     configure(c)
     assert c.JupyterHub.spawner_class == "gradient-local"
     assert c.JupyterHub.cleanup_servers is True
-    assert c.JupyterHub.template_paths[-1] == "/mine"
+    assert c.JupyterHub.template_paths[0] == "/mine"
     assert [service["name"] for service in listed(c.JupyterHub.services)] == ["mine", CULLER]
     assert [role["name"] for role in listed(c.JupyterHub.load_roles)] == ["mine", CULLER]
 

@@ -17,6 +17,7 @@ from ..rules.refusal import Refused, shown
 from ..spawners.context import HubContext
 from ..spawners.engine import EngineAway
 from ..spawners.refused import StartRefused, error_body
+from .stopping import forget_server
 
 #: The small mode's culler service.
 CULLER = "gradient-idle-culler"
@@ -122,7 +123,7 @@ class GradientServerAPIHandler(GradientAPIHandler, UserServerAPIHandler):
             await super().post(user_name, server_name)
         except web.HTTPError:
             if user is not None and not known:
-                self.forget_server(user, server_name)
+                forget_server(self, user, server_name)
             raise
         except asyncio.CancelledError:
             # The start was cancelled by a DELETE while this request waited for it; the request
@@ -130,14 +131,6 @@ class GradientServerAPIHandler(GradientAPIHandler, UserServerAPIHandler):
             raise self.refuse(
                 Refused("start_cancelled", "The start was cancelled.", "Nothing was charged.")
             ) from None
-
-    def forget_server(self, user: Any, server_name: str) -> None:
-        """Delete the row of a server that this request made and that never started."""
-        row = user.orm_spawners.get(server_name)
-        if row is not None and row.server is None:
-            user.spawners.pop(server_name, None)
-            self.db.delete(row)
-            self.db.commit()
 
     @needs_scope("delete:servers")
     async def delete(self, user_name: str, server_name: str = "") -> None:

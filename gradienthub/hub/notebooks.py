@@ -335,9 +335,7 @@ class NotebooksHandler(HomeHandler):
         except LedgerAway:
             away = ledger_away()
             return notebooks_view(_real(servers, {}), {}, settings.house, None, None, now, away)
-        return notebooks_view(
-            _real(servers, last), last, settings.house, allowance, taken, now
-        )
+        return notebooks_view(_real(servers, last), last, settings.house, allowance, taken, now)
 
     def _seen(self, user: Any, row: Any) -> ServerSeen:
         spawner = user.spawners.get(row.name)

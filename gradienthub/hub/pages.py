@@ -317,9 +317,7 @@ class AvailabilityHandler(GradientAPIHandler):
             raise self.refuse(refused) from None
         types = {}
         for machine in house.catalog.instance_types:
-            state, note, free_at = availability(
-                machine, house, offer.allowance, offer.taken, now
-            )
+            state, note, free_at = availability(machine, house, offer.allowance, offer.taken, now)
             types[machine.name] = {
                 "state": state,
                 "note": note,

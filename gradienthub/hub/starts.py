@@ -161,7 +161,7 @@ class GradientSpawnPendingHandler(SpawnPendingHandler):
             catalog = context.settings.house.catalog
             view = replace(
                 view,
-                steps=tuple(phases(seen.row, seen.place, now)),
+                steps=tuple(phases(seen.row, seen.place, now, download=seen.download)),
                 elapsed=elapsed(seen.row, now),
                 usual=usual_text(seen.usual).removeprefix("Usually "),
                 nothing=format_rounded(0, catalog.currency),
@@ -227,9 +227,7 @@ class GradientSpawnPendingHandler(SpawnPendingHandler):
         return url_concat(url, {"next": after}) if after else str(url)
 
     async def _show(self, view: StartView) -> None:
-        html = await self.render_template(
-            "spawn_pending.html", start=view, action=self.request.uri
-        )
+        html = await self.render_template("spawn_pending.html", start=view, action=self.request.uri)
         self.finish(html)
 
 
@@ -264,7 +262,10 @@ class StartPhasesHandler(GradientAPIHandler):
                     "failed": failed,
                     "elapsed": elapsed(seen.row, now),
                     "usual": usual_text(seen.usual),
-                    "phases": [asdict(phase) for phase in phases(seen.row, seen.place, now)],
+                    "phases": [
+                        asdict(phase)
+                        for phase in phases(seen.row, seen.place, now, download=seen.download)
+                    ],
                 }
             )
         )

@@ -3,7 +3,8 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -302,7 +303,7 @@ class GradientSpawner(Spawner):
     async def _raise_if_dead(self, lease: Lease) -> None:
         try:
             if await self.context.engine.census() is None:
-                dead = await super().poll() is not None
+                dead = await self._own_poll() is not None
             else:
                 found = await self.context.engine.look(lease.id)
                 dead = found is None or not found.alive
@@ -387,7 +388,7 @@ class GradientSpawner(Spawner):
             return None
         try:
             if await self.context.engine.census() is None:
-                return await super().poll()
+                return await self._own_poll()
             found = await self.context.engine.look(self.lease_id)
         except Exception as error:  # the hub takes a raising poll for a death
             self.log.warning("%s: cannot ask the engine: %s", self._log_name, error)
@@ -395,6 +396,23 @@ class GradientSpawner(Spawner):
         if found is None:
             return 0
         return None if found.alive else found.exit_code or 0
+
+    async def _own_poll(self) -> Any:
+        """The spawner's own word, where there is no census."""
+        with self._lease_kept():
+            return await super().poll()
+
+    @contextmanager
+    def _lease_kept(self) -> Iterator[None]:
+        """LocalProcessSpawner clears its state when it sees its process dead, and with it ours.
+
+        The lease is open until it is ended; without its id nobody would end it.
+        """
+        kept = (self.lease, self.lease_id, self._kept_deadlines, self._stop_reason)
+        try:
+            yield
+        finally:
+            self.lease, self.lease_id, self._kept_deadlines, self._stop_reason = kept
 
     async def stop(self, now: bool = False) -> None:
         """Billing ends here; devices are freed once the engine says gone."""
@@ -432,8 +450,9 @@ class GradientSpawner(Spawner):
             try:
                 await self.settled_calls()
                 if await context.engine.census() is None:
-                    await super().stop()
-                    if await super().poll() is None:
+                    with self._lease_kept():
+                        await super().stop()
+                    if await self._own_poll() is None:
                         raise EngineAway("it still runs")
                     await context.ended(lease_id, reason, corpse)
                     return

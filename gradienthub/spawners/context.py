@@ -15,6 +15,7 @@ from ..ledger.journal import Journal
 from ..ledger.leases import Corpse
 from ..rules.idleness import Reason
 from ..settings import GradientHub, Settings
+from .download import Download
 from .engine import Engine
 from .stage import Stage
 
@@ -45,6 +46,8 @@ class HubContext:
         self.moving: set[str] = set()
         #: False until hub, engine and ledger were compared once after a start.
         self.settled = False
+        #: Downloads going on, by lease: only shown, so that a restart may forget them.
+        self.downloads: dict[str, Download] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @classmethod

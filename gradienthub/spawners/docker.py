@@ -12,7 +12,7 @@ from typing import Any
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
-from docker.utils import kwargs_from_env
+from docker.utils import kwargs_from_env, parse_repository_tag
 from dockerspawner import DockerSpawner
 from requests.exceptions import RequestException
 from traitlets import Bool, Dict, Enum, Float, Integer, Unicode, default
@@ -21,6 +21,7 @@ from traitlets.config import Config
 from ..rules.refusal import Refused, shown
 from .base import GradientSpawner, Lease
 from .context import HubContext
+from .download import Download
 from .engine import Corpse, Engine, EngineAway, Found
 
 HUB_LABEL = "gradienthub.hub"
@@ -49,6 +50,7 @@ class DockerEngine(Engine):
             for lane, count in LANES.items()
         }
         self._local = threading.local()
+        self._clients: list[Any] = []
         self._listing: list[Found] = []
         self._listed_at = -LISTING_AGE
         self._listing_task: asyncio.Task[list[Found]] | None = None
@@ -68,6 +70,7 @@ class DockerEngine(Engine):
         """This thread's client: docker-py's sessions are not made for many threads."""
         if not hasattr(self._local, "client"):
             self._local.client = docker.APIClient(version="auto", **self._options)
+            self._clients.append(self._local.client)
         return self._local.client
 
     async def ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
@@ -137,6 +140,8 @@ class DockerEngine(Engine):
         """End the lanes; what runs in them is not waited for."""
         for lane in self._lanes.values():
             lane.shutdown(wait=False, cancel_futures=True)
+        for client in self._clients:
+            client.close()
 
 
 def _found(row: Mapping[str, Any]) -> Found:
@@ -164,11 +169,11 @@ def _bury(client: Any, object_id: str) -> Corpse:
     try:
         client.stop(object_id, timeout=STOP_SECONDS)
         state = client.inspect_container(object_id)["State"]
-        words = client.logs(object_id, tail=LOG_LINES, stdout=True, stderr=True)
+        words = _last_lines(client, object_id)
         corpse = Corpse(
             exit_code=state.get("ExitCode"),
             out_of_memory=bool(state.get("OOMKilled")),
-            last_words=words.decode("utf-8", "replace") if isinstance(words, bytes) else "",
+            last_words=words,
         )
     except NotFound:
         return Corpse()
@@ -181,6 +186,17 @@ def _bury(client: Any, object_id: str) -> Corpse:
         if error.status_code != 409:
             raise
     return corpse
+
+
+def _last_lines(client: Any, object_id: str) -> str:
+    try:
+        words = client.logs(object_id, tail=LOG_LINES, stdout=True, stderr=True)
+    except APIError as error:
+        # 409: somebody else is removing it at this moment, and has read them.
+        if error.status_code != 409:
+            raise
+        return ""
+    return words.decode("utf-8", "replace") if isinstance(words, bytes) else ""
 
 
 class GradientDockerSpawner(GradientSpawner, DockerSpawner):
@@ -401,7 +417,7 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
         """Download the image where it is missing: before the turn, so that nobody waits for it."""
         assert lease.image is not None
         try:
-            await asyncio.wait_for(super().pull_image(lease.image), self.pull_timeout)
+            await asyncio.wait_for(self._download(lease.id, lease.image), self.pull_timeout)
         except TimeoutError:
             raise Refused(
                 "start_failed",
@@ -426,6 +442,25 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
         except (DockerException, RequestException, OSError) as error:
             raise EngineAway(str(error)) from error
 
+    async def _download(self, lease_id: str, image: str) -> None:
+        """Pull by the admin's `pull_policy`, in a lane of its own, telling how far it is."""
+        policy = self.pull_policy.lower()
+        if policy == "skip":
+            return
+        if policy != "always":
+            try:
+                await self.docker("inspect_image", image)
+                return
+            except NotFound:
+                if policy == "never":
+                    raise
+        progress = self.context.downloads.setdefault(lease_id, Download())
+        call = self.engine.submit_to("pull", lambda client: _pull(client, image, progress))
+        try:
+            await asyncio.wrap_future(call)
+        finally:
+            self.context.downloads.pop(lease_id, None)
+
     async def pull_image(self, image: str) -> None:
         """Nothing: `prepare` did it before the turn."""
 
@@ -442,13 +477,21 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
             ) from error
         except (DockerException, RequestException, OSError) as error:
             raise EngineAway(str(error)) from error
+        except RuntimeError as error:
+            # DockerSpawner's word for a container without a port: it is dead already.
+            raise await self._died_at_once() from error
         if not ip:
-            raise Refused(
-                "start_failed",
-                "The container died at once, before it had an address.",
-                "Nothing was charged. A custom image needs jupyterhub-singleuser 6 inside.",
-            )
+            raise await self._died_at_once()
         return ip, port
+
+    async def _died_at_once(self) -> Refused:
+        assert self.lease is not None
+        return Refused(
+            "start_failed",
+            "The container died at once, before it had an address."
+            + await self._last_words(self.lease),
+            "Nothing was charged. A custom image needs jupyterhub-singleuser 6 inside.",
+        )
 
 
 def _give_to(folder: Path, owner: int) -> None:

@@ -715,5 +715,7 @@ async def progress_event(spawner: Server) -> dict[str, Any]:
         seen = await start_seen(context, spawner.lease_id)
     except Refused:
         return {"progress": 0, "message": "The ledger does not answer; the start goes on."}
-    progress, message = summary(phases(seen.row, seen.place, context.clock()))
+    progress, message = summary(
+        phases(seen.row, seen.place, context.clock(), download=seen.download)
+    )
     return {"progress": progress, "message": message}

@@ -130,8 +130,9 @@ def _wait(child: "subprocess.Popen[bytes] | None") -> None:
 class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
     """Notebooks as processes of this machine. For a demo and for trusted people."""
 
-    # LocalProcessSpawner declares this trait without a type.
+    # LocalProcessSpawner declares these traits without types.
     popen_kwargs: Any
+    proc: Any
 
     @classmethod
     def make_engine(cls, context: HubContext, config: Any) -> LocalEngine:

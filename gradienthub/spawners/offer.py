@@ -4,7 +4,7 @@ Reads only, and raises nothing but Refused `ledger_away`, so that a page always 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -30,11 +30,13 @@ class Offer:
 
 @dataclass(frozen=True)
 class StartSeen:
-    """A start on its way: its lease (None before admission), its place in line, what is usual."""
+    """A start on its way: its lease (None before admission), its place in line, what is usual, and
+    how much of its image is here while it downloads."""
 
     row: Mapping[str, Any] | None
     place: int
     usual: Usual | None
+    download: str = ""
 
 
 def ledger_away() -> Refused:
@@ -95,9 +97,10 @@ async def start_seen(context: HubContext, lease_id: str) -> StartSeen:
     if not lease_id:
         return StartSeen(None, 0, None)
     try:
-        return await context.ledger.aread(_start_seen, lease_id, context.settings.hub_id)
+        seen = await context.ledger.aread(_start_seen, lease_id, context.settings.hub_id)
     except LedgerAway as away:
         raise ledger_away() from away
+    return replace(seen, download=str(context.downloads.get(lease_id, "")))
 
 
 def _start_seen(tx: Any, lease_id: str, hub_id: str) -> StartSeen:

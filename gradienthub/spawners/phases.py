@@ -49,7 +49,12 @@ class Phase:
 
 
 def phases(
-    row: Mapping[str, Any] | None, place: int, now: datetime, *, failed: bool = False
+    row: Mapping[str, Any] | None,
+    place: int,
+    now: datetime,
+    *,
+    failed: bool = False,
+    download: str = "",
 ) -> list[Phase]:
     """The steps of the start that this lease is on; None is one that waits for admission."""
     current = going_on(row)
@@ -68,7 +73,9 @@ def phases(
             Phase(
                 name=name,
                 title=TITLES[name],
-                detail="" if failed and state == "todo" else _detail(name, state, row, place),
+                detail=""
+                if failed and state == "todo"
+                else _detail(name, state, row, place, download),
                 state=state,
                 seconds=_seconds(name, state, row, now),
             )
@@ -90,7 +97,9 @@ def going_on(row: Mapping[str, Any] | None) -> str:
     return "starting" if row["turn_at"] is not None else "preparing"
 
 
-def _detail(name: str, state: State, row: Mapping[str, Any] | None, place: int) -> str:
+def _detail(
+    name: str, state: State, row: Mapping[str, Any] | None, place: int, download: str
+) -> str:
     if name == "admitted":
         if row is None:
             return "Your tier, your limits and what is free are checked."
@@ -98,6 +107,8 @@ def _detail(name: str, state: State, row: Mapping[str, Any] | None, place: int) 
         what = f" with {gpus} GPU{'s' if gpus > 1 else ''}" if gpus else ""
         return f"A place on {row['host']}{what} is yours."
     if name == "preparing":
+        if state == "now" and download:
+            return f"{download} are here. The next start of this image on this host skips this."
         return {
             "now": "The first start of an image on a host downloads it.",
             "failed": "It was not to be had.",
@@ -126,9 +137,7 @@ def _line(state: State, row: Mapping[str, Any] | None, place: int) -> str:
     return ""
 
 
-def _seconds(
-    name: str, state: State, row: Mapping[str, Any] | None, now: datetime
-) -> float | None:
+def _seconds(name: str, state: State, row: Mapping[str, Any] | None, now: datetime) -> float | None:
     if row is None or state == "todo":
         return None
     begun = {

@@ -218,29 +218,45 @@ ENGINES = [
 ]
 
 
-async def under_test(kind: type[Subject], hub: Any) -> AsyncIterator[Any]:
+def with_command(kind: type[Subject], *command: str) -> Any:
+    """The operator's lines for an engine, with another command for its servers."""
+
+    def changes(c: Any) -> None:
+        kind.changes(c)
+        c.Spawner.cmd = list(command)
+
+    return changes
+
+
+async def under_test(kind: type[Subject], hub: Any, changes: Any = None) -> AsyncIterator[Any]:
+    """One engine under a hub, which leaves nothing behind."""
     if kind is Docker and not docker_answers():
         pytest.skip(f"no container engine answers with the image {IMAGE}; tests/image/build.sh")
-    subject = kind(await hub(kind.changes))
+    subject = kind(await hub(changes or kind.changes))
     yield subject
     await subject.clean()
 
 
 @pytest.fixture(params=ENGINES, ids=["fake", "local", "docker"])
 async def subject(request: pytest.FixtureRequest, hub: Any) -> AsyncIterator[Subject]:
+    """Each engine in turn."""
     async for one in under_test(request.param, hub):
         yield one
 
 
 @pytest.fixture
 async def local(hub: Any) -> AsyncIterator[Local]:
+    """Processes of this machine."""
     async for one in under_test(Local, hub):
         yield one
 
 
 @pytest.fixture
-async def containers(hub: Any) -> AsyncIterator[Docker]:
-    async for one in under_test(Docker, hub):
+async def containers(request: pytest.FixtureRequest, hub: Any) -> AsyncIterator[Docker]:
+    """Real containers, with the command that a test may name instead of the tiny server."""
+    command = getattr(request, "param", None)
+    changes = with_command(Docker, *command) if command else None
+    async for one in under_test(Docker, hub, changes):
         yield one
 
 
@@ -402,10 +418,10 @@ async def test_what_a_dead_server_left_running_is_ended_with_it(local):
 
 
 @pytest.mark.local_engine
-async def test_a_process_that_will_not_hear_is_killed(local, monkeypatch):
+async def test_a_process_that_will_not_hear_is_killed(hub, monkeypatch):
     monkeypatch.setattr("gradienthub.spawners.local.TERM_SECONDS", 0.3)
-    local.home.config.Spawner.cmd = [
-        sys.executable, "-c", "import signal; signal.signal(15, signal.SIG_IGN)\n" + SERVER]  # fmt: skip
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SERVER
+    local = Local(await hub(with_command(Local, sys.executable, "-c", deaf)))
     lease = await local.started()
     assert (await local.home.api("DELETE", "/users/anna/server")).status == 204
     ended = await local.home.lease_of("anna")
@@ -489,8 +505,9 @@ async def test_a_container_that_somebody_removed_by_hand_ends_its_lease(containe
 
 
 @pytest.mark.docker
+@pytest.mark.parametrize("containers", [["python3", "-c", "raise SystemExit('no notebook here')"]],
+                         indirect=True, ids=["dies"])  # fmt: skip
 async def test_a_container_that_dies_at_its_start_is_refused_with_its_last_words(containers):
-    containers.home.config.Spawner.cmd = ["python3", "-c", "raise SystemExit('no notebook here')"]
     await containers.home.person("anna")
     said = await containers.home.start_server("anna")
     assert (said.status, said.body["code"]) == (502, "start_failed")

@@ -494,6 +494,15 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
         )
 
 
+def _pull(client: Any, image: str, progress: Download) -> None:
+    """Pull to the end. Raises what the engine says in a line, which docker-py does not."""
+    repository, tag = parse_repository_tag(image)
+    for line in client.pull(repository, tag or "latest", stream=True, decode=True):
+        if said := line.get("error"):
+            raise APIError(said, explanation=said)
+        progress.take(line)
+
+
 def _give_to(folder: Path, owner: int) -> None:
     if os.geteuid() == 0:
         os.chown(folder, owner, owner)

@@ -1,4 +1,4 @@
-"""The hub's REST calls on servers, held to our rules; and /hub/api/gradient/servers."""
+"""The hub's REST calls on servers and users, held to our rules; and /hub/api/gradient/servers."""
 
 import asyncio
 import json
@@ -6,7 +6,7 @@ from typing import Any
 
 from jupyterhub import orm
 from jupyterhub.apihandlers.base import APIHandler
-from jupyterhub.apihandlers.users import UserServerAPIHandler
+from jupyterhub.apihandlers.users import UserAPIHandler, UserServerAPIHandler
 from jupyterhub.scopes import Scope, needs_scope
 from tornado import web
 
@@ -162,6 +162,34 @@ class GradientServerAPIHandler(GradientAPIHandler, UserServerAPIHandler):
         return verdict.reason if isinstance(verdict, Stop) else Reason.IDLE
 
 
+class GradientUserAPIHandler(GradientAPIHandler, UserAPIHandler):
+    """DELETE on a user: their notebooks are stopped first, named ones too.
+
+    The hub stops the default server only and then fails half-way: the account is closed and the
+    default notebook marked as deleted, while the user and the named server stay.
+    """
+
+    @needs_scope("delete:users")
+    async def delete(self, user_name: str) -> None:
+        """Stop all that runs, then delete."""
+        user = self.find_user(user_name)
+        if user is not None and user.name != self.current_user.name:
+            for name, spawner in list(user.spawners.items()):
+                if spawner.active and not spawner.pending:
+                    spawner.expect_stop(Reason.ADMIN, self.current_user.name)
+                    await self.stop_single_user(user, name)
+                if spawner.pending:
+                    raise self.refuse(
+                        Refused(
+                            "still_stopping",
+                            f"The notebook {shown(name or 'default')} of {shown(user.name)} still"
+                            " starts or stops.",
+                            "Try again in a moment.",
+                        )
+                    )
+        await super().delete(user_name)
+
+
 class ServersHandler(GradientAPIHandler):
     """GET: the hub's live servers and the engine's census, cheap, for the keeper and admins."""
 
@@ -218,8 +246,9 @@ def _server(user: Any, spawner: Any) -> dict[str, Any]:
 
 
 def handlers() -> list[tuple[str, type]]:
-    """Routes below /hub; the first two stand before the hub's own of the same address."""
+    """Routes below /hub; the first three stand before the hub's own of the same address."""
     return [
+        (r"/api/users/([^/]+)", GradientUserAPIHandler),
         (r"/api/users/([^/]+)/server", GradientServerAPIHandler),
         (r"/api/users/([^/]+)/servers/([^/]*)", GradientServerAPIHandler),
         (r"/api/gradient/servers", ServersHandler),

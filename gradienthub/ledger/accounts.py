@@ -274,6 +274,18 @@ def close_user(tx: Connection, *, hub_id: str, user: HubUser, now: datetime) -> 
     )
 
 
+def reopen(tx: Connection, account_id: str) -> None:
+    """Their user starts a notebook, so that they were not deleted after all.
+
+    The hub tells of a deletion before it tries, and may fail at it; the user is then still there.
+    """
+    tx.execute(
+        update(accounts)
+        .where(accounts.c.id == account_id, accounts.c.closed_at.is_not(None))
+        .values(closed_at=None)
+    )
+
+
 def find(tx: Connection, *, hub_id: str, name: str) -> Account:
     """The open account of that name, the newest if there are several. Raises NoSuchAccount."""
     row = tx.execute(

@@ -79,6 +79,7 @@ def admit_start(
     lock_admissions(tx)
     hub_id = settings.hub_id
     account = accounts.account_of(tx, hub_id=hub_id, user=request.user, now=now)
+    accounts.reopen(tx, account.id)
     allowance = accounts.allowance_of(
         tx,
         account,

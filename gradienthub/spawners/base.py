@@ -125,6 +125,9 @@ class GradientSpawner(Spawner):
             self.log.error("%s: the engine is away: %s", self._log_name, away)
             self._stop_reason = (Reason.START_FAILED, "hub")
             raise StartRefused(_engine_away()) from away
+        except Exception:
+            self._stop_reason = (Reason.START_FAILED, "hub")
+            raise
 
     async def _run_apply_user_options(self, user_options: Any) -> None:
         """Options become traits in `apply_lease`, once they are admitted; nothing to do here."""
@@ -529,17 +532,26 @@ class GradientSpawner(Spawner):
         """The hub renames the server; the notebook and its folder stay the same."""
         await maybe_future(super().rename(old_name, new_name))
         context = self.context
-        account = await context.ledger.awrite(
-            accounts.account_of,
-            hub_id=context.settings.hub_id,
-            user=hub_user(self.user),
-            now=context.clock(),
-        )
-        found = await context.ledger.aread(
-            notebooks.find, account_id=account.id, server_name=old_name
-        )
-        if found is not None:
-            await context.ledger.awrite(notebooks.rename, found.id, server_name=new_name)
+        try:
+            account = await context.ledger.awrite(
+                accounts.account_of,
+                hub_id=context.settings.hub_id,
+                user=hub_user(self.user),
+                now=context.clock(),
+            )
+            found = await context.ledger.aread(
+                notebooks.find, account_id=account.id, server_name=old_name
+            )
+            if found is not None:
+                await context.ledger.awrite(notebooks.rename, found.id, server_name=new_name)
+        except LedgerAway as away:
+            raise StartRefused(
+                Refused(
+                    "ledger_away",
+                    "No notebook can be renamed now: the ledger does not answer.",
+                    "Try again in a minute; your administrator sees this.",
+                )
+            ) from away
 
     def folders(self, lease: Lease) -> tuple[Path, Path]:
         """(the notebook's workspace, its account's storage), named by our ids."""

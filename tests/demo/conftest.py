@@ -113,7 +113,9 @@ def docker_missing() -> str:
         with closing(docker.from_env()) as client:
             client.images.get(IMAGE)
     except (DockerException, OSError) as error:
-        return f"needs a Docker engine with {IMAGE}: run tests/image/build.sh ({type(error).__name__})"
+        return (
+            f"needs a Docker engine with {IMAGE}: run tests/image/build.sh ({type(error).__name__})"
+        )
     return ""
 
 

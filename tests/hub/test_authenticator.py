@@ -953,6 +953,35 @@ async def test_a_user_deleted_while_the_ledger_is_away_is_closed_later_and_leave
     assert has.account != before.account
 
 
+async def test_a_login_that_waited_does_not_overtake_a_newer_one(
+    hub, provider, impatient, monkeypatch
+):
+    monkeypatch.setattr(module, "TRY_AGAIN", 3600)
+    home = await hub(generic(provider), tier_rules=RULES)
+    provider.person("anna", preferred_username="anna", sub="1")
+    with ledger_away(home):
+        await sign_in(home)
+    provider.person("another anna", preferred_username="anna", sub="2")
+    await sign_in(home)
+    before = await standing(home, "anna")
+    await home.app.authenticator._write_what_waits()
+    assert await standing(home, "anna") == before
+    assert before.subject == "2"
+
+
+async def test_a_login_that_waited_ends_with_its_user(hub, provider, impatient, monkeypatch):
+    monkeypatch.setattr(module, "TRY_AGAIN", 3600)
+    home = await hub(generic(provider), tier_rules=RULES)
+    provider.person("anna", preferred_username="anna", sub="1", plan="flat")
+    with ledger_away(home):
+        await sign_in(home)
+    assert (await home.api("DELETE", "/users/anna")).status == 204
+    await home.api("POST", "/users/anna")
+    await home.app.authenticator._write_what_waits()
+    has = await standing(home, "anna")
+    assert (has.claims, has.subject) == ({}, ""), "whoever an administrator makes is somebody new"
+
+
 # -- hostile words --------------------------------------------------------------------------------
 
 

@@ -341,6 +341,19 @@ async def test_a_start_cancelled_while_the_server_comes_up_removes_it(hub):
     await home.nothing_is_taken()
 
 
+async def test_a_start_whose_folders_cannot_be_made_leaves_nothing(hub, monkeypatch):
+    home = await hub()
+    await home.person("anna")
+
+    async def full(_spawner, _lease):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(GradientFakeSpawner, "apply_lease", full)
+    assert (await home.start_server("anna")).status == 500
+    await home.nothing_is_taken()
+    assert (await home.lease_of("anna"))["reason"] == "start_failed"
+
+
 # -- turns --------------------------------------------------------------------------------------
 
 
@@ -534,13 +547,37 @@ async def test_a_hub_that_shuts_down_leaves_servers_running_unless_told_otherwis
     assert [found.alive for found in home.engine.objects.values()] == [True]
 
 
-async def test_deleting_a_user_ends_their_running_server(hub):
+@pytest.mark.parametrize("servers", [[""], ["work"], ["", "work", "play"]], ids=str)
+async def test_deleting_a_user_ends_all_their_running_servers(hub, servers):
+    home = await hub()
+    await home.person("anna", "flat")
+    for server in servers:
+        assert (await home.start_server("anna", "free-cpu", server)).status == 201
+    account = await home.account_id("anna")
+    said = await home.api("DELETE", "/users/anna")
+    assert said.status == 204, said
+    assert (await home.api("GET", "/users/anna")).status == 404
+    await home.nothing_is_taken()
+    for server in servers:
+        lease = await home.context.ledger.aread(
+            leases.last_of, account_id=account, server_name=server
+        )
+        # Their notebooks are marked as deleted, so that no later one of the name is the same.
+        assert lease is None
+
+
+async def test_a_user_whose_notebook_starts_is_not_deleted_by_half(hub):
     home = await hub()
     await home.person("anna")
-    await home.start_server("anna")
-    await home.until(lambda: home.spawner("anna").ready)
-    assert (await home.api("DELETE", "/users/anna")).status == 204
-    await home.nothing_is_taken()
+    slow = home.engine.suffer(SlowToStart())
+    asking = asyncio.create_task(home.start_server("anna"))
+    await slow.reached()
+    said = await home.api("DELETE", "/users/anna")
+    assert (said.status, said.body["code"]) == (409, "still_stopping")
+    slow.let_go()
+    assert (await asking).status == 201
+    assert await home.account_id("anna")
+    await home.is_consistent()
 
 
 # -- stops that take time -----------------------------------------------------------------------
@@ -700,6 +737,35 @@ async def test_a_start_given_up_because_the_ledger_went_away_leaves_nothing(hub,
     await home.kill_and_start()
     await home.settled()
     await home.nothing_is_taken()
+
+
+async def test_a_stop_that_can_be_written_nowhere_still_stops(hub, away, monkeypatch):
+    home = await hub()
+    await home.person("anna")
+    await home.start_server("anna")
+    await home.until(lambda: home.spawner("anna").ready)
+
+    def full(_line):
+        raise OSError(28, "No space left on device")
+
+    away(True)
+    with monkeypatch.context() as patched:
+        patched.setattr(home.context.journal, "_append", full)
+        assert (await home.api("DELETE", "/users/anna/server")).status == 204
+    assert home.engine.objects == {}
+    away(False)
+    await home.settled()
+    await home.nothing_is_taken()
+
+
+async def test_a_server_is_not_renamed_while_the_ledger_is_away(hub, away):
+    home = await hub()
+    token = await home.person("anna")
+    await home.api("PUT", "/users/anna/servers/old", {}, token=token)
+    away(True)
+    said = await home.api("PATCH", "/users/anna/servers/old", {"name": "new"}, token=token)
+    assert (said.status, said.body["code"]) == (503, "ledger_away")
+    assert set(home.app.users["anna"].orm_spawners) == {"", "old"}
 
 
 # -- names --------------------------------------------------------------------------------------

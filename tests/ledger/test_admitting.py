@@ -22,7 +22,6 @@ from gradienthub.ledger.schema import leases as lease_table
 from gradienthub.rules.idleness import Reason
 from gradienthub.rules.options import parse_options
 from gradienthub.rules.refusal import Refused
-from gradienthub.settings import Settings
 
 DEVICES = {"GPU-t4-0", "GPU-t4-1"}
 
@@ -85,9 +84,11 @@ def test_two_hubs_on_one_database_share_their_devices_and_give_none_twice(
     with ThreadPoolExecutor(50) as threads:
         said = list(
             threads.map(
-                lambda n: ledgers[hub].write(leases.admit_start, asked(n), setting[hub], NOW)
-                if (hub := ("physics", "biology")[n % 2])
-                else None,
+                lambda n: (
+                    ledgers[hub].write(leases.admit_start, asked(n), setting[hub], NOW)
+                    if (hub := ("physics", "biology")[n % 2])
+                    else None
+                ),
                 range(50),
             )
         )
@@ -228,9 +229,7 @@ def test_no_history_of_starts_stops_and_ends_gives_out_more_than_there_is(narrow
         for step, (what, *rest) in enumerate(history):
             if what == "start":
                 number, server, instance_type = rest
-                request = replace(
-                    asked(number, instance_type, f"n{server}"), lease_id=f"l{step}"
-                )
+                request = replace(asked(number, instance_type, f"n{server}"), lease_id=f"l{step}")
                 outcome = ledger.write(leases.admit_start, request, setting, NOW)
                 if isinstance(outcome, Lease):
                     made.append(outcome.id)

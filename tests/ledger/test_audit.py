@@ -4,7 +4,6 @@ from datetime import timedelta
 from json import dumps
 
 import pytest
-
 from home import NOW
 
 from gradienthub.ledger import accounts, audit
@@ -64,9 +63,7 @@ def test_old_rows_are_pruned_and_only_this_hubs(ledger):
 
 
 def test_what_an_administrator_grants_is_in_the_audit(ledger):
-    account = ledger.write(
-        accounts.account_of, hub_id="h", user=HubUser(1, NOW, "anna"), now=NOW
-    )
+    account = ledger.write(accounts.account_of, hub_id="h", user=HubUser(1, NOW, "anna"), now=NOW)
     common = {"hub_id": "h", "actor": "ada", "now": NOW}
     ledger.write(accounts.set_tier, account, tier="pro", **common)
     ledger.write(accounts.set_payment_method, account, there=True, **common)

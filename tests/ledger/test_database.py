@@ -5,9 +5,8 @@ import sqlite3
 import threading
 
 import pytest
-from sqlalchemy.exc import IntegrityError
-
 from home import NOW
+from sqlalchemy.exc import IntegrityError
 
 from gradienthub.ledger import Ledger, LedgerAway, database, fleet
 from gradienthub.ledger.schema import device_holders
@@ -71,7 +70,7 @@ def test_what_raises_inside_a_transaction_undoes_all_of_it(ledger):
         hold(tx, "GPU-1")
         raise ValueError
 
-    with pytest.raises(ValueError):  # noqa: PT011 - raised above
+    with pytest.raises(ValueError):
         ledger.write(half)
     ledger.write(hold, "GPU-1")
     with pytest.raises(IntegrityError):

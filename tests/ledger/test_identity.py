@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-
 from home import NOW
 
 from gradienthub.ledger import accounts, notebooks
@@ -18,7 +17,9 @@ def known(ledger, number=1, created=NOW, name="anna", now=NOW):
     )
 
 
-def logs_in(ledger, name="anna", provider="github", subject="42", groups=None, claims=None, now=NOW):
+def logs_in(
+    ledger, name="anna", provider="github", subject="42", groups=None, claims=None, now=NOW
+):
     ledger.write(
         accounts.record_login, hub_id="h", name=name, who=Subject(provider, subject),
         groups=groups, claims=claims or {}, now=now,
@@ -107,11 +108,20 @@ def test_a_deleted_users_account_is_closed_and_found_no_more(ledger):
     assert ledger.write(accounts.everyone, hub_id="h") == []
 
 
+def test_a_user_whom_the_hub_failed_to_delete_is_found_again_once_they_start(
+    ledger, make_settings, ask
+):
+    before = ask(ledger, make_settings(hub_id="h"), "anna", "free-cpu", "one", ["flats"])
+    user = HubUser(sum(map(ord, "anna")), NOW, "anna")
+    ledger.write(accounts.close_user, hub_id="h", user=user, now=LATER)
+    after = ask(ledger, make_settings(hub_id="h"), "anna", "free-cpu", "two", ["flats"])
+    assert after.account_id == before.account_id
+    assert ledger.write(accounts.find, hub_id="h", name="anna").id == before.account_id
+
+
 def test_two_hubs_on_one_database_have_accounts_of_their_own(ledger):
     mine = known(ledger)
-    other = ledger.write(
-        accounts.account_of, hub_id="other", user=HubUser(1, NOW, "anna"), now=NOW
-    )
+    other = ledger.write(accounts.account_of, hub_id="other", user=HubUser(1, NOW, "anna"), now=NOW)
     assert other.id != mine.id
 
 

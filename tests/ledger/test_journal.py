@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-
 from home import NOW
 
 from gradienthub.ledger import LedgerAway, fleet, leases

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-
 from home import NOW
 
 from gradienthub.ledger import fleet, leases
@@ -13,7 +12,11 @@ LATER = NOW + timedelta(minutes=5)
 
 
 def held(ledger):
-    return {row["uuid"]: row["holder_id"] for row in ledger.read(fleet.device_list, "h") if row["holder_id"]}
+    return {
+        row["uuid"]: row["holder_id"]
+        for row in ledger.read(fleet.device_list, "h")
+        if row["holder_id"]
+    }
 
 
 def started(ledger, make_settings, ask, name="anna", **kwargs):

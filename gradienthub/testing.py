@@ -308,10 +308,10 @@ class FakeEngine(Engine):
         if there is None:
             return Corpse()
         if there.alive:
-            if fault := self._fault(SlowToStop, there.user):
-                await fault.happen()
-            if fault := self._fault(WillNotStop, there.user):
-                fault.note()
+            if slow := self._fault(SlowToStop, there.user):
+                await slow.happen()
+            if never := self._fault(WillNotStop, there.user):
+                never.note()
                 raise EngineAway("it does not stop")
             await self.crash(there, exit_code=0)
         self.objects.pop(object_id, None)
@@ -336,11 +336,11 @@ class FakeEngine(Engine):
 
     async def _create(self, lease: Lease, user: str, env: dict[str, str]) -> FakeContainer:
         self._raise_if_away()
-        if fault := self._fault(FailsAtCreate, user):
-            fault.note()
+        if fails := self._fault(FailsAtCreate, user):
+            fails.note()
             raise Refused("start_failed", "The engine refused the container: no space left.")
-        if fault := self._fault(CreatesLate, user):
-            await fault.happen()
+        if late := self._fault(CreatesLate, user):
+            await late.happen()
         made = FakeContainer(f"fake-{next(self._numbers)}", lease, self.hub_id, user, env)
         self.objects[made.object_id] = made
         self.history.append(made)

@@ -25,12 +25,6 @@ from gradienthub.spawners import base
 from gradienthub.spawners.context import HubContext
 from gradienthub.testing import ProxyInMemory, TestClock
 
-try:
-    # Metrics belong to the process, not to a hub; once here, so that the guard below knows them.
-    import gradienthub.metrics  # noqa: F401
-except ImportError:
-    pass
-
 POSTGRESQL = "GRADIENTHUB_TEST_POSTGRESQL"
 
 

@@ -110,7 +110,7 @@ class HubInProcess(JupyterHub):
 
 
 class Dead:
-    """What a killed hub finds where its ledger, engine, journal or database was: nothing goes on."""
+    """What a killed hub finds where its ledger, engine or journal was: nothing goes on."""
 
     def __getattr__(self, name: str) -> Any:
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -380,8 +380,8 @@ class Home:
     ) -> Answer:
         """POST a start as the service and wait for the answer."""
         where = f"/users/{quote(name, safe='')}/" + (f"servers/{server}" if server else "server")
-        return await self.api("POST", where, {"user_options": {"instance_type": instance_type,
-                                                               "shutdown_after": "1h", **options}})  # fmt: skip
+        chosen = {"instance_type": instance_type, "shutdown_after": "1h", **options}
+        return await self.api("POST", where, {"user_options": chosen})
 
     async def browser(self, name: str) -> "Browser":
         """Log in as a browser does."""

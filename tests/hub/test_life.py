@@ -7,7 +7,7 @@ the engine was told to do goes on. A second hub then starts on the same data.
 import asyncio
 
 import pytest
-from home import HubExited
+from home import HOSTS, HubExited
 
 from gradienthub.hub import settle
 from gradienthub.ledger import Ledger, LedgerAway, leases
@@ -270,8 +270,7 @@ async def test_an_end_that_a_kill_kept_from_the_ledger_is_written_by_the_next_hu
 
 
 async def test_a_start_cancelled_in_line_answers_409_and_frees_its_device(hub):
-    home = await hub(hosts={"rack": {"cpus": 64, "memory": 256, "stage_width": 1, "devices": [
-        {"uuid": "GPU-t4-0", "model": "Toy T4"}, {"uuid": "GPU-t4-1", "model": "Toy T4"}]}})  # fmt: skip
+    home = await hub(hosts={"rack": HOSTS["rack"] | {"stage_width": 1}})
     await home.person("anna")
     token = await home.person("berta")
     slow = home.engine.suffer(SlowToStart(user="anna"))

@@ -163,8 +163,10 @@ class Docker(Subject):
     def changes(c: Any) -> None:
         """As the documentation has it, with the tiny server."""
         c.JupyterHub.spawner_class = GradientDockerSpawner
-        c.GradientHub.runtimes = {"python": {"title": "Python 3", "image": IMAGE},
-                                  "torch": {"title": "PyTorch", "image": "127.0.0.1:1/absent:1"}}  # fmt: skip
+        c.GradientHub.runtimes = {
+            "python": {"title": "Python 3", "image": IMAGE},
+            "torch": {"title": "PyTorch", "image": "127.0.0.1:1/absent:1"},
+        }
         c.Spawner.cmd = ["python3", "-c", SERVER]
 
     def forget(self) -> None:

@@ -15,7 +15,6 @@ from jupyterhub.utils import maybe_future
 from traitlets import Unicode, default
 
 from ..ledger import LedgerAway, accounts, leases, notebooks
-from ..ledger.accounts import HubUser
 from ..ledger.leases import Lease, Request
 from ..rules.idleness import Reason
 from ..rules.options import options_from_form, parse_options
@@ -140,7 +139,7 @@ class GradientSpawner(Spawner):
         # Before the row exists: the reconciler must never see it as nobody's.
         context.moving.add(lease_id)
         try:
-            await self._end_older(user)
+            await self._end_older()
             outcome = await context.ledger.awrite(
                 leases.admit_start,
                 Request(
@@ -172,12 +171,20 @@ class GradientSpawner(Spawner):
         # Ours ends a start first, with a reason; the hub's is a net below it.
         self.start_timeout = round(context.settings.answer_timeout + HUB_GRACE)
 
-    async def _end_older(self, user: HubUser) -> None:
+    async def _account(self) -> accounts.Account:
+        """The account of this server's user, made on first sight. Raises LedgerAway."""
+        context = self.context
+        return await context.ledger.awrite(
+            accounts.account_of,
+            hub_id=context.settings.hub_id,
+            user=hub_user(self.user),
+            now=context.clock(),
+        )
+
+    async def _end_older(self) -> None:
         """An older open lease of this notebook is ended where the engine says it is gone."""
         context = self.context
-        account = await context.ledger.awrite(
-            accounts.account_of, hub_id=context.settings.hub_id, user=user, now=context.clock()
-        )
+        account = await self._account()
         older = await context.ledger.aread(
             leases.open_of_notebook, account_id=account.id, server_name=self.name
         )
@@ -207,12 +214,7 @@ class GradientSpawner(Spawner):
         context = self.context
         accepted = None
         try:
-            account = await context.ledger.awrite(
-                accounts.account_of,
-                hub_id=context.settings.hub_id,
-                user=hub_user(self.user),
-                now=context.clock(),
-            )
+            account = await self._account()
             found = await context.ledger.aread(
                 notebooks.find, account_id=account.id, server_name=self.name
             )
@@ -516,12 +518,7 @@ class GradientSpawner(Spawner):
         """The server or its user is deleted: the notebook is marked, its folder is kept."""
         context = self.context
         try:
-            account = await context.ledger.awrite(
-                accounts.account_of,
-                hub_id=context.settings.hub_id,
-                user=hub_user(self.user),
-                now=context.clock(),
-            )
+            account = await self._account()
             await context.ledger.awrite(
                 notebooks.delete, account_id=account.id, server_name=self.name, now=context.clock()
             )
@@ -533,12 +530,7 @@ class GradientSpawner(Spawner):
         await maybe_future(super().rename(old_name, new_name))
         context = self.context
         try:
-            account = await context.ledger.awrite(
-                accounts.account_of,
-                hub_id=context.settings.hub_id,
-                user=hub_user(self.user),
-                now=context.clock(),
-            )
+            account = await self._account()
             found = await context.ledger.aread(
                 notebooks.find, account_id=account.id, server_name=old_name
             )

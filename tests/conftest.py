@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from home import NOW, Home, small_tables, tagging_factory
+from home import NOW, Home, make_empty_databases, small_tables, tagging_factory
 from prometheus_client import REGISTRY
 from sqlalchemy import create_engine, text
 from traitlets.config import Config
@@ -124,9 +124,15 @@ def clock() -> TestClock:
     return TestClock(NOW)
 
 
+@pytest.fixture(scope="session")
+def empty_databases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with both databases of a hub that nobody has used yet."""
+    return make_empty_databases(tmp_path_factory.mktemp("empty"))
+
+
 @pytest.fixture
 async def hub(
-    tmp_path: Path, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, empty_databases: Path, clock: TestClock, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Callable[..., Awaitable[Home]]]:
     """A factory of hubs: `await hub(changes=f, settings={...}, **traits of c.GradientHub)`.
 
@@ -146,7 +152,7 @@ async def hub(
     ) -> Home:
         folder = tmp_path / f"hub{len(homes)}"
         folder.mkdir()
-        home = Home(folder, clock, changes, settings or {}, traits)
+        home = Home(folder, empty_databases, clock, changes, settings or {}, traits)
         homes.append(home)
         return await home.start()
 

@@ -10,6 +10,7 @@ import contextvars
 import json
 import re
 import secrets
+import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,13 +20,14 @@ from urllib.parse import quote
 import aiohttp
 from jupyterhub.app import JupyterHub
 from jupyterhub.httpclient import JupyterHubHTTPClient
+from jupyterhub.orm import new_session_factory
 from jupyterhub.utils import random_port
 from traitlets.config import Config
 
 from gradienthub.configuration import configure
 from gradienthub.hub import settle
 from gradienthub.hub.api import CULLER
-from gradienthub.ledger import accounts, fleet, leases
+from gradienthub.ledger import Ledger, accounts, fleet, leases
 from gradienthub.settings import GradientHub, Settings
 from gradienthub.spawners.context import HubContext, hub_user
 from gradienthub.testing import FakeEngine, GradientFakeSpawner, ProxyInMemory, TestClock
@@ -138,16 +140,35 @@ class Answer:
         return str(self.body["message"])
 
 
+def make_empty_databases(folder: Path) -> Path:
+    """The hub's and the ledger's databases, empty: making them takes longer than a hub's start."""
+    new_session_factory(f"sqlite:///{folder / 'jupyterhub.sqlite'}").kw["bind"].dispose()
+    ledger = Ledger(f"sqlite:///{folder / 'gradienthub.sqlite'}")
+    ledger.upgrade()
+    ledger.close()
+    return folder
+
+
 class Home:
     """A hub in this process, with what a test asks of it."""
 
-    def __init__(self, folder: Path, clock: TestClock, changes: Callable[[Config], None] | None,
-                 settings_changes: dict[str, Any], traits: dict[str, Any]) -> None:  # fmt: skip
+    def __init__(
+        self,
+        folder: Path,
+        empty: Path,
+        clock: TestClock,
+        changes: Callable[[Config], None] | None,
+        settings_changes: dict[str, Any],
+        traits: dict[str, Any],
+    ) -> None:
         self.folder = folder
         self.clock = clock
         self._changes = changes
         self._settings_changes = settings_changes
         self._traits = traits
+        (folder / "data").mkdir()
+        shutil.copy(empty / "jupyterhub.sqlite", folder)
+        shutil.copy(empty / "gradienthub.sqlite", folder / "data")
         self.port = random_port()
         self.token = secrets.token_hex(16)
         self.culler_token = secrets.token_hex(16)
@@ -226,7 +247,8 @@ class Home:
             return
         context, app = self.context, self.app
         ledger, engine = context.ledger, context.engine
-        context.ledger, context.engine, context.journal = Dead(), Dead(), Dead()  # type: ignore[assignment]
+        for name in ("ledger", "engine", "journal"):
+            setattr(context, name, Dead())
         for name in ("commit", "flush", "delete", "add", "query", "execute"):
             setattr(app.db, name, getattr(Dead(), name))
         self._stop_listening(app)

@@ -5,6 +5,7 @@ the engine was told to do goes on. A second hub then starts on the same data.
 """
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from home import HOSTS, HubExited
@@ -65,6 +66,23 @@ def away(monkeypatch):
 
     monkeypatch.setattr(Ledger, "_transaction", transaction)
     return lambda on: state.update(away=on)
+
+
+async def test_a_whole_life_on_each_database(hub, ledger_url, clock):
+    home = await hub(database_url=ledger_url, hub_id="a-hub")
+    token = await home.person("zoë")
+    assert (await home.start_server("zoë")).status == 201
+    await home.is_consistent()
+    await home.kill_and_start()
+    await home.settled()
+    await home.is_consistent()
+    clock.advance(minutes=10)
+    said = await home.api("DELETE", "/users/zo%C3%AB/server", token=token)
+    assert said.status == 204
+    await home.nothing_is_taken()
+    lease = await home.lease_of("zoë")
+    assert (lease["reason"], lease["stopped_by"]) == ("user", "zoë")
+    assert lease["ended_at"] - lease["answered_at"] == timedelta(minutes=10)
 
 
 # -- killed while it starts ---------------------------------------------------------------------

@@ -21,7 +21,8 @@ from ..rules.options import options_from_form, parse_options
 from ..rules.refusal import Refused, shown
 from . import form
 from .context import HubContext, hub_user
-from .engine import Engine, EngineAway, Found
+from .engine import Corpse, Engine, EngineAway, Found
+from .offer import ledger_away
 from .refused import StartRefused
 from .stage import width_of
 
@@ -53,6 +54,8 @@ class GradientSpawner(Spawner):
     lease: Lease | None = None
     _stop_reason: tuple[Reason, str] | None = None
     _starting = False
+    _width: int | None = None
+    _corpse: Corpse | None = None
 
     # -- what an engine's spawner overrides -------------------------------------------------
 
@@ -107,25 +110,32 @@ class GradientSpawner(Spawner):
             raise StartRefused(refused) from None
         assert self.lease is not None
         try:
-            await self.apply_lease(self.lease)
-            await self._note("preparing")
-            await self.prepare(self.lease)
-            await self._note("waiting")
-            await self._take_turn(self.lease)
+            with self._failures_said():
+                await self.apply_lease(self.lease)
+                await self._note("preparing")
+                await self.prepare(self.lease)
+                await self._note("waiting")
+                await self._take_turn(self.lease)
         except asyncio.CancelledError:
             self._stop_reason = self._stop_reason or (Reason.USER, self._actor())
             raise StartRefused(
                 Refused("start_cancelled", "The start was cancelled.", "Nothing was charged.")
             ) from None
-        except Refused as refused:
+
+    @contextmanager
+    def _failures_said(self) -> Iterator[None]:
+        """What goes wrong after admission ends the lease as failed, and is said in words."""
+        try:
+            yield
+        except Exception as error:
             self._stop_reason = (Reason.START_FAILED, "hub")
-            raise StartRefused(refused) from None
-        except EngineAway as away:
-            self.log.error("%s: the engine is away: %s", self._log_name, away)
-            self._stop_reason = (Reason.START_FAILED, "hub")
-            raise StartRefused(_engine_away()) from away
-        except Exception:
-            self._stop_reason = (Reason.START_FAILED, "hub")
+            if isinstance(error, Refused):
+                raise StartRefused(error) from None
+            if isinstance(error, LedgerAway):
+                raise StartRefused(_given_up()) from error
+            if isinstance(error, EngineAway):
+                self.log.error("%s: the engine is away: %s", self._log_name, error)
+                raise StartRefused(_engine_away()) from error
             raise
 
     async def _run_apply_user_options(self, user_options: Any) -> None:
@@ -160,11 +170,7 @@ class GradientSpawner(Spawner):
             self._stop_reason = None
         except LedgerAway as away:
             self.log.error("%s: the ledger is away: %s", self._log_name, away)
-            raise Refused(
-                "ledger_away",
-                "No notebook can start now: the ledger does not answer.",
-                "Running notebooks go on. Try again in a minute; your administrator sees this.",
-            ) from away
+            raise ledger_away() from away
         finally:
             if self.lease_id != lease_id:
                 context.moving.discard(lease_id)
@@ -248,31 +254,13 @@ class GradientSpawner(Spawner):
             )
         self._starting = True
         try:
-            await self._note("starting", object_name=self.object_label)
-            url = _url(await self.start_engine())
-            await self._note("answering")
-            await self._until_it_answers(url, lease)
-            await context.ledger.awrite(leases.note_answered, lease.id, context.clock())
-            return url
-        except Refused as refused:
-            self._stop_reason = (Reason.START_FAILED, "hub")
-            raise StartRefused(refused) from None
-        except LedgerAway as away:
-            self._stop_reason = (Reason.START_FAILED, "hub")
-            raise StartRefused(
-                Refused(
-                    "ledger_away",
-                    "The start was given up: the ledger does not answer.",
-                    "Nothing was charged. Try again in a minute.",
-                )
-            ) from away
-        except EngineAway as away:
-            self.log.error("%s: the engine is away: %s", self._log_name, away)
-            self._stop_reason = (Reason.START_FAILED, "hub")
-            raise StartRefused(_engine_away()) from away
-        except Exception:
-            self._stop_reason = (Reason.START_FAILED, "hub")
-            raise
+            with self._failures_said():
+                await self._note("starting", object_name=self.object_label)
+                url = _url(await self.start_engine())
+                await self._note("answering")
+                await self._until_it_answers(url, lease)
+                await context.ledger.awrite(leases.note_answered, lease.id, context.clock())
+                return url
         finally:
             self._starting = False
             self._leave_stage()
@@ -335,22 +323,15 @@ class GradientSpawner(Spawner):
         return f" Its last words: {shown(last[-1], 200)}." if last else ""
 
     def _leave_stage(self) -> None:
-        if self.lease is not None and hasattr(self, "_width"):
+        if self.lease is not None and self._width is not None:
             self.context.stage.leave(self.lease.host, self.lease.id, self._width)
 
     async def _note(self, phase: str, object_name: str | None = None) -> None:
         """Write down how far the start has come, before the step, so that a crash finds it."""
         context = self.context
-        try:
-            there = await context.ledger.awrite(
-                leases.note_phase, self.lease_id, phase, context.clock(), object_name
-            )
-        except LedgerAway as away:
-            raise Refused(
-                "ledger_away",
-                "The start was given up: the ledger does not answer.",
-                "Nothing was charged. Try again in a minute.",
-            ) from away
+        there = await context.ledger.awrite(
+            leases.note_phase, self.lease_id, phase, context.clock(), object_name
+        )
         if not there:
             raise Refused(
                 "start_cancelled", "This start was ended in the meantime.", "Start it again."
@@ -413,11 +394,13 @@ class GradientSpawner(Spawner):
 
         The lease is open until it is ended; without its id nobody would end it.
         """
-        kept = (self.lease, self.lease_id, self._kept_deadlines, self._stop_reason)
+        names = ("lease", "lease_id", "_kept_deadlines", "_stop_reason", "_width", "_corpse")
+        kept = {name: getattr(self, name) for name in names}
         try:
             yield
         finally:
-            self.lease, self.lease_id, self._kept_deadlines, self._stop_reason = kept
+            for name, value in kept.items():
+                setattr(self, name, value)
 
     async def stop(self, now: bool = False) -> None:
         """Billing ends here; devices are freed once the engine says gone."""
@@ -450,7 +433,7 @@ class GradientSpawner(Spawner):
         engine will not say gone, the lease stays open and the reconciler goes on with it.
         """
         context = self.context
-        corpse = getattr(self, "_corpse", None)
+        corpse = self._corpse
         for attempt in range(BURY_TRIES):
             try:
                 await self.settled_calls()
@@ -510,7 +493,8 @@ class GradientSpawner(Spawner):
         """Before each start and after each stop."""
         super().clear_state()
         self.lease, self.lease_id, self._kept_deadlines = None, "", None
-        self._stop_reason = None
+        # What an earlier start left must not be told of the next one.
+        self._stop_reason, self._width, self._corpse = None, None, None
 
     # -- names, options, folders ------------------------------------------------------------
 
@@ -591,6 +575,14 @@ async def _answers(session: aiohttp.ClientSession, address: str) -> bool:
             return response.status < 500
     except (aiohttp.ClientError, TimeoutError, OSError):
         return False
+
+
+def _given_up() -> Refused:
+    return Refused(
+        "ledger_away",
+        "The start was given up: the ledger does not answer.",
+        "Nothing was charged. Try again in a minute.",
+    )
 
 
 def _engine_away() -> Refused:

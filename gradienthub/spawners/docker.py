@@ -364,7 +364,10 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
         own_create: Any = self.extra_create_kwargs
         own_host: Any = self.extra_host_config
         try:
-            self.extra_create_kwargs = {**await self._own(own_create), **self._create_extras()}
+            configured = await self._own(own_create)
+            ours = self._create_extras()
+            ours["labels"] = {**configured.get("labels", {}), **ours["labels"]}
+            self.extra_create_kwargs = {**configured, **ours}
             self.extra_host_config = {**self._host_extras(), **await self._own(own_host),
                                       "auto_remove": False}  # fmt: skip
             return await super().create_object()

@@ -168,6 +168,7 @@ class Docker(Subject):
             "torch": {"title": "PyTorch", "image": "127.0.0.1:1/absent:1"},
         }
         c.Spawner.cmd = ["python3", "-c", SERVER]
+        c.DockerSpawner.extra_create_kwargs = {"labels": {"room": "4", "gradienthub.hub": "x"}}
 
     def forget(self) -> None:
         """The next look asks the engine."""
@@ -454,6 +455,8 @@ async def test_a_container_has_its_limits_labels_and_init_and_is_not_removed_by_
     assert labels["gradienthub.lease"] == lease["id"]
     assert labels["gradienthub.notebook"] == lease["notebook_id"]
     assert json.loads(labels["gradienthub.devices"]) == lease["devices"]
+    # The administrator's own labels stay, but none of them stands in for ours.
+    assert labels["room"] == "4"
 
 
 @pytest.mark.docker

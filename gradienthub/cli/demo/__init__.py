@@ -19,7 +19,7 @@ from typing import Any
 from ...settings import kept_hub_id
 from ...spawners.engine import Engine, EngineAway
 from . import engines
-from .tables import ADMIN, DEMO_USERS, admin_password, demo_settings, people
+from .tables import ADMIN, admin_password, demo_settings, people
 
 MARKER = ".gradienthub-demo"
 READY_SECONDS = 90
@@ -198,6 +198,3 @@ def _sweep(engine: Engine) -> None:
         asyncio.run(bury_all())
     except EngineAway as away:
         print(f"The engine does not answer, so containers may be left: {away}", file=sys.stderr)
-
-
-__all__ = ["DEMO_USERS", "add_parser", "run"]

@@ -10,7 +10,7 @@ from gradienthub.rules.admission import Entitled, House, entitle
 from gradienthub.rules.catalog import Catalog, InstanceType, Runtime, row_from, rows_from
 from gradienthub.rules.duration import short_duration
 from gradienthub.rules.options import parse_options
-from gradienthub.rules.placement import Host
+from gradienthub.rules.placement import Host, Load, fits
 from gradienthub.rules.tiers import Facts, Tier, TierRules, resolve
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -186,8 +186,9 @@ def test_every_runtime_has_an_image_and_suits_a_machine_without_gpu(name):
 def test_every_machine_fits_a_host_that_is_declared_like_it(name):
     for wanted in house(name)[0].catalog.instance_types:
         devices = [{"uuid": f"GPU-{i}", "model": wanted.gpu_model} for i in range(wanted.gpus)]
-        row_from(Host, {"name": "a", "cpus": wanted.cpus, "memory": wanted.memory,
-                        "devices": devices}, "hosts")  # fmt: skip
+        host = row_from(Host, {"name": "a", "cpus": wanted.cpus, "memory": wanted.memory,
+                               "devices": devices}, "hosts")  # fmt: skip
+        assert fits(wanted, host, Load()) == 1
 
 
 @pytest.mark.parametrize("name", BOTH)

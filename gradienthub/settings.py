@@ -5,17 +5,28 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import sha256
 from json import dumps
 from pathlib import Path
 from typing import Any
 
-from traitlets import Dict, Enum, Float, Integer, Unicode
+from traitlets import Bool, Dict, Enum, Float, Integer, List, Unicode
 from traitlets.config import Configurable
 
 from . import presets
 from .rules.admission import House
-from .rules.catalog import Catalog, ConfigurationFault, InstanceType, Runtime, row_from, rows_from
+from .rules.catalog import (
+    Catalog,
+    ConfigurationFault,
+    Duration,
+    InstanceType,
+    Row,
+    Runtime,
+    row_from,
+    rows_from,
+)
+from .rules.duration import parse_duration
 from .rules.placement import Host
 from .rules.tiers import Tier, TierRules
 
@@ -151,6 +162,63 @@ class GradientHub(Configurable):
         and asks the engine more often.""",
     ).tag(config=True)
 
+    keeper_interval = Float(
+        30,
+        min=1,
+        max=600,
+        help="""Seconds between two passes of the keeper over all running notebooks.
+
+        Default 30: a stop comes at most so much later than its time. Each pass asks every running
+        notebook three small questions.""",
+    ).tag(config=True)
+
+    keeper_warnings = List(
+        Unicode(),
+        ["15m", "5m", "1m"],
+        minlen=1,
+        help="""How long before a stop people are warned, as durations.
+
+        Default ["15m", "5m", "1m"]. The shortest is also the least warning that an idle stop
+        waits for. Warnings of more than half of a notebook's idle interval are left out.""",
+    ).tag(config=True)
+
+    keeper_dry_run = Bool(
+        False,
+        help="""Whether the keeper only writes down what it would stop, and stops nothing.
+
+        Default False. True: to try out intervals on a running hub; Fleet and the audit show what
+        would have been stopped, and when. Nobody is warned.""",
+    ).tag(config=True)
+
+    keeper_port = Integer(
+        0,
+        min=0,
+        max=65535,
+        help="""TCP port on the loopback interface at which the keeper listens for the proxy.
+
+        Default 0: a free one, chosen each time the hub starts.""",
+    ).tag(config=True)
+
+    notify_file = Unicode(
+        "",
+        help="""Path of a file with Apprise addresses, one a line, to which warnings and stops are
+        sent: mail, chat, webhooks. `{user}` and `{email}` in them are the notebook's owner's.
+
+        Default "": people are told on the pages and in JupyterLab only. Only its path is
+        published to the keeper: the secrets in it stay in the file. Needs the extra "notify".""",
+    ).tag(config=True)
+
+    busy_gpu_percent = Float(
+        0,
+        min=0,
+        max=100,
+        help="""Load of a notebook's GPU in percent from which it counts as busy, so that a job
+        without a kernel is not stopped for idleness.
+
+        Default 0: GPU load is shown and keeps nothing alive. Needs the extra "nvml", and GPUs on
+        the machine that the keeper runs on.""",
+    ).tag(config=True)
+
     help_url = Unicode(
         "",
         help="""Address of your own help page, shown with every refusal.
@@ -170,6 +238,33 @@ class GradientHub(Configurable):
         return resolve(self)
 
 
+class KeeperPolicy(Row):
+    """How the keeper watches; spans of time. `warnings` is sorted, the longest first."""
+
+    interval: float
+    warnings: tuple[Duration, ...]
+    dry_run: bool
+    notify_file: str
+    busy_gpu_percent: float
+
+    @property
+    def grace(self) -> timedelta:
+        """The least warning of an idle stop."""
+        return self.warnings[-1]
+
+
+class Published(Row):
+    """What a hub publishes for its keeper: catalog, tiers, hosts, rules; no secrets."""
+
+    catalog: Catalog
+    tiers: Mapping[str, Tier]
+    tier_rules: TierRules
+    hosts: tuple[Host, ...]
+    policy: KeeperPolicy
+    help_url: str
+    support_email: str
+
+
 @dataclass(frozen=True)
 class Settings:
     """What the traits resolve to; plain values, no secrets except inside `database_url`."""
@@ -183,19 +278,22 @@ class Settings:
     stage_width: int | None
     answer_timeout: float
     reconcile_interval: float
+    policy: KeeperPolicy
+    keeper_port: int
     help_url: str
     support_email: str
 
     def published(self) -> dict[str, Any]:
-        """What the ledger publishes for the keeper: catalog, tiers, hosts, rules; no secrets."""
-        return {
-            "catalog": self.house.catalog.model_dump(mode="json"),
-            "tiers": {name: t.model_dump(mode="json") for name, t in self.house.tiers.items()},
-            "tier_rules": self.tier_rules.model_dump(mode="json"),
-            "hosts": [host.model_dump(mode="json") for host in self.house.hosts],
-            "help_url": self.help_url,
-            "support_email": self.support_email,
-        }
+        """What the ledger publishes for the keeper, as `Published` in JSON; no secrets."""
+        return Published(
+            catalog=self.house.catalog,
+            tiers=self.house.tiers,
+            tier_rules=self.tier_rules,
+            hosts=tuple(self.house.hosts),
+            policy=self.policy,
+            help_url=self.help_url,
+            support_email=self.support_email,
+        ).model_dump(mode="json")
 
     def digest(self) -> str:
         """A hash of what is published; it changes exactly when that does."""
@@ -244,8 +342,26 @@ def resolve(traits: GradientHub) -> Settings:
         stage_width=traits.stage_width,
         answer_timeout=traits.answer_timeout,
         reconcile_interval=traits.reconcile_interval,
+        policy=_policy(traits),
+        keeper_port=traits.keeper_port,
         help_url=traits.help_url,
         support_email=traits.support_email,
+    )
+
+
+def _policy(traits: GradientHub) -> KeeperPolicy:
+    try:
+        levels = sorted({parse_duration(level) for level in traits.keeper_warnings}, reverse=True)
+    except ValueError as fault:
+        raise ConfigurationFault(
+            f"c.GradientHub.keeper_warnings = {traits.keeper_warnings!r}: {fault}"
+        ) from None
+    return KeeperPolicy(
+        interval=traits.keeper_interval,
+        warnings=tuple(levels),
+        dry_run=traits.keeper_dry_run,
+        notify_file=str(Path(traits.notify_file).absolute()) if traits.notify_file else "",
+        busy_gpu_percent=traits.busy_gpu_percent,
     )
 
 

@@ -11,7 +11,7 @@ from jupyterhub.scopes import Scope, needs_scope
 from tornado import web
 
 from ..ledger import LedgerAway, leases
-from ..rules.idleness import Deadlines, Reason, Stop, decide
+from ..rules.idleness import Deadlines, Reason, Stop, cull
 from ..rules.options import parse_display_name, parse_options
 from ..rules.refusal import Refused, shown
 from ..spawners.context import HubContext
@@ -158,7 +158,7 @@ class GradientServerAPIHandler(GradientAPIHandler, UserServerAPIHandler):
         if row is None:
             return Reason.IDLE
         hard = Deadlines(None, stop_at=row["stop_at"], session_ends_at=row["session_ends_at"])
-        verdict = decide(None, hard, self.context.clock())
+        verdict = cull(None, hard, self.context.clock())
         return verdict.reason if isinstance(verdict, Stop) else Reason.IDLE
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, or_, select, update
+from sqlalchemy import Column, Connection, Row, delete, func, or_, select, update
 
 from ..rules import drift
 from ..rules.admission import OpenLease, Plan, admit, entitle
@@ -17,7 +17,7 @@ from ..rules.tiers import Allowance
 from ..settings import Settings
 from . import accounts, audit, notebooks
 from .database import lock_admissions
-from .schema import device_holders, lease_devices, leases
+from .schema import device_holders, lease_devices, leases, watches
 from .schema import notebooks as notebook_table
 
 IMAGE_FAILURE_WINDOW = timedelta(hours=1)
@@ -344,9 +344,18 @@ def note_confirmed(tx: Connection, lease_id: str, now: datetime) -> bool:
 
 
 def note_stop(
-    tx: Connection, lease_id: str, reason: Reason, actor: str, now: datetime, hub_id: str
+    tx: Connection,
+    lease_id: str,
+    reason: Reason,
+    actor: str,
+    now: datetime,
+    hub_id: str,
+    note: str = "",
 ) -> bool:
-    """A stop is asked for: billing ends here. Only the first request counts."""
+    """A stop is asked for: billing ends here. Only the first request counts.
+
+    `note` is what its owner is told by whoever stops it.
+    """
     first = _on_open(
         tx,
         lease_id,
@@ -354,6 +363,7 @@ def note_stop(
             "stop_requested_at": now,
             "reason": reason.value,
             "stopped_by": actor[:255],
+            "stop_note": note[:400] or None,
             "phase": "stopping",
             "phase_at": now,
         },
@@ -365,7 +375,8 @@ def note_stop(
         ).scalar_one()
         audit.record(
             tx, hub_id=hub_id, actor=actor, account_id=account_id, action="stop",
-            detail={"lease": lease_id, "reason": reason.value}, now=now,
+            detail={"lease": lease_id, "reason": reason.value} | ({"note": note} if note else {}),
+            now=now,
         )  # fmt: skip
     return first
 
@@ -394,10 +405,17 @@ def end(
             "out_of_memory": corpse.out_of_memory,
             # A zero byte is no text to PostgreSQL, and a lease must end whatever its log said.
             "last_words": corpse.last_words.replace("\0", "\N{REPLACEMENT CHARACTER}")[-4000:],
+            "used_at": _last_use(watches.c.used_at, lease_id),
+            "used_by": _last_use(watches.c.used_by, lease_id),
         },
     )
+    tx.execute(delete(watches).where(watches.c.lease_id == lease_id))
     tx.execute(delete(device_holders).where(device_holders.c.holder_id == lease_id))
     return ended
+
+
+def _last_use(column: Column[Any], lease_id: str) -> Any:
+    return select(column).where(watches.c.lease_id == lease_id).scalar_subquery()
 
 
 def _on_open(tx: Connection, lease_id: str, values: dict[str, Any], *conditions: Any) -> bool:

@@ -224,6 +224,10 @@ leases = Table(
     Column("ended_at", Moment),
     Column("reason", String(24)),
     Column("stopped_by", String(255)),
+    # What the one who stopped it wrote to its owner, and its last use as it was known then.
+    Column("stop_note", String(400)),
+    Column("used_at", Moment),
+    Column("used_by", String(16)),
     Column("exit_code", Integer),
     Column("out_of_memory", Boolean),
     Column("last_words", Text),
@@ -260,13 +264,65 @@ device_holders = Table(
     Column("since", Moment, nullable=False),
 )
 
-# The one acting keeper of a hub.
+# The one acting keeper of a hub, and its last pass.
 keepers = Table(
     "keepers",
     metadata,
     _hub_column(primary_key=True),
     Column("holder", String(128), nullable=False),
     Column("expires_at", Moment, nullable=False),
+    Column("passed_at", Moment),
+    Column("pass_seconds", Float),
+)
+
+# What the keeper knows of an open lease: evidence of use, the last warning, stops that failed.
+watches = Table(
+    "watches",
+    metadata,
+    Column("lease_id", ID, ForeignKey("leases.id"), primary_key=True),
+    _hub_column(),
+    Column("used_at", Moment, nullable=False),
+    Column("used_by", String(16), nullable=False),
+    Column("busy", JSON, nullable=False),
+    Column("busy_since", Moment),
+    Column("looked_at", Moment),
+    Column("unknown_since", Moment),
+    Column("reported_at", Moment),
+    Column("gpu_load", Float),
+    Column("warned_reason", String(24)),
+    Column("warned_stops_at", Moment),
+    Column("warned_level", Integer),
+    Column("warned_at", Moment),
+    Column("stop_tries", Integer, nullable=False),
+    Column("would_stop_at", Moment),
+)
+
+# What is wrong, once each while it lasts. `key` names the thing and the fault; a finding that is
+# gone keeps its row with `mended_at`, so that it can be counted and read later.
+findings = Table(
+    "findings",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _hub_column(),
+    Column("key", String(255), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("source", String(16), nullable=False),
+    Column("lease_id", ID),
+    Column("why", String(400), nullable=False),
+    Column("repair", String(400), nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("first_at", Moment, nullable=False),
+    Column("last_at", Moment, nullable=False),
+    Column("mended_at", Moment),
+)
+_standing = findings.c.mended_at.is_(None)
+Index(
+    "uq_findings_standing",
+    findings.c.hub_id,
+    findings.c.key,
+    unique=True,
+    sqlite_where=_standing,
+    postgresql_where=_standing,
 )
 
 audit = Table(

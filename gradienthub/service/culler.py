@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..rules.idleness import Deadlines, Stop, decide
+from ..rules.idleness import Deadlines, Stop, cull
 
 log = logging.getLogger("gradienthub")
 
@@ -41,7 +41,7 @@ def arbiter(
     deadlines = deadlines_of(server.get("state") or {})
     if deadlines is None:
         return False
-    verdict = decide(inactive, deadlines, now or datetime.now(UTC))
+    verdict = cull(inactive, deadlines, now or datetime.now(UTC))
     if isinstance(verdict, Stop):
         log.info("Stopping %s: %s", server.get("full_name") or server.get("url"), verdict.why)
         return True

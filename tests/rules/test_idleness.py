@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradienthub.rules.idleness import Deadlines, Keep, Reason, Stop, decide
+from gradienthub.rules.idleness import Deadlines, Keep, Reason, Stop, cull
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -26,35 +26,35 @@ moments = st.none() | st.timedeltas(-3 * HOUR, 3 * HOUR).map(lambda span: NOW + 
         # A notebook's clock that is ahead of ours.
         (-5 * SECOND, Deadlines(HOUR), Keep("idle for 0 s of 1 h")),
         (timedelta(0), Deadlines(HOUR, session_ends_at=NOW),
-         Stop(Reason.SESSION_LIMIT, "the tier's session limit is reached")),
+         Stop(Reason.SESSION_LIMIT, "its tier's session limit")),
         (timedelta(0), Deadlines(HOUR, session_ends_at=NOW + SECOND), Keep("idle for 0 s of 1 h")),
         (timedelta(0), Deadlines(HOUR, stop_at=NOW),
-         Stop(Reason.STOP_AT, "the end time its owner chose is reached")),
+         Stop(Reason.STOP_AT, "the end time its owner chose")),
         (timedelta(0), Deadlines(HOUR, stop_at=NOW + SECOND), Keep("idle for 0 s of 1 h")),
         (None, Deadlines(None, stop_at=NOW - HOUR),
-         Stop(Reason.STOP_AT, "the end time its owner chose is reached")),
+         Stop(Reason.STOP_AT, "the end time its owner chose")),
         (9 * HOUR, Deadlines(HOUR, NOW, NOW),
-         Stop(Reason.SESSION_LIMIT, "the tier's session limit is reached")),
+         Stop(Reason.SESSION_LIMIT, "its tier's session limit")),
     ],
 )  # fmt: skip
 def test_a_notebook_is_kept_or_stopped_for_a_reason(idle_for, deadlines, verdict):
-    assert decide(idle_for, deadlines, NOW) == verdict
+    assert cull(idle_for, deadlines, NOW) == verdict
 
 
 @given(moments, moments, st.none() | st.timedeltas(SECOND, 100 * HOUR))
 def test_unknown_use_never_stops_a_notebook_for_idleness(stop_at, session_ends_at, shutdown_after):
-    verdict = decide(None, Deadlines(shutdown_after, stop_at, session_ends_at), NOW)
+    verdict = cull(None, Deadlines(shutdown_after, stop_at, session_ends_at), NOW)
     assert isinstance(verdict, Keep) or verdict.reason is not Reason.IDLE
 
 
 @given(st.timedeltas(timedelta(0), 100 * HOUR), st.timedeltas(SECOND, 100 * HOUR))
 def test_idleness_alone_stops_exactly_from_the_interval_on(idle_for, shutdown_after):
-    stopped = isinstance(decide(idle_for, Deadlines(shutdown_after), NOW), Stop)
+    stopped = isinstance(cull(idle_for, Deadlines(shutdown_after), NOW), Stop)
     assert stopped == (idle_for >= shutdown_after)
 
 
 @given(moments, moments, st.none() | st.timedeltas(timedelta(0), 9 * HOUR))
 def test_a_hard_end_is_kept_however_busy_a_notebook_is(stop_at, session_ends_at, idle_for):
     ends = [end for end in (stop_at, session_ends_at) if end]
-    verdict = decide(idle_for, Deadlines(None, stop_at, session_ends_at), NOW)
+    verdict = cull(idle_for, Deadlines(None, stop_at, session_ends_at), NOW)
     assert isinstance(verdict, Stop) == any(end <= NOW for end in ends)

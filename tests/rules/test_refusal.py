@@ -88,16 +88,17 @@ def test_an_unlisted_code_cannot_be_raised():
 def test_each_code_has_its_kind_of_status():
     assert {status: sorted(c for c, s in STATUS.items() if s == status) for status in
             sorted(set(STATUS.values()))} == {
-        400: ["bad_body", "bad_image", "bad_interval", "bad_name", "bad_option", "bad_stop_at",
-              "interval_required", "no_instance_type", "unknown_instance_type", "unknown_option",
-              "unknown_runtime"],
+        400: ["bad_body", "bad_image", "bad_interval", "bad_name", "bad_option", "bad_query",
+              "bad_stop_at", "interval_required", "no_instance_type",
+              "unknown_instance_type", "unknown_option", "unknown_runtime"],
         402: ["payment_method_required"],
-        403: ["approval_required", "image_not_allowed", "interval_not_allowed",
+        403: ["approval_required", "image_not_allowed", "interval_not_allowed", "not_allowed",
               "runtime_not_in_tier", "type_not_in_tier"],
-        409: ["image_failing", "name_taken", "start_cancelled", "still_stopping",
-              "too_many_running"],
+        404: ["not_found"],
+        409: ["another_lease", "cannot_extend", "image_failing", "name_taken", "not_running",
+              "start_cancelled", "still_stopping", "too_many_running"],
         502: ["start_failed"],
-        503: ["engine_away", "ledger_away", "no_capacity"],
+        503: ["engine_away", "hub_away", "keeper_starting", "ledger_away", "no_capacity"],
     }  # fmt: skip
     assert FULL.status == 503
 

@@ -1,0 +1,72 @@
+"""Findings: what is wrong at a hub, one row each while it lasts, kept when mended."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from .schema import findings
+
+#: Which process finds: each says only of its own that they are gone.
+SOURCES = ("hub", "keeper")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One thing that is wrong: `kind` of a fault of the thing `key` names, and what mends it."""
+
+    key: str
+    kind: str
+    why: str
+    repair: str
+    lease_id: str | None = None
+
+
+def report(
+    tx: Connection, *, hub_id: str, source: str, found: Iterable[Found], now: datetime
+) -> list[Found]:
+    """All that `source` finds wrong now: rows are made, counted on, or marked as mended.
+
+    Returns those that are new.
+    """
+    standing = {
+        row.key: row
+        for row in tx.execute(
+            select(findings).where(
+                findings.c.hub_id == hub_id,
+                findings.c.source == source,
+                findings.c.mended_at.is_(None),
+            )
+        )
+    }
+    now_wrong = {one.key[:255]: one for one in found}
+    for key, row in standing.items():
+        one = now_wrong.get(key)
+        values = (
+            {"mended_at": now}
+            if one is None
+            else {"last_at": now, "times": row.times + 1, "why": one.why[:400]}
+        )
+        tx.execute(update(findings).where(findings.c.id == row.id).values(**values))
+    new = [one for key, one in now_wrong.items() if key not in standing]
+    for one in new:
+        tx.execute(
+            findings.insert().values(
+                hub_id=hub_id, key=one.key[:255], kind=one.kind, source=source,
+                lease_id=one.lease_id, why=one.why[:400], repair=one.repair[:400], times=1,
+                first_at=now, last_at=now,
+            )
+        )  # fmt: skip
+    return new
+
+
+def listed(
+    tx: Connection, hub_id: str, *, standing: bool = True, limit: int = 200
+) -> list[dict[str, Any]]:
+    """Findings, the newest first: those that stand, or also those that are mended."""
+    query = select(findings).where(findings.c.hub_id == hub_id).order_by(findings.c.id.desc())
+    if standing:
+        query = query.where(findings.c.mended_at.is_(None))
+    return [dict(row._mapping) for row in tx.execute(query.limit(limit))]

@@ -14,10 +14,7 @@ def publish(tx: Connection, settings: Settings, now: datetime) -> bool:
     """Write the hub's settings, hosts and devices where they changed; whether they did."""
     digest = settings.digest()
     hub_id = settings.hub_id
-    known = tx.execute(
-        select(settings_table.c.digest).where(settings_table.c.hub_id == hub_id)
-    ).scalar()
-    if known == digest:
+    if published_digest(tx, hub_id) == digest:
         return False
     for table in (settings_table, hosts, devices):
         tx.execute(delete(table).where(table.c.hub_id == hub_id))
@@ -41,6 +38,21 @@ def publish(tx: Connection, settings: Settings, now: datetime) -> bool:
                 )
             )  # fmt: skip
     return True
+
+
+def published_digest(tx: Connection, hub_id: str) -> str | None:
+    """The digest of what the hub published last, or None before its first start."""
+    return tx.execute(
+        select(settings_table.c.digest).where(settings_table.c.hub_id == hub_id)
+    ).scalar()
+
+
+def published_body(tx: Connection, hub_id: str) -> dict[str, Any]:
+    """What the hub published last, as JSON."""
+    body: dict[str, Any] = tx.execute(
+        select(settings_table.c.body).where(settings_table.c.hub_id == hub_id)
+    ).scalar_one()
+    return body
 
 
 def device_list(tx: Connection, hub_id: str) -> list[dict[str, Any]]:

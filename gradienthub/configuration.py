@@ -7,10 +7,11 @@ from urllib.parse import urlparse
 
 from jupyterhub.app import JupyterHub
 from jupyterhub.auth import Authenticator
+from jupyterhub.utils import random_port
 from traitlets import TraitError, import_item
 from traitlets.config import Config
 
-from .hub.api import CULLER
+from .hub.api import CULLER, KEEPER
 from .hub.authenticator import with_tiers
 from .rules.catalog import ConfigurationFault
 from .settings import GradientHub, Settings
@@ -19,6 +20,18 @@ HERE = Path(__file__).parent
 TEMPLATES = HERE / "templates"
 CULLER_CONFIG = HERE / "service" / "idle_culler_config.py"
 
+#: What the keeper may do with its own token: read which servers run, ask notebooks at their
+#: internal address whether they are used, and stop those that are due. It starts nothing, reads
+#: no user, and sees no auth state.
+KEEPER_SCOPES = ("read:servers", "access:servers", "delete:servers")
+#: What a visitor's token may do at the hub when the keeper's pages act for them, as far as the
+#: visitor may themselves.
+VISITOR_SCOPES = (
+    f"access:services!service={KEEPER}",
+    "read:servers",
+    "start:servers",
+    "delete:servers",
+)
 #: What the small mode's culler may do: see who is active and since when, read the deadlines in
 #: the servers' saved state, and stop them. Nothing else.
 CULLER_SCOPES = (
@@ -30,19 +43,14 @@ CULLER_SCOPES = (
 )
 
 
-def configure(c: Config, *, keeper: bool = False) -> Settings:
+def configure(c: Config, *, keeper: bool = True) -> Settings:
     """Wire GradientHub into a JupyterHub configuration; write it as the last line of yours.
 
     It merges: what you set stays, except that the authenticator is wrapped with tiers. `keeper`
     False is the small mode: jupyterhub-idle-culler stops what is idle, by each notebook's own
-    interval. Returns the resolved settings. A wrong setting ends the start with its name, its
-    value and the cure.
+    interval, and nobody is warned. Returns the resolved settings. A wrong setting ends the start
+    with its name, its value and the cure.
     """
-    if keeper:
-        raise SystemExit(
-            "gradienthub: configure(c, keeper=True): this version has no keeper yet; use"
-            " configure(c), the small mode"
-        )
     try:
         settings = GradientHub(config=c).resolved()
     except (ConfigurationFault, TraitError) as fault:
@@ -55,6 +63,52 @@ def configure(c: Config, *, keeper: bool = False) -> Settings:
     _default(hub, "allow_named_servers", True)
     _default(hub, "default_url", _home(hub))
     _add_path(hub, "template_paths", str(TEMPLATES))
+    if keeper:
+        _wire_keeper(hub, settings)
+    else:
+        _wire_culler(hub)
+    return settings
+
+
+def _wire_keeper(hub: Config, settings: Settings) -> None:
+    _append(
+        hub,
+        "services",
+        {
+            "name": KEEPER,
+            "url": f"http://127.0.0.1:{settings.keeper_port or random_port()}",
+            "command": [sys.executable, "-m", "gradienthub.service"],
+            "environment": {
+                "GRADIENTHUB_DATABASE_URL": settings.database_url,
+                "GRADIENTHUB_HUB_ID": settings.hub_id,
+            },
+            "display": False,
+            "oauth_no_confirm": True,
+            "oauth_client_allowed_scopes": list(VISITOR_SCOPES),
+        },
+    )
+    _append(
+        hub,
+        "load_roles",
+        {"name": KEEPER, "scopes": list(KEEPER_SCOPES), "services": [KEEPER]},
+    )
+    _open_to_everybody(hub)
+
+
+def _open_to_everybody(hub: Config) -> None:
+    """Let every user visit the keeper's pages: the scope joins those of the role `user`."""
+    access = f"access:services!service={KEEPER}"
+    if not isinstance(hub["load_roles"], list):
+        # Only added to so far: what that makes of the hub's default, which is no role.
+        hub["load_roles"] = hub["load_roles"].get_value([])
+    for role in hub["load_roles"]:
+        if role.get("name") == "user":
+            role["scopes"] = [*role.get("scopes", ["self"]), access]
+            return
+    _append(hub, "load_roles", {"name": "user", "scopes": ["self", access]})
+
+
+def _wire_culler(hub: Config) -> None:
     _append(
         hub,
         "services",
@@ -73,7 +127,6 @@ def configure(c: Config, *, keeper: bool = False) -> Settings:
         "load_roles",
         {"name": CULLER, "scopes": list(CULLER_SCOPES), "services": [CULLER]},
     )
-    return settings
 
 
 def _home(hub: Config) -> str:

@@ -137,7 +137,8 @@ async def hub(
     """A factory of hubs: `await hub(changes=f, settings={...}, **traits of c.GradientHub)`.
 
     `changes(c)` is the operator's configuration before configure(c); `settings` replaces fields
-    of the resolved settings, for values no operator could set.
+    of the resolved settings, for values no operator could set. `keeper` wires the keeper instead
+    of the small mode's culler; neither is started.
     """
     # Who is dead is seen at once, and an unsettled hub tries again at once.
     monkeypatch.setattr(base, "LOOK_EVERY", 0.02)
@@ -148,11 +149,13 @@ async def hub(
     async def make(
         changes: Callable[[Config], None] | None = None,
         settings: dict[str, Any] | None = None,
+        *,
+        keeper: bool = False,
         **traits: Any,
     ) -> Home:
         folder = tmp_path / f"hub{len(homes)}"
         folder.mkdir()
-        home = Home(folder, empty_databases, clock, changes, settings or {}, traits)
+        home = Home(folder, empty_databases, clock, changes, settings or {}, traits, keeper=keeper)
         homes.append(home)
         return await home.start()
 

@@ -26,7 +26,7 @@ from traitlets.config import Config
 
 from gradienthub.configuration import configure
 from gradienthub.hub import settle
-from gradienthub.hub.api import CULLER
+from gradienthub.hub.api import CULLER, KEEPER
 from gradienthub.ledger import Ledger, accounts, fleet, leases
 from gradienthub.settings import GradientHub, Settings
 from gradienthub.spawners.context import HubContext, hub_user
@@ -160,18 +160,22 @@ class Home:
         changes: Callable[[Config], None] | None,
         settings_changes: dict[str, Any],
         traits: dict[str, Any],
+        *,
+        keeper: bool = False,
     ) -> None:
         self.folder = folder
         self.clock = clock
         self._changes = changes
         self._settings_changes = settings_changes
         self._traits = traits
+        self._keeper = keeper
         (folder / "data").mkdir()
         shutil.copy(empty / "jupyterhub.sqlite", folder)
         shutil.copy(empty / "gradienthub.sqlite", folder / "data")
         self.port = random_port()
         self.token = secrets.token_hex(16)
         self.culler_token = secrets.token_hex(16)
+        self.keeper_token = secrets.token_hex(16)
         self.app: HubInProcess
         self.context: HubContext
         self.config: Config
@@ -209,12 +213,15 @@ class Home:
         c.Authenticator.admin_users = {"ada"}
         if self._changes is not None:
             self._changes(c)
-        configure(c)
-        for service in c.JupyterHub.services:
-            if service["name"] == CULLER:
-                # Not started for each test; one that stops as the culler does uses its token.
-                del service["command"]
-                service["api_token"] = self.culler_token
+        configure(c, keeper=self._keeper)
+        tokens = {CULLER: self.culler_token, KEEPER: self.keeper_token}
+        # Neither is started for each test; what acts as they do uses their tokens.
+        c.JupyterHub.services = [
+            {"name": name, "api_token": tokens[name]}
+            if (name := service["name"]) in tokens
+            else service
+            for service in c.JupyterHub.services
+        ]
         return c
 
     async def start(self) -> "Home":

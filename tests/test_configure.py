@@ -5,7 +5,7 @@ from jupyterhub.auth import DummyAuthenticator
 from traitlets.config import Config
 
 from gradienthub import configure, with_tiers
-from gradienthub.hub.api import CULLER
+from gradienthub.hub.api import CULLER, KEEPER
 from gradienthub.hub.authenticator import TiersMixin
 
 
@@ -26,7 +26,7 @@ def test_one_line_is_enough(c):
     assert c.JupyterHub.spawner_class == "gradient-docker"
     assert issubclass(c.JupyterHub.authenticator_class, TiersMixin)
     assert c.JupyterHub.cleanup_servers is False
-    assert [service["name"] for service in listed(c.JupyterHub.services)] == [CULLER]
+    assert [service["name"] for service in listed(c.JupyterHub.services)] == [KEEPER]
 
 
 def test_what_the_admin_set_stays(c):
@@ -39,8 +39,9 @@ def test_what_the_admin_set_stays(c):
     assert c.JupyterHub.spawner_class == "gradient-local"
     assert c.JupyterHub.cleanup_servers is True
     assert c.JupyterHub.template_paths[0] == "/mine"
-    assert [service["name"] for service in listed(c.JupyterHub.services)] == ["mine", CULLER]
-    assert [role["name"] for role in listed(c.JupyterHub.load_roles)] == ["mine", CULLER]
+    assert [service["name"] for service in listed(c.JupyterHub.services)] == ["mine", KEEPER]
+    roles = [role["name"] for role in listed(c.JupyterHub.load_roles)]
+    assert roles == ["mine", KEEPER, "user"]
 
 
 @pytest.mark.parametrize(
@@ -71,8 +72,44 @@ def test_a_wrong_type_ends_the_start(c):
         configure(c)
 
 
-def test_the_cullers_role_is_the_least_it_needs(c):
+def test_the_keeper_gets_two_words_and_no_more_scopes_than_it_needs(c):
+    settings = configure(c)
+    service = listed(c.JupyterHub.services)[0]
+    assert service["environment"] == {
+        "GRADIENTHUB_DATABASE_URL": settings.database_url,
+        "GRADIENTHUB_HUB_ID": settings.hub_id,
+    }
+    roles = {role["name"]: role["scopes"] for role in listed(c.JupyterHub.load_roles)}
+    assert set(roles[KEEPER]) == {"read:servers", "access:servers", "delete:servers"}
+    assert roles["user"] == ["self", "access:services!service=gradient"]
+
+
+@pytest.mark.parametrize("added", [False, True])
+def test_an_own_role_for_users_keeps_its_scopes_and_lets_them_visit_the_keeper(c, added):
+    role = {"name": "user", "scopes": ["self", "read:hub"]}
+    if added:
+        c.JupyterHub.load_roles.append(role)
+    else:
+        c.JupyterHub.load_roles = [role]
     configure(c)
+    roles = {role["name"]: role["scopes"] for role in listed(c.JupyterHub.load_roles)}
+    assert roles["user"] == ["self", "read:hub", "access:services!service=gradient"]
+    assert len(listed(c.JupyterHub.load_roles)) == 2
+
+
+def test_the_keeper_listens_where_it_is_told(c):
+    c.GradientHub.keeper_port = 8123
+    configure(c)
+    assert listed(c.JupyterHub.services)[0]["url"] == "http://127.0.0.1:8123"
+
+
+def test_the_small_mode_has_the_culler_and_no_keeper(c):
+    configure(c, keeper=False)
+    assert [service["name"] for service in listed(c.JupyterHub.services)] == [CULLER]
+
+
+def test_the_cullers_role_is_the_least_it_needs(c):
+    configure(c, keeper=False)
     scopes = listed(c.JupyterHub.load_roles)[0]["scopes"]
     assert set(scopes) == {
         "list:users", "read:users:activity", "read:servers", "admin:server_state", "delete:servers",

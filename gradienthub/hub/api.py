@@ -2,12 +2,13 @@
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, Literal
 
 from jupyterhub import orm
 from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.apihandlers.users import UserAPIHandler, UserServerAPIHandler
 from jupyterhub.scopes import Scope, needs_scope
+from pydantic import BaseModel, Field, ValidationError, field_validator
 from tornado import web
 
 from ..ledger import LedgerAway, leases
@@ -21,9 +22,25 @@ from .stopping import forget_server
 
 #: The small mode's culler service.
 CULLER = "gradient-idle-culler"
+#: The keeper: the managed service at /services/gradient/.
+KEEPER = "gradient"
 #: Bytes of a request body on a server; its longest honest one is well below 2,000.
 LONGEST_BODY = 16_384
 PATCH_KEYS = ("name", "display_name", "user_options")
+
+
+class StopBody(BaseModel):
+    """The body of a DELETE on a server: the hub's `remove`, and ours."""
+
+    remove: bool = False
+    lease: str = Field(default="", max_length=36)
+    why: str = Field(default="", max_length=400)
+    reason: Literal["", "idle", "session_limit", "stop_at", "budget"] = ""
+
+    @field_validator("why")
+    @classmethod
+    def _printable(cls, why: str) -> str:
+        return "".join(c if c.isprintable() else " " for c in why).strip()
 
 
 class GradientAPIHandler(APIHandler):
@@ -134,16 +151,40 @@ class GradientServerAPIHandler(GradientAPIHandler, UserServerAPIHandler):
 
     @needs_scope("delete:servers")
     async def delete(self, user_name: str, server_name: str = "") -> None:
-        """Stop; who asks, and so why, is written with the lease."""
+        """Stop; who asks, and so why, is written with the lease.
+
+        The body may name the `lease` that is meant, so that a server started anew since is not
+        stopped by mistake, and say `why` to the owner. Only the keeper gives a `reason`.
+        """
+        body = self._stop_body()
         user = self.find_user(user_name)
         spawner = user and user.spawners.get(server_name)
         if spawner is not None and hasattr(spawner, "expect_stop"):
-            spawner.expect_stop(*await self._why(user, spawner))
+            if body.lease and spawner.active and body.lease != spawner.lease_id:
+                raise self.refuse(
+                    Refused("another_lease", "It was stopped and started again since.",
+                            "Look at it anew, then stop it if that is still meant.")
+                )  # fmt: skip
+            spawner.expect_stop(*await self._why(user, spawner, body), body.why)
         await super().delete(user_name, server_name)
 
-    async def _why(self, user: Any, spawner: Any) -> tuple[Reason, str]:
+    def _stop_body(self) -> "StopBody":
+        given = self.get_json_body() if self.request.body else {}
+        try:
+            return StopBody.model_validate(given or {})
+        except ValidationError as fault:
+            error = fault.errors()[0]
+            field = ".".join(str(part) for part in error["loc"])
+            raise self.refuse(
+                Refused("bad_body", f"{shown(field or 'The body')}: {error['msg']}.",
+                        "Known keys: remove, lease, why, reason.", field=field or None)
+            ) from None  # fmt: skip
+
+    async def _why(self, user: Any, spawner: Any, body: "StopBody") -> tuple[Reason, str]:
         who = self.current_user
         if getattr(who, "kind", "user") == "service":
+            if who.name == KEEPER and body.reason:
+                return Reason(body.reason), "keeper"
             if who.name == CULLER:
                 return await self._culled(spawner), f"service {who.name}"
             return Reason.ADMIN, f"service {who.name}"

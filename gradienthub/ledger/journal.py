@@ -28,7 +28,9 @@ class Journal:
         self.path = path
         self._lock = threading.Lock()
 
-    def stop(self, lease_id: str, reason: Reason, actor: str, now: datetime) -> None:
+    def stop(
+        self, lease_id: str, reason: Reason, actor: str, now: datetime, note: str = ""
+    ) -> None:
         """Keep that a stop was asked for."""
         self._append(
             {
@@ -36,6 +38,7 @@ class Journal:
                 "lease": lease_id,
                 "reason": reason.value,
                 "actor": actor,
+                "note": note,
                 "at": now.isoformat(),
             }
         )
@@ -94,7 +97,9 @@ def _apply(ledger: Ledger, hub_id: str, line: dict[str, Any]) -> None:
     at = datetime.fromisoformat(line["at"])
     reason = Reason(line["reason"]) if line["reason"] else None
     if line["op"] == "stop" and reason:
-        ledger.write(leases.note_stop, line["lease"], reason, line["actor"], at, hub_id)
+        # A line of an earlier version has no note.
+        note = line.get("note", "")
+        ledger.write(leases.note_stop, line["lease"], reason, line["actor"], at, hub_id, note)
     elif line["op"] == "end":
         corpse = Corpse(**line["corpse"]) if line["corpse"] else None
         ledger.write(leases.end, line["lease"], at, reason, corpse)

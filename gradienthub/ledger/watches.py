@@ -20,7 +20,8 @@ from ..rules.idleness import (
 from ..rules.refusal import Refused, shown
 from ..rules.tiers import Tier
 from . import audit
-from .schema import accounts, leases, notebooks, watches
+from .findings import Found
+from .schema import accounts, lease_devices, leases, notebooks, watches
 
 COLUMNS = [
     *leases.c,
@@ -42,6 +43,7 @@ class Watched:
     lease: Mapping[str, Any]
     deadlines: Deadlines
     evidence: Evidence
+    devices: tuple[str, ...] = ()
     warned: Warned | None = None
     gpu_load: float | None = None
     stop_tries: int = 0
@@ -83,8 +85,16 @@ def open_watched(tx: Connection, hub_id: str) -> list[Watched]:
             leases.c.stop_requested_at.is_(None),
         )
         .order_by(leases.c.admitted_at, leases.c.id)
-    )
-    return [_watched(row) for row in rows]
+    ).all()
+    held: dict[str, list[str]] = {}
+    for device in tx.execute(
+        select(lease_devices)
+        .join(leases, leases.c.id == lease_devices.c.lease_id)
+        .where(leases.c.hub_id == hub_id, leases.c.ended_at.is_(None))
+        .order_by(lease_devices.c.device_uuid)
+    ):
+        held.setdefault(device.lease_id, []).append(device.device_uuid)
+    return [_watched(row, held.get(row.id, ())) for row in rows]
 
 
 def watched(tx: Connection, lease_id: str) -> Watched | None:
@@ -92,10 +102,17 @@ def watched(tx: Connection, lease_id: str) -> Watched | None:
     row = tx.execute(
         _query().where(leases.c.id == lease_id, leases.c.answered_at.is_not(None))
     ).first()
-    return _watched(row) if row else None
+    if row is None:
+        return None
+    devices = tx.execute(
+        select(lease_devices.c.device_uuid)
+        .where(lease_devices.c.lease_id == lease_id)
+        .order_by(lease_devices.c.device_uuid)
+    ).scalars()
+    return _watched(row, devices)
 
 
-def _watched(row: Row[Any]) -> Watched:
+def _watched(row: Row[Any], devices: Iterable[str]) -> Watched:
     columns = dict(row._mapping)
     watch = {
         name.removeprefix("watch_"): columns.pop(name)
@@ -110,7 +127,8 @@ def _watched(row: Row[Any]) -> Watched:
         keep_until=columns["keep_until"],
     )
     if watch["lease_id"] is None:
-        return Watched(columns, deadlines, Evidence(used_at=columns["answered_at"]))
+        started = Evidence(used_at=columns["answered_at"])
+        return Watched(columns, deadlines, started, tuple(devices))
     warned = watch["warned_reason"] and Warned(
         Reason(watch["warned_reason"]),
         watch["warned_stops_at"],
@@ -127,9 +145,32 @@ def _watched(row: Row[Any]) -> Watched:
         reported_at=watch["reported_at"],
     )
     return Watched(
-        columns, deadlines, evidence, warned or None, watch["gpu_load"], watch["stop_tries"],
-        watch["would_stop_at"], known=True,
+        columns, deadlines, evidence, tuple(devices), warned or None, watch["gpu_load"],
+        watch["stop_tries"], watch["would_stop_at"], known=True,
     )  # fmt: skip
+
+
+def hanging_stops(tx: Connection, hub_id: str, before: datetime) -> list[Found]:
+    """Leases whose stop was asked for before that moment and that still are not ended."""
+    rows = tx.execute(
+        _query().where(
+            leases.c.hub_id == hub_id,
+            leases.c.ended_at.is_(None),
+            leases.c.stop_requested_at < before,
+        )
+    )
+    return [
+        Found(
+            f"stop_hangs/{row.id}",
+            "stop_hangs",
+            f"{shown(row.display_name or row.server_name or 'default')} of"
+            f" {shown(row.account_name)} was asked to stop and has not ended; it costs nothing"
+            " since, and still holds its machine.",
+            "The hub goes on trying. Look at the engine of its host, and at the hub's log.",
+            row.id,
+        )
+        for row in rows
+    ]
 
 
 def save(tx: Connection, hub_id: str, seen: Iterable[Watched]) -> None:

@@ -52,7 +52,7 @@ class GradientSpawner(Spawner):
     lease_id = Unicode(help="The open lease of this server; empty where there is none.")
 
     lease: Lease | None = None
-    _stop_reason: tuple[Reason, str] | None = None
+    _stop_reason: tuple[Reason, str, str] | None = None
     _starting = False
     _width: int | None = None
     _corpse: Corpse | None = None
@@ -117,7 +117,7 @@ class GradientSpawner(Spawner):
                 await self._note("waiting")
                 await self._take_turn(self.lease)
         except asyncio.CancelledError:
-            self._stop_reason = self._stop_reason or (Reason.USER, self._actor())
+            self._stop_reason = self._stop_reason or (Reason.USER, self._actor(), "")
             raise StartRefused(
                 Refused("start_cancelled", "The start was cancelled.", "Nothing was charged.")
             ) from None
@@ -128,7 +128,7 @@ class GradientSpawner(Spawner):
         try:
             yield
         except Exception as error:
-            self._stop_reason = (Reason.START_FAILED, "hub")
+            self._stop_reason = (Reason.START_FAILED, "hub", "")
             if isinstance(error, Refused):
                 raise StartRefused(error) from None
             if isinstance(error, LedgerAway):
@@ -362,9 +362,12 @@ class GradientSpawner(Spawner):
 
     # -- a stop -----------------------------------------------------------------------------
 
-    def expect_stop(self, reason: Reason, actor: str) -> None:
-        """Say why the stop that comes next is asked for; the first reason counts."""
-        self._stop_reason = self._stop_reason or (reason, actor)
+    def expect_stop(self, reason: Reason, actor: str, note: str = "") -> None:
+        """Say why the stop that comes next is asked for; the first reason counts.
+
+        `note` is what its owner is told by whoever stops it.
+        """
+        self._stop_reason = self._stop_reason or (reason, actor, note)
 
     async def poll(self) -> Any:
         """None while it runs, else why not. Never raises: an error is not a death certificate."""
@@ -409,8 +412,8 @@ class GradientSpawner(Spawner):
         if not lease_id:
             await super().stop(now)
             return
-        reason, actor = self._stop_reason or (Reason.HUB, "hub")
-        await self.context.stop_asked(lease_id, reason, actor)
+        reason, actor, note = self._stop_reason or (Reason.HUB, "hub", "")
+        await self.context.stop_asked(lease_id, reason, actor, note)
         await self._finish(lease_id, reason, alive_too=True)
 
     async def run_post_stop_hook(self) -> None:

@@ -74,17 +74,17 @@ class HubContext:
         if not task.cancelled() and (error := task.exception()):
             log.error("A background task failed", exc_info=error)
 
-    async def stop_asked(self, lease_id: str, reason: Reason, actor: str) -> None:
+    async def stop_asked(self, lease_id: str, reason: Reason, actor: str, note: str = "") -> None:
         """Write that a stop was asked for; into the journal where the ledger is away."""
         now = self.clock()
         try:
             await self.ledger.awrite(
-                leases.note_stop, lease_id, reason, actor, now, self.settings.hub_id
+                leases.note_stop, lease_id, reason, actor, now, self.settings.hub_id, note
             )
         except LedgerAway as away:
             log.warning("The ledger is away; the stop of lease %s is kept: %s", lease_id, away)
             try:
-                await asyncio.to_thread(self.journal.stop, lease_id, reason, actor, now)
+                await asyncio.to_thread(self.journal.stop, lease_id, reason, actor, now, note)
             except OSError as full:
                 # What stops must stop, even where neither database nor disk can be told of it.
                 log.error("The stop of lease %s is written nowhere: %s", lease_id, full)

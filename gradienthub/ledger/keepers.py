@@ -1,0 +1,49 @@
+"""Keepers: one process acts for a hub at a time, by a row with its holder and an expiry."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, select, update
+
+from .database import lock_admissions
+from .schema import keepers
+
+
+def holder(tx: Connection, hub_id: str) -> dict[str, Any] | None:
+    """The hub's keeper row, or None where none ever acted."""
+    row = tx.execute(select(keepers).where(keepers.c.hub_id == hub_id)).first()
+    return dict(row._mapping) if row else None
+
+
+def take(
+    tx: Connection, hub_id: str, me: str, *, now: datetime, until: datetime, gone: str = ""
+) -> bool:
+    """Act, or go on acting, until `until`; False while another does.
+
+    `gone` is a holder that the caller knows to have died, so that its expiry is not waited for.
+    """
+    lock_admissions(tx)
+    row = holder(tx, hub_id)
+    if row is None:
+        tx.execute(keepers.insert().values(hub_id=hub_id, holder=me, expires_at=until))
+        return True
+    if row["holder"] not in (me, gone) and row["expires_at"] > now:
+        return False
+    tx.execute(
+        update(keepers).where(keepers.c.hub_id == hub_id).values(holder=me, expires_at=until)
+    )
+    return True
+
+
+def passed(tx: Connection, hub_id: str, me: str, at: datetime, seconds: float) -> None:
+    """Write that a pass of the acting keeper `me` is over."""
+    tx.execute(
+        update(keepers)
+        .where(keepers.c.hub_id == hub_id, keepers.c.holder == me)
+        .values(passed_at=at, pass_seconds=seconds)
+    )
+
+
+def release(tx: Connection, hub_id: str, me: str) -> None:
+    """Let another act at once."""
+    tx.execute(delete(keepers).where(keepers.c.hub_id == hub_id, keepers.c.holder == me))

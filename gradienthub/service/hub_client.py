@@ -1,0 +1,121 @@
+"""What the keeper asks of the hub: who runs, and to stop them."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+from pydantic import BaseModel, ValidationError
+
+from ..rules.idleness import Reason
+from ..rules.refusal import shown
+
+#: Seconds for the list of servers; a hub that takes longer is overloaded and is asked again later.
+VIEW_SECONDS = 20
+#: Seconds for a stop; the hub itself answers "on its way" after ten.
+STOP_SECONDS = 60
+#: Bytes of the list; ten thousand servers and their containers have a fifth of that.
+LONGEST_VIEW = 32 * 2**20
+
+
+class HubAway(Exception):
+    """The hub does not answer, or not as a hub does."""
+
+
+class HubServer(BaseModel):
+    """A server the hub calls active."""
+
+    user: str
+    server: str
+    lease_id: str | None
+    ready: bool
+    pending: str | None
+    url: str | None
+
+
+class HubView(BaseModel):
+    """What the hub says runs. Nothing may be concluded while `settled` is false."""
+
+    hub_id: str
+    settled: bool
+    servers: list[HubServer]
+    engine_away: str | None = None
+
+    def by_lease(self) -> dict[str, HubServer]:
+        """The servers that have a lease, by it."""
+        return {server.lease_id: server for server in self.servers if server.lease_id}
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """How a stop went: `done`, on its `way`, `moot` (stopped or started anew), or `failed`."""
+
+    outcome: str
+    why: str = ""
+
+
+class HubClient:
+    """The hub's REST API with the keeper's token. Close it when done."""
+
+    def __init__(self, api_url: str, token: str) -> None:
+        self._api = api_url.rstrip("/")
+        self._headers = {"Authorization": f"token {token}"}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def view(self) -> HubView:
+        """Who runs. Raises HubAway."""
+        try:
+            status, body = await self._ask("GET", "/gradient/servers", VIEW_SECONDS)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise HubAway(f"the hub does not answer: {type(error).__name__}") from error
+        if status != 200:
+            raise HubAway(f"the hub answered {status} to the list of servers")
+        try:
+            return HubView.model_validate_json(body)
+        except ValidationError as fault:
+            raise HubAway("the hub's list of servers makes no sense") from fault
+
+    async def stop(self, server: HubServer, reason: Reason) -> Stopped:
+        """Stop the lease's server, and no later one of the same name. Never raises."""
+        path = f"/users/{quote(server.user, safe='')}/servers/{quote(server.server, safe='')}"
+        body = {"lease": server.lease_id, "reason": reason.value}
+        try:
+            status, text = await self._ask("DELETE", path, STOP_SECONDS, body)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return Stopped("failed", f"the hub does not answer: {type(error).__name__}")
+        if status in (200, 202, 204):
+            return Stopped("way" if status == 202 else "done")
+        # 404: gone with its user; 409: started anew; 400: it was stopped already.
+        if status in (400, 404, 409):
+            return Stopped("moot", shown(text[:200].decode(errors="replace"), 200))
+        return Stopped("failed", f"the hub answered {status}")
+
+    async def _ask(
+        self, method: str, path: str, seconds: float, body: dict[str, Any] | None = None
+    ) -> tuple[int, bytes]:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                headers=self._headers, cookie_jar=aiohttp.DummyCookieJar()
+            )
+        timeout = aiohttp.ClientTimeout(total=seconds)
+        async with self._session.request(
+            method, self._api + path, json=body, timeout=timeout, allow_redirects=False
+        ) as answer:
+            return answer.status, await _bounded(answer.content)
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        if self._session is not None:
+            await self._session.close()
+            # aiohttp closes its transports in the next turns of the loop.
+            await asyncio.sleep(0)
+
+
+async def _bounded(content: aiohttp.StreamReader) -> bytes:
+    body = bytearray()
+    async for chunk in content.iter_chunked(2**16):
+        body += chunk
+        if len(body) > LONGEST_VIEW:
+            raise aiohttp.ClientPayloadError("the answer is too long")
+    return bytes(body)

@@ -1,0 +1,395 @@
+"""Watch: one pass looks at every running notebook, learns, decides, warns and stops."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from ..ledger import LedgerAway, audit, findings, keepers, watches
+from ..ledger.findings import Found
+from ..ledger.watches import Watched
+from ..rules.duration import format_duration
+from ..rules.idleness import (
+    Answer,
+    Keep,
+    Stop,
+    Warn,
+    Warned,
+    decide,
+    is_blind,
+    learn,
+    shifted,
+)
+from ..rules.refusal import shown
+from ..settings import KeeperPolicy
+from .context import KeeperContext
+from .hub_client import HubAway, HubClient, HubServer
+
+log = logging.getLogger("gradienthub")
+
+#: Stops under way at once. The hub needs about 22 ms of its one thread for each.
+STOPS_AT_ONCE = 20
+#: After so many failed stops of one notebook an administrator is told.
+TRIES_UNTIL_FINDING = 3
+#: A stop that is not over by then is told to an administrator.
+STOP_HANGS_AFTER = timedelta(minutes=5)
+#: A wall clock that moves otherwise than time did by more than this was set.
+JUMP = timedelta(seconds=30)
+#: Seconds without stops after the clock was set: time servers may correct it again.
+STEADY_SECONDS = 60.0
+#: An answer older than this is asked again before an idle notebook is stopped.
+FRESH = timedelta(seconds=10)
+
+
+class Looks(Protocol):
+    """Who asks notebooks about their use (`evidence.Notebooks`)."""
+
+    async def ask(self, url: str, now: datetime) -> Answer | None:
+        """What the notebook at this internal address says; None: nothing, or nothing sensible."""
+
+    async def ask_all(self, urls: Mapping[str, str], now: datetime) -> Mapping[str, Answer | None]:
+        """The same for many, by lease."""
+
+
+#: (Watched, Warn or Stop) to be told to the owner by mail or chat; returns what failed.
+Tell = Callable[[Watched, Warn | Stop], Awaitable[None]]
+#: Load of GPUs in percent by UUID.
+Loads = Callable[[], Awaitable[Mapping[str, float]]]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass did."""
+
+    looked: int = 0
+    warned: int = 0
+    stopping: int = 0
+    seconds: float = 0.0
+    #: Why nothing was decided: see KeeperContext.trouble.
+    trouble: str = ""
+
+
+@dataclass
+class Watch:
+    """The keeper's loop over one hub. `me` names this process in the keeper's row."""
+
+    context: KeeperContext
+    hub: HubClient
+    looks: Looks
+    me: str
+    tell: Tell
+    loads: Loads
+    #: A dead process whose row need not expire first.
+    gone: str = ""
+    monotonic: Callable[[], float] = time.monotonic
+    stops: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
+    _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STOPS_AT_ONCE))
+    _clock_seen: tuple[datetime, float] | None = None
+    _steady_at: float = float("-inf")
+    _jumped: str = ""
+    _overrun: str = ""
+    #: Failed stops since the last pass, by lease; the pass writes them down.
+    _failed: dict[str, int] = field(default_factory=dict)
+    _tasks: set["asyncio.Task[Any]"] = field(default_factory=set)
+
+    async def keep(self) -> None:
+        """Pass after pass, until cancelled. Whatever fails is logged, and the next pass comes."""
+        while True:
+            done = await self.safe_pass()
+            published = self.context.published
+            interval = published.policy.interval if published else 2.0
+            self._overrun = (
+                f"A pass took {done.seconds:.0f} s and is due each {interval:g} s"
+                if done.seconds > interval
+                else ""
+            )
+            if self._overrun:
+                log.warning("%s", self._overrun)
+            # Trouble is asked about sooner, so that its end is noticed within seconds.
+            pause = min(interval, 5.0) if done.trouble else interval
+            await asyncio.sleep(max(0.05, pause - done.seconds))
+
+    async def safe_pass(self) -> Pass:
+        """One pass; never raises. What is away becomes the context's `trouble`."""
+        started = self.monotonic()
+        try:
+            done = await self.one_pass()
+        except LedgerAway as away:
+            done = Pass(trouble="ledger_away")
+            self._say(done.trouble, f"the ledger is away: {away}")
+        except HubAway as away:
+            done = Pass(trouble="hub_away")
+            self._say(done.trouble, str(away))
+        except Exception:
+            done = Pass(trouble="failed")
+            log.exception("A pass failed")
+        if self.context.trouble and not done.trouble:
+            log.info("The keeper decides again")
+        self.context.trouble = done.trouble
+        return replace(done, seconds=self.monotonic() - started)
+
+    def _say(self, trouble: str, words: str) -> None:
+        """Once per kind of trouble, not at each try."""
+        if self.context.trouble != trouble:
+            log.warning("Nothing is decided: %s", words)
+
+    async def one_pass(self) -> Pass:
+        """Look at everything once. Raises LedgerAway or HubAway."""
+        context, started = self.context, self.monotonic()
+        await context.refresh()
+        if context.published is None:
+            return Pass(trouble="starting")
+        policy = context.published.policy
+        if not await self._acts(policy):
+            return Pass(trouble="waiting")
+        view = await self.hub.view()
+        if view.hub_id != context.hub_id:
+            log.error(
+                "The hub is %s, this keeper is %s's; check hub_id", view.hub_id, context.hub_id
+            )
+            return Pass(trouble="other_hub")
+        if not view.settled:
+            self._say("hub_not_settled", "the hub still checks its servers after its start")
+            return Pass(trouble="hub_not_settled")
+        running = await context.ledger.aread(watches.open_watched, context.hub_id)
+        running = self._after_a_jump(running)
+        servers = {
+            lease: server
+            for lease, server in view.by_lease().items()
+            if server.ready and server.url
+        }
+        answers = await self.looks.ask_all(
+            {one.id: servers[one.id].url or "" for one in running if one.id in servers},
+            context.clock(),
+        )
+        loads = await self.loads()
+        now = context.clock()
+        # A server that the hub starts, stops or checks right now, or does not know, is the hub's.
+        learned = [
+            self._learned(one, answers.get(one.id), loads, policy, now)
+            for one in running
+            if one.id in servers
+        ]
+        seen, warns, due = self._decided(learned, policy, now)
+        hanging = await context.ledger.aread(
+            watches.hanging_stops, context.hub_id, now - STOP_HANGS_AFTER
+        )
+        wrong = [*self._wrong(seen, policy, now), *hanging]
+        seconds = self.monotonic() - started
+        await context.ledger.awrite(
+            self._remember, seen, running, warns, due, wrong, policy, now, seconds
+        )
+        for one, warn in warns:
+            self._soon(self.tell(one, warn))
+        for one, stop in due:
+            self._begin_stop(one, servers[one.id], stop, policy)
+        return Pass(len(answers), len(warns), len(self.stops))
+
+    async def _acts(self, policy: KeeperPolicy) -> bool:
+        now = self.context.clock()
+        # Longer than a pass and its pause take on a bad day, short enough to be waited for.
+        until = now + timedelta(seconds=max(60.0, 3 * policy.interval))
+        acts = await self.context.ledger.awrite(
+            keepers.take, self.context.hub_id, self.me, now=now, until=until, gone=self.gone
+        )
+        if acts != self.context.acting:
+            log.info("This keeper %s", "acts" if acts else "waits: another one acts for the hub")
+        self.context.acting = acts
+        return acts
+
+    # -- time -------------------------------------------------------------------------------
+
+    def _after_a_jump(self, running: list[Watched]) -> list[Watched]:
+        """What is known, moved with the clock if somebody set it since the last pass."""
+        wall, steady = self.context.clock(), self.monotonic()
+        before, self._clock_seen = self._clock_seen, (wall, steady)
+        if before is None:
+            return running
+        by = (wall - before[0]) - timedelta(seconds=steady - before[1])
+        if self.monotonic() > self._steady_at:
+            self._jumped = ""
+        if abs(by) <= JUMP:
+            return running
+        self._steady_at = steady + STEADY_SECONDS
+        way = "forward" if by > timedelta(0) else "back"
+        self._jumped = f"The clock of this machine was set {way} by {format_duration(abs(by))}"
+        log.warning("%s; nothing is stopped for %.0f s", self._jumped, STEADY_SECONDS)
+        return [replace(one, evidence=shifted(one.evidence, by), warned=None) for one in running]
+
+    # -- decide -----------------------------------------------------------------------------
+
+    def _learned(
+        self,
+        one: Watched,
+        answer: Answer | None,
+        loads: Mapping[str, float],
+        policy: KeeperPolicy,
+        now: datetime,
+    ) -> Watched:
+        known = [loads[device] for device in one.devices if device in loads]
+        load = max(known, default=None)
+        if answer and load is not None and 0 < policy.busy_gpu_percent <= load:
+            answer = replace(answer, busy=(*answer.busy, f"GPU {load:.0f} %"))
+        return replace(one, evidence=learn(one.evidence, answer, now), gpu_load=load)
+
+    def _decided(
+        self, learned: Iterable[Watched], policy: KeeperPolicy, now: datetime
+    ) -> tuple[list[Watched], list[tuple[Watched, Warn]], list[tuple[Watched, Stop]]]:
+        """(what is known then, who is warned, who is stopped)."""
+        seen, warns, due = [], [], []
+        for one in learned:
+            verdict = _verdict(one, policy, now)
+            if policy.dry_run:
+                would = one.would_stop_at or now if isinstance(verdict, Stop) else None
+                seen.append(replace(one, would_stop_at=would, warned=None))
+                continue
+            tries = self._failed.pop(one.id, one.stop_tries)
+            after = replace(one, stop_tries=tries, would_stop_at=None)
+            if isinstance(verdict, Warn):
+                warned = Warned(verdict.reason, verdict.stops_at, verdict.level, now)
+                after = replace(after, warned=warned)
+                warns.append((after, verdict))
+            if isinstance(verdict, Stop) and self.monotonic() >= self._steady_at:
+                due.append((after, verdict))
+            seen.append(after)
+        return seen, warns, due
+
+    def _wrong(self, seen: Iterable[Watched], policy: KeeperPolicy, now: datetime) -> list[Found]:
+        found = []
+        for one in seen:
+            who = f"{shown(one.title)} of {shown(one.lease['account_name'])}"
+            if is_blind(one.evidence, one.deadlines, now):
+                since = format_duration(now - (one.evidence.unknown_since or now))
+                found.append(
+                    Found(f"blind/{one.id}", "blind",
+                          f"{who} has not told its use for {since}, longer than its idle interval.",
+                          "It runs on until a hard end. Look at it, and stop it if it hangs.",
+                          one.id)
+                )  # fmt: skip
+            if one.stop_tries >= TRIES_UNTIL_FINDING:
+                found.append(
+                    Found(f"will_not_stop/{one.id}", "will_not_stop",
+                          f"{who} did not stop in {one.stop_tries} tries.",
+                          "The keeper goes on trying. Look at the engine and at the hub's log.",
+                          one.id)
+                )  # fmt: skip
+        if self._jumped:
+            found.append(
+                Found("clock", "clock_set", f"{self._jumped}.",
+                      "Idle times were moved with it. Keep the clock by NTP.")
+            )  # fmt: skip
+        if self._overrun:
+            found.append(
+                Found("overrun", "slow_pass", f"{self._overrun}.",
+                      "Raise keeper_interval, or look for what is slow: hub, ledger or notebooks.")
+            )  # fmt: skip
+        return found
+
+    def _remember(
+        self,
+        tx: Any,
+        seen: list[Watched],
+        before: list[Watched],
+        warns: list[tuple[Watched, Warn]],
+        due: list[tuple[Watched, Stop]],
+        wrong: list[Found],
+        policy: KeeperPolicy,
+        now: datetime,
+        seconds: float,
+    ) -> None:
+        """All that a pass learned, in one transaction."""
+        hub_id = self.context.hub_id
+        watches.save(tx, hub_id, seen)
+        findings.report(tx, hub_id=hub_id, source="keeper", found=wrong, now=now)
+        keepers.passed(tx, hub_id, self.me, now, seconds)
+        for one, warn in warns:
+            self._record(tx, one, "warn", warn.reason.value, now,
+                         {"stops_at": warn.stops_at.isoformat()})  # fmt: skip
+        already = {one.id for one in before if one.would_stop_at}
+        for one in seen:
+            if one.would_stop_at and one.id not in already:
+                verdict = _verdict(one, policy, now)
+                why = verdict.why if isinstance(verdict, Stop) else ""
+                self._record(tx, one, "would_stop", why, now, {})
+
+    def _record(
+        self, tx: Any, one: Watched, action: str, reason: str, now: datetime, more: dict[str, Any]
+    ) -> None:
+        audit.record(
+            tx, hub_id=self.context.hub_id, actor="keeper", account_id=one.lease["account_id"],
+            action=action, detail={"lease": one.id, "reason": reason} | more, now=now,
+        )  # fmt: skip
+
+    # -- stop -------------------------------------------------------------------------------
+
+    def _begin_stop(
+        self, one: Watched, server: HubServer, stop: Stop, policy: KeeperPolicy
+    ) -> None:
+        if one.id in self.stops:
+            return
+        task = asyncio.ensure_future(self._stop(one, server, stop, policy))
+        self.stops[one.id] = task
+        task.add_done_callback(lambda _: self.stops.pop(one.id, None))
+
+    async def _stop(
+        self, one: Watched, server: HubServer, stop: Stop, policy: KeeperPolicy
+    ) -> None:
+        async with self._slots:
+            verdict = await self._still(one, server, stop, policy)
+            if verdict is None:
+                return
+            log.info("Stopping %s of %s: %s", one.title, server.user, verdict.why)
+            result = await self.hub.stop(server, verdict.reason)
+        if result.outcome == "failed":
+            self._failed[one.id] = one.stop_tries + 1
+            log.warning("%s of %s did not stop: %s", one.title, server.user, result.why)
+            return
+        if result.outcome != "moot":
+            self._soon(self.tell(one, verdict))
+
+    async def _still(
+        self, one: Watched, server: HubServer, stop: Stop, policy: KeeperPolicy
+    ) -> Stop | None:
+        """The stop, if it is still due: a notebook may have waited for its turn to be stopped."""
+        now = self.context.clock()
+        looked = one.evidence.looked_at
+        if stop.reason.value != "idle" or (looked and now - looked <= FRESH):
+            return stop
+        answer = await self.looks.ask(server.url or "", now)
+        again = replace(one, evidence=learn(one.evidence, answer, now))
+        verdict = _verdict(again, policy, now)
+        return verdict if isinstance(verdict, Stop) else None
+
+    # -- around -----------------------------------------------------------------------------
+
+    def _soon(self, coroutine: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._told)
+
+    def _told(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("A message was not sent", exc_info=error)
+
+    async def close(self) -> None:
+        """Let another keeper act at once. Stops under way are the hub's by now."""
+        for task in [*self.stops.values(), *self._tasks]:
+            task.cancel()
+        try:
+            await self.context.ledger.awrite(keepers.release, self.context.hub_id, self.me)
+        except LedgerAway:
+            log.info("The ledger is away; this keeper's turn runs out by itself")
+
+
+def _verdict(one: Watched, policy: KeeperPolicy, now: datetime) -> Keep | Warn | Stop:
+    """What happens to it now. A dry run warns nobody, so its idle stops wait for no warning."""
+    if not policy.dry_run:
+        return decide(one.evidence, one.deadlines, one.warned, policy.warnings, now)
+    end = one.ending(policy.grace)
+    if end and now >= end.at:
+        return Stop(end.reason, end.why)
+    return Keep("dry run")

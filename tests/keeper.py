@@ -1,0 +1,123 @@
+"""A keeper in the test's process: its real loop over a real hub, with notebooks that say what the
+test wants them to say, and a clock that the test moves.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from home import Home
+
+from gradienthub.ledger import Ledger, audit, findings, watches
+from gradienthub.ledger.watches import Watched
+from gradienthub.rules.idleness import Answer, Use, Warn
+from gradienthub.service.context import KeeperContext
+from gradienthub.service.holder import me
+from gradienthub.service.hub_client import HubClient
+from gradienthub.service.watch import Pass, Watch
+
+
+class Says:
+    """What the notebooks say; by internal address. Nothing was used since its start otherwise."""
+
+    def __init__(self) -> None:
+        self.by_url: dict[str, Answer | None] = {}
+        self.default: Answer | None = Answer()
+        self.asked: list[str] = []
+
+    async def ask(self, url: str, now: datetime) -> Answer | None:
+        """What the notebook there says."""
+        self.asked.append(url)
+        return self.by_url.get(url, self.default)
+
+    async def ask_all(self, urls: Mapping[str, str], now: datetime) -> dict[str, Answer | None]:
+        """What they all say."""
+        return {lease: await self.ask(url, now) for lease, url in urls.items()}
+
+
+class Keeping:
+    """A keeper of `home`, pass by pass."""
+
+    def __init__(self, home: Home, *, api_url: str | None = None) -> None:
+        self.home = home
+        self.says = Says()
+        self.closed = False
+        self.told: list[tuple[str, str]] = []
+        self.gpu: dict[str, float] = {}
+        self.monotonic_drift = timedelta(0)
+        self.ledger = Ledger(home.settings.database_url)
+        self.context = KeeperContext(
+            ledger=self.ledger,
+            hub_id=home.settings.hub_id,
+            prefix="/@/space%20word/services/gradient/",
+            hub_prefix="/@/space%20word/hub/",
+            api_url=api_url or home.url("/api"),
+            token=home.keeper_token,
+            clock=home.clock,
+        )
+        self.hub = HubClient(self.context.api_url, self.context.token)
+        self.watch = Watch(
+            self.context, self.hub, self.says, me(), self._tell, self._loads,
+            monotonic=self._monotonic,
+        )  # fmt: skip
+
+    def _monotonic(self) -> float:
+        return (self.home.clock() - self.monotonic_drift).timestamp()
+
+    async def _tell(self, one: Watched, verdict: Any) -> None:
+        self.told.append((one.title, "warn" if isinstance(verdict, Warn) else "stop"))
+
+    async def _loads(self) -> Mapping[str, float]:
+        return self.gpu
+
+    async def one_pass(self, **advance: float) -> Pass:
+        """Move the clock, look once, and wait for the stops that were begun."""
+        if advance:
+            self.home.clock.advance(**advance)
+        done = await self.watch.safe_pass()
+        for task in [*self.watch.stops.values()]:
+            await task
+        for told in [*self.watch._tasks]:
+            await told
+        return done
+
+    async def passes(self, span: timedelta, step: timedelta = timedelta(seconds=30)) -> None:
+        """Pass after pass for a span of the test's time."""
+        end = self.home.clock() + span
+        while self.home.clock() < end:
+            ahead = min(step, end - self.home.clock())
+            await self.one_pass(seconds=ahead.total_seconds())
+
+    def used(self, name: str, server: str = "", *, busy: tuple[str, ...] = ()) -> None:
+        """The notebook says it was used right now, or is busy until it says something else."""
+        url = self.home.spawner(name, server).server.url
+        self.says.by_url[url] = Answer(busy, self.home.clock(), Use.KERNEL)
+
+    def silent(self, name: str, server: str = "") -> None:
+        """The notebook does not answer, or nothing sensible."""
+        self.says.by_url[self.home.spawner(name, server).server.url] = None
+
+    async def watched(self, lease_id: str) -> Watched:
+        """What is known of a lease."""
+        found = await self.ledger.aread(watches.watched, lease_id)
+        assert found is not None
+        return found
+
+    async def findings(self) -> list[str]:
+        """The kinds of what is wrong now."""
+        rows = await self.ledger.aread(findings.listed, self.context.hub_id)
+        return sorted(row["kind"] for row in rows)
+
+    async def audit(self, action: str) -> list[dict[str, Any]]:
+        """Audit rows of an action, the newest first."""
+        rows = await self.ledger.aread(audit.rows, hub_id=self.context.hub_id, limit=1000)
+        return [row for row in rows if row["action"] == action]
+
+    async def close(self) -> None:
+        """Let go of everything. Safe to call twice."""
+        if self.closed:
+            return
+        self.closed = True
+        await self.watch.close()
+        await self.hub.close()
+        self.ledger.close()

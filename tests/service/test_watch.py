@@ -1,0 +1,420 @@
+"""The keeper over a real hub: who is kept, warned and stopped, and what each bad day does to it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from aiohttp import web
+from home import Home
+from keeper import Keeping
+
+from gradienthub.ledger import LedgerAway
+from gradienthub.ledger.watches import extend_lease
+from gradienthub.rules.idleness import Answer, Reason
+from gradienthub.rules.refusal import Refused
+from gradienthub.service.hub_client import HubServer, Stopped
+from gradienthub.spawners.context import HubContext
+
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+Make = Callable[..., Awaitable[tuple[Home, Keeping]]]
+
+
+@pytest.fixture
+async def keeping(hub: Callable[..., Awaitable[Home]]) -> AsyncIterator[Make]:
+    """A factory of a hub and a keeper of it, with bob's notebook running."""
+    made: list[Keeping] = []
+
+    async def make(**traits: Any) -> tuple[Home, Keeping]:
+        home = await hub(keeper=True, **traits)
+        await home.settled()
+        keeper = Keeping(home)
+        made.append(keeper)
+        await home.person("bob", "pro")
+        assert (await home.start_server("bob")).status == 201
+        return home, keeper
+
+    yield make
+    for keeper in made:
+        await keeper.close()
+
+
+async def state(home: Home, name: str = "bob", server: str = "") -> dict[str, Any]:
+    lease = await home.lease_of(name, server)
+    assert lease is not None
+    return lease
+
+
+async def test_an_idle_notebook_is_warned_three_times_and_stopped_at_its_interval(keeping):
+    home, keeper = await keeping()
+    began = (await state(home))["answered_at"]
+    await keeper.passes(HOUR + MINUTE)
+    lease = await state(home)
+    assert lease["reason"] == "idle"
+    assert lease["stopped_by"] == "keeper"
+    late = lease["stop_requested_at"] - began - HOUR
+    assert timedelta(0) <= late <= timedelta(seconds=30)
+    assert lease["used_at"] == began
+    assert lease["used_by"] == "start"
+    assert [word for _, word in keeper.told] == ["warn", "warn", "warn", "stop"]
+    assert len(await keeper.audit("warn")) == 3
+    await home.nothing_is_taken()
+
+
+async def test_a_busy_kernel_outlives_its_interval_however_silent_it_is(keeping):
+    home, keeper = await keeping()
+    keeper.used("bob", busy=("sweep.ipynb",))
+    await keeper.passes(5 * HOUR, 10 * MINUTE)
+    assert (await state(home))["ended_at"] is None
+    assert keeper.told == []
+    keeper.used("bob")
+    fell_idle = home.clock()
+    await keeper.passes(HOUR + MINUTE)
+    lease = await state(home)
+    assert lease["reason"] == "idle"
+    assert lease["used_by"] == "kernel"
+    assert abs(lease["used_at"] - fell_idle) <= 10 * MINUTE
+
+
+async def test_a_session_limit_ends_a_busy_notebook_after_its_warnings(keeping):
+    home, keeper = await keeping()
+    await home.person("eve", "free")
+    assert (await home.start_server("eve")).status == 201
+    keeper.used("eve", busy=("a",))
+    ends = (await state(home, "eve"))["session_ends_at"]
+    await keeper.passes(ends - home.clock() - 20 * MINUTE, HOUR)
+    await keeper.passes(21 * MINUTE)
+    lease = await state(home, "eve")
+    assert lease["reason"] == "session_limit"
+    assert timedelta(0) <= lease["stop_requested_at"] - ends <= timedelta(seconds=30)
+    warned = [row["detail"]["reason"] for row in await keeper.audit("warn")]
+    assert warned.count("session_limit") == 3
+
+
+async def test_extend_moves_the_stop_and_the_next_warnings(keeping):
+    home, keeper = await keeping()
+    await keeper.passes(HOUR - 10 * MINUTE)
+    assert len(keeper.told) == 1
+    lease_id = (await state(home))["id"]
+    given = await home.context.ledger.awrite(
+        extend_lease, lease_id, tiers=home.settings.house.tiers, actor="bob",
+        grace=MINUTE, now=home.clock(),
+    )  # fmt: skip
+    assert not isinstance(given, Refused)
+    extended = home.clock()
+    await keeper.passes(HOUR - 2 * MINUTE)
+    assert (await state(home))["ended_at"] is None
+    assert [word for _, word in keeper.told] == ["warn", "warn", "warn"]
+    await keeper.passes(3 * MINUTE)
+    lease = await state(home)
+    assert lease["reason"] == "idle"
+    assert timedelta(0) <= lease["stop_requested_at"] - extended - HOUR <= MINUTE
+    assert len(await keeper.audit("extend")) == 1
+
+
+async def test_unknown_use_stops_nothing_and_becomes_a_finding(keeping):
+    home, keeper = await keeping()
+    await keeper.one_pass()
+    keeper.silent("bob")
+    await keeper.passes(2 * HOUR, 5 * MINUTE)
+    assert (await state(home))["ended_at"] is None
+    assert await keeper.findings() == ["blind"]
+    keeper.used("bob")
+    await keeper.one_pass(seconds=30)
+    assert await keeper.findings() == []
+
+
+async def test_a_keeper_that_was_away_moves_no_deadline_and_warns_before_it_stops(keeping):
+    home, keeper = await keeping()
+    await keeper.one_pass()
+    began = (await state(home))["answered_at"]
+    await keeper.close()
+    home.clock.advance(hours=3)
+    second = Keeping(home)
+    try:
+        await second.one_pass()
+        assert second.told == [("default", "warn")]
+        assert (await state(home))["ended_at"] is None
+        await second.passes(2 * MINUTE)
+    finally:
+        await second.close()
+    lease = await state(home)
+    assert lease["reason"] == "idle"
+    assert lease["used_at"] == began
+    assert lease["stop_requested_at"] - began <= 3 * HOUR + 90 * timedelta(seconds=1)
+
+
+async def test_a_keeper_killed_in_between_stops_at_the_same_wall_clock_time(keeping):
+    home, keeper = await keeping()
+    began = (await state(home))["answered_at"]
+    await keeper.passes(HOUR - 3 * MINUTE)
+    # Killed: it says nothing to anybody. Its row stays, and the next one knows that it is dead.
+    second = Keeping(home)
+    second.watch.gone = keeper.watch.me
+    try:
+        await second.passes(4 * MINUTE)
+    finally:
+        await second.close()
+    late = (await state(home))["stop_requested_at"] - began - HOUR
+    assert timedelta(0) <= late <= timedelta(seconds=30)
+    assert [word for _, word in keeper.told + second.told] == ["warn", "warn", "warn", "stop"]
+
+
+async def test_of_two_keepers_one_acts_and_the_other_takes_over(keeping):
+    home, keeper = await keeping()
+    await keeper.one_pass()
+    second = Keeping(home)
+    try:
+        assert (await second.one_pass()).trouble == "waiting"
+        assert not second.context.acting
+        assert (await keeper.one_pass(seconds=30)).trouble == ""
+        # The first is heard no more: its turn runs out.
+        assert (await second.one_pass(seconds=120)).trouble == ""
+        assert (await keeper.one_pass()).trouble == "waiting"
+    finally:
+        await second.close()
+
+
+async def test_nothing_is_concluded_while_the_hub_is_not_settled(keeping):
+    home, keeper = await keeping()
+    await keeper.one_pass()
+    HubContext.of(home.config).settled = False
+    home.clock.advance(hours=9)
+    assert (await keeper.one_pass()).trouble == "hub_not_settled"
+    assert keeper.told == []
+
+
+async def test_a_dry_run_writes_down_what_it_would_stop_and_stops_nothing(keeping):
+    home, keeper = await keeping(keeper_dry_run=True)
+    began = (await state(home))["answered_at"]
+    await keeper.passes(3 * HOUR, 10 * MINUTE)
+    lease = await state(home)
+    assert lease["ended_at"] is None
+    assert keeper.told == []
+    assert len(await keeper.audit("would_stop")) == 1
+    would = (await keeper.watched(lease["id"])).would_stop_at
+    assert would - began == HOUR
+    keeper.used("bob")
+    await keeper.one_pass(seconds=30)
+    assert (await keeper.watched(lease["id"])).would_stop_at is None
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_a_clock_set_by_an_hour_stops_nothing_before_its_time(keeping, hours):
+    home, keeper = await keeping()
+    await keeper.passes(30 * MINUTE)
+    home.clock.advance(hours=hours)
+    keeper.monotonic_drift = timedelta(hours=hours)
+    await keeper.passes(29 * MINUTE)
+    assert (await state(home))["ended_at"] is None
+    assert [word for _, word in keeper.told][-1:] in (["warn"], [])
+    await keeper.passes(3 * MINUTE)
+    assert (await state(home))["reason"] == "idle"
+
+
+async def test_a_clock_that_was_set_is_a_finding_and_nothing_is_stopped_at_once(keeping):
+    home, keeper = await keeping()
+    await home.person("eve", "free")
+    assert (await home.start_server("eve")).status == 201
+    await keeper.one_pass()
+    home.clock.advance(hours=13)
+    keeper.monotonic_drift = timedelta(hours=13)
+    await keeper.one_pass()
+    assert await keeper.findings() == ["clock_set"]
+    assert (await state(home, "eve"))["ended_at"] is None
+    await keeper.passes(2 * MINUTE)
+    assert (await state(home, "eve"))["reason"] == "session_limit"
+    assert await keeper.findings() == []
+
+
+async def test_a_loaded_gpu_keeps_a_notebook_where_that_is_wished(keeping):
+    home, keeper = await keeping(busy_gpu_percent=20)
+    device = next(iter(await home.devices_held()))
+    keeper.gpu = {device: 93.0}
+    await keeper.passes(3 * HOUR, 10 * MINUTE)
+    lease = await state(home)
+    assert lease["ended_at"] is None
+    seen = await keeper.watched(lease["id"])
+    assert seen.gpu_load == 93.0
+    assert seen.evidence.busy == ("GPU 93 %",)
+    keeper.gpu = {device: 3.0}
+    await keeper.passes(HOUR + 2 * MINUTE)
+    assert (await state(home))["reason"] == "idle"
+
+
+async def test_work_that_begins_while_a_stop_waits_for_its_turn_is_not_stopped(keeping):
+    home, keeper = await keeping()
+    await keeper.passes(HOUR - 30 * timedelta(seconds=1))
+    for _ in range(20):
+        await keeper.watch._slots.acquire()
+    home.clock.advance(seconds=30)
+    await keeper.watch.safe_pass()
+    assert len(keeper.watch.stops) == 1
+    home.clock.advance(minutes=3)
+    keeper.used("bob", busy=("late.ipynb",))
+    for _ in range(20):
+        keeper.watch._slots.release()
+    await asyncio.gather(*keeper.watch.stops.values())
+    assert (await state(home))["stop_requested_at"] is None
+
+
+async def test_a_server_started_anew_between_look_and_stop_runs_on(keeping):
+    home, keeper = await keeping()
+    old = (await keeper.hub.view()).servers[0]
+    assert (await home.api("DELETE", "/users/bob/server")).status in (202, 204)
+    await home.until(lambda: not home.spawner("bob").active)
+    home.clock.advance(seconds=1)
+    assert (await home.start_server("bob")).status == 201
+    done = await keeper.hub.stop(old, Reason.IDLE)
+    assert done.outcome == "moot"
+    assert "started again" in done.why
+    assert (await state(home))["stop_requested_at"] is None
+
+
+async def test_a_server_deleted_or_renamed_between_look_and_stop_harms_nobody(keeping):
+    home, keeper = await keeping()
+    assert (await home.start_server("bob", "free-cpu", "second")).status == 201
+    old = next(s for s in (await keeper.hub.view()).servers if s.server == "second")
+    assert (await home.api("DELETE", "/users/bob/servers/second")).status in (202, 204)
+    await home.until(lambda: not home.spawner("bob", "second").active)
+    renamed = await home.api("PATCH", "/users/bob/servers/second", {"name": "third"})
+    assert renamed.status == 200, renamed
+    home.clock.advance(seconds=1)
+    assert (await home.start_server("bob", "free-cpu", "third")).status == 201
+    assert (await keeper.hub.stop(old, Reason.IDLE)).outcome == "moot"
+    assert (await home.api("DELETE", "/users/bob/server", {"remove": False})).status in (202, 204)
+    assert len((await keeper.hub.view()).servers) == 1
+
+
+async def test_an_engine_that_will_not_stop_is_a_finding(keeping):
+    home, keeper = await keeping()
+    await keeper.passes(HOUR - MINUTE)
+
+    async def fails(server: HubServer, why: Any) -> Stopped:
+        return Stopped("failed", "the hub answered 500")
+
+    real, keeper.hub.stop = keeper.hub.stop, fails
+    await keeper.passes(4 * MINUTE)
+    assert await keeper.findings() == ["will_not_stop"]
+    keeper.hub.stop = real
+    await keeper.passes(MINUTE)
+    assert (await state(home))["reason"] == "idle"
+    assert await keeper.findings() == []
+
+
+async def test_only_the_keeper_may_give_a_reason(keeping):
+    home, _ = await keeping()
+    token = await home.person("bob")
+    body = {"reason": "budget", "why": "fun\nwith\x00lines"}
+    said = await home.api("DELETE", "/users/bob/server", body, token=token)
+    assert said.status in (202, 204), said
+    lease = await state(home)
+    assert lease["reason"] == "user"
+    assert lease["stop_note"] == "fun with lines"
+
+
+@pytest.mark.parametrize("body", [[1], {"reason": "because"}, {"lease": 7}, {"why": "x" * 401}])
+async def test_a_senseless_stop_is_refused_in_words_and_stops_nothing(keeping, body):
+    home, _ = await keeping()
+    said = await home.api("DELETE", "/users/bob/server", body)
+    assert said.status == 400
+    assert said.body["code"] == "bad_body"
+    assert (await state(home))["stop_requested_at"] is None
+
+
+async def test_the_ledger_away_decides_nothing_and_the_loop_goes_on(keeping, monkeypatch):
+    _, keeper = await keeping()
+    await keeper.one_pass()
+
+    async def away(*args: Any, **kwargs: Any) -> Any:
+        raise LedgerAway("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keeper.ledger, "aread", away)
+        assert (await keeper.one_pass(seconds=30)).trouble == "ledger_away"
+        assert keeper.context.trouble == "ledger_away"
+    assert (await keeper.one_pass(seconds=30)).trouble == ""
+
+
+# -- a hub that is no help ------------------------------------------------------------------------
+
+
+async def _slow(request: web.Request) -> web.Response:
+    await asyncio.sleep(30)
+    return web.Response()
+
+
+async def _html(request: web.Request) -> web.Response:
+    return web.Response(text="<html>Bad gateway</html>", content_type="text/html")
+
+
+async def _teapot(request: web.Request) -> web.Response:
+    return web.Response(status=502)
+
+
+async def _senseless(request: web.Request) -> web.Response:
+    return web.json_response({"hub_id": 7, "settled": "perhaps", "servers": "all"})
+
+
+async def _elsewhere(request: web.Request) -> web.Response:
+    raise web.HTTPFound("http://127.0.0.1:1/")
+
+
+async def _huge(request: web.Request) -> web.StreamResponse:
+    answer = web.StreamResponse()
+    await answer.prepare(request)
+    try:
+        while True:
+            await answer.write(b" " * 2**20)
+    except ConnectionError:
+        return answer
+
+
+async def _stranger(request: web.Request) -> web.Response:
+    return web.Response(text=json.dumps({"hub_id": "other", "settled": True, "servers": []}))
+
+
+@pytest.mark.parametrize(
+    ("handler", "trouble"),
+    [(_slow, "hub_away"), (_html, "hub_away"), (_teapot, "hub_away"), (_senseless, "hub_away"),
+     (_elsewhere, "hub_away"), (_huge, "hub_away"), (_stranger, "other_hub")],
+)  # fmt: skip
+async def test_a_hub_that_is_no_help_stops_no_loop_and_no_notebook(
+    keeping, monkeypatch, handler, trouble
+):
+    monkeypatch.setattr("gradienthub.service.hub_client.VIEW_SECONDS", 0.3)
+    monkeypatch.setattr("gradienthub.service.hub_client.LONGEST_VIEW", 2**22)
+    home, _ = await keeping()
+    app = web.Application()
+    app.router.add_route("*", "/{any:.*}", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = site._server.sockets[0].getsockname()[1]
+    lost = Keeping(home, api_url=f"http://127.0.0.1:{port}/hub/api")
+    try:
+        assert (await lost.one_pass()).trouble == trouble
+        home.clock.advance(hours=9)
+        assert (await lost.one_pass()).trouble == trouble
+        assert lost.told == []
+        server = HubServer(user="bob", server="", lease_id="x", ready=True, pending=None, url=None)
+        if handler in (_slow, _teapot, _elsewhere):
+            monkeypatch.setattr("gradienthub.service.hub_client.STOP_SECONDS", 0.3)
+            assert (await lost.hub.stop(server, Reason.IDLE)).outcome == "failed"
+    finally:
+        await lost.close()
+        await runner.cleanup()
+    assert (await state(home))["ended_at"] is None
+
+
+async def test_a_hub_that_is_down_is_waited_for(keeping):
+    home, keeper = await keeping()
+    await keeper.one_pass()
+    lost = Keeping(home, api_url="http://127.0.0.1:1/hub/api")
+    lost.watch.gone = keeper.watch.me
+    assert (await lost.one_pass(hours=9)).trouble == "hub_away"
+    await lost.close()
+    assert Answer() == keeper.says.default

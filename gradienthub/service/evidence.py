@@ -1,0 +1,136 @@
+"""Asking running notebooks about their use, each at its own address and with its own token."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NoReturn
+
+import aiohttp
+from yarl import URL
+
+from ..rules.evidence import answer_from
+from ..rules.idleness import Answer
+
+log = logging.getLogger("gradienthub")
+
+#: Seconds for one notebook's whole answer.
+PATIENCE = 5.0
+#: How many notebooks are asked at once.
+IN_FLIGHT = 50
+LARGEST_BODY = 256 * 1024
+
+KERNELS = "api/kernels"
+TERMINALS = "api/terminals"
+SESSIONS = "api/sessions"
+#: The server part of our JupyterLab extension, where it is installed.
+ACTIVITY = "gradienthub/activity"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the hub reaches a notebook's server, never the proxy, and the token to show there.
+
+    Whoever runs code in a notebook can read what is sent to it, so the token has to be one that
+    opens nothing but this server; its own is.
+    """
+
+    url: str
+    token: str = field(repr=False)
+
+
+class Notebooks:
+    """Asks notebooks; for one event loop. An answer is bounded in time and size."""
+
+    def __init__(self, patience: float = PATIENCE, in_flight: int = IN_FLIGHT) -> None:
+        self._patience = patience
+        self._turns = asyncio.Semaphore(in_flight)
+        self._session: aiohttp.ClientSession | None = None
+        #: The notebooks whose last answer was none, so that each is logged once.
+        self._unknown: set[str] = set()
+
+    async def ask_all(
+        self, addresses: Mapping[str, Address], now: datetime
+    ) -> dict[str, Answer | None]:
+        """Lease -> what its notebook said; None where its use cannot be told."""
+        self._unknown &= {address.url for address in addresses.values()}
+        answers = await asyncio.gather(*(self.ask(a, now) for a in addresses.values()))
+        return dict(zip(addresses, answers, strict=True))
+
+    async def ask(self, address: Address, now: datetime) -> Answer | None:
+        """What one notebook said, or None. Raises nothing, whatever it says."""
+        async with self._turns:
+            try:
+                async with asyncio.timeout(self._patience):
+                    answer = await self._answer(address, now)
+            # What a hostile server can make a client library raise has no end.
+            except Exception as error:
+                if address.url not in self._unknown:
+                    self._unknown.add(address.url)
+                    log.info("The use of %s cannot be told: %s", address.url, _why(error))
+                return None
+        self._unknown.discard(address.url)
+        return answer
+
+    async def _answer(self, address: Address, now: datetime) -> Answer:
+        kernels = await self._body(address, KERNELS)
+        # 404: the server has terminals disabled, or not our extension.
+        terminals = await self._body(address, TERMINALS, absent=[])
+        activity = await self._body(address, ACTIVITY, absent=None)
+        answer = answer_from(kernels, terminals, activity, [], now)
+        if not answer.busy:
+            return answer
+        sessions = await self._body(address, SESSIONS)
+        return answer_from(kernels, terminals, activity, sessions, now)
+
+    async def _body(self, address: Address, path: str, **absent: object) -> object:
+        """A JSON body, or the keyword `absent` where the server has no such page."""
+        # Without no_track_activity a question would count as use, and keep the notebook alive.
+        url = URL(f"{address.url.rstrip('/')}/{path}?no_track_activity=1", encoded=True)
+        headers = {"Authorization": f"token {address.token}"}
+        async with self._open().get(url, headers=headers, allow_redirects=False) as response:
+            if response.status == 404 and "absent" in absent:
+                return absent["absent"]
+            if response.status != 200:
+                raise ValueError(f"{path} is answered with {response.status}")
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > LARGEST_BODY:
+                    raise ValueError(f"{path} is answered with more than {LARGEST_BODY} bytes")
+        try:
+            return json.loads(body, parse_constant=_not_json)
+        except (ValueError, RecursionError):
+            raise ValueError(f"{path} is not answered with JSON") from None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                # A connection is not kept: the next pass is far away, and notebooks are many.
+                connector=aiohttp.TCPConnector(limit=0, force_close=True),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"Accept-Encoding": "identity"},
+                # A compressed answer was not asked for, and could be of any size.
+                auto_decompress=False,
+                timeout=aiohttp.ClientTimeout(total=None),
+            )
+        return self._session
+
+    async def close(self) -> None:
+        """Let go of the connections; a later question opens new ones."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+
+def _not_json(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "it did not answer in time"
+    # Only our own words are sure to hold nothing of the notebook's.
+    return str(error) if type(error) is ValueError else type(error).__name__

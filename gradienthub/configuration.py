@@ -20,10 +20,10 @@ HERE = Path(__file__).parent
 TEMPLATES = HERE / "templates"
 CULLER_CONFIG = HERE / "service" / "idle_culler_config.py"
 
-#: What the keeper may do with its own token: read which servers run, ask notebooks at their
-#: internal address whether they are used, and stop those that are due. It starts nothing, reads
-#: no user, and sees no auth state.
-KEEPER_SCOPES = ("read:servers", "access:servers", "delete:servers")
+#: What the keeper may do with its own token: read which servers run, and stop those that are due.
+#: It starts nothing, reads no user, and opens no notebook: it asks each one with the notebook's
+#: own token.
+KEEPER_SCOPES = ("read:servers", "delete:servers")
 #: What a visitor's token may do at the hub when the keeper's pages act for them, as far as the
 #: visitor may themselves.
 VISITOR_SCOPES = (

@@ -12,6 +12,7 @@ from gradienthub.ledger import Ledger, audit, findings, watches
 from gradienthub.ledger.watches import Watched
 from gradienthub.rules.idleness import Answer, Use, Warn
 from gradienthub.service.context import KeeperContext
+from gradienthub.service.evidence import Address
 from gradienthub.service.holder import me
 from gradienthub.service.hub_client import HubClient
 from gradienthub.service.watch import Pass, Watch
@@ -23,16 +24,18 @@ class Says:
     def __init__(self) -> None:
         self.by_url: dict[str, Answer | None] = {}
         self.default: Answer | None = Answer()
-        self.asked: list[str] = []
+        self.asked: list[Address] = []
 
-    async def ask(self, url: str, now: datetime) -> Answer | None:
+    async def ask(self, address: Address, now: datetime) -> Answer | None:
         """What the notebook there says."""
-        self.asked.append(url)
-        return self.by_url.get(url, self.default)
+        self.asked.append(address)
+        return self.by_url.get(address.url, self.default)
 
-    async def ask_all(self, urls: Mapping[str, str], now: datetime) -> dict[str, Answer | None]:
+    async def ask_all(
+        self, addresses: Mapping[str, Address], now: datetime
+    ) -> dict[str, Answer | None]:
         """What they all say."""
-        return {lease: await self.ask(url, now) for lease, url in urls.items()}
+        return {lease: await self.ask(address, now) for lease, address in addresses.items()}
 
 
 class Keeping:

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from ..rules.idleness import Reason
 from ..rules.refusal import shown
@@ -32,6 +32,8 @@ class HubServer(BaseModel):
     ready: bool
     pending: str | None
     url: str | None
+    #: The server's own, which opens nothing but that server.
+    token: str | None = Field(default=None, repr=False)
 
 
 class HubView(BaseModel):

@@ -26,6 +26,7 @@ from ..rules.idleness import (
 from ..rules.refusal import shown
 from ..settings import KeeperPolicy
 from .context import KeeperContext
+from .evidence import Address
 from .hub_client import HubAway, HubClient, HubServer
 
 log = logging.getLogger("gradienthub")
@@ -47,10 +48,12 @@ FRESH = timedelta(seconds=10)
 class Looks(Protocol):
     """Who asks notebooks about their use (`evidence.Notebooks`)."""
 
-    async def ask(self, url: str, now: datetime) -> Answer | None:
-        """What the notebook at this internal address says; None: nothing, or nothing sensible."""
+    async def ask(self, address: Address, now: datetime) -> Answer | None:
+        """What the notebook there says; None: nothing, or nothing sensible."""
 
-    async def ask_all(self, urls: Mapping[str, str], now: datetime) -> Mapping[str, Answer | None]:
+    async def ask_all(
+        self, addresses: Mapping[str, Address], now: datetime
+    ) -> Mapping[str, Answer | None]:
         """The same for many, by lease."""
 
 
@@ -162,7 +165,7 @@ class Watch:
             if server.ready and server.url
         }
         answers = await self.looks.ask_all(
-            {one.id: servers[one.id].url or "" for one in running if one.id in servers},
+            {one.id: _address(servers[one.id]) for one in running if one.id in servers},
             context.clock(),
         )
         loads = await self.loads()
@@ -358,7 +361,7 @@ class Watch:
         looked = one.evidence.looked_at
         if stop.reason.value != "idle" or (looked and now - looked <= FRESH):
             return stop
-        answer = await self.looks.ask(server.url or "", now)
+        answer = await self.looks.ask(_address(server), now)
         again = replace(one, evidence=learn(one.evidence, answer, now))
         verdict = _verdict(again, policy, now)
         return verdict if isinstance(verdict, Stop) else None
@@ -383,6 +386,10 @@ class Watch:
             await self.context.ledger.awrite(keepers.release, self.context.hub_id, self.me)
         except LedgerAway:
             log.info("The ledger is away; this keeper's turn runs out by itself")
+
+
+def _address(server: HubServer) -> Address:
+    return Address(server.url or "", server.token or "")
 
 
 def _verdict(one: Watched, policy: KeeperPolicy, now: datetime) -> Keep | Warn | Stop:

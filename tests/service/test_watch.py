@@ -304,6 +304,17 @@ async def test_an_engine_that_will_not_stop_is_a_finding(keeping):
     assert await keeper.findings() == []
 
 
+async def test_a_notebook_is_asked_with_its_own_token_which_only_the_keeper_is_told(keeping):
+    home, keeper = await keeping()
+    await keeper.one_pass()
+    assert {address.token for address in keeper.says.asked} == {home.spawner("bob").api_token}
+    said = await home.api("GET", "/gradient/servers")
+    assert said.status == 200
+    assert "token" not in said.body["servers"][0]
+    view = await keeper.hub.view()
+    assert home.spawner("bob").api_token not in repr(view)
+
+
 async def test_only_the_keeper_may_give_a_reason(keeping):
     home, _ = await keeping()
     token = await home.person("bob")

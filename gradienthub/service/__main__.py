@@ -1,0 +1,5 @@
+"""`python -m gradienthub.service`: the keeper's process."""
+
+from .app import main
+
+main()

@@ -1,0 +1,146 @@
+"""The keeper's process: a managed service of the hub that listens at once and never gives up.
+
+Run as `python -m gradienthub.service`. Its configuration is two words of the environment,
+GRADIENTHUB_DATABASE_URL and GRADIENTHUB_HUB_ID; the hub adds its own JUPYTERHUB_ ones.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlparse
+
+from tornado import web
+from tornado.httpserver import HTTPServer
+
+from ..ledger import Ledger, LedgerAway, keepers
+from ..ledger.watches import Watched
+from ..rules.idleness import Stop, Warn
+from .context import KeeperContext
+from .evidence import Notebooks
+from .gpu import Gpus
+from .holder import dead, me
+from .hub_client import HubClient
+from .watch import Watch
+
+log = logging.getLogger("gradienthub")
+
+NEEDED = (
+    "GRADIENTHUB_DATABASE_URL",
+    "GRADIENTHUB_HUB_ID",
+    "JUPYTERHUB_API_TOKEN",
+    "JUPYTERHUB_API_URL",
+    "JUPYTERHUB_SERVICE_PREFIX",
+    "JUPYTERHUB_SERVICE_URL",
+)
+#: Seconds between two looks whether the hub that started this process still lives.
+PARENT_LOOK = 1.0
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What the hub gave this process."""
+
+    database_url: str
+    hub_id: str
+    token: str
+    api_url: str
+    prefix: str
+    hub_prefix: str
+    host: str
+    port: int
+
+
+def environment(given: Mapping[str, str]) -> Environment:
+    """The environment read; ends the process with what is missing."""
+    missing = [name for name in NEEDED if not given.get(name)]
+    if missing:
+        raise SystemExit(
+            f"gradienthub keeper: {', '.join(missing)} not set; the hub starts the keeper as its"
+            " managed service, wired by configure(c)"
+        )
+    url = urlparse(given["JUPYTERHUB_SERVICE_URL"])
+    return Environment(
+        database_url=given["GRADIENTHUB_DATABASE_URL"],
+        hub_id=given["GRADIENTHUB_HUB_ID"],
+        token=given["JUPYTERHUB_API_TOKEN"],
+        api_url=given["JUPYTERHUB_API_URL"],
+        prefix=given["JUPYTERHUB_SERVICE_PREFIX"],
+        hub_prefix=f"{given.get('JUPYTERHUB_BASE_URL', '/').rstrip('/')}/hub/",
+        host=url.hostname or "127.0.0.1",
+        port=url.port or 80,
+    )
+
+
+async def _gone(ledger: Ledger, hub_id: str) -> str:
+    """A dead keeper's name, so that its row need not expire first; "" where there is none."""
+    try:
+        row = await ledger.aread(keepers.holder, hub_id)
+    except LedgerAway:
+        return ""
+    return row["holder"] if row and dead(row["holder"]) else ""
+
+
+async def serve(given: Environment) -> None:
+    """Listen, then watch until a signal or the end of the hub."""
+    context = KeeperContext(
+        ledger=Ledger(given.database_url),
+        hub_id=given.hub_id,
+        prefix=given.prefix,
+        hub_prefix=given.hub_prefix,
+        api_url=given.api_url,
+        token=given.token,
+    )
+    server = HTTPServer(application(context))
+    server.listen(given.port, given.host)
+    hub, notebooks = HubClient(given.api_url, given.token), Notebooks()
+    watch = Watch(
+        context, hub, notebooks, me(), _log_only, Gpus().loads,
+        gone=await _gone(context.ledger, given.hub_id),
+    )  # fmt: skip
+    keeping = asyncio.ensure_future(watch.keep())
+    await _end_of(os.getppid())
+    log.info("The keeper ends")
+    keeping.cancel()
+    server.stop()
+    await watch.close()
+    await hub.close()
+    await notebooks.close()
+    context.ledger.close()
+
+
+async def _log_only(one: Watched, verdict: Warn | Stop) -> None:
+    log.info("%s: %s", one.title, verdict)
+
+
+async def _end_of(hub: int) -> None:
+    """Return on SIGTERM or SIGINT, or when the process that started this one is gone.
+
+    A hub that was killed leaves its services behind; this one would hold its port, and watch
+    with a token of yesterday.
+    """
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    while not ended.is_set() and os.getppid() == hub:
+        try:
+            await asyncio.wait_for(ended.wait(), PARENT_LOOK)
+        except TimeoutError:
+            continue
+
+
+def application(context: KeeperContext) -> web.Application:
+    """Everything the keeper serves below its prefix."""
+    return web.Application([])
+
+
+def main() -> None:
+    """The process. Never ends for something that is away."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="[K %(asctime)s %(levelname)s] %(message)s"
+    )
+    asyncio.run(serve(environment(os.environ)))

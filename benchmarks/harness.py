@@ -35,14 +35,17 @@ def free_port() -> int:
 class Hub:
     """A running hub and its REST API; `which` is "ours" or "theirs"."""
 
-    def __init__(self, which: str, session: aiohttp.ClientSession, port: int) -> None:
+    def __init__(
+        self, which: str, session: aiohttp.ClientSession, port: int, folder: Path, pid: int
+    ) -> None:
         self.which, self._session = which, session
-        self._api = f"http://127.0.0.1:{port}/hub/api"
+        self.folder, self.pid = folder, pid
+        self.api = f"http://127.0.0.1:{port}/hub/api"
 
     async def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """(status, JSON or text) of one API call."""
         async with self._session.request(
-            method, self._api + path, data=None if body is None else json.dumps(body)
+            method, self.api + path, data=None if body is None else json.dumps(body)
         ) as answer:
             text = await answer.text()
             with contextlib.suppress(ValueError):
@@ -105,7 +108,7 @@ async def hub(which: str, **settings: Any) -> AsyncIterator[Hub]:
         timeout=aiohttp.ClientTimeout(total=600),
         connector=aiohttp.TCPConnector(limit=200),
     )
-    running = Hub(which, session, port)
+    running = Hub(which, session, port, folder, process.pid)
     try:
         await _until_up(running, process, folder)
         yield running

@@ -1,7 +1,10 @@
 """The hub of a measurement; harness.py says by environment which one."""
 
+import asyncio
 import json
 import os
+
+from jupyterhub.spawner import Spawner
 
 c = get_config()  # noqa: F821
 told = json.loads(os.environ["BENCH"])
@@ -18,9 +21,16 @@ c.JupyterHub.cleanup_servers = True
 c.JupyterHub.services = [{"name": "bench", "api_token": told["token"]}]
 c.JupyterHub.load_roles = [
     {"name": "bench", "services": ["bench"],
-     "scopes": ["admin:users", "admin:servers", "list:users", "read:servers"]}
+     "scopes": ["admin:users", "admin:servers", "list:users", "read:servers",
+                "read:users:activity"]}
 ]  # fmt: skip
-if told.get("proxy") == "node":
+if told.get("proxy") == "memory":
+    # Nobody goes through it: the hub is asked directly.
+    c.JupyterHub.proxy_class = "gradienthub.testing.ProxyInMemory"
+    c.JupyterHub.hub_port = told["port"]
+    c.JupyterHub.hub_ip = "127.0.0.1"
+    c.JupyterHub.last_activity_interval = 0
+elif told.get("proxy") == "node":
     c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{told['proxy_port']}"
 else:
     c.JupyterHub.proxy_class = "traefik_file"
@@ -30,11 +40,39 @@ else:
     c.TraefikFileProviderProxy.static_config_file = f"{folder}/traefik.toml"
     c.TraefikFileProviderProxy.dynamic_config_file = f"{folder}/rules.toml"
 
+if told.get("notebooks"):
+
+    class Stub(Spawner):
+        """All notebooks are one process that runs already; a stop takes a tenth of a second."""
+
+        runs = False
+
+        async def start(self):
+            self.runs = True
+            return "127.0.0.1", told["notebooks"]
+
+        async def poll(self):
+            return None if self.runs else 0
+
+        async def stop(self, now=False):
+            await asyncio.sleep(0.1)
+            self.runs = False
+
+
 if told["which"] == "ours":
     from gradienthub.configuration import configure
+    from gradienthub.spawners.base import GradientSpawner
     from gradienthub.spawners.docker import GradientDockerSpawner
 
     c.JupyterHub.spawner_class = GradientDockerSpawner
+    if told.get("notebooks"):
+
+        class Ours(GradientSpawner, Stub):
+            """Ours with another's engine on its right."""
+
+        c.JupyterHub.spawner_class = Ours
+        c.GradientHub.hub_id = told["hub_id"]
+        c.GradientHub.keeper_warnings = ["1s"]
     if told.get("cmd"):
         c.GradientDockerSpawner.cmd = told["cmd"]
     c.GradientHub.preset = None
@@ -49,7 +87,10 @@ if told["which"] == "ours":
     c.GradientHub.hosts = {
         "here": {"cpus": 1000, "memory": 10000, "stage_width": told.get("stage_width")}
     }
-    configure(c)
+    # The keeper that is measured is the measuring process's own.
+    configure(c, keeper=False)
+elif told.get("notebooks"):
+    c.JupyterHub.spawner_class = Stub
 else:
     c.JupyterHub.spawner_class = "dockerspawner.DockerSpawner"
     c.DockerSpawner.image = told["image"]

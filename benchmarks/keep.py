@@ -1,0 +1,196 @@
+"""A pass over many idle servers, against jupyterhub-idle-culler; and the hub's price of one view.
+
+Both stop servers whose stop takes 100 ms, at a real hub with an in-memory proxy: what is measured
+is who asks and stops, and what that costs the hub, not containers. The notebooks are answered for
+by one stub process.
+"""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from harness import TOKEN, Hub, arguments, hub, show
+from sqlalchemy import update
+
+from gradienthub.ledger import Ledger
+from gradienthub.ledger.schema import leases
+from gradienthub.service.context import KeeperContext
+from gradienthub.service.evidence import Notebooks
+from gradienthub.service.holder import me
+from gradienthub.service.hub_client import HubClient
+from gradienthub.service.watch import Watch
+
+HERE = Path(__file__).parent
+HUB_ID = "bench"
+
+
+@contextlib.contextmanager
+def notebooks() -> Iterator[int]:
+    """The port of a process that answers for all notebooks."""
+    process = subprocess.Popen(
+        [sys.executable, HERE / "stub_notebooks.py"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.asynccontextmanager
+async def filled(which: str, port: int, count: int) -> AsyncIterator[Hub]:
+    """A hub with so many running servers."""
+    async with hub(which, notebooks=port, proxy="memory", hub_id=HUB_ID) as running:
+        names = [f"u{number}" for number in range(count)]
+        for first in range(0, count, 100):
+            await running.add_users(names[first : first + 100])
+        turns = asyncio.Semaphore(20)
+
+        async def start(name: str) -> None:
+            async with turns:
+                await running.start(name)
+
+        await asyncio.gather(*(start(name) for name in names))
+        yield running
+
+
+class Lag:
+    """The slowest answer to a request that costs the hub nothing, beside what is measured."""
+
+    def __init__(self, running: Hub) -> None:
+        self._running = running
+        self.worst = 0.0
+
+    async def __aenter__(self) -> "Lag":
+        self._task = asyncio.ensure_future(self._look())
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._task.cancel()
+
+    async def _look(self) -> None:
+        while True:
+            began = time.monotonic()
+            await self._running.call("GET", "/")
+            self.worst = max(self.worst, time.monotonic() - began)
+            await asyncio.sleep(0.02)
+
+
+def cpu(pid: int) -> float:
+    """Seconds of CPU that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def nobody_told(*_: Any) -> None:
+    """No mail is sent."""
+
+
+async def no_gpu() -> dict[str, float]:
+    """No GPU is asked."""
+    return {}
+
+
+async def ours(port: int, count: int) -> tuple[float, float, int]:
+    """(seconds, worst lag, passes) until the keeper has stopped all of them."""
+    async with filled("ours", port, count) as running:
+        ledger = Ledger(f"sqlite:///{running.folder}/data/gradienthub.sqlite")
+        long_ago = datetime.now(UTC) - timedelta(hours=9)
+        ledger.write(lambda tx: tx.execute(update(leases).values(answered_at=long_ago)))
+        context = KeeperContext(ledger, HUB_ID, "/", "/hub/", running.api, TOKEN)
+        client, looks = HubClient(running.api, TOKEN), Notebooks()
+        watch = Watch(context, client, looks, me(), nobody_told, no_gpu)
+        await watch.one_pass()  # the warning that every idle stop has
+        await asyncio.sleep(1.1)
+        async with Lag(running) as lag:
+            began = time.monotonic()
+            await watch.one_pass()
+            while watch.stops:
+                await asyncio.gather(*watch.stops.values())
+            seconds = time.monotonic() - began
+        left = len((await client.view()).servers)
+        await watch.close()
+        await client.close()
+        await looks.close()
+        ledger.close()
+        if left:
+            raise RuntimeError(f"{left} servers still run")
+        return seconds, lag.worst, count
+
+
+async def theirs(port: int, count: int) -> tuple[float, float]:
+    """(seconds, worst lag) until the stock culler has stopped all of them."""
+    async with filled("theirs", port, count) as running, Lag(running) as lag:
+        environment = os.environ | {
+            "JUPYTERHUB_API_TOKEN": TOKEN,
+            "JUPYTERHUB_API_URL": running.api,
+        }
+        await asyncio.sleep(2)  # none has been active for longer than its timeout, which is 1 s
+        began = time.monotonic()
+        culler = subprocess.Popen(
+            [sys.executable, "-m", "jupyterhub_idle_culler", "--timeout=1", "--cull-every=3600"],
+            env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            while await _running(running):
+                await asyncio.sleep(0.5)
+            return time.monotonic() - began, lag.worst
+        finally:
+            culler.kill()
+            culler.wait()
+
+
+async def _running(running: Hub) -> bool:
+    _, users = await running.call("GET", "/users?state=active&limit=1")
+    return bool(users)
+
+
+async def view(port: int, count: int) -> tuple[float, float]:
+    """Seconds of the hub's CPU for one view of so many servers: ours, and paging GET /users."""
+    async with filled("ours", port, count) as running:
+        client = HubClient(running.api, TOKEN)
+        taken = []
+        for look in (client.view, partial(_paged, running)):
+            await look()
+            before = cpu(running.pid)
+            for _ in range(10):
+                await look()
+            taken.append((cpu(running.pid) - before) / 10)
+        await client.close()
+        return taken[0], taken[1]
+
+
+async def _paged(running: Hub) -> None:
+    offset: int | None = 0
+    accept = {"Accept": "application/jupyterhub-pagination+json",
+              "Authorization": f"token {TOKEN}"}  # fmt: skip
+    async with aiohttp.ClientSession(headers=accept) as session:
+        while offset is not None:
+            where = f"{running.api}/users?state=ready&limit=200&offset={offset}"
+            async with session.get(where) as answer:
+                body = await answer.json()
+            following = body["_pagination"]["next"]
+            offset = following and following["offset"]
+
+
+async def main() -> None:
+    told = arguments(servers=500, view=2000)
+    with notebooks() as port:
+        mine, lag, _ = await ours(port, told.servers)
+        other, their_lag = await theirs(port, told.servers)
+        show(f"a pass over {told.servers} idle servers, real hub", mine, other)
+        show("  worst answer of the hub meanwhile", lag, their_lag)
+        show(f"hub CPU for one view of {told.view} servers", *await view(port, told.view))
+
+
+asyncio.run(main())

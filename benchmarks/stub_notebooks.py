@@ -1,0 +1,32 @@
+"""A process that answers for any number of idle notebooks; prints its port."""
+
+import asyncio
+import sys
+
+from aiohttp import web
+
+STATUS = {"version": "2.17.0", "started": "2026-01-01T00:00:00Z", "kernels": 0, "connections": 0}
+
+
+async def answer(request: web.Request) -> web.Response:
+    path = request.path
+    if path.endswith(("/api/kernels", "/api/terminals", "/api/sessions")):
+        return web.json_response([])
+    if path.endswith("/gradienthub/activity"):
+        return web.json_response({"person_at": None})
+    return web.json_response(STATUS, headers={"X-JupyterHub-Version": "6.1.1"})
+
+
+async def main() -> None:
+    app = web.Application()
+    app.router.add_route("*", "/{any:.*}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    print(site._server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

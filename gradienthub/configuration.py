@@ -1,5 +1,6 @@
 """configure(c): the one line that makes a JupyterHub a notebook cloud."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,16 @@ from jupyterhub.utils import random_port
 from traitlets import TraitError, import_item
 from traitlets.config import Config
 
-from .hub.api import CULLER, KEEPER
+from .hub.api import CULLER, KEEPER, KEEPER_SCOPES
 from .hub.authenticator import with_tiers
 from .rules.catalog import ConfigurationFault
 from .settings import GradientHub, Settings
 
+PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 HERE = Path(__file__).parent
 TEMPLATES = HERE / "templates"
 CULLER_CONFIG = HERE / "service" / "idle_culler_config.py"
 
-#: What the keeper may do with its own token: read which servers run, and stop those that are due.
-#: It starts nothing, reads no user, and opens no notebook: it asks each one with the notebook's
-#: own token.
-KEEPER_SCOPES = ("read:servers", "delete:servers")
 #: What a visitor's token may do at the hub when the keeper's pages act for them, as far as the
 #: visitor may themselves.
 VISITOR_SCOPES = (
@@ -81,6 +79,13 @@ def _wire_keeper(hub: Config, settings: Settings) -> None:
             "environment": {
                 "GRADIENTHUB_DATABASE_URL": settings.database_url,
                 "GRADIENTHUB_HUB_ID": settings.hub_id,
+                # The hub hands few variables on; these say how to reach a database or a mail
+                # server, and where a password file lies.
+                **{
+                    name: value
+                    for name, value in os.environ.items()
+                    if name == "HOME" or name.startswith("PG") or name.lower() in PROXIES
+                },
             },
             "display": False,
             "oauth_no_confirm": True,

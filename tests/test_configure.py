@@ -1,5 +1,7 @@
 """configure(c): one line that merges with what is there."""
 
+import os
+
 import pytest
 from jupyterhub.auth import DummyAuthenticator
 from traitlets.config import Config
@@ -72,10 +74,12 @@ def test_a_wrong_type_ends_the_start(c):
         configure(c)
 
 
-def test_the_keeper_gets_two_words_and_no_more_scopes_than_it_needs(c):
+def test_the_keeper_gets_two_words_and_no_more_scopes_than_it_needs(c, monkeypatch):
+    monkeypatch.setattr(os, "environ", {"PGPASSFILE": "/srv/pgpass", "AWS_SECRET": "x"})
     settings = configure(c)
     service = listed(c.JupyterHub.services)[0]
     assert service["environment"] == {
+        "PGPASSFILE": "/srv/pgpass",
         "GRADIENTHUB_DATABASE_URL": settings.database_url,
         "GRADIENTHUB_HUB_ID": settings.hub_id,
     }

@@ -103,7 +103,7 @@ def wiring(scene: Scene) -> Iterator[Finding]:
         spawner_class=found.spawner or object,
         **{
             name: scene.hub.value(JupyterHub, name)
-            for name in ("allow_named_servers", "template_paths", "services")
+            for name in ("allow_named_servers", "template_paths", "services", "load_roles")
         },
     )
     sentences = startup.wiring_faults(app) if found.spawner else []

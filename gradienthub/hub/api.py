@@ -24,6 +24,10 @@ from .stopping import forget_server
 CULLER = "gradient-idle-culler"
 #: The keeper: the managed service at /services/gradient/.
 KEEPER = "gradient"
+#: What it may do with its own token: read which servers run, and stop those that are due. It
+#: starts nothing, reads no user, and opens no notebook: it asks each one with the notebook's own
+#: token.
+KEEPER_SCOPES = ("read:servers", "delete:servers")
 #: Bytes of a request body on a server; its longest honest one is well below 2,000.
 LONGEST_BODY = 16_384
 PATCH_KEYS = ("name", "display_name", "user_options")

@@ -57,6 +57,18 @@ def wiring_faults(app: Any) -> list[str]:
             "c.JupyterHub.template_paths lacks GradientHub's templates; write configure(c) as the"
             " last line of the configuration"
         )
+    names = [str(service.get("name")) for service in app.services]
+    if api.KEEPER in names and api.CULLER in names:
+        faults.append(
+            "The keeper and the small mode's culler are both among c.JupyterHub.services, and the"
+            " culler would stop without warning; call configure(c) once"
+        )
+    elif api.KEEPER not in names and api.CULLER not in names:
+        faults.append(
+            f"c.JupyterHub.services has no keeper ({api.KEEPER!r}), so that nothing would stop what"
+            " is idle; write configure(c) as the last line of the configuration"
+        )
+    faults += _missing_scopes(app, names)
     cullers = [
         str(service.get("name"))
         for service in app.services
@@ -69,6 +81,25 @@ def wiring_faults(app: Any) -> list[str]:
             " limit, not at theirs; remove it from c.JupyterHub.services"
         )
     return faults
+
+
+def _missing_scopes(app: Any, services: list[str]) -> list[str]:
+    """What the keeper cannot do because a later line replaced the roles."""
+    if api.KEEPER not in services:
+        return []
+    held = {
+        scope
+        for role in app.load_roles
+        if api.KEEPER in role.get("services", ())
+        for scope in role.get("scopes", ())
+    }
+    missing = sorted(set(api.KEEPER_SCOPES) - held)
+    if not missing:
+        return []
+    return [
+        f"c.JupyterHub.load_roles gives the keeper no {' and no '.join(missing)}, so that it cannot"
+        " see or stop notebooks; write configure(c) as the last line of the configuration"
+    ]
 
 
 def bypasses(authenticator: type[Authenticator]) -> list[str]:

@@ -135,8 +135,8 @@ def test_a_hub_that_never_started_has_no_hub_id_yet(well):
         ("c.JupyterHub.allow_named_servers = False", "allow_named_servers is False"),
         ("c.JupyterHub.template_paths = ['/own']", "lacks GradientHub's templates"),
         (
-            "c.JupyterHub.services = [{'name': 'cull', 'command':"
-            " ['python3', '-m', 'jupyterhub_idle_culler']}]",
+            "c.JupyterHub.services.append({'name': 'cull', 'command':"
+            " ['python3', '-m', 'jupyterhub_idle_culler']})",
             "'cull' is a stock idle culler",
         ),
     ],

@@ -78,7 +78,7 @@ def test_a_value_is_what_the_hub_would_use(hub):
     )
     loaded = hub.load()
     names = [service["name"] for service in loaded.value(JupyterHub, "services")]
-    assert names == ["mine", "gradient-idle-culler"]
+    assert names == ["mine", "gradient"]
     assert loaded.value(GradientDockerSpawner, "network_name") == "theirs"
     assert loaded.value(GradientDockerSpawner, "folder_owner") == 1234
     assert loaded.value(GradientDockerSpawner, "device_driver") == "nvidia"

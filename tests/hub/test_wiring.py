@@ -1,0 +1,46 @@
+"""A line after configure(c) that undoes it stops the hub's start with a cure."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from gradienthub.hub.api import CULLER, KEEPER, KEEPER_SCOPES
+from gradienthub.hub.startup import wiring_faults
+from gradienthub.testing import GradientFakeSpawner
+
+
+def app(**changes):
+    wired = {
+        "spawner_class": GradientFakeSpawner,
+        "allow_named_servers": True,
+        "template_paths": ["/site-packages/gradienthub/templates"],
+        "services": [{"name": KEEPER}],
+        "load_roles": [{"name": KEEPER, "services": [KEEPER], "scopes": list(KEEPER_SCOPES)}],
+    }
+    return SimpleNamespace(**(wired | changes))
+
+
+def test_what_configure_wired_is_right():
+    assert wiring_faults(app()) == []
+    assert wiring_faults(app(services=[{"name": CULLER}], load_roles=[])) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"services": []}, "no keeper"),
+        ({"services": [{"name": "mine"}]}, "no keeper"),
+        ({"services": [{"name": KEEPER}, {"name": CULLER}]}, "both"),
+        ({"load_roles": []}, "no delete:servers and no read:servers"),
+        ({"load_roles": [{"name": "x", "services": [KEEPER], "scopes": ["read:servers"]}]},
+         "no delete:servers,"),
+        ({"services": [{"name": KEEPER},
+                       {"name": "cull", "command": ["python", "-m", "jupyterhub_idle_culler"]}]},
+         "stock idle culler"),
+    ],
+)  # fmt: skip
+def test_what_undoes_it_is_said_with_its_cure(changes, words):
+    faults = wiring_faults(app(**changes))
+    assert len(faults) == 1
+    assert words in faults[0]
+    assert ";" in faults[0]

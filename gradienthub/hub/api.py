@@ -24,10 +24,10 @@ from .stopping import forget_server
 CULLER = "gradient-idle-culler"
 #: The keeper: the managed service at /services/gradient/.
 KEEPER = "gradient"
-#: What it may do with its own token: read which servers run, and stop those that are due. It
-#: starts nothing, reads no user, and opens no notebook: it asks each one with the notebook's own
-#: token.
-KEEPER_SCOPES = ("read:servers", "delete:servers")
+#: What it may do with its own token: read which servers run, be told each one's own token to ask
+#: it about its use, and stop those that are due. It starts nothing and reads no user. Its own token
+#: is never shown to a notebook, where whoever runs code could read it.
+KEEPER_SCOPES = ("read:servers", "access:servers", "delete:servers")
 #: Bytes of a request body on a server; its longest honest one is well below 2,000.
 LONGEST_BODY = 16_384
 PATCH_KEYS = ("name", "display_name", "user_options")
@@ -240,14 +240,15 @@ class ServersHandler(GradientAPIHandler):
 
     @needs_scope("read:servers")
     async def get(self) -> None:
-        """`settled` is false until the hub has checked its servers after a start."""
+        """`settled` is false until the hub has checked its servers after a start.
+
+        With access:servers for all, each server's own token comes too: it opens that server only,
+        which its owner's code may read, so that nothing larger has to be shown to it.
+        """
         if self.parsed_scopes["read:servers"] != Scope.ALL:
             raise web.HTTPError(403, "This needs read:servers for all users.")
+        with_tokens = self.parsed_scopes.get("access:servers") == Scope.ALL
         context = self.context
-        who = self.current_user
-        # The keeper asks each notebook with the notebook's own token, which opens nothing else:
-        # whoever runs code there can read what is sent to it.
-        keeper = getattr(who, "kind", "user") == "service" and who.name == KEEPER
         try:
             census = await context.engine.census()
             away = None
@@ -260,7 +261,7 @@ class ServersHandler(GradientAPIHandler):
                     "settled": context.settled,
                     "servers": [
                         _server(user, spawner)
-                        | ({"token": spawner.api_token or None} if keeper else {})
+                        | ({"token": spawner.api_token or None} if with_tokens else {})
                         for user in list(self.settings["app"].users.values())
                         for spawner in list(user.spawners.values())
                         if spawner.active

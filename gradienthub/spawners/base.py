@@ -467,10 +467,15 @@ class GradientSpawner(Spawner):
     # -- state ------------------------------------------------------------------------------
 
     def get_state(self) -> dict[str, Any]:
-        """What the hub keeps: the lease, and its deadlines for a culler that reads states."""
+        """What the hub keeps: the lease, its deadlines for a culler that reads states, its token.
+
+        The server's own token is what it is asked about its use with. A hub that restarts would
+        forget it, and then not revoke it at the stop either.
+        """
         state: dict[str, Any] = super().get_state()
         if self.lease_id:
             state["lease_id"] = self.lease_id
+            state["api_token"] = self.api_token
             if self.lease is not None:
                 deadlines = self.lease.deadlines
                 state["deadlines"] = {
@@ -490,6 +495,7 @@ class GradientSpawner(Spawner):
         """A restarted hub finds its lease again; a stopped server has none."""
         super().load_state(state)
         self.lease_id = state.get("lease_id", "")
+        self.api_token = state.get("api_token", "")
         self._kept_deadlines = state.get("deadlines")
 
     def clear_state(self) -> None:

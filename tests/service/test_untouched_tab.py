@@ -1,0 +1,218 @@
+"""A JupyterLab tab that nobody touches keeps no notebook alive, and neither does the keeper."""
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from gradienthub.rules.idleness import Evidence, learn
+from gradienthub.service.evidence import Address, Notebooks
+
+playwright = pytest.importorskip("playwright.async_api")
+
+CHROMIUM = os.environ.get("GRADIENTHUB_TEST_CHROMIUM") or shutil.which("chromium")
+CONFIG = Path(__file__).with_name("untouched_hub_config.py")
+TESTS = Path(__file__).parents[1]
+PATIENCE = 90
+NOTEBOOK = {
+    "nbformat": 4, "nbformat_minor": 5,
+    "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+    "cells": [{"cell_type": "code", "id": "a", "metadata": {}, "source": "1 + 1", "outputs": [],
+               "execution_count": None}],
+}  # fmt: skip
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.browser,
+    pytest.mark.local_engine,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(
+        not CHROMIUM, reason="needs Chromium: install it, or name it in GRADIENTHUB_TEST_CHROMIUM"
+    ),
+]
+
+
+def free_port():
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Hub:
+    """A hub and a proxy, as processes; requests to both."""
+
+    def __init__(self, folder, proxy):
+        self.folder, self.proxy = folder, proxy
+        self.token = secrets.token_hex(16)
+        self.port, self.hub_port = free_port(), free_port()
+        self.public = f"http://127.0.0.1:{self.port}"
+        self._session = aiohttp.ClientSession(headers={"Authorization": f"token {self.token}"})
+
+    async def start(self):
+        own_bin = str(Path(sys.executable).parent)
+        asked = {
+            "folder": str(self.folder), "proxy": self.proxy, "token": self.token,
+            "port": self.port, "hub_port": self.hub_port, "proxy_port": free_port(),
+        }  # fmt: skip
+        environment = os.environ | {
+            "GRADIENTHUB_TEST_UNTOUCHED": json.dumps(asked),
+            "PATH": f"{own_bin}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}",
+        }
+        with (self.folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "jupyterhub", f"--config={CONFIG}"], cwd=self.folder,
+                env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+        await self.until(self._is_up, "the hub is up")
+
+    async def _is_up(self):
+        assert self._process.poll() is None, (self.folder / "log").read_text()[-3000:]
+        try:
+            async with self._session.get(f"{self.public}/hub/health") as answer:
+                return answer.status == 200
+        except aiohttp.ClientError:
+            return False
+
+    async def until(self, true, what):
+        """Wait for what other processes do."""
+        deadline = time.monotonic() + PATIENCE
+        while not (found := await true()):
+            assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
+            await asyncio.sleep(0.2)
+        return found
+
+    async def call(self, method, url, body=None):
+        async with self._session.request(method, url, json=body) as answer:
+            text = await answer.text()
+            assert answer.status < 300, (method, url, text)
+            return json.loads(text) if text else None
+
+    async def api(self, method, path, body=None):
+        """Past the proxy: under one of the two, requests through it count as activity."""
+        return await self.call(method, f"http://127.0.0.1:{self.hub_port}/hub/api{path}", body)
+
+    async def notebook(self, name):
+        """A notebook of somebody new, running: where and how it is asked."""
+        await self.api("POST", f"/users/{name}")
+        options = {"instance_type": "free-cpu", "shutdown_after": "1h"}
+        await self.api("POST", f"/users/{name}/server", options)
+
+        async def is_ready():
+            servers = (await self.api("GET", "/gradient/servers"))["servers"]
+            return next((s for s in servers if s["user"] == name and s["ready"]), None)
+
+        server = await self.until(is_ready, f"{name}'s notebook is ready")
+        return Address(f"http://127.0.0.1:{server['url'].split(':')[2]}", server["token"])
+
+    async def last_activity(self, name):
+        """What the hub believes."""
+        return (await self.api("GET", f"/users/{name}"))["servers"][""]["last_activity"]
+
+    async def close(self):
+        await self._session.close()
+        for sign in (signal.SIGINT, signal.SIGKILL):
+            if self._process.poll() is None:
+                self._process.send_signal(sign)
+                try:
+                    await asyncio.to_thread(self._process.wait, 60)
+                except subprocess.TimeoutExpired:
+                    continue
+
+
+@pytest.fixture(params=["traefik", "node"])
+async def hub(request, tmp_path):
+    """A hub behind each of both proxies."""
+    if request.param == "node" and not shutil.which("configurable-http-proxy"):
+        pytest.skip("needs Node's proxy: npm install -g configurable-http-proxy")
+    running = Hub(tmp_path, request.param)
+    await running.start()
+    yield running
+    await running.close()
+
+
+@asynccontextmanager
+async def tab(hub, name, address):
+    """JupyterLab in a browser, with a notebook that ran one cell, and a terminal."""
+    content = {"type": "notebook", "format": "json", "content": NOTEBOOK}
+    await hub.call("PUT", f"{address.url}api/contents/x.ipynb", content)
+    async with playwright.async_playwright() as engine:
+        browser = await engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = await browser.new_page()
+        page.set_default_timeout(PATIENCE * 1000)
+        await page.goto(f"{hub.public}/hub/login?next=/user/{name}/lab/tree/x.ipynb")
+        await page.fill("#username_input", name)
+        await page.fill("#password_input", "any")
+        await page.click("#login_submit")
+        await page.wait_for_selector(".jp-Notebook")
+
+        async def kernel_is_idle():
+            kernels = await hub.call("GET", f"{address.url}api/kernels?no_track_activity=1")
+            return any(k["connections"] and k["execution_state"] == "idle" for k in kernels)
+
+        await hub.until(kernel_is_idle, "the notebook's kernel is idle")
+        await page.evaluate("jupyterapp.commands.execute('notebook:run-cell')")
+        await page.wait_for_selector(".jp-OutputArea-output")
+        await page.evaluate("jupyterapp.commands.execute('terminal:create-new')")
+        await page.wait_for_selector(".jp-Terminal")
+        await hub.until(kernel_is_idle, "the notebook's kernel is idle again")
+        yield page
+        await browser.close()
+
+
+async def test_neither_an_untouched_tab_nor_looks_count_as_use(hub):
+    seen, looked = await hub.notebook("mira"), await hub.notebook("ben")
+    session = {"path": "x", "name": "x", "type": "notebook", "kernel": {"name": "python3"}}
+    await hub.call("POST", f"{looked.url}api/sessions", session)
+    await hub.call("POST", f"{looked.url}api/terminals")
+    notebooks = Notebooks(patience=30)
+    async with tab(hub, "mira", seen):
+        polls = 0
+        moved = await hub.last_activity("mira")
+        said = quiet = None
+        # JupyterLab polls every ten seconds. What the last clicks set in motion is over by the
+        # first poll; then come two more, and a look each second.
+        while polls < 3:
+            now = datetime.now(UTC)
+            answers = await notebooks.ask_all({"mira": seen, "ben": looked}, now)
+            if polls == 0:
+                said, began = answers, now
+                quiet = await hub.last_activity("ben")
+            await asyncio.sleep(1)
+            latest = await hub.last_activity("mira")
+            # Several requests are one poll.
+            if _moment(latest) - _moment(moved) > timedelta(seconds=4):
+                polls += 1
+                moved = latest
+    await notebooks.close()
+    for name in ("mira", "ben"):
+        known = learn(Evidence(began - timedelta(hours=1)), said[name], began)
+        later = learn(known, answers[name], now)
+        assert (later.used_at, later.busy, later.unknown_since) == (known.used_at, (), None), name
+        assert later.looked_at - known.looked_at > timedelta(seconds=10)
+    assert await hub.last_activity("ben") == quiet
+    # The hub sees more: a look through Node's proxy is activity to it, through traefik none.
+    await hub.call("GET", f"{hub.public}/user/ben/api/kernels?no_track_activity=1")
+    if hub.proxy == "node":
+
+        async def has_moved():
+            return await hub.last_activity("ben") > quiet
+
+        await hub.until(has_moved, "the hub counts a look through the proxy")
+
+
+def _moment(text):
+    return datetime.fromisoformat(text)

@@ -212,7 +212,7 @@ class GradientHub(Configurable):
         0,
         min=0,
         max=100,
-        help="""Load of a notebook's GPU in percent from which it counts as busy, so that a job
+        help="""Load of a notebook's GPU in per cent from which it counts as busy, so that a job
         without a kernel is not stopped for idleness.
 
         Default 0: GPU load is shown and keeps nothing alive. Needs the extra "nvml", and GPUs on

@@ -84,7 +84,7 @@ def test_the_keeper_gets_two_words_and_no_more_scopes_than_it_needs(c, monkeypat
         "GRADIENTHUB_HUB_ID": settings.hub_id,
     }
     roles = {role["name"]: role["scopes"] for role in listed(c.JupyterHub.load_roles)}
-    assert set(roles[KEEPER]) == {"read:servers", "delete:servers"}
+    assert set(roles[KEEPER]) == {"read:servers", "access:servers", "delete:servers"}
     assert roles["user"] == ["self", "access:services!service=gradient"]
 
 

@@ -1,6 +1,6 @@
 """Whether a running notebook is kept, warned or stopped, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -12,6 +12,8 @@ from .refusal import Refused
 LONGEST_EXTENSION = timedelta(days=3)
 #: A hard end that moved by less is the same end: what money allows is computed anew each time.
 SAME_END = timedelta(minutes=1)
+#: A notebook's word from outside of these years is none, and some databases could not keep it.
+YEARS_OF_SENSE = range(1970, 2970)
 
 
 class Reason(StrEnum):
@@ -87,28 +89,40 @@ class Evidence:
 def learn(known: Evidence, answer: Answer | None, now: datetime) -> Evidence:
     """What is known after a look at `now`; `answer` None: it did not answer, or not in sense.
 
-    A notebook's clock may be wrong by hours, so its moments only say that something happened
-    since the last look; they count as they are only where they fall in between.
+    A notebook's clock may be wrong by hours, so a later moment than the last time only says that
+    it was used since the last look: at that moment if it lies in between, else as late as now.
+    A lower one says that a kernel was deleted.
     """
+    known = _until(known, now)
     if answer is None:
         since = known.unknown_since or known.looked_at or known.used_at
         return replace(known, busy=(), busy_since=None, unknown_since=since)
+    word = answer.used_at if answer.used_at and answer.used_at.year in YEARS_OF_SENSE else None
     seen = replace(
-        known, busy=(), busy_since=None, looked_at=now, unknown_since=None,
-        reported_at=answer.used_at,
-    )  # fmt: skip
+        known, busy=(), busy_since=None, looked_at=now, unknown_since=None, reported_at=word
+    )
     if answer.busy:
         return replace(
             seen, used_at=now, used_by=answer.used_by, busy=answer.busy,
             busy_since=known.busy_since if known.busy else now,
         )  # fmt: skip
-    if answer.used_at is None or (known.reported_at and answer.used_at <= known.reported_at):
+    if word is None or (known.reported_at and word <= known.reported_at):
         return seen
-    earliest = known.used_at if known.reported_at is None else known.looked_at or known.used_at
-    used_at = min(max(answer.used_at, earliest), now)
-    if used_at <= known.used_at:
-        return seen
-    return replace(seen, used_at=used_at, used_by=answer.used_by)
+    used_at = word if (known.looked_at or word) <= word <= now else now
+    return (
+        replace(seen, used_at=used_at, used_by=answer.used_by) if used_at > known.used_at else seen
+    )
+
+
+def _until(known: Evidence, now: datetime) -> Evidence:
+    """Without moments to come, which are left where our own clock was set back unseen."""
+    return replace(
+        known,
+        used_at=min(known.used_at, now),
+        busy_since=known.busy_since and min(known.busy_since, now),
+        looked_at=known.looked_at and min(known.looked_at, now),
+        unknown_since=known.unknown_since and min(known.unknown_since, now),
+    )
 
 
 def shifted(known: Evidence, by: timedelta) -> Evidence:
@@ -124,12 +138,17 @@ def shifted(known: Evidence, by: timedelta) -> Evidence:
 
 @dataclass(frozen=True)
 class Warned:
-    """The last warning: at `at` people were told that it stops at `stops_at`; `level` before it."""
+    """The last warning: at `at` people were told that it stops at `stops_at`; `level` before it.
+
+    `other`: the last one of the other sort, of a hard end or of an idle stop, so that none is
+    given again when what comes first changes to and fro.
+    """
 
     reason: Reason
     stops_at: datetime
     level: timedelta
     at: datetime
+    other: "Warned | None" = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +166,15 @@ class Warn:
     stops_at: datetime
     level: timedelta
     why: str
+
+    def given(self, before: Warned | None, now: datetime) -> Warned:
+        """What is remembered once people are told, after the warning `before` it."""
+        idle = self.reason is Reason.IDLE
+        other = before if before and (before.reason is Reason.IDLE) != idle else None
+        other = other or (before.other if before else None)
+        return Warned(
+            self.reason, self.stops_at, self.level, now, other and replace(other, other=None)
+        )
 
 
 @dataclass(frozen=True)
@@ -193,11 +221,12 @@ def ending(
     at = evidence.used_at + deadlines.shutdown_after
     if deadlines.keep_until:
         at = max(at, deadlines.keep_until)
-    if warned and _stands(warned, Ending(at, Reason.IDLE, ""), evidence):
-        at = max(at, warned.at + grace)
-    if hard and hard.at <= at:
-        return hard
-    return Ending(at, Reason.IDLE, f"idle for {format_duration(deadlines.shutdown_after)}")
+    idle = Ending(at, Reason.IDLE, f"idle for {format_duration(deadlines.shutdown_after)}")
+    for told in _sorts(warned):
+        promised = replace(idle, at=max(at, told.at + grace))
+        if _stands(told, promised, evidence):
+            idle = promised
+    return hard if hard and hard.at <= idle.at else idle
 
 
 def decide(
@@ -217,30 +246,54 @@ def decide(
     if hard and now >= hard.at:
         return Stop(hard.reason, hard.why)
     end = ending(evidence, deadlines, warned, grace)
-    if end is None:
-        return Keep(why_kept(evidence, deadlines, now))
-    standing = warned if warned and _stands(warned, end, evidence) else None
-    if end.reason is Reason.IDLE:
-        if now >= end.at and standing:
-            return Stop(Reason.IDLE, end.why)
-        if now >= end.at:
-            # A hard end may come before the grace is over.
-            at = min(now + grace, hard.at) if hard else now + grace
-            return Warn(Reason.IDLE, at, grace, end.why)
+    warn = None
+    if end and end.reason is Reason.IDLE:
+        if now >= end.at and _told_of(end, warned, evidence):
+            return Stop(end.reason, end.why)
         interval = deadlines.shutdown_after or timedelta(0)
-        levels = [level for level in levels if 2 * level <= interval]
+        fitting = [level for level in levels if 2 * level <= interval or now >= end.at]
+        if warn := _due(end, evidence, warned, fitting, now):
+            warn = replace(warn, stops_at=max(end.at, now + grace))
+            if hard and hard.at <= warn.stops_at:  # what comes before its time to wait is over
+                warn = _due(hard, evidence, warned, levels, now)
+    elif end:
+        warn = _due(end, evidence, warned, levels, now)
+    return warn or Keep(why_kept(evidence, deadlines, now))
+
+
+def _due(
+    end: Ending,
+    evidence: Evidence,
+    warned: Warned | None,
+    levels: Iterable[timedelta],
+    now: datetime,
+) -> Warn | None:
+    """The warning of this end that is to be given now."""
     due = min((level for level in levels if end.at - now <= level), default=None)
-    if due is None or (standing and standing.level <= due):
-        return Keep(why_kept(evidence, deadlines, now))
+    told = _told_of(end, warned, evidence)
+    if due is None or (told and told.level <= due):
+        return None
     return Warn(end.reason, end.at, due, end.why)
 
 
+def _told_of(end: Ending, warned: Warned | None, evidence: Evidence) -> Warned | None:
+    return next((told for told in _sorts(warned) if _stands(told, end, evidence)), None)
+
+
+def _sorts(warned: Warned | None) -> list[Warned]:
+    return [one for one in (warned, warned and warned.other) if one]
+
+
 def _stands(warned: Warned, end: Ending, evidence: Evidence) -> bool:
-    """Whether a warning still tells the truth: of the same stop, and not used since."""
+    """Whether a warning still tells the truth: of the same stop, and not used since.
+
+    One from after the last look was given before our own clock was set back.
+    """
     if warned.reason is not end.reason:
         return False
     if end.reason is Reason.IDLE:
-        return evidence.used_at <= warned.at and end.at <= warned.stops_at
+        given_after_use = evidence.used_at <= warned.at <= (evidence.looked_at or warned.at)
+        return given_after_use and end.at == warned.stops_at
     return abs(warned.stops_at - end.at) <= SAME_END
 
 
@@ -249,7 +302,7 @@ def standing(
 ) -> Warned | None:
     """The warning if it still tells the truth, to be shown to people."""
     end = ending(evidence, deadlines, warned, grace)
-    return warned if warned and end and _stands(warned, end, evidence) else None
+    return _told_of(end, warned, evidence) if end else None
 
 
 def why_kept(evidence: Evidence, deadlines: Deadlines, now: datetime) -> str:
@@ -287,11 +340,14 @@ def extend(
         return Refused(
             "cannot_extend", "Nothing stops it when idle, so there is nothing to extend."
         )
-    fixed = hard_end(replace(deadlines, stop_at=None))
-    if fixed and end and end.reason is fixed.reason:
-        return _cannot_extend(fixed)
     span = min(span for span in (deadlines.shutdown_after, longest, LONGEST_EXTENSION) if span)
-    until = min(now + span, fixed.at) if fixed else now + span
+    until = now + span
+    fixed = hard_end(replace(deadlines, stop_at=None))
+    if fixed and fixed.at <= until:
+        # While it is busy, a fixed end far away is what ends it, and its idle stop can move.
+        if end and end.reason is fixed.reason:
+            return _cannot_extend(fixed)
+        until = fixed.at
     return replace(
         deadlines,
         keep_until=max(until, deadlines.keep_until or until),

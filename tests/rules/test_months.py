@@ -1,0 +1,373 @@
+"""Months of notebooks under a simulated clock: what the keeper decides, held against the truth.
+
+A `History` is what really happened to one lease: people at work, kernels that compute in silence,
+spells in which notebook or keeper are away, deadlines that are edited. `watch` runs learn and
+decide over it as the keeper does and judges every verdict by the truth, which the rules never see.
+Passes between two interesting moments are left out, because they change nothing.
+"""
+
+import random
+from bisect import bisect_right
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gradienthub.rules.idleness import (
+    Answer,
+    Deadlines,
+    Evidence,
+    Reason,
+    Refused,
+    Stop,
+    Use,
+    Warn,
+    decide,
+    ending,
+    extend,
+    hard_end,
+    learn,
+    shifted,
+)
+
+START = datetime(2026, 3, 1, 9, tzinfo=UTC)
+SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
+LEVELS = (15 * MINUTE, 5 * MINUTE, MINUTE)
+GRACE = LEVELS[-1]
+INTERVALS = (5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 6 * HOUR, DAY, 3 * DAY)
+
+
+class Spells:
+    """Spans of time that do not overlap, in order."""
+
+    def __init__(self, spans=()):
+        self.spans = []
+        for begin, end in sorted(spans):
+            if self.spans and begin <= self.spans[-1][1]:
+                self.spans[-1] = (self.spans[-1][0], max(end, self.spans[-1][1]))
+            else:
+                self.spans.append((begin, end))
+        self._begins = [begin for begin, _ in self.spans]
+        self.edges = [edge for span in self.spans for edge in span]
+
+    def last(self, now):
+        """The latest span that began by now, or None."""
+        at = bisect_right(self._begins, now)
+        return self.spans[at - 1] if at else None
+
+    def __contains__(self, now):
+        last = self.last(now)
+        return last is not None and now < last[1]
+
+
+@dataclass
+class History:
+    """The truth about one lease. `skew` is how far the notebook's clock is ahead of ours.
+
+    A use is a moment at which somebody ran a cell, or a terminal spoke. What computes in `busy`
+    says nothing until its end, and also then only if it is not `silent`.
+    """
+
+    deadlines: Deadlines
+    tick: timedelta
+    until: datetime
+    uses: list = field(default_factory=list)
+    busy: Spells = field(default_factory=Spells)
+    silent: bool = False
+    away: Spells = field(default_factory=Spells)
+    down: Spells = field(default_factory=Spells)
+    skew: timedelta = timedelta(0)
+    edits: dict = field(default_factory=dict)
+    deletions: list = field(default_factory=list)
+
+    def __post_init__(self):
+        if not self.silent:
+            self.uses += [end for _, end in self.busy.spans]
+        self.uses.sort()
+
+    def answer(self, now):
+        """What the notebook says when it is asked; None where nobody can ask it."""
+        if now in self.away:
+            return None
+        busy = ("train.ipynb",) if now in self.busy else ()
+        used = self.last_use(now)
+        if used and self.is_deleted(used, now):
+            used -= 7 * MINUTE  # the latest moment is an older kernel's
+        return Answer(busy, used and used + self.skew, Use.KERNEL)
+
+    def is_deleted(self, used, now):
+        """Whether the kernel that was used then is gone, with its moment."""
+        return any(used < deleted <= now for deleted in self.deletions)
+
+    def last_use(self, now):
+        """The last true use until now, or None."""
+        at = bisect_right(self.uses, now)
+        return self.uses[at - 1] if at else None
+
+    def interesting(self):
+        """Moments at which what the notebook says, or who asks it, changes."""
+        return sorted(
+            [*self.uses, *self.edits, *self.deletions, *self.busy.edges, *self.away.edges,
+             *self.down.edges]
+        )  # fmt: skip
+
+
+class Keeper:
+    """The keeper's loop over one lease, as far as the rules go, with a judge beside it."""
+
+    def __init__(self, history):
+        self.history = history
+        self.evidence = Evidence(used_at=START)
+        self.deadlines = history.deadlines
+        self.warned = None
+        self.stop = None
+        self.stopped_at = None
+        self.warnings = []
+        self.told = Counter()
+        # What an observer without a clock error would know: its last use is not before `low`,
+        # and not after `high`.
+        self.low = self.high = START
+        self.seen_use = self.looked_at = None
+        self.streak = None  # since when it answers at every pass, and its deadlines are the same
+        self.hard_since = START  # since when the hard end is the same and the keeper is there
+
+    def edit(self, change, now):
+        """Somebody changes the deadlines between two passes."""
+        before = self.deadlines
+        self.deadlines = change(self, now)
+        if self.deadlines != before:
+            self.streak, self.hard_since = None, now
+
+    def extend(self, longest, now):
+        """Somebody presses Extend."""
+        end = ending(self.evidence, self.deadlines, self.warned, GRACE)
+        given = extend(end, self.deadlines, longest, now)
+        if isinstance(given, Refused):
+            fixed = hard_end(replace(self.deadlines, stop_at=None))
+            assert fixed is None or fixed.at <= now + (self.deadlines.shutdown_after or 3 * DAY)
+            return self.deadlines
+        span = min(span for span in (self.deadlines.shutdown_after, longest, 3 * DAY) if span)
+        fixed = self.deadlines.session_ends_at
+        assert given.session_ends_at == fixed
+        assert given.keep_until >= min(now + span, fixed or now + span)
+        assert given.keep_until <= max(
+            min(now + span, fixed or now + span), self.deadlines.keep_until or START
+        )
+        return given
+
+    def pass_(self, now):
+        """One pass: learn, decide, act; then the judge speaks."""
+        answer = self.history.answer(now)
+        self.observe(answer, now)
+        self.evidence = learn(self.evidence, answer, now)
+        verdict = decide(self.evidence, self.deadlines, self.warned, LEVELS, now)
+        self.judge(verdict, answer, now)
+        if isinstance(verdict, Warn):
+            self.warnings.append((now, verdict))
+            self.warned = verdict.given(self.warned, now)
+        elif isinstance(verdict, Stop):
+            self.stop, self.stopped_at = verdict, now
+
+    # -- the judge ----------------------------------------------------------------------------
+
+    def observe(self, answer, now):
+        """What can be known of its use by this answer, if one believes no clock but the true."""
+        if answer is None:
+            self.streak = None
+            return
+        used = self.history.last_use(now)
+        if answer.busy:
+            self.low = self.high = now
+        elif used and used != self.seen_use:
+            exact = not self.history.skew and not self.history.deletions
+            # A kernel that was used and deleted since the last look is not seen.
+            if not self.history.is_deleted(used, now):
+                self.low = max(self.low, used if exact else self.looked_at or START)
+            self.high = max(self.high, used if exact else now)
+        self.seen_use, self.looked_at = used, now
+        self.streak = self.streak or now
+
+    def judge(self, verdict, answer, now):
+        """Every promise of the design, checked against the truth."""
+        hard = hard_end(self.deadlines)
+        if hard and now >= hard.at:
+            assert verdict == Stop(hard.reason, hard.why)
+            self.judge_hard_stop(hard, now)
+            return
+        if isinstance(verdict, Stop):
+            assert verdict.reason is Reason.IDLE, "a hard stop before its time"
+            self.judge_idle_stop(answer, now)
+        elif isinstance(verdict, Warn):
+            self.judge_warning(verdict, answer, now)
+        self.judge_that_it_goes_on(verdict, answer, now)
+
+    def judge_hard_stop(self, hard, now):
+        if hard.at - max(self.hard_since, hard.at - LEVELS[0]) >= GRACE + self.history.tick:
+            assert any(
+                warn.stops_at <= hard.at + MINUTE and given >= hard.at - LEVELS[0]
+                for given, warn in self.warnings
+            ), "a hard end came unwarned"
+
+    def judge_idle_stop(self, answer, now):
+        after = self.deadlines.shutdown_after
+        assert answer is not None, "stopped for idleness while nobody can tell"
+        assert not answer.busy, "stopped for idleness while busy"
+        assert after is not None
+        assert now >= self.low + after, "stopped before its interval was over"
+        assert now >= (self.deadlines.keep_until or now), "stopped before what Extend gave"
+        given, warn = next(
+            (one for one in reversed(self.warnings) if one[1].reason is Reason.IDLE)
+        )
+        assert now - given >= GRACE, "stopped without its warning"
+        assert given >= self.low, "stopped by a warning from before it was used"
+        assert now >= warn.stops_at, "stopped before it was told"
+
+    def judge_warning(self, warn, answer, now):
+        assert warn.stops_at > now
+        if warn.reason is Reason.IDLE:
+            assert answer is not None and not answer.busy
+            assert warn.stops_at - now >= GRACE
+            assert warn.stops_at >= self.low + self.deadlines.shutdown_after
+            key = (warn.reason, self.evidence.used_at, self.deadlines, warn.level)
+        else:
+            assert warn.stops_at == hard_end(self.deadlines).at
+            key = (warn.reason, self.deadlines, warn.level)
+        self.told[key] += 1
+        assert self.told[key] == 1, "the same warning twice"
+
+    def judge_that_it_goes_on(self, verdict, answer, now):
+        after = self.deadlines.shutdown_after
+        if isinstance(verdict, Stop) or answer is None or answer.busy or after is None:
+            return
+        over = max(self.high + after, self.deadlines.keep_until or START)
+        # Found late, the warning comes at the first look and the stop at the first after it.
+        found = max(over, self.streak)
+        assert now < found + GRACE + 2 * self.history.tick, "idle for too long"
+
+
+def watch(history, *, jump=True):
+    """Run the keeper over a history until it stops the lease or the history ends."""
+    keeper = Keeper(history)
+    moments = history.interesting()
+    edits = sorted(history.edits)
+    now = START + history.tick
+    while now < history.until and keeper.stop is None:
+        while edits and edits[0] <= now:
+            at = edits.pop(0)
+            keeper.edit(history.edits[at], at)
+        if now in history.down:
+            keeper.streak = None
+            keeper.hard_since = now = _on_grid(history, history.down.last(now)[1])
+            continue
+        keeper.pass_(now)
+        following = now + history.tick
+        if jump:
+            # The pass before something changes is run too: it leaves what was seen last.
+            soon = _next(moments, keeper, now)
+            following = max(following, _on_grid(history, min(soon, history.until)) - history.tick)
+        now = following
+    return keeper
+
+
+def _on_grid(history, moment):
+    """The first pass at or after a moment."""
+    return START - ((START - moment) // history.tick) * history.tick
+
+
+def _next(moments, keeper, now):
+    at = bisect_right(moments, now)
+    soon = [moments[at]] if at < len(moments) else []
+    ends = [ending(keeper.evidence, keeper.deadlines, keeper.warned, GRACE)]
+    ends.append(hard_end(keeper.deadlines))
+    for end in filter(None, ends):
+        soon += [end.at - level for level in (*LEVELS, timedelta(0)) if end.at - level > now]
+    return min(soon, default=keeper.history.until)
+
+
+# -- histories ----------------------------------------------------------------------------------
+
+
+def _moments(chance, until, mean):
+    """Moments at random distances of about `mean`."""
+    now, found = START, []
+    while (now := now + mean * chance.expovariate(1)) < until:
+        found.append(now.replace(microsecond=chance.randrange(10**6)))
+    return found
+
+
+def _spells(chance, until, every, length):
+    return Spells(
+        (begin, begin + length * chance.expovariate(1) + SECOND)
+        for begin in _moments(chance, until, every)
+    )
+
+
+def _at_work(chance, until, interval):
+    """Sessions of a person: cells within minutes, pauses around the interval."""
+    uses, now = [], START
+    while now < until:
+        for _ in range(chance.randrange(1, 12)):
+            now += chance.choice((20 * SECOND, 2 * MINUTE, 9 * MINUTE)) * chance.random()
+            uses.append(now)
+        now += interval * chance.choice((0.3, 0.8, 0.97, 0.995, 1, 1.01, 1.5))
+    return uses
+
+
+def _shorten(keeper, now):
+    return replace(keeper.deadlines, shutdown_after=keeper.deadlines.shutdown_after / 2)
+
+
+def _lengthen(keeper, now):
+    return replace(keeper.deadlines, shutdown_after=keeper.deadlines.shutdown_after * 2)
+
+
+def _edits(chance, until, interval):
+    changes = (
+        lambda keeper, now: keeper.extend(None, now),
+        lambda keeper, now: keeper.extend(10 * MINUTE, now),
+        _shorten,
+        _lengthen,
+        lambda keeper, now: replace(keeper.deadlines, stop_at=now + interval * chance.random()),
+        lambda keeper, now: replace(keeper.deadlines, stop_at=None),
+        lambda keeper, now: replace(keeper.deadlines, stop_at=now + 8 * MINUTE),
+    )
+    return {at: chance.choice(changes) for at in _moments(chance, until, interval * 2)}
+
+
+def a_history(chance):
+    """One lease's history, with a handful of everything that may happen to it."""
+    interval = chance.choice(INTERVALS)
+    until = START + min(30 * DAY, interval * 40)
+    session = chance.choice((None, None, 12 * HOUR, interval * 1.7, 3 * DAY))
+
+    def maybe(made, empty):
+        return made if chance.random() < 0.5 else empty
+
+    return History(
+        deadlines=Deadlines(
+            interval,
+            stop_at=maybe(None, START + interval * 20 * chance.random()),
+            session_ends_at=session and START + session,
+        ),
+        tick=timedelta(seconds=chance.randrange(10, 61)),
+        until=until,
+        uses=maybe(_at_work(chance, until, interval), []),
+        busy=maybe(_spells(chance, until, interval * 1.5, interval * chance.choice((0.1, 1, 3))),
+                   Spells()),
+        silent=chance.random() < 0.3,
+        away=maybe(_spells(chance, until, interval * 3, interval * chance.choice((0.02, 0.5, 2))),
+                   Spells()),
+        down=maybe(_spells(chance, until, interval * 5, interval * chance.choice((0.02, 0.5, 2))),
+                   Spells()),
+        skew=chance.choice((timedelta(0), timedelta(0), -3 * HOUR, 5 * HOUR, -40 * SECOND, 9 * DAY)),
+        edits=maybe(_edits(chance, until, interval), {}),
+        deletions=maybe([], _moments(chance, until, interval * 3)),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_months_of_notebooks_are_warned_and_stopped_as_promised(seed):
+    chance = random.Random(seed)
+    for _ in range(25):
+        watch(a_history(chance))

@@ -32,10 +32,12 @@ from gradienthub.rules.idleness import (
 )
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
-SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
+SECOND, MINUTE, HOUR, DAY = (
+    timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days")
+)
 LEVELS = (15 * MINUTE, 5 * MINUTE, MINUTE)
 GRACE = LEVELS[-1]
-INTERVALS = (5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 6 * HOUR, DAY, 3 * DAY)
+INTERVALS = (90 * SECOND, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 6 * HOUR, DAY, 3 * DAY)
 
 
 class Spells:
@@ -137,7 +139,8 @@ class Keeper:
         before = self.deadlines
         self.deadlines = change(self, now)
         if self.deadlines != before:
-            self.streak, self.hard_since = None, now
+            self.streak, self.hard_since = None, max(now, self.hard_since)
+            self.told.clear()
 
     def extend(self, longest, now):
         """Somebody presses Extend."""
@@ -216,9 +219,7 @@ class Keeper:
         assert after is not None
         assert now >= self.low + after, "stopped before its interval was over"
         assert now >= (self.deadlines.keep_until or now), "stopped before what Extend gave"
-        given, warn = next(
-            (one for one in reversed(self.warnings) if one[1].reason is Reason.IDLE)
-        )
+        given, warn = next(one for one in reversed(self.warnings) if one[1].reason is Reason.IDLE)
         assert now - given >= GRACE, "stopped without its warning"
         assert given >= self.low, "stopped by a warning from before it was used"
         assert now >= warn.stops_at, "stopped before it was told"
@@ -323,22 +324,27 @@ def _lengthen(keeper, now):
 
 
 def _edits(chance, until, interval):
-    changes = (
-        lambda keeper, now: keeper.extend(None, now),
-        lambda keeper, now: keeper.extend(10 * MINUTE, now),
-        _shorten,
-        _lengthen,
-        lambda keeper, now: replace(keeper.deadlines, stop_at=now + interval * chance.random()),
-        lambda keeper, now: replace(keeper.deadlines, stop_at=None),
-        lambda keeper, now: replace(keeper.deadlines, stop_at=now + 8 * MINUTE),
-    )
-    return {at: chance.choice(changes) for at in _moments(chance, until, interval * 2)}
+    def stop_in(span):
+        return lambda keeper, now: replace(keeper.deadlines, stop_at=span and now + span)
+
+    def any_of_them():
+        return chance.choice((
+            lambda keeper, now: keeper.extend(None, now),
+            lambda keeper, now: keeper.extend(10 * MINUTE, now),
+            _shorten,
+            _lengthen,
+            stop_in(interval * chance.random() + SECOND),
+            stop_in(8 * MINUTE),
+            stop_in(None),
+        ))  # fmt: skip
+
+    return {at: any_of_them() for at in _moments(chance, until, interval * 2)}
 
 
 def a_history(chance):
     """One lease's history, with a handful of everything that may happen to it."""
     interval = chance.choice(INTERVALS)
-    until = START + min(30 * DAY, interval * 40)
+    until = START + min(60 * DAY, interval * 40)
     session = chance.choice((None, None, 12 * HOUR, interval * 1.7, 3 * DAY))
 
     def maybe(made, empty):
@@ -360,7 +366,7 @@ def a_history(chance):
                    Spells()),
         down=maybe(_spells(chance, until, interval * 5, interval * chance.choice((0.02, 0.5, 2))),
                    Spells()),
-        skew=chance.choice((timedelta(0), timedelta(0), -3 * HOUR, 5 * HOUR, -40 * SECOND, 9 * DAY)),
+        skew=chance.choice((0 * DAY, 0 * DAY, -3 * HOUR, 5 * HOUR, -40 * SECOND, 9 * DAY)),
         edits=maybe(_edits(chance, until, interval), {}),
         deletions=maybe([], _moments(chance, until, interval * 3)),
     )  # fmt: skip
@@ -369,5 +375,95 @@ def a_history(chance):
 @pytest.mark.parametrize("seed", range(20))
 def test_months_of_notebooks_are_warned_and_stopped_as_promised(seed):
     chance = random.Random(seed)
-    for _ in range(25):
+    for _ in range(40):
         watch(a_history(chance))
+
+
+def test_the_histories_come_to_every_end_by_every_warning():
+    """Else the test above would prove nothing of what never happened in it."""
+    chance = random.Random(0)
+    kept = [watch(a_history(chance)) for _ in range(200)]
+    assert {k.stop and k.stop.reason for k in kept} == {
+        None, Reason.IDLE, Reason.SESSION_LIMIT, Reason.STOP_AT}  # fmt: skip
+    given = Counter((warn.reason, warn.level) for k in kept for _, warn in k.warnings)
+    for reason in (Reason.IDLE, Reason.SESSION_LIMIT, Reason.STOP_AT):
+        assert all(given[reason, level] > 5 for level in LEVELS)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_passes_between_interesting_moments_change_nothing(seed):
+    """What the other tests leave out of their months is run here, pass by pass."""
+    chance = random.Random(seed)
+    history = a_history(chance)
+    while history.deadlines.shutdown_after > HOUR or not (history.uses or history.busy.spans):
+        history = a_history(chance)
+    every, jumped = watch(history, jump=False), watch(history)
+    assert (every.stop, every.stopped_at) == (jumped.stop, jumped.stopped_at)
+    assert every.warnings == jumped.warnings
+
+
+# -- our own clock is set ------------------------------------------------------------------------
+
+
+def _idle_under_a_clock_that_is_set(by, after, *, seen, deadlines):
+    """(real time from the last use to the stop, verdict, real times of warnings).
+
+    A notebook is used once at its start, `after` that our clock is set by `by`; `seen` is whether
+    the keeper was there to notice.
+    """
+    tick, told = 30 * SECOND, []
+    evidence, warned, offset = Evidence(used_at=START), None, timedelta(0)
+    for step in range(1, 2000):
+        real = step * tick
+        if offset != by and real >= after:
+            offset = by
+            if seen:
+                evidence = shifted(evidence, by)
+        now = START + real + offset
+        evidence = learn(evidence, Answer((), START - MINUTE), now)
+        verdict = decide(evidence, deadlines, warned, LEVELS, now)
+        if isinstance(verdict, Stop):
+            return real, verdict, told
+        if isinstance(verdict, Warn):
+            told.append(real)
+            warned = verdict.given(warned, now)
+    raise AssertionError("it never stops")
+
+
+JUMPS = [by * sign for by in (HOUR, 20 * SECOND, 9 * DAY) for sign in (1, -1)]
+MOMENTS = [HOUR / 2, 46 * MINUTE, HOUR - 30 * SECOND, HOUR]
+
+
+@pytest.mark.parametrize("by", JUMPS, ids=str)
+@pytest.mark.parametrize("after", MOMENTS, ids=str)
+def test_a_clock_that_is_seen_to_be_set_moves_no_idle_stop(by, after):
+    real, verdict, told = _idle_under_a_clock_that_is_set(
+        by, after, seen=True, deadlines=Deadlines(HOUR)
+    )
+    assert verdict.reason is Reason.IDLE
+    assert HOUR <= real <= HOUR + GRACE + 2 * 30 * SECOND
+    # A warning named a time of the old clock, so that another one is given.
+    assert real - max(told) >= GRACE or any(real - one >= GRACE for one in told if one >= after)
+
+
+@pytest.mark.parametrize("by", JUMPS, ids=str)
+@pytest.mark.parametrize("after", MOMENTS, ids=str)
+def test_a_clock_that_is_set_unseen_stops_nothing_unwarned_and_keeps_nothing_for_ever(by, after):
+    real, verdict, told = _idle_under_a_clock_that_is_set(
+        by, after, seen=False, deadlines=Deadlines(HOUR)
+    )
+    assert verdict.reason is Reason.IDLE
+    assert any(real - one >= GRACE for one in told)
+    assert real <= after + HOUR + GRACE + 2 * 30 * SECOND
+    # Set forward unseen it looks like a keeper that was away, and a warning's time as passed.
+    assert by > timedelta(0) or real >= HOUR
+
+
+@pytest.mark.parametrize("by", [HOUR, -HOUR], ids=str)
+def test_a_hard_end_is_the_clocks_however_it_is_set(by):
+    end = START + 2 * HOUR
+    real, verdict, _ = _idle_under_a_clock_that_is_set(
+        by, HOUR / 2, seen=True, deadlines=Deadlines(None, session_ends_at=end)
+    )
+    assert verdict.reason is Reason.SESSION_LIMIT
+    assert START + real + by == end

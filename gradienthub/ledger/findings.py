@@ -9,8 +9,9 @@ from sqlalchemy import Connection, select, update
 
 from .schema import findings
 
-#: Which process finds: each says only of its own that they are gone.
-SOURCES = ("hub", "keeper")
+#: Who finds: each says only of its own that they are gone. While the engine is away, the hub
+#: cannot tell what else is, so that this is a source of its own.
+SOURCES = ("hub", "engine", "keeper")
 
 
 @dataclass(frozen=True)
@@ -41,25 +42,30 @@ def report(
             )
         )
     }
-    now_wrong = {one.key[:255]: one for one in found}
+    now_wrong = {_fitting(one.key, 255): one for one in found}
     for key, row in standing.items():
         one = now_wrong.get(key)
         values = (
             {"mended_at": now}
             if one is None
-            else {"last_at": now, "times": row.times + 1, "why": one.why[:400]}
+            else {"last_at": now, "times": row.times + 1, "why": _fitting(one.why, 400)}
         )
         tx.execute(update(findings).where(findings.c.id == row.id).values(**values))
-    new = [one for key, one in now_wrong.items() if key not in standing]
-    for one in new:
+    new = {key: one for key, one in now_wrong.items() if key not in standing}
+    for key, one in new.items():
         tx.execute(
             findings.insert().values(
-                hub_id=hub_id, key=one.key[:255], kind=one.kind, source=source,
-                lease_id=one.lease_id, why=one.why[:400], repair=one.repair[:400], times=1,
-                first_at=now, last_at=now,
+                hub_id=hub_id, key=key, kind=one.kind, source=source,
+                lease_id=one.lease_id and _fitting(one.lease_id, 36), why=_fitting(one.why, 400),
+                repair=_fitting(one.repair, 400), times=1, first_at=now, last_at=now,
             )
         )  # fmt: skip
-    return new
+    return list(new.values())
+
+
+def _fitting(words: str, length: int) -> str:
+    # Labels and an engine's errors are others' words; a zero byte is no text to PostgreSQL.
+    return words.replace("\0", "\N{REPLACEMENT CHARACTER}")[:length]
 
 
 def listed(

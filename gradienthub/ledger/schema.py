@@ -275,7 +275,8 @@ keepers = Table(
     Column("pass_seconds", Float),
 )
 
-# What the keeper knows of an open lease: evidence of use, the last warning, stops that failed.
+# What the keeper knows of an open lease: evidence of use, the last warning of an
+# idle stop and of a hard end (the later is `warned_`, the `other_` before it), stops that failed.
 watches = Table(
     "watches",
     metadata,
@@ -293,6 +294,10 @@ watches = Table(
     Column("warned_stops_at", Moment),
     Column("warned_level", Integer),
     Column("warned_at", Moment),
+    Column("other_reason", String(24)),
+    Column("other_stops_at", Moment),
+    Column("other_level", Integer),
+    Column("other_at", Moment),
     Column("stop_tries", Integer, nullable=False),
     Column("would_stop_at", Moment),
 )
@@ -319,6 +324,7 @@ _standing = findings.c.mended_at.is_(None)
 Index(
     "uq_findings_standing",
     findings.c.hub_id,
+    findings.c.source,
     findings.c.key,
     unique=True,
     sqlite_where=_standing,

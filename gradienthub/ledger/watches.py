@@ -129,12 +129,7 @@ def _watched(row: Row[Any], devices: Iterable[str]) -> Watched:
     if watch["lease_id"] is None:
         started = Evidence(used_at=columns["answered_at"])
         return Watched(columns, deadlines, started, tuple(devices))
-    warned = watch["warned_reason"] and Warned(
-        Reason(watch["warned_reason"]),
-        watch["warned_stops_at"],
-        timedelta(seconds=watch["warned_level"]),
-        watch["warned_at"],
-    )
+    warned = _warned(watch, "warned", _warned(watch, "other", None))
     evidence = Evidence(
         used_at=watch["used_at"],
         used_by=Use(watch["used_by"]),
@@ -145,9 +140,28 @@ def _watched(row: Row[Any], devices: Iterable[str]) -> Watched:
         reported_at=watch["reported_at"],
     )
     return Watched(
-        columns, deadlines, evidence, tuple(devices), warned or None, watch["gpu_load"],
+        columns, deadlines, evidence, tuple(devices), warned, watch["gpu_load"],
         watch["stop_tries"], watch["would_stop_at"], known=True,
     )  # fmt: skip
+
+
+def _warned(watch: Mapping[str, Any], name: str, other: Warned | None) -> Warned | None:
+    """The warning in the columns of that name, `warned` or `other`."""
+    if watch[f"{name}_reason"] is None:
+        return None
+    return Warned(
+        Reason(watch[f"{name}_reason"]), watch[f"{name}_stops_at"],
+        timedelta(seconds=watch[f"{name}_level"]), watch[f"{name}_at"], other,
+    )  # fmt: skip
+
+
+def _warned_columns(name: str, warned: Warned | None) -> dict[str, Any]:
+    return {
+        f"{name}_reason": warned and warned.reason.value,
+        f"{name}_stops_at": warned and warned.stops_at,
+        f"{name}_level": warned and round(warned.level.total_seconds()),
+        f"{name}_at": warned and warned.at,
+    }
 
 
 def hanging_stops(tx: Connection, hub_id: str, before: datetime) -> list[Found]:
@@ -175,37 +189,27 @@ def hanging_stops(tx: Connection, hub_id: str, before: datetime) -> list[Found]:
 
 def save(tx: Connection, hub_id: str, seen: Iterable[Watched]) -> None:
     """Write what a pass learned. Leases that ended meanwhile keep what they had."""
-    rows = {one.id: {"key": one.id, **_columns(one)} for one in seen}
+    rows = {one.id: _columns(one) for one in seen}
     if not rows:
         return
     known = set(tx.execute(select(watches.c.lease_id).where(watches.c.hub_id == hub_id)).scalars())
-    old = [row for lease_id, row in rows.items() if lease_id in known]
-    new = [lease_id for lease_id in rows if lease_id not in known]
-    if old:
-        tx.execute(
-            update(watches)
-            .where(watches.c.lease_id == bindparam("key"))
-            .values({name: bindparam(name) for name in old[0] if name != "key"}),
-            old,
-        )
-    still_open = set(
-        tx.execute(
-            select(leases.c.id).where(leases.c.hub_id == hub_id, leases.c.ended_at.is_(None))
-        ).scalars()
-    )
-    made = [
-        {"lease_id": lease_id, "hub_id": hub_id}
-        | {name: value for name, value in rows[lease_id].items() if name != "key"}
-        for lease_id in new
-        if lease_id in still_open
-    ]
-    if made:
+    if old := [{"key": one, **row} for one, row in rows.items() if one in known]:
+        tx.execute(update(watches).where(watches.c.lease_id == bindparam("key")), old)
+    # Locked: a lease that ends now would delete its watch before it is made, and leave it for ever.
+    still_open = tx.execute(
+        select(leases.c.id)
+        .where(leases.c.id.in_(rows.keys() - known), leases.c.ended_at.is_(None))
+        .with_for_update(read=True)
+    ).scalars()
+    if made := [{"lease_id": one, "hub_id": hub_id, **rows[one]} for one in still_open]:
         tx.execute(watches.insert(), made)
 
 
 def _columns(one: Watched) -> dict[str, Any]:
     evidence, warned = one.evidence, one.warned
     return {
+        **_warned_columns("warned", warned),
+        **_warned_columns("other", warned and warned.other),
         "used_at": evidence.used_at,
         "used_by": evidence.used_by.value,
         "busy": list(evidence.busy),
@@ -214,10 +218,6 @@ def _columns(one: Watched) -> dict[str, Any]:
         "unknown_since": evidence.unknown_since,
         "reported_at": evidence.reported_at,
         "gpu_load": one.gpu_load,
-        "warned_reason": warned.reason.value if warned else None,
-        "warned_stops_at": warned.stops_at if warned else None,
-        "warned_level": round(warned.level.total_seconds()) if warned else None,
-        "warned_at": warned.at if warned else None,
         "stop_tries": one.stop_tries,
         "would_stop_at": one.would_stop_at,
     }

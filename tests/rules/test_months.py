@@ -206,6 +206,8 @@ class Keeper:
         self.judge_that_it_goes_on(verdict, answer, now)
 
     def judge_hard_stop(self, hard, now):
+        if (self.deadlines.shutdown_after or HOUR) < 2 * GRACE:
+            return  # an idle stop that no warning fits before may hide it until it is too late
         if hard.at - max(self.hard_since, hard.at - LEVELS[0]) >= GRACE + self.history.tick:
             assert any(
                 warn.stops_at <= hard.at + MINUTE and given >= hard.at - LEVELS[0]

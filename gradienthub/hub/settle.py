@@ -1,16 +1,27 @@
 """Settle: after a start and every minute, hub, engine and ledger are made to agree."""
 
 import asyncio
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from jupyterhub import orm
 
 from ..ledger import LedgerAway, fleet, leases
+from ..ledger import findings as ledger_findings
 from ..rules.catalog import ConfigurationFault
 from ..rules.drift import Finding, Repair, findings
+from ..rules.idleness import Reason
 from ..spawners.context import HubContext
 from ..spawners.engine import EngineAway, Found
 
+#: What the findings in the ledger say of each repair.
+IN_WORDS = {
+    Repair.END_LEASE: "end the lease and free its devices",
+    Repair.REMOVE_OBJECT: "stop and remove it",
+    Repair.END_BOTH: "stop and remove it, then end its lease",
+    Repair.REAP: "keep its last words, remove it, end its lease",
+    Repair.STOP_SERVER: "stop the server",
+}
 #: How often a hub that is not settled yet tries again.
 FIRST_TRIES = 1.0
 
@@ -56,20 +67,55 @@ async def settle(app: Any, context: HubContext) -> list[Finding]:
 
     The ledger is read first and the hub last, so that what starts in between is the hub's.
     """
+    before = _running(app)
     open_leases = await context.ledger.aread(leases.open_of_hub, context.settings.hub_id)
-    census = await context.engine.census()
+    census = await _census(context)
     if census is None:
         return []
-    found = findings(open_leases, census, hub_leases(app, context))
+    found = findings(open_leases, census, hub_leases(app, context), before & _running(app))
     objects = {seen.object_id: seen for seen in census}
     for finding in found:
         app.log.warning("Lease %s: %s; %s", finding.lease_id, finding.why, finding.repair.value)
-    # At once: what stops slowly or not at all must not be what the others wait behind.
-    await asyncio.gather(
-        *(_try_repair(app, context, f, objects.get(f.object_id or "")) for f in found)
-    )
+    await _report(context, "engine", [])
+    await _report(context, "hub", map(_in_words, found))
+    if found:
+        # At once: what stops slowly or not at all must not be what the others wait behind.
+        mended = await asyncio.gather(
+            *(_try_repair(app, context, f, objects.get(f.object_id or "")) for f in found)
+        )
+        left = [_in_words(f) for f, well in zip(found, mended, strict=True) if not well]
+        await _report(context, "hub", left)
     _finish_stops(app, context, {lease.lease_id for lease in open_leases if lease.stop_asked})
     return found
+
+
+async def _census(context: HubContext) -> list[Found] | None:
+    """The engine's census; that it is away is a finding while it lasts. Raises EngineAway."""
+    try:
+        return await context.engine.census()
+    except EngineAway as away:
+        one = ledger_findings.Found(
+            "engine_away", "engine_away", str(away), "ask again; notebooks that run go on"
+        )
+        await _report(context, "engine", [one])
+        raise
+
+
+async def _report(context: HubContext, source: str, found: Iterable[ledger_findings.Found]) -> None:
+    await context.ledger.awrite(
+        ledger_findings.report, hub_id=context.settings.hub_id, source=source, found=[*found],
+        now=context.clock(),
+    )  # fmt: skip
+
+
+def _in_words(finding: Finding) -> ledger_findings.Found:
+    return ledger_findings.Found(
+        key="/".join((finding.repair.value, finding.lease_id, finding.object_id or "")),
+        kind=finding.repair.value,
+        why=finding.why,
+        repair=IN_WORDS[finding.repair],
+        lease_id=finding.lease_id,
+    )
 
 
 def _finish_stops(app: Any, context: HubContext, asked: set[str]) -> None:
@@ -78,13 +124,21 @@ def _finish_stops(app: Any, context: HubContext, asked: set[str]) -> None:
     A hub that died during a stop leaves the stop in the ledger, where the bill has ended, and the
     server in its own database, so that the next hub takes it on; it would run on for nothing.
     """
-    for user in list(app.users.values()):
-        for spawner in list(user.spawners.values()):
-            if getattr(spawner, "lease_id", "") in asked and spawner.active and not spawner.pending:
-                app.log.warning("Lease %s: its stop was interrupted; stopping", spawner.lease_id)
-                # Set before anything is awaited, as the hub does: nobody else stops it meanwhile.
-                spawner._stop_pending = True
-                context.soon(_stop(app, user, spawner))
+    for user, spawner in _quiet(app):
+        if spawner.lease_id in asked:
+            app.log.warning("Lease %s: its stop was interrupted; stopping", spawner.lease_id)
+            # Set before anything is awaited, as the hub does: nobody else stops it meanwhile.
+            spawner._stop_pending = True
+            context.soon(_stop(app, user, spawner))
+
+
+async def _stop_server(app: Any, lease_id: str) -> None:
+    """Stop the server of a lease that is ended, if it still runs and nobody else stops it."""
+    for user, spawner in list(_quiet(app)):
+        if spawner.lease_id == lease_id:
+            spawner.expect_stop(Reason.HUB, "hub")
+            spawner._stop_pending = True
+            await _stop(app, user, spawner)
 
 
 async def _stop(app: Any, user: Any, spawner: Any) -> None:
@@ -95,14 +149,20 @@ async def _stop(app: Any, user: Any, spawner: Any) -> None:
         spawner._stop_pending = False
 
 
-async def _try_repair(app: Any, context: HubContext, finding: Finding, seen: Found | None) -> None:
+async def _try_repair(app: Any, context: HubContext, finding: Finding, seen: Found | None) -> bool:
+    """Whether it is mended."""
     try:
-        await _repair(context, finding, seen)
+        await _repair(app, context, finding, seen)
     except EngineAway as away:
         app.log.warning("Lease %s is repaired later: %s", finding.lease_id, away)
+        return False
+    return True
 
 
-async def _repair(context: HubContext, finding: Finding, seen: Found | None) -> None:
+async def _repair(app: Any, context: HubContext, finding: Finding, seen: Found | None) -> None:
+    if finding.repair is Repair.STOP_SERVER:
+        await _stop_server(app, finding.lease_id)
+        return
     corpse = None
     if seen is not None:
         corpse = await context.engine.bury(seen)
@@ -113,6 +173,18 @@ async def _repair(context: HubContext, finding: Finding, seen: Found | None) -> 
             return
     if finding.repair is not Repair.REMOVE_OBJECT:
         await context.ended(finding.lease_id, finding.reason, corpse)
+
+
+def _quiet(app: Any) -> Iterator[tuple[Any, Any]]:
+    """(user, spawner) of the servers that run and are neither starting nor stopping."""
+    for user in list(app.users.values()):
+        for spawner in list(user.spawners.values()):
+            if getattr(spawner, "lease_id", "") and spawner.active and not spawner.pending:
+                yield user, spawner
+
+
+def _running(app: Any) -> frozenset[str]:
+    return frozenset(spawner.lease_id for _, spawner in _quiet(app))
 
 
 def hub_leases(app: Any, context: HubContext) -> frozenset[str]:

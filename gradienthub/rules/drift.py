@@ -14,6 +14,7 @@ class Repair(StrEnum):
     REMOVE_OBJECT = "remove_object"  # stop and remove it; no lease ends by it
     END_BOTH = "end_both"  # nobody can reach it any more: remove it, then end its lease
     REAP = "reap"  # it is dead: read its last words, remove it, end its lease
+    STOP_SERVER = "stop_server"  # somebody else ended its lease: stop it as a person would
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,16 @@ class Finding:
 
 
 def findings(
-    open_leases: Iterable[Open], census: Iterable[Seen], hub: frozenset[str]
+    open_leases: Iterable[Open],
+    census: Iterable[Seen],
+    hub: frozenset[str],
+    running: frozenset[str] = frozenset(),
 ) -> list[Finding]:
     """Where the three disagree. `hub` are the leases of the hub's live or moving servers.
 
-    What the hub is starting, running or stopping right now is left to it. Repairs are carried out
+    `running` are those of `hub` whose servers were running before the ledger was read and are
+    neither starting nor stopping: their leases are open, or somebody else has ended them. All
+    else that the hub is starting, running or stopping is left to it. Repairs are carried out
     in this order: of several objects of one lease only the last ends it, so that no device is
     free while an object that has it lives.
     """
@@ -71,6 +77,9 @@ def findings(
             why = "the engine has nothing for this open lease"
             reason = _end_reason(lease, died=True)
             found.append(Finding(Repair.END_LEASE, lease_id, None, reason, why))
+    for lease_id in sorted(running - leases.keys()):
+        why = "the hub calls it running, but its lease is ended"
+        found.append(Finding(Repair.STOP_SERVER, lease_id, None, None, why))
     return found
 
 

@@ -64,6 +64,18 @@ def test_of_two_objects_the_live_one_ends_the_lease_and_does_so_last():
         ]
 
 
+@pytest.mark.parametrize("seen", [ALIVE, DEAD, None])
+def test_a_server_whose_lease_somebody_else_ended_is_stopped_and_its_object_left_to_that(seen):
+    hub = frozenset({"lease-a"})
+    census = [seen] if seen else []
+    assert findings([], census, hub, running=hub) == [
+        Finding(Repair.STOP_SERVER, "lease-a", None, None,
+                "the hub calls it running, but its lease is ended")
+    ]  # fmt: skip
+    for lease in (RUNNING, STOPPING):
+        assert findings([lease], census, hub, running=hub) == []
+
+
 leases = st.builds(Open, st.sampled_from("abcdef"), st.booleans(), st.booleans())
 objects = st.builds(Seen, st.integers(0, 99).map(str), st.sampled_from("abcdefgh"), st.booleans())
 worlds = (
@@ -120,3 +132,15 @@ def test_a_reason_that_was_written_when_the_stop_was_asked_is_kept(open_leases, 
     for finding in findings(open_leases, census, hub):
         if finding.lease_id in asked:
             assert finding.reason is None
+
+
+@settings(deadline=None)
+@given(*worlds, st.frozensets(st.sampled_from("abcdefgh")))
+def test_exactly_the_running_servers_without_an_open_lease_are_stopped(
+    open_leases, census, hub, some
+):
+    running = hub & some
+    found = findings(open_leases, census, hub, running)
+    stopped = [f for f in found if f.repair is Repair.STOP_SERVER]
+    assert {f.lease_id for f in stopped} == running - {lease.lease_id for lease in open_leases}
+    assert [f for f in found if f not in stopped] == findings(open_leases, census, hub)

@@ -95,7 +95,7 @@ def learn(known: Evidence, answer: Answer | None, now: datetime) -> Evidence:
     """
     known = _until(known, now)
     if answer is None:
-        since = known.unknown_since or known.looked_at or known.used_at
+        since = known.looked_at or known.used_at
         return replace(known, busy=(), busy_since=None, unknown_since=since)
     word = answer.used_at if answer.used_at and answer.used_at.year in YEARS_OF_SENSE else None
     seen = replace(
@@ -285,15 +285,14 @@ def _sorts(warned: Warned | None) -> list[Warned]:
 
 
 def _stands(warned: Warned, end: Ending, evidence: Evidence) -> bool:
-    """Whether a warning still tells the truth: of the same stop, and not used since.
+    """Whether a warning still tells the truth: any use or Extend that moves the stop voids it.
 
     One from after the last look was given before our own clock was set back.
     """
     if warned.reason is not end.reason:
         return False
     if end.reason is Reason.IDLE:
-        given_after_use = evidence.used_at <= warned.at <= (evidence.looked_at or warned.at)
-        return given_after_use and end.at == warned.stops_at
+        return warned.at <= (evidence.looked_at or warned.at) and end.at == warned.stops_at
     return abs(warned.stops_at - end.at) <= SAME_END
 
 

@@ -223,7 +223,7 @@ class Keeper:
         assert now >= (self.deadlines.keep_until or now), "stopped before what Extend gave"
         given, warn = next(one for one in reversed(self.warnings) if one[1].reason is Reason.IDLE)
         assert now - given >= GRACE, "stopped without its warning"
-        assert given >= self.low, "stopped by a warning from before it was used"
+        assert warn.stops_at >= self.low + after, "stopped by a warning from before it was used"
         assert now >= warn.stops_at, "stopped before it was told"
 
     def judge_warning(self, warn, answer, now):
@@ -232,7 +232,8 @@ class Keeper:
             assert answer is not None and not answer.busy
             assert warn.stops_at - now >= GRACE
             assert warn.stops_at >= self.low + self.deadlines.shutdown_after
-            key = (warn.reason, self.evidence.used_at, self.deadlines, warn.level)
+            due = self.evidence.used_at + self.deadlines.shutdown_after
+            key = (warn.reason, max(due, self.deadlines.keep_until or due), warn.level)
         else:
             assert warn.stops_at == hard_end(self.deadlines).at
             key = (warn.reason, self.deadlines, warn.level)

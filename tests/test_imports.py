@@ -22,7 +22,9 @@ SETTINGS = [
     for name, trait in sorted(owner.class_own_traits(config=True).items())
 ]
 #: A number without one of these words is a number of what?
-UNITS = re.compile(r"\b(seconds|minutes|hours|GB|bytes|how many|user id|port|per cent)\b", re.IGNORECASE)
+UNITS = re.compile(
+    r"\b(seconds|minutes|hours|GB|bytes|how many|user id|port|per cent)\b", re.IGNORECASE
+)
 
 
 def test_imports_point_one_way(capfd):

@@ -17,7 +17,6 @@ from ..rules.idleness import (
     Keep,
     Stop,
     Warn,
-    Warned,
     decide,
     is_blind,
     learn,
@@ -252,8 +251,7 @@ class Watch:
             tries = self._failed.pop(one.id, one.stop_tries)
             after = replace(one, stop_tries=tries, would_stop_at=None)
             if isinstance(verdict, Warn):
-                warned = Warned(verdict.reason, verdict.stops_at, verdict.level, now)
-                after = replace(after, warned=warned)
+                after = replace(after, warned=verdict.given(one.warned, now))
                 warns.append((after, verdict))
             if isinstance(verdict, Stop) and self.monotonic() >= self._steady_at:
                 due.append((after, verdict))

@@ -72,7 +72,9 @@ async def settle(app: Any, context: HubContext) -> list[Finding]:
     census = await _census(context)
     if census is None:
         return []
-    found = findings(open_leases, census, hub_leases(app, context), before & _running(app))
+    # Ended, not only unknown: a ledger restored from yesterday must not stop what runs today.
+    ended = await context.ledger.aread(leases.ended_among, before & _running(app))
+    found = findings(open_leases, census, hub_leases(app, context), ended)
     objects = {seen.object_id: seen for seen in census}
     for finding in found:
         app.log.warning("Lease %s: %s; %s", finding.lease_id, finding.why, finding.repair.value)

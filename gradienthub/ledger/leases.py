@@ -441,6 +441,14 @@ def open_of_hub(tx: Connection, hub_id: str) -> list[drift.Open]:
     ]
 
 
+def ended_among(tx: Connection, lease_ids: Iterable[str]) -> frozenset[str]:
+    """Those of these leases that are ended; one that is not in the ledger is not."""
+    ended = select(leases.c.id).where(
+        leases.c.id.in_(list(lease_ids)), leases.c.ended_at.is_not(None)
+    )
+    return frozenset(tx.execute(ended).scalars())
+
+
 def open_of_notebook(tx: Connection, *, account_id: str, server_name: str) -> str | None:
     """The open lease of the account's notebook, or None."""
     return tx.execute(

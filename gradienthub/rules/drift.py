@@ -50,13 +50,13 @@ def findings(
     open_leases: Iterable[Open],
     census: Iterable[Seen],
     hub: frozenset[str],
-    running: frozenset[str] = frozenset(),
+    ended: frozenset[str] = frozenset(),
 ) -> list[Finding]:
     """Where the three disagree. `hub` are the leases of the hub's live or moving servers.
 
-    `running` are those of `hub` whose servers were running before the ledger was read and are
-    neither starting nor stopping: their leases are open, or somebody else has ended them. All
-    else that the hub is starting, running or stopping is left to it. Repairs are carried out
+    `ended` are those of `hub` whose servers were running before the ledger was read, and are
+    neither starting nor stopping, although the ledger says that somebody has ended them. All else
+    that the hub is starting, running or stopping is left to it. Repairs are carried out
     in this order: of several objects of one lease only the last ends it, so that no device is
     free while an object that has it lives.
     """
@@ -77,7 +77,7 @@ def findings(
             why = "the engine has nothing for this open lease"
             reason = _end_reason(lease, died=True)
             found.append(Finding(Repair.END_LEASE, lease_id, None, reason, why))
-    for lease_id in sorted(running - leases.keys()):
+    for lease_id in sorted(ended - leases.keys()):
         why = "the hub calls it running, but its lease is ended"
         found.append(Finding(Repair.STOP_SERVER, lease_id, None, None, why))
     return found

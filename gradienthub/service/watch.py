@@ -219,7 +219,7 @@ class Watch:
         way = "forward" if by > timedelta(0) else "back"
         self._jumped = f"The clock of this machine was set {way} by {format_duration(abs(by))}"
         log.warning("%s; nothing is stopped for %.0f s", self._jumped, STEADY_SECONDS)
-        return [replace(one, evidence=shifted(one.evidence, by), warned=None) for one in running]
+        return [replace(one, evidence=shifted(one.evidence, by)) for one in running]
 
     # -- decide -----------------------------------------------------------------------------
 

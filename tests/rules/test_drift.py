@@ -68,12 +68,12 @@ def test_of_two_objects_the_live_one_ends_the_lease_and_does_so_last():
 def test_a_server_whose_lease_somebody_else_ended_is_stopped_and_its_object_left_to_that(seen):
     hub = frozenset({"lease-a"})
     census = [seen] if seen else []
-    assert findings([], census, hub, running=hub) == [
+    assert findings([], census, hub, ended=hub) == [
         Finding(Repair.STOP_SERVER, "lease-a", None, None,
                 "the hub calls it running, but its lease is ended")
     ]  # fmt: skip
     for lease in (RUNNING, STOPPING):
-        assert findings([lease], census, hub, running=hub) == []
+        assert findings([lease], census, hub, ended=hub) == []
 
 
 leases = st.builds(Open, st.sampled_from("abcdef"), st.booleans(), st.booleans())

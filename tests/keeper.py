@@ -61,7 +61,7 @@ class Keeping:
         self.hub = HubClient(self.context.api_url, self.context.token)
         self.watch = Watch(
             self.context, self.hub, self.says, me(), self._tell, self._loads,
-            monotonic=self._monotonic,
+            wrong=list, monotonic=self._monotonic,
         )  # fmt: skip
 
     def _monotonic(self) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, select, update
 
+from ..rules.catalog import Catalog
 from ..rules.idleness import (
     Deadlines,
     Ending,
@@ -17,6 +18,7 @@ from ..rules.idleness import (
     ending,
     extend,
 )
+from ..rules.outlook import LeaseView, lease_view
 from ..rules.refusal import Refused, shown
 from ..rules.tiers import Tier
 from . import audit
@@ -26,6 +28,7 @@ from .schema import accounts, lease_devices, leases, notebooks, watches
 COLUMNS = [
     *leases.c,
     accounts.c.name.label("account_name"),
+    accounts.c.claims.label("account_claims"),
     notebooks.c.server_name,
     notebooks.c.display_name,
     *[column.label(f"watch_{column.name}") for column in watches.c],
@@ -63,6 +66,23 @@ class Watched:
     def ending(self, grace: timedelta) -> Ending | None:
         """When and why it stops as things stand."""
         return ending(self.evidence, self.deadlines, self.warned, grace)
+
+    def view(
+        self, catalog: Catalog, tiers: Mapping[str, Tier], grace: timedelta, now: datetime
+    ) -> LeaseView:
+        """The lease for people and programs, with what keeps or ends it while it runs."""
+        tier = tiers.get(self.lease["tier"])
+        return lease_view(
+            {**self.lease, "devices": self.devices},
+            catalog.instance_type(self.lease["instance_type"]),
+            now,
+            deadlines=self.deadlines,
+            evidence=self.evidence,
+            warned=self.warned,
+            gpu_load=self.gpu_load,
+            longest=tier.shutdown_max if tier else None,
+            grace=grace,
+        )
 
 
 def _query() -> Select[Any]:

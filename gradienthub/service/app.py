@@ -17,13 +17,12 @@ from tornado import web
 from tornado.httpserver import HTTPServer
 
 from ..ledger import Ledger, LedgerAway, keepers
-from ..ledger.watches import Watched
-from ..rules.idleness import Stop, Warn
 from .context import KeeperContext
 from .evidence import Notebooks
 from .gpu import Gpus
 from .holder import dead, me
 from .hub_client import HubClient
+from .tell import Teller
 from .watch import Watch
 
 log = logging.getLogger("gradienthub")
@@ -52,6 +51,8 @@ class Environment:
     hub_prefix: str
     host: str
     port: int
+    #: The Notebooks page as people reach it, "" where the hub does not know its public address.
+    notebooks_url: str
 
 
 def environment(given: Mapping[str, str]) -> Environment:
@@ -62,6 +63,7 @@ def environment(given: Mapping[str, str]) -> Environment:
             f"gradienthub keeper: {', '.join(missing)} not set; the hub starts the keeper as its"
             " managed service, wired by configure(c)"
         )
+    public = given.get("JUPYTERHUB_PUBLIC_HUB_URL", "")
     url = urlparse(given["JUPYTERHUB_SERVICE_URL"])
     return Environment(
         database_url=given["GRADIENTHUB_DATABASE_URL"],
@@ -72,6 +74,7 @@ def environment(given: Mapping[str, str]) -> Environment:
         hub_prefix=f"{given.get('JUPYTERHUB_BASE_URL', '/').rstrip('/')}/hub/",
         host=url.hostname or "127.0.0.1",
         port=url.port or 80,
+        notebooks_url=f"{public.rstrip('/')}/home" if public else "",
     )
 
 
@@ -97,8 +100,9 @@ async def serve(given: Environment) -> None:
     server = HTTPServer(application(context))
     server.listen(given.port, given.host)
     hub, notebooks = HubClient(given.api_url, given.token), Notebooks()
+    teller = Teller(context, given.notebooks_url)
     watch = Watch(
-        context, hub, notebooks, me(), _log_only, Gpus().loads,
+        context, hub, notebooks, me(), teller.tell, Gpus().loads, wrong=teller.wrong,
         gone=await _gone(context.ledger, given.hub_id),
     )  # fmt: skip
     keeping = asyncio.ensure_future(watch.keep())
@@ -109,11 +113,8 @@ async def serve(given: Environment) -> None:
     await watch.close()
     await hub.close()
     await notebooks.close()
+    await teller.close()
     context.ledger.close()
-
-
-async def _log_only(one: Watched, verdict: Warn | Stop) -> None:
-    log.info("%s: %s", one.title, verdict)
 
 
 async def _end_of(hub: int) -> None:

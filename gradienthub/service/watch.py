@@ -84,6 +84,8 @@ class Watch:
     me: str
     tell: Tell
     loads: Loads
+    #: What else is wrong: messages that reach nobody.
+    wrong: Callable[[], list[Found]] = list
     #: A dead process whose row need not expire first.
     gone: str = ""
     monotonic: Callable[[], float] = time.monotonic
@@ -179,7 +181,7 @@ class Watch:
         hanging = await context.ledger.aread(
             watches.hanging_stops, context.hub_id, now - STOP_HANGS_AFTER
         )
-        wrong = [*self._wrong(seen, policy, now), *hanging]
+        wrong = [*self._wrong(seen, policy, now), *hanging, *self.wrong()]
         seconds = self.monotonic() - started
         await context.ledger.awrite(
             self._remember, seen, running, warns, due, wrong, policy, now, seconds

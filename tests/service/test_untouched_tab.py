@@ -1,31 +1,20 @@
 """A JupyterLab tab that nobody touches keeps no notebook alive, and neither does the keeper."""
 
 import asyncio
-import json
 import os
-import secrets
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import aiohttp
 import pytest
+from hub_process import PATIENCE, HubProcess
 
 from gradienthub.rules.idleness import Evidence, learn
-from gradienthub.service.evidence import Address, Notebooks
+from gradienthub.service.evidence import Notebooks
 
 playwright = pytest.importorskip("playwright.async_api")
 
 CHROMIUM = os.environ.get("GRADIENTHUB_TEST_CHROMIUM") or shutil.which("chromium")
-CONFIG = Path(__file__).with_name("untouched_hub_config.py")
-TESTS = Path(__file__).parents[1]
-PATIENCE = 90
 NOTEBOOK = {
     "nbformat": 4, "nbformat_minor": 5,
     "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}},
@@ -44,101 +33,12 @@ pytestmark = [
 ]
 
 
-def free_port():
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Hub:
-    """A hub and a proxy, as processes; requests to both."""
-
-    def __init__(self, folder, proxy):
-        self.folder, self.proxy = folder, proxy
-        self.token = secrets.token_hex(16)
-        self.port, self.hub_port = free_port(), free_port()
-        self.public = f"http://127.0.0.1:{self.port}"
-        self._session = aiohttp.ClientSession(headers={"Authorization": f"token {self.token}"})
-
-    async def start(self):
-        own_bin = str(Path(sys.executable).parent)
-        asked = {
-            "folder": str(self.folder), "proxy": self.proxy, "token": self.token,
-            "port": self.port, "hub_port": self.hub_port, "proxy_port": free_port(),
-        }  # fmt: skip
-        environment = os.environ | {
-            "GRADIENTHUB_TEST_UNTOUCHED": json.dumps(asked),
-            "PATH": f"{own_bin}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}",
-        }
-        with (self.folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "jupyterhub", f"--config={CONFIG}"], cwd=self.folder,
-                env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True,
-            )  # fmt: skip
-        await self.until(self._is_up, "the hub is up")
-
-    async def _is_up(self):
-        assert self._process.poll() is None, (self.folder / "log").read_text()[-3000:]
-        try:
-            async with self._session.get(f"{self.public}/hub/health") as answer:
-                return answer.status == 200
-        except aiohttp.ClientError:
-            return False
-
-    async def until(self, true, what):
-        """Wait for what other processes do."""
-        deadline = time.monotonic() + PATIENCE
-        while not (found := await true()):
-            assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
-            await asyncio.sleep(0.2)
-        return found
-
-    async def call(self, method, url, body=None):
-        async with self._session.request(method, url, json=body) as answer:
-            text = await answer.text()
-            assert answer.status < 300, (method, url, text)
-            return json.loads(text) if text else None
-
-    async def api(self, method, path, body=None):
-        """Past the proxy: under one of the two, requests through it count as activity."""
-        return await self.call(method, f"http://127.0.0.1:{self.hub_port}/hub/api{path}", body)
-
-    async def notebook(self, name):
-        """A notebook of somebody new, running: where and how it is asked."""
-        await self.api("POST", f"/users/{name}")
-        options = {"instance_type": "free-cpu", "shutdown_after": "1h"}
-        await self.api("POST", f"/users/{name}/server", options)
-
-        async def is_ready():
-            servers = (await self.api("GET", "/gradient/servers"))["servers"]
-            return next((s for s in servers if s["user"] == name and s["ready"]), None)
-
-        server = await self.until(is_ready, f"{name}'s notebook is ready")
-        return Address(f"http://127.0.0.1:{server['url'].split(':')[2]}", server["token"])
-
-    async def last_activity(self, name):
-        """What the hub believes."""
-        return (await self.api("GET", f"/users/{name}"))["servers"][""]["last_activity"]
-
-    async def close(self):
-        await self._session.close()
-        for sign in (signal.SIGINT, signal.SIGKILL):
-            if self._process.poll() is None:
-                self._process.send_signal(sign)
-                try:
-                    await asyncio.to_thread(self._process.wait, 60)
-                except subprocess.TimeoutExpired:
-                    continue
-
-
 @pytest.fixture(params=["traefik", "node"])
 async def hub(request, tmp_path):
     """A hub behind each of both proxies."""
     if request.param == "node" and not shutil.which("configurable-http-proxy"):
         pytest.skip("needs Node's proxy: npm install -g configurable-http-proxy")
-    running = Hub(tmp_path, request.param)
+    running = HubProcess(tmp_path, request.param)
     await running.start()
     yield running
     await running.close()

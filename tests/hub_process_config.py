@@ -8,14 +8,17 @@ from home import small_tables
 from gradienthub.configuration import configure
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
-asked = json.loads(os.environ["GRADIENTHUB_TEST_UNTOUCHED"])
+asked = json.loads(os.environ["GRADIENTHUB_TEST_HUB"])
 small_tables(c)
 c.GradientHub.data_dir = asked["folder"]
+for name, value in asked["traits"].items():
+    c.GradientHub[name] = value
 
 c.JupyterHub.bind_url = f"http://127.0.0.1:{asked['port']}/"
 c.JupyterHub.hub_ip = "127.0.0.1"
 c.JupyterHub.hub_port = asked["hub_port"]
 c.JupyterHub.cleanup_servers = True
+c.JupyterHub.cookie_secret = b"a cookie secret of 32 bytes only"
 c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.allow_all = True
 c.JupyterHub.spawner_class = "gradient-local"
@@ -33,7 +36,9 @@ c.JupyterHub.load_roles = [
      "scopes": ["admin:users", "admin:servers", "access:servers", "read:users:activity"]},
 ]  # fmt: skip
 
-if asked["proxy"] == "traefik":
+if asked["proxy"] == "memory":
+    c.JupyterHub.proxy_class = "gradienthub.testing.ProxyInMemory"
+elif asked["proxy"] == "traefik":
     c.JupyterHub.proxy_class = "traefik_file"
     c.TraefikProxy.traefik_api_url = f"http://127.0.0.1:{asked['proxy_port']}"
     c.TraefikProxy.traefik_api_username = "tester"

@@ -1,0 +1,149 @@
+"""The keeper as the hub's service, over real notebooks, with intervals of seconds."""
+
+import asyncio
+import os
+import signal
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from home import TIERS
+from hub_process import HubProcess
+
+from gradienthub.ledger import Ledger, audit, keepers, leases, watches
+from gradienthub.ledger.watches import extend_lease
+from gradienthub.rules.tiers import Tier
+from gradienthub.service.evidence import Address
+
+pytestmark = [pytest.mark.slow, pytest.mark.local_engine, pytest.mark.timeout(300)]
+
+SECOND = timedelta(seconds=1)
+SHORT = {"shutdown_choices": ["20s", "1h"], "shutdown_min": "10s", "shutdown_default": "20s"}
+QUICK = {
+    "keeper_interval": 1,
+    "keeper_warnings": ["8s", "4s"],
+    "reconcile_interval": 2,
+    "tiers": TIERS | {"flat": TIERS["flat"] | SHORT | {"session_limit": "60s"}},
+    "tier_rules": {"default": "flat", "by_group": {}},
+}
+
+
+@pytest.fixture
+async def hub(tmp_path):
+    running = HubProcess(tmp_path, **QUICK)
+    await running.start()
+    yield running
+    await running.close()
+
+
+class Seen:
+    """The ledger beside the hub."""
+
+    def __init__(self, hub):
+        self.hub = hub
+        self.hub_id = (hub.folder / "hub_id").read_text().strip()
+        self.ledger = Ledger(f"sqlite:///{hub.folder / 'gradienthub.sqlite'}")
+
+    async def lease_of(self, name):
+        servers = (await self.hub.api("GET", "/gradient/servers"))["servers"]
+        return next(s["lease_id"] for s in servers if s["user"] == name)
+
+    async def end_of(self, lease_id):
+        async def ended():
+            row = self.ledger.read(leases.describe, lease_id)
+            return row if row["ended_at"] else None
+
+        return await self.hub.until(ended, "the notebook is stopped")
+
+    def warnings(self, lease_id):
+        rows = self.ledger.read(audit.rows, hub_id=self.hub_id, limit=1000)
+        return [r for r in rows if r["action"] == "warn" and r["detail"]["lease"] == lease_id]
+
+    def keeper_pid(self):
+        holder = self.ledger.read(keepers.holder, self.hub_id)
+        return int(holder["holder"].split(":")[-2]) if holder else None
+
+
+async def busy(hub, address, seconds):
+    """A kernel that computes in silence, with nobody connected."""
+    kernel = await hub.call("POST", f"{address.url}api/kernels", {"name": "python3"})
+    where = f"{address.url.replace('http', 'ws', 1)}api/kernels/{kernel['id']}/channels"
+    headers = {"Authorization": f"token {address.token}"}
+    async with hub._session.ws_connect(where, headers=headers) as socket:
+        await socket.send_json(
+            {"header": {"msg_id": "1", "username": "", "session": "s",
+                        "msg_type": "execute_request", "version": "5.3"},
+             "parent_header": {}, "metadata": {}, "channel": "shell",
+             "content": {"code": f"import time; time.sleep({seconds})", "silent": True,
+                         "store_history": False, "user_expressions": {}, "allow_stdin": False}}
+        )  # fmt: skip
+
+        async def is_busy():
+            models = await hub.call("GET", f"{address.url}api/kernels?no_track_activity=1")
+            return any(model["execution_state"] == "busy" for model in models)
+
+        await hub.until(is_busy, "the kernel is busy")
+
+
+async def test_idle_stops_busy_lives_until_its_limit_and_extend_moves(hub):
+    seen = Seen(hub)
+    names = ("idle", "busy", "longer")
+    for name in names:
+        await hub.notebook(name, shutdown_after="20s")
+    addresses = {s["user"]: s for s in (await hub.api("GET", "/gradient/servers"))["servers"]}
+    ids = {name: await seen.lease_of(name) for name in names}
+    server = addresses["busy"]
+    await busy(hub, Address(server["url"], server["token"]), 300)
+    given = seen.ledger.write(
+        extend_lease, ids["longer"], tiers={"flat": Tier.model_validate({"name": "flat",
+        **QUICK["tiers"]["flat"]})}, actor="longer", grace=4 * SECOND, now=datetime.now(UTC),
+    )  # fmt: skip
+    idle = await seen.end_of(ids["idle"])
+    assert idle["reason"] == "idle"
+    # Its interval, and a minute at most: here seconds, because a pass comes each second.
+    assert timedelta(0) <= idle["stop_requested_at"] - idle["used_at"] - 20 * SECOND < 10 * SECOND
+    assert len(seen.warnings(ids["idle"])) == 2
+    longer = await seen.end_of(ids["longer"])
+    assert longer["reason"] == "idle"
+    assert longer["stop_requested_at"] >= given.deadlines.keep_until
+    assert longer["stop_requested_at"] - given.deadlines.keep_until < 10 * SECOND
+    watched = seen.ledger.read(watches.watched, ids["busy"])
+    assert watched.lease["ended_at"] is None
+    assert watched.evidence.busy
+    assert datetime.now(UTC) - watched.lease["answered_at"] > 25 * SECOND
+    assert seen.warnings(ids["busy"]) == []
+    limited = await seen.end_of(ids["busy"])
+    assert limited["reason"] == "session_limit"
+    assert timedelta(0) <= limited["stop_requested_at"] - limited["session_ends_at"] < 10 * SECOND
+    assert len(seen.warnings(ids["busy"])) == 2
+
+
+async def test_a_keeper_and_then_the_hub_are_killed_and_the_stop_comes_when_it_was_due(hub):
+    seen = Seen(hub)
+    await hub.notebook("anna", shutdown_after="20s")
+    lease_id = await seen.lease_of("anna")
+    first = await hub.until(_now(seen.keeper_pid), "a keeper acts")
+    os.kill(first, signal.SIGKILL)
+    await hub.kill()
+    began = time.monotonic()
+    await asyncio.to_thread(hub._process.wait)
+    await hub.start()
+    assert time.monotonic() - began < 60
+
+    async def acts():
+        pid = seen.keeper_pid()
+        return pid if pid != first else None
+
+    assert await hub.until(acts, "another keeper acts")
+    lease = await seen.end_of(lease_id)
+    assert lease["reason"] == "idle"
+    late = lease["stop_requested_at"] - lease["used_at"] - 20 * SECOND
+    # It was away for seconds, and gives the least warning if it could give none.
+    assert timedelta(0) <= late < 40 * SECOND
+
+
+def _now(call):
+    async def ask():
+        return call()
+
+    return ask

@@ -91,7 +91,7 @@ def test_each_code_has_its_kind_of_status():
         400: ["bad_body", "bad_image", "bad_interval", "bad_name", "bad_option", "bad_stop_at",
               "interval_required", "no_instance_type", "unknown_instance_type", "unknown_option",
               "unknown_runtime"],
-        402: ["payment_method_required"],
+        402: ["no_credit", "over_budget", "payment_method_required", "tier_cannot_pay"],
         403: ["approval_required", "image_not_allowed", "interval_not_allowed",
               "runtime_not_in_tier", "type_not_in_tier"],
         409: ["image_failing", "name_taken", "start_cancelled", "still_stopping",

@@ -1,7 +1,7 @@
 """Holds: money reserved for open paid leases, taken at a start and extended before it is used."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -112,21 +112,31 @@ def tick(tx: Connection, *, hub_id: str, seen: Iterable[str], now: datetime) -> 
     lock_admissions(tx)
     _note_seen(tx, hub_id, list(seen), now)
     charges.settle_missed(tx, hub_id=hub_id, now=now)
-    charges.close_months(tx, hub_id=hub_id, now=now)
-    credits.expire(tx, hub_id=hub_id, now=now)
     _hold_the_unheld(tx, hub_id)
-    open_ = held(tx, hub_id=hub_id, now=now)
-    limits = budgets.of_hub(tx, hub_id=hub_id, now=now)
-    ends = _ends(open_, _purses(tx, open_, limits), now)
-    extended = [_extend(tx, one, ends[one.lease_id], now) for one in open_]
+    ends, open_, limits = _extend_all(tx, hub_id, now)
+    # Behind the extension, so that a month that ended or a credit that expired while nobody ticked
+    # still pays for its own time.
+    changed = charges.close_months(tx, hub_id=hub_id, now=now)
+    changed += credits.expire(tx, hub_id=hub_id, now=now)
+    if changed:
+        ends, open_, limits = _extend_all(tx, hub_id, now)
     return Tick(
         money_ends={
             one.lease_id: max(end, one.paid_until) - STOP_TAKES
-            for one in extended
+            for one in open_
             if (end := ends[one.lease_id]) is not None
         },
-        budgets_passed=tuple(_passed(tx, hub_id, limits, extended, now)),
+        budgets_passed=tuple(_passed(tx, hub_id, limits, open_, now)),
     )
+
+
+def _extend_all(
+    tx: Connection, hub_id: str, now: datetime
+) -> tuple[dict[str, datetime | None], list[Held], list[budgets.Budget]]:
+    open_ = held(tx, hub_id=hub_id, now=now)
+    limits = budgets.of_hub(tx, hub_id=hub_id, now=now)
+    ends = _ends(open_, _purses(tx, open_, limits), now)
+    return ends, [_extend(tx, one, ends[one.lease_id], now) for one in open_], limits
 
 
 def held(
@@ -289,7 +299,7 @@ def _extend(tx: Connection, one: Held, end: datetime | None, now: datetime) -> H
         return one
     amount = charge(one.times.price, until - one.times.answered_at) - one.billed
     tx.execute(update(holds).where(holds.c.lease_id == one.lease_id).values(amount=amount))
-    return Held(**{**one.__dict__, "amount": amount, "paid_until": until})
+    return replace(one, amount=amount, paid_until=until)
 
 
 def _passed(

@@ -335,7 +335,13 @@ entries = Table(
     Column("hash", String(64), nullable=False),
 )
 Index("uq_entries_seq", entries.c.account_id, entries.c.currency, entries.c.seq, unique=True)
-Index("ix_entries_month", entries.c.account_id, entries.c.currency, entries.c.month)
+Index(
+    "ix_entries_month",
+    entries.c.account_id,
+    entries.c.currency,
+    entries.c.month,
+    entries.c.seq,
+)
 # A lease is closed once, whoever tries again.
 Index(
     "uq_entries_closed",

@@ -153,7 +153,9 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("entries", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_entries_lease_id"), ["lease_id"], unique=False)
-        batch_op.create_index("ix_entries_month", ["account_id", "currency", "month"], unique=False)
+        batch_op.create_index(
+            "ix_entries_month", ["account_id", "currency", "month", "seq"], unique=False
+        )
         batch_op.create_index(
             "ix_entries_overrun",
             ["hub_id", "at"],

@@ -166,5 +166,5 @@ def quote(
         ends_by=ends_by,
         money_ends=money_ends,
         balance=funds.balance,
-        left_after=None if cost is None or available is None else available - cost,
+        left_after=None if cost is None or available is None else max(0, available - cost),
     )

@@ -19,6 +19,7 @@ STATUS = {
     "bad_interval": 400,
     "bad_stop_at": 400,
     "bad_name": 400,
+    "reason_required": 400,
     "payment_method_required": 402,
     "tier_cannot_pay": 402,
     "no_credit": 402,

@@ -131,6 +131,9 @@ def welcome(
 
 
 def _welcomed(tx: Connection, hub_id: str, account_id: str) -> bool:
+    welcomed = select(credits.c.id).where(credits.c.welcome.is_(True))
+    if tx.execute(welcomed.where(credits.c.account_id == account_id)).first():
+        return True
     mine = identities.alias()
     same_person = (
         select(identities.c.account_id)
@@ -140,15 +143,7 @@ def _welcomed(tx: Connection, hub_id: str, account_id: str) -> bool:
         )
         .where(identities.c.hub_id == hub_id, mine.c.account_id == account_id, mine.c.subject != "")
     )
-    return (
-        tx.execute(
-            select(credits.c.id).where(
-                credits.c.welcome,
-                (credits.c.account_id == account_id) | credits.c.account_id.in_(same_person),
-            )
-        ).first()
-        is not None
-    )
+    return tx.execute(welcomed.where(credits.c.account_id.in_(same_person))).first() is not None
 
 
 def expire(tx: Connection, *, hub_id: str, now: datetime) -> int:

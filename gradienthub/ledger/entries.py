@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ..rules.credit import Credit, restored, spent
-from ..rules.entry import Entry, Kind, month_of
+from ..rules.entry import Entry, Kind, month_of, posted_in
 from .schema import balances, credits, entries
 
 COLUMNS = tuple(field.name for field in fields(Entry))
@@ -60,7 +60,7 @@ def append(
         currency=currency,
         seq=last.seq + 1,
         at=at,
-        month=max(month or month_of(at), last_month or ""),
+        month=posted_in(month or month_of(at), at, last_month or ""),
         kind=kind,
         amount=amount,
         balance=last.amount + amount,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from ..rules.funds import HOLD, STOP_TAKES, Funds, Purse, PurseKind, Running, carried, time_for
 from ..rules.metering import Times
@@ -136,7 +136,18 @@ def _extend_all(
     open_ = held(tx, hub_id=hub_id, now=now)
     limits = budgets.of_hub(tx, hub_id=hub_id, now=now)
     ends = _ends(open_, _purses(tx, open_, limits), now)
-    return ends, [_extend(tx, one, ends[one.lease_id], now) for one in open_], limits
+    extended = [_extended(one, ends[one.lease_id], now) for one in open_]
+    more = [
+        {"of": one.lease_id, "to": one.amount}
+        for one, before in zip(extended, open_, strict=True)
+        if one is not before
+    ]
+    if more:
+        tx.execute(
+            update(holds).where(holds.c.lease_id == bindparam("of")).values(amount=bindparam("to")),
+            more,
+        )
+    return ends, extended, limits
 
 
 def held(
@@ -292,13 +303,12 @@ def _ends(
     return ends
 
 
-def _extend(tx: Connection, one: Held, end: datetime | None, now: datetime) -> Held:
-    """Its hold pays until HOLD from now, or as far as the money goes."""
+def _extended(one: Held, end: datetime | None, now: datetime) -> Held:
+    """It with a hold that pays until HOLD from now, or as far as the money goes."""
     until = now + HOLD if end is None else min(now + HOLD, end)
     if one.times.answered_at is None or until <= one.paid_until:
         return one
     amount = charge(one.times.price, until - one.times.answered_at) - one.billed
-    tx.execute(update(holds).where(holds.c.lease_id == one.lease_id).values(amount=amount))
     return replace(one, amount=amount, paid_until=until)
 
 

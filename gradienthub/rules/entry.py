@@ -76,6 +76,15 @@ def next_month(moment: datetime) -> datetime:
     return first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
 
 
+def posted_in(month: str, at: datetime, last: str) -> str:
+    """The statement that an entry of `month`, written at `at` behind one of `last`, belongs to.
+
+    A statement that is over gets no more entries: what comes late is on the next. But one that a
+    clock far ahead wrote must not draw all that follows into its year.
+    """
+    return max(month, last) if last <= month_of(next_month(at)) else month
+
+
 def parse_month(text: str) -> datetime:
     """The first moment of the month written "2026-11". Raises ValueError for anything else."""
     try:

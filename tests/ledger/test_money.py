@@ -373,6 +373,24 @@ def test_a_new_account_gets_its_credit_once(bank):
     assert bank.balance("ann") == usd(200)
 
 
+def test_somebody_deleted_who_comes_back_is_not_welcomed_again(bank):
+    def known_as(number, subject):
+        def write(tx):
+            who = accounts.Subject("github", subject)
+            name = f"ann{number}"
+            accounts.record_login(tx, hub_id=HUB, name=name, who=who, groups=None, claims=None,
+                                  now=bank.now)  # fmt: skip
+            user = accounts.HubUser(number, bank.now, name)
+            account = accounts.account_of(tx, hub_id=HUB, user=user, now=bank.now)
+            return credits.welcome(tx, hub_id=HUB, account_id=account.id, currency="USD",
+                                   amount=usd(200), now=bank.now)  # fmt: skip
+
+        return bank.ledger.write(write)
+
+    assert [known_as(1, "77"), known_as(2, "77"), known_as(3, "78"), known_as(4, "")] == [
+        True, False, True, True]  # fmt: skip
+
+
 def test_credit_in_another_currency_pays_nothing_here(bank):
     euros = {"currency": "EUR", "amount": usd(50), "reason": "", "expires_at": None}
     bank.ledger.write(credits.give, hub_id=HUB, account_id=bank.account("ann").id, actor="ada",

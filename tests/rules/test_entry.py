@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gradienthub.rules.credit import Credit, expiring, restored, spent
 from gradienthub.rules.credit import given as give
-from gradienthub.rules.entry import Entry, Kind, month_of, next_month, parse_month
+from gradienthub.rules.entry import Entry, Kind, month_of, next_month, parse_month, posted_in
 from gradienthub.rules.metering import Times, by_day, by_month
 from gradienthub.rules.money import charge
 from gradienthub.rules.statement import Statement, as_csv, as_json_text, defused
@@ -52,6 +52,13 @@ def test_months_are_utc_and_roll_over():
         2027, 1, 1, tzinfo=UTC
     )
     assert parse_month("2028-02") == datetime(2028, 2, 1, tzinfo=UTC)
+
+
+def test_what_comes_late_is_on_the_next_statement_and_a_clock_far_ahead_draws_nothing_with_it():
+    assert posted_in("2026-11", NOW, "") == "2026-11"
+    assert posted_in("2026-11", NOW, "2026-12") == "2026-12"
+    assert posted_in("2026-12", NOW, "2026-11") == "2026-12"
+    assert posted_in("2026-11", NOW, "2099-01") == "2026-11"
 
 
 # -- portions ------------------------------------------------------------------------------------

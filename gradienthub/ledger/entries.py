@@ -1,5 +1,6 @@
 """Entries: an account's lines, only ever added, each chained to the one before."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,9 @@ from ..rules.entry import Entry, Kind, month_of, posted_in
 from .schema import balances, credits, entries
 
 COLUMNS = tuple(field.name for field in fields(Entry))
+#: What to select for `entry_of`: an entry's fields in their order, then its hash.
+ENTRY = [*(entries.c[name] for name in COLUMNS), entries.c.hash]
+_KIND = COLUMNS.index("kind")
 
 
 def balance_of(tx: Connection, account_id: str, currency: str) -> int:
@@ -83,10 +87,12 @@ def _insert_if_absent(tx: Connection, table: Any, values: dict[str, Any]) -> Non
     tx.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
 
 
-def entry_of(row: Row[Any]) -> Entry:
-    """A row of the table as the value that was hashed."""
-    values = {name: getattr(row, name) for name in COLUMNS}
-    return Entry(**{**values, "kind": Kind(row.kind)})
+def entry_of(row: Sequence[Any]) -> Entry:
+    """A row that begins with the columns ENTRY as the value that was hashed."""
+    # By place, not by name: a statement may have thousands.
+    values = list(row[: len(COLUMNS)])
+    values[_KIND] = Kind(values[_KIND])
+    return Entry(*values)
 
 
 def credits_of(tx: Connection, account_id: str, currency: str) -> list[Credit]:

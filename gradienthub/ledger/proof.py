@@ -11,7 +11,7 @@ from ..rules.entry import Entry
 from ..rules.proof import Kept, LeaseKept, Sealed, chain_faults, credit_faults, lease_faults
 from . import usage
 from .charges import times_of
-from .entries import entry_of
+from .entries import ENTRY, entry_of
 from .schema import accounts, balances, credits, entries, holds, leases
 from .schema import usage as usage_table
 
@@ -62,7 +62,7 @@ def prove(tx: Connection, *, hub_id: str, now: datetime, account_id: str | None 
 def find_head(tx: Connection, *, account_id: str, head: str) -> Entry | None:
     """The entry whose hash a statement printed; None means that the ledger was rewritten since."""
     row = tx.execute(
-        select(entries).where(entries.c.account_id == account_id, entries.c.hash == head)
+        select(*ENTRY).where(entries.c.account_id == account_id, entries.c.hash == head)
     ).first()
     return entry_of(row) if row else None
 
@@ -92,7 +92,7 @@ def _chains(
 
 def _chain(tx: Connection, account_id: str, currency: str) -> list[Sealed]:
     rows = tx.execute(
-        select(entries)
+        select(*ENTRY)
         .where(entries.c.account_id == account_id, entries.c.currency == currency)
         .order_by(entries.c.seq)
     )

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from ..rules.entry import Entry, month_of, next_month, parse_month
 from ..rules.statement import Statement
 from . import charges
-from .entries import balance_of, entry_of
+from .entries import ENTRY, balance_of, entry_of
 from .schema import accounts, balances, entries
 
 
@@ -54,7 +54,7 @@ def statement(
         .limit(1)
     ).first()
     rows = tx.execute(
-        select(entries).where(*mine, entries.c.month == month).order_by(entries.c.seq)
+        select(*ENTRY).where(*mine, entries.c.month == month).order_by(entries.c.seq)
     ).all()
     current = month_of(now) == month
     running = (
@@ -125,7 +125,7 @@ def overruns(
 ) -> list[Overrun]:  # fmt: skip
     """The newest charges since then whose lease ran on without a hold, forgiven or not."""
     rows = tx.execute(
-        select(entries, accounts.c.name)
+        select(*ENTRY, accounts.c.name)
         .join(accounts, accounts.c.id == entries.c.account_id)
         .where(entries.c.hub_id == hub_id, entries.c.at >= since, entries.c.overrun > 0)
         .order_by(entries.c.at.desc())
@@ -137,7 +137,7 @@ def overruns(
 def newest(tx: Connection, *, account_id: str, currency: str, limit: int = 20) -> list[Entry]:
     """The account's last entries, the newest first."""
     rows: Any = tx.execute(
-        select(entries)
+        select(*ENTRY)
         .where(entries.c.account_id == account_id, entries.c.currency == currency)
         .order_by(entries.c.seq.desc())
         .limit(limit)

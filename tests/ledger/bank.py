@@ -4,7 +4,7 @@ import uuid
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from home import NOW
+from home import HOSTS, NOW
 from sqlalchemy import select
 
 from gradienthub.ledger import Ledger, accounts, credits, holds, leases, proof
@@ -22,6 +22,8 @@ PREPAID = {"title": "Prepaid", "max_running": 50, "max_running_free": None,
            "custom_images": ["ghcr.io/acme/*"]}  # fmt: skip
 POSTPAID = {**PREPAID, "title": "Postpaid", "funding": "postpaid", "credit_limit": "10"}
 TIERS = {"prepaid": PREPAID, "postpaid": POSTPAID}
+HOST = {"rack": HOSTS["rack"] | {"cpus": 500, "memory": 2000, "devices": [
+    {"uuid": f"GPU-{n}", "model": "Toy T4"} for n in range(60)]}}  # fmt: skip
 HUB = "h"
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 #: What the t4 of tests/home.py costs an hour, and what its start holds.

@@ -3,13 +3,9 @@
 from pathlib import Path
 
 import pytest
-from bank import HUB, TIERS, Bank
-from home import HOSTS
+from bank import HOST, HUB, TIERS, Bank
 
 from gradienthub.ledger import Ledger
-
-HOST = {"rack": HOSTS["rack"] | {"cpus": 500, "memory": 2000, "devices": [
-    {"uuid": f"GPU-{n}", "model": "Toy T4"} for n in range(60)]}}  # fmt: skip
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from bank import HUB, TIERS, Bank, usd
-from conftest import HOST
+from bank import HOST, HUB, TIERS, Bank, usd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
 from gradienthub.ledger import Ledger, budgets, credits, leases, proof, statements, usage
+from gradienthub.ledger.entries import ENTRY, entry_of
 from gradienthub.ledger.leases import Lease
 from gradienthub.ledger.schema import balances, entries
 from gradienthub.ledger.schema import leases as lease_table
@@ -251,10 +251,10 @@ def test_a_rewrite_with_every_hash_made_anew_disagrees_with_the_lease_and_with_t
     head = old_bank.entries("ann")[-1].hash
 
     def rewrite(tx):
-        rows = tx.execute(select(entries).order_by(entries.c.seq)).all()
+        rows = tx.execute(select(*ENTRY, entries.c.id).order_by(entries.c.seq)).all()
         previous, balance = "", 0
         for row in rows:
-            entry = proof.entry_of(row)
+            entry = entry_of(row)
             cheaper = entry.amount // 2 if entry.lease_id else entry.amount
             balance += cheaper
             entry = replace(entry, amount=cheaper, balance=balance, billed=-cheaper

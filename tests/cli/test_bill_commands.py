@@ -6,12 +6,12 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from conftest import NOW
 from sqlalchemy import text
 
 from gradienthub.ledger import accounts, holds, leases, requests
 from gradienthub.rules.idleness import Reason
 
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 LAB = ("--group", "lab-bio")
 
 

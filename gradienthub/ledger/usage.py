@@ -142,11 +142,12 @@ def by_user(
             select(accounts.c.id, accounts.c.name).where(accounts.c.hub_id == hub_id)
         )
     }
-    return [
+    named = [
         Used(names.get(account_id, account_id), one.leases, one.seconds, one.charged)
         for one in mine
         if (account_id := one.what.removeprefix(ACCOUNT))
     ]
+    return sorted(named, key=lambda one: (-one.charged, one.what))
 
 
 def by_group(tx: Connection, *, hub_id: str, currency: str, first: date, end: date) -> list[Used]:

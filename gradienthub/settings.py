@@ -27,6 +27,7 @@ from .rules.catalog import (
     rows_from,
 )
 from .rules.duration import parse_duration
+from .rules.money import parse_amount
 from .rules.placement import Host
 from .rules.tiers import Tier, TierRules
 
@@ -75,7 +76,11 @@ class GradientHub(Configurable):
         Keys: title, order, price_per_month, instance_types (names, "free" or "*"), max_running,
         max_running_free, session_limit, shutdown_choices, shutdown_min, shutdown_max,
         shutdown_default, shutdown_required, storage (GB), runtimes, default_runtime,
-        custom_images (patterns), funding, private_hosts. Durations are written "30m", "6h", "3d".
+        custom_images (patterns), funding, credit_limit, private_hosts. Durations are written
+        "30m", "6h", "3d". funding: "prepaid" pays paid types from credit; "postpaid" may owe up to
+        credit_limit (currency units; None: without limit), which a recorded payment makes free
+        again; "none" has free types only. In the preset "gradient" whoever has a payment method
+        on file is postpaid with a credit limit; its monthly prices are shown and not charged.
         A row of None removes the preset's. Default {}: the preset's table as it is.""",
     ).tag(config=True)
 
@@ -95,6 +100,26 @@ class GradientHub(Configurable):
         `gradienthub check` prints the devices of this machine in this form. Default {}: one host
         named "local" with this machine's CPUs and memory and no devices, because a device that
         nobody declared must not be given out.""",
+    ).tag(config=True)
+
+    new_account_credit = Unicode(
+        None,
+        allow_none=True,
+        help="""Credit that every new account gets once, in currency units, for example "50".
+
+        Default None: the preset's, which is 200 in "azure" and nothing in "gradient". "0" gives
+        nothing. Somebody whom the identity provider knows and who is deleted and comes back gets
+        it once. Credits of single people are `gradienthub credit`.""",
+    ).tag(config=True)
+
+    charge_overrun = Bool(
+        False,
+        help="""Whether time that ran on without a hold is charged.
+
+        Money for the next 15 minutes is held before they are used; a notebook that runs longer
+        because keeper, hub or engine were away overruns its hold. Default False: that is forgiven,
+        because nobody could have stopped it; administrators see it in `gradienthub usage
+        --overruns`. True: it is charged, also below a credit of 0. Counts for new starts.""",
     ).tag(config=True)
 
     data_dir = Unicode(
@@ -271,6 +296,8 @@ class Settings:
 
     house: House
     tier_rules: TierRules
+    new_account_credit: int
+    charge_overrun: bool
     hub_id: str
     database_url: str
     data_dir: Path
@@ -333,6 +360,8 @@ def resolve(traits: GradientHub) -> Settings:
     return Settings(
         house=house,
         tier_rules=tier_rules,
+        new_account_credit=_new_account_credit(traits, preset),
+        charge_overrun=traits.charge_overrun,
         hub_id=_hub_id(traits, data_dir),
         database_url=traits.database_url or f"sqlite:///{data_dir / 'gradienthub.sqlite'}",
         data_dir=data_dir,
@@ -430,6 +459,14 @@ def _check_names(house: House, rules: TierRules) -> None:
                     " host, remove it from the other"
                 )
             owner[device.uuid] = host.name
+
+
+def _new_account_credit(traits: GradientHub, preset: Mapping[str, Any]) -> int:
+    own = traits.new_account_credit
+    try:
+        return parse_amount(preset.get("new_account_credit", "0") if own is None else own)
+    except ValueError as fault:
+        raise ConfigurationFault(f"c.GradientHub.new_account_credit = {own!r}: {fault}") from None
 
 
 def _hub_id(traits: GradientHub, data_dir: Path) -> str:

@@ -14,10 +14,36 @@ from .._version import __version__
 from ..ledger import LedgerAway
 from ..ledger.accounts import NoSuchAccount
 from ..rules.catalog import ConfigurationFault
-from . import check, demo, devices, init, tier, upgrade_db
+from . import (
+    approve,
+    audit,
+    budget,
+    check,
+    credit,
+    demo,
+    devices,
+    init,
+    statement,
+    tier,
+    upgrade_db,
+    usage,
+)
 from .config import UsageFault
 
-COMMANDS = (demo, init, check, tier, devices, upgrade_db)
+COMMANDS = (
+    demo,
+    init,
+    check,
+    tier,
+    credit,
+    budget,
+    approve,
+    usage,
+    statement,
+    audit,
+    devices,
+    upgrade_db,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

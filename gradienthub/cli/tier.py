@@ -1,76 +1,13 @@
 """gradienthub tier: who has which tier and why, and what an administrator grants."""
 
 import argparse
-import difflib
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from ..ledger import Ledger, accounts
-from ..ledger.accounts import Account, NoSuchAccount
-from ..rules.duration import parse_duration
-from ..rules.tiers import Allowance
-from ..settings import Settings
-from . import config
+from ..ledger import accounts
+from ..ledger.accounts import Account
 from .columns import aligned
-
-Act = Callable[["Desk", argparse.Namespace], None]
-
-
-class Desk:
-    """The ledger and settings of one hub, with who acts and when."""
-
-    def __init__(self, ledger: Ledger, settings: Settings, now: datetime) -> None:
-        self.ledger = ledger
-        self.settings = settings
-        self.hub_id = settings.hub_id
-        self.actor = f"cli {config.os_user()}"
-        self.now = now
-
-    def account(self, name: str) -> Account:
-        """The open account of that name. Raises NoSuchAccount with what to do."""
-        try:
-            return self.ledger.read(accounts.find, hub_id=self.hub_id, name=name)
-        except NoSuchAccount:
-            raise NoSuchAccount(self._no_account(name)) from None
-
-    def _no_account(self, name: str) -> str:
-        everyone = self.ledger.read(accounts.everyone, hub_id=self.hub_id)
-        near = difflib.get_close_matches(name, [account.name for account in everyone], n=3)
-        return (
-            f"{name!r} has no account at this hub"
-            + (f" (similar: {', '.join(near)})" if near else "")
-            + "; an account is made when somebody first opens their notebooks after a login, or"
-            " when an administrator starts one for them. To give a tier before that, name one of"
-            " their groups in c.GradientHub.tier_rules"
-        )
-
-    def allowance(self, account: Account) -> Allowance:
-        """What the account may do now, by all that the ledger knows."""
-        return self.ledger.read(
-            accounts.allowance_of,
-            account,
-            groups=frozenset(),
-            tiers=self.settings.house.tiers,
-            rules=self.settings.tier_rules,
-            now=self.now,
-        )
-
-    def tier_name(self, name: str) -> str:
-        """The name of a tier there is. Raises UsageFault with those there are."""
-        if name not in self.settings.house.tiers:
-            raise config.UsageFault(
-                f"There is no tier {name!r}; known are {', '.join(self.settings.house.tiers)}"
-            )
-        return name
-
-    def type_name(self, name: str) -> str:
-        """The name of an instance type there is. Raises UsageFault with those there are."""
-        catalog = self.settings.house.catalog
-        if catalog.instance_type(name) is None:
-            known = ", ".join(t.name for t in catalog.instance_types)
-            raise config.UsageFault(f"There is no instance type {name!r}; known are {known}")
-        return name
+from .desk import Desk, add_act, span
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
@@ -82,50 +19,24 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         " here counts from a person's next start; running notebooks keep what they have.",
     )
     acts = parser.add_subparsers(required=True, metavar="ACTION")
-    _act(acts, "list", _list, "everybody with tier, who gave it, payment method and approvals")
-    _act(acts, "show", _show, "one person, with groups and approvals", "name")
-    set_ = _act(acts, "set", _set, "give a person a tier, before groups and claims", "name")
+    add_act(acts, "list", _list, "everybody with tier, who gave it, payment method and approvals")
+    add_act(acts, "show", _show, "one person, with groups and approvals", "name")
+    set_ = add_act(acts, "set", _set, "give a person a tier, before groups and claims", "name")
     set_.add_argument("tier", metavar="TIER")
-    _act(acts, "clear", _clear, "leave a person's tier to groups and claims again", "name")
-    payment = _act(acts, "payment", _payment, "record whether there is a payment method", "name")
+    add_act(acts, "clear", _clear, "leave a person's tier to groups and claims again", "name")
+    payment = add_act(acts, "payment", _payment, "record whether there is a payment method", "name")
     payment.add_argument("there", choices=("yes", "no"))
-    approve = _act(acts, "approve", _approve, "approve an instance type for a person", "name")
+    approve = add_act(acts, "approve", _approve, "approve an instance type for a person", "name")
     approve.add_argument("type", metavar="TYPE")
     approve.add_argument("--reason", default="", help="kept with it, up to 400 characters")
     approve.add_argument(
         "--expires",
-        type=_span,
+        type=span,
         metavar="30d",
         help="how long it lasts (default: until it is withdrawn)",
     )
-    withdraw = _act(acts, "withdraw", _withdraw, "take an approval back", "name")
+    withdraw = add_act(acts, "withdraw", _withdraw, "take an approval back", "name")
     withdraw.add_argument("type", metavar="TYPE")
-
-
-def _act(
-    acts: "argparse._SubParsersAction[Any]", word: str, act: Act, says: str, *names: str
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = acts.add_parser(word, help=says, description=says)
-    for name in names:
-        parser.add_argument(name, metavar=name.upper())
-    config.add_config_option(parser)
-    parser.set_defaults(run=run, act=act)
-    return parser
-
-
-def _span(text: str) -> timedelta:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
-
-
-def run(args: argparse.Namespace) -> int:
-    """Do the action against the hub's ledger; a running hub sees it at once."""
-    hub = config.load(args.config)
-    with config.open_ledger(hub) as ledger:
-        args.act(Desk(ledger, hub.settings, datetime.now(UTC)), args)
-    return 0
 
 
 def _list(desk: Desk, _args: argparse.Namespace) -> None:

@@ -149,8 +149,15 @@ class GradientServerAPIHandler(GradientAPIHandler, UserServerAPIHandler):
         except asyncio.CancelledError:
             # The start was cancelled by a DELETE while this request waited for it; the request
             # itself was not, and deserves an answer.
+            own_image = user is not None and "image" in user.spawners[server_name].user_options
             raise self.refuse(
-                Refused("start_cancelled", "The start was cancelled.", "Nothing was charged.")
+                Refused(
+                    "start_cancelled",
+                    "The start was cancelled.",
+                    "On a paid machine an image of your own is charged from its container's start."
+                    if own_image
+                    else "Nothing was charged.",
+                )
             ) from None
 
     @needs_scope("delete:servers")

@@ -63,9 +63,7 @@ def failure_of(error: BaseException | None) -> Failure:
         refused = error.refused
         return Failure(refused.message, refused.hint, refused.code, refused.status)
     if isinstance(error, TimeoutError):
-        return Failure(
-            "It did not start in time.", "Nothing was charged. Try again in a minute.", "", 500
-        )
+        return Failure("It did not start in time.", "Try again in a minute.", "", 500)
     status = error.status_code if isinstance(error, web.HTTPError) else 500
     said = getattr(error, "jupyterhub_message", None)
     if not said and isinstance(error, web.HTTPError) and status < 500:

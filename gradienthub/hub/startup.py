@@ -8,7 +8,7 @@ from ..ledger import LedgerAway
 from ..rules.catalog import ConfigurationFault
 from ..spawners.base import GradientSpawner
 from ..spawners.context import HubContext
-from . import api, pages, settle
+from . import api, charging, pages, settle
 
 
 def begin(app: Any) -> list[Any]:
@@ -26,6 +26,9 @@ def begin(app: Any) -> list[Any]:
         app.log.critical("GradientHub cannot start:\n%s", fault)
         app.exit(1)
     context.soon(settle.keep_settled(app, context, prepared=prepared))
+    if any(service.get("name") == api.CULLER for service in app.services):
+        # Without a keeper nobody else would.
+        context.soon(charging.keep_charged(app, context))
     return [*api.handlers(), *pages.handlers()]
 
 

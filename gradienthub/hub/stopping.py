@@ -53,3 +53,14 @@ def forget_server(handler: Any, user: Any, server_name: str) -> None:
         user.spawners.pop(server_name, None)
         handler.db.delete(row)
         handler.db.commit()
+
+
+async def stop_for_hub(app: Any, user: Any, spawner: Any) -> None:
+    """Stop a running server on the hub's own account; `expect_stop` was told why before."""
+    # Set before anything is awaited, as the hub does: nobody else stops it meanwhile.
+    spawner._stop_pending = True
+    try:
+        await app.proxy.delete_user(user, spawner.name)
+        await user.stop(spawner.name)
+    finally:
+        spawner._stop_pending = False

@@ -15,7 +15,7 @@ from ..rules.placement import Host, Load
 from ..rules.refusal import Refused, shown
 from ..rules.tiers import Allowance
 from ..settings import Settings
-from . import accounts, audit, notebooks
+from . import accounts, audit, charges, credits, holds, notebooks
 from .database import lock_admissions
 from .schema import device_holders, lease_devices, leases, watches
 from .schema import notebooks as notebook_table
@@ -88,6 +88,10 @@ def admit_start(
         rules=settings.tier_rules,
         now=now,
     )
+    credits.welcome(
+        tx, hub_id=hub_id, account_id=account.id, currency=settings.house.catalog.currency,
+        amount=settings.new_account_credit, now=now,
+    )  # fmt: skip
     outcome = _decide(tx, request, settings, account.id, allowance, now)
     if isinstance(outcome, Refused):
         audit.record(
@@ -132,6 +136,17 @@ def _decide(
         if entitled.custom_image
         else 0,
         now=now,
+        funds=holds.funds_of(
+            tx,
+            hub_id=settings.hub_id,
+            account_id=account_id,
+            groups=allowance.groups,
+            tier=allowance.tier,
+            currency=settings.house.catalog.currency,
+            now=now,
+        )
+        if entitled.instance_type.price
+        else None,
     )
 
 
@@ -167,6 +182,7 @@ def _take(
             id=lease_id, hub_id=settings.hub_id, account_id=account.id, notebook_id=notebook.id,
             instance_type=instance_type.name, price=plan.price, currency=plan.currency,
             tier=allowance.tier.name, tier_given_by=allowance.given_by[:255],
+            groups=sorted(allowance.groups),
             runtime=entitled.runtime and entitled.runtime.name, image=entitled.image,
             custom_image=entitled.custom_image, interface=entitled.interface,
             host=host.name, host_key=host_key(settings.hub_id, host),
@@ -187,6 +203,12 @@ def _take(
                 lease_id=lease_id, device_uuid=device, hub_id=settings.hub_id
             )
         )
+    if plan.hold:
+        holds.take(
+            tx, hub_id=settings.hub_id, lease_id=lease_id, account_id=account.id,
+            currency=plan.currency, amount=plan.hold, tier=allowance.tier,
+            charge_overrun=settings.charge_overrun,
+        )  # fmt: skip
     audit.record(
         tx, hub_id=settings.hub_id, actor=request.actor, account_id=account.id, action="start",
         detail={"lease": lease_id, "server": request.server_name,
@@ -352,10 +374,11 @@ def note_stop(
     hub_id: str,
     note: str = "",
 ) -> bool:
-    """A stop is asked for: billing ends here. Only the first request counts.
+    """A stop is asked for: billing ends here, and is charged. Only the first request counts.
 
     `note` is what its owner is told by whoever stops it.
     """
+    lock_admissions(tx)
     first = _on_open(
         tx,
         lease_id,
@@ -378,6 +401,7 @@ def note_stop(
             detail={"lease": lease_id, "reason": reason.value} | ({"note": note} if note else {}),
             now=now,
         )  # fmt: skip
+        charges.settle(tx, lease_id, now)
     return first
 
 
@@ -388,11 +412,14 @@ def end(
     reason: Reason | None,
     corpse: Corpse | None = None,
 ) -> bool:
-    """The engine says gone: free the devices and end the lease. Safe to call twice.
+    """The engine says gone: free the devices, end the lease, charge what is not yet charged.
+
+    Safe to call twice.
 
     `reason` counts only where no stop was asked for before. False if it was ended already.
     """
     corpse = corpse or Corpse()
+    lock_admissions(tx)
     ended = _on_open(
         tx,
         lease_id,
@@ -411,6 +438,7 @@ def end(
     )
     tx.execute(delete(watches).where(watches.c.lease_id == lease_id))
     tx.execute(delete(device_holders).where(device_holders.c.holder_id == lease_id))
+    charges.settle(tx, lease_id, now)
     return ended
 
 

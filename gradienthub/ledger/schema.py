@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Dialect,
     Float,
@@ -199,6 +200,8 @@ leases = Table(
     Column("currency", String(3), nullable=False),
     Column("tier", String(48), nullable=False),
     Column("tier_given_by", String(255), nullable=False),
+    # Whose budgets it counts for, as they were at its start; null before there was a bill.
+    Column("groups", JSON),
     Column("runtime", String(48)),
     Column("image", String(255)),
     Column("custom_image", Boolean, nullable=False, default=False),
@@ -220,6 +223,8 @@ leases = Table(
     Column("started_at", Moment),
     Column("answered_at", Moment),
     Column("confirmed_at", Moment),
+    # When it was last known to be alive: one that is found dead is billed until then.
+    Column("seen_at", Moment),
     Column("stop_requested_at", Moment),
     Column("ended_at", Moment),
     Column("reason", String(24)),
@@ -241,6 +246,7 @@ Index(
     postgresql_where=_open,
 )
 Index("ix_leases_open", leases.c.host_key, sqlite_where=_open, postgresql_where=_open)
+Index("ix_leases_running", leases.c.hub_id, sqlite_where=_open, postgresql_where=_open)
 Index("ix_leases_account", leases.c.account_id, leases.c.admitted_at)
 Index("ix_leases_started", leases.c.hub_id, leases.c.runtime, leases.c.answered_at)
 
@@ -300,6 +306,7 @@ watches = Table(
     Column("other_at", Moment),
     Column("stop_tries", Integer, nullable=False),
     Column("would_stop_at", Moment),
+    Column("money_ends_at", Moment),
 )
 
 # What is wrong, once each while it lasts. `key` names the thing and the fault; a finding that is
@@ -343,3 +350,174 @@ audit = Table(
     Column("detail", JSON, nullable=False),
 )
 Index("ix_audit_at", audit.c.hub_id, audit.c.at)
+
+# -- money --------------------------------------------------------------------------------------
+
+# What an account has in a currency, and the end of its chain of entries: kept beside them so that
+# a start need not add them up. `gradienthub audit` does.
+balances = Table(
+    "balances",
+    metadata,
+    Column("account_id", ID, ForeignKey("accounts.id"), primary_key=True),
+    Column("currency", String(3), primary_key=True),
+    _hub_column(index=True),
+    Column("amount", BigInteger, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("head", String(64), nullable=False),
+)
+
+# One line of an account's ledger; rows are only ever added, never pruned. `hash` covers the row and
+# the hash before it (rules/entry.py). `lease_id` has no foreign key: a lease must never be what
+# keeps an entry from being written.
+entries = Table(
+    "entries",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    _hub_column(),
+    Column("account_id", ID, ForeignKey("accounts.id"), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("month", String(7), nullable=False),
+    Column("kind", String(12), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("balance", BigInteger, nullable=False),
+    Column("lease_id", ID, index=True),
+    Column("credit_id", ID),
+    Column("instance_type", String(48)),
+    Column("price", BigInteger),
+    Column("from_at", Moment),
+    Column("until_at", Moment),
+    Column("gap_until", Moment),
+    Column("billed", BigInteger, nullable=False),
+    Column("overrun", BigInteger, nullable=False),
+    Column("forgiven", BigInteger, nullable=False),
+    Column("closes", Boolean, nullable=False),
+    Column("note", String(400), nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+Index("uq_entries_seq", entries.c.account_id, entries.c.currency, entries.c.seq, unique=True)
+Index(
+    "ix_entries_month",
+    entries.c.account_id,
+    entries.c.currency,
+    entries.c.month,
+    entries.c.seq,
+)
+# A lease is closed once, whoever tries again.
+Index(
+    "uq_entries_closed",
+    entries.c.lease_id,
+    unique=True,
+    sqlite_where=entries.c.closes.is_(True),
+    postgresql_where=entries.c.closes.is_(True),
+)
+Index(
+    "ix_entries_overrun",
+    entries.c.hub_id,
+    entries.c.at,
+    sqlite_where=entries.c.overrun > 0,
+    postgresql_where=entries.c.overrun > 0,
+)
+
+# Money given once. `unspent` is what no charge has used up; it follows from the entries.
+credits = Table(
+    "credits",
+    metadata,
+    Column("id", ID, primary_key=True),
+    _hub_column(),
+    Column("account_id", ID, ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("currency", String(3), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("unspent", BigInteger, nullable=False),
+    Column("reason", String(400), nullable=False),
+    Column("given_by", String(255), nullable=False),
+    Column("given_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    # The credit that every new account gets: at most one.
+    Column("welcome", Boolean, nullable=False),
+)
+_due = (credits.c.unspent > 0) & credits.c.expires_at.is_not(None)
+Index(
+    "ix_credits_due", credits.c.hub_id, credits.c.expires_at,
+    sqlite_where=_due, postgresql_where=_due,
+)  # fmt: skip
+Index(
+    "uq_credits_welcome",
+    credits.c.account_id,
+    unique=True,
+    sqlite_where=credits.c.welcome.is_(True),
+    postgresql_where=credits.c.welcome.is_(True),
+)
+
+# Money reserved for an open paid lease, beyond what its entries have; gone with its last entry.
+# The terms are those of its start: null `credit_limit` is no limit (a prepaid account has 0).
+holds = Table(
+    "holds",
+    metadata,
+    Column("lease_id", ID, ForeignKey("leases.id"), primary_key=True),
+    _hub_column(),
+    Column("account_id", ID, ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("currency", String(3), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    # What its entries have of its time, so that an open lease need not look them up.
+    Column("billed", BigInteger, nullable=False),
+    Column("credit_limit", BigInteger),
+    Column("charge_overrun", Boolean, nullable=False),
+)
+
+# A month's limit of an account or group (`scope`: "account:<id>" or "group:<name>").
+budgets = Table(
+    "budgets",
+    metadata,
+    _hub_column(primary_key=True),
+    Column("scope", String(300), primary_key=True),
+    Column("currency", String(3), primary_key=True),
+    Column("soft", BigInteger),
+    Column("hard", BigInteger),
+    Column("set_by", String(255), nullable=False),
+    Column("set_at", Moment, nullable=False),
+    # The month in which its soft limit was last told to be passed.
+    Column("warned", String(7)),
+)
+
+# What people ask an administrator for: an approval of an instance type.
+approval_requests = Table(
+    "approval_requests",
+    metadata,
+    Column("id", ID, primary_key=True),
+    _hub_column(),
+    Column("account_id", ID, ForeignKey("accounts.id"), nullable=False),
+    Column("instance_type", String(48), nullable=False),
+    Column("reason", String(400), nullable=False),
+    Column("asked_at", Moment, nullable=False),
+    Column("decided_at", Moment),
+    Column("decided_by", String(255)),
+    Column("granted", Boolean),
+    Column("answer", String(400)),
+)
+_waiting = approval_requests.c.decided_at.is_(None)
+Index(
+    "uq_approval_requests_waiting",
+    approval_requests.c.account_id,
+    approval_requests.c.instance_type,
+    unique=True,
+    sqlite_where=_waiting,
+    postgresql_where=_waiting,
+)
+
+# What was used, a day and instance type: of the hub, each account and each group (`scope`). Kept
+# with the entries, so that a year's report and a month's budget need not read them.
+usage = Table(
+    "usage",
+    metadata,
+    _hub_column(primary_key=True),
+    Column("scope", String(300), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("instance_type", String(48), primary_key=True),
+    Column("currency", String(3), primary_key=True),
+    Column("leases", Integer, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("charged", BigInteger, nullable=False),
+)

@@ -1,7 +1,7 @@
 """Watches: what the keeper knows of open leases, and what Extend changes."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -62,6 +62,10 @@ class Watched:
     def title(self) -> str:
         """The notebook's name for people."""
         return str(self.lease["display_name"] or self.lease["server_name"] or "default")
+
+    def paid_until(self, money_ends_at: datetime | None) -> "Watched":
+        """The same with the end of its money; None: nothing ends it."""
+        return replace(self, deadlines=replace(self.deadlines, money_ends_at=money_ends_at))
 
     def ending(self, grace: timedelta) -> Ending | None:
         """When and why it stops as things stand."""
@@ -145,6 +149,7 @@ def _watched(row: Row[Any], devices: Iterable[str]) -> Watched:
         stop_at=columns["stop_at"],
         session_ends_at=columns["session_ends_at"],
         keep_until=columns["keep_until"],
+        money_ends_at=watch["money_ends_at"],
     )
     if watch["lease_id"] is None:
         started = Evidence(used_at=columns["answered_at"])
@@ -240,6 +245,7 @@ def _columns(one: Watched) -> dict[str, Any]:
         "gpu_load": one.gpu_load,
         "stop_tries": one.stop_tries,
         "would_stop_at": one.would_stop_at,
+        "money_ends_at": one.deadlines.money_ends_at,
     }
 
 

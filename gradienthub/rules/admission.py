@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from .catalog import Catalog, InstanceType, Runtime
 from .duration import LONGEST, format_duration
+from .funds import Funds, hold_for, refusal
 from .money import format_price
 from .options import Interface, Interval, StartOptions
 from .placement import Host, Load, Placement, fits, place, room
@@ -58,13 +59,14 @@ class Entitled:
 
 @dataclass(frozen=True)
 class Plan:
-    """An admitted start: what it gets, at which price, until when."""
+    """An admitted start: what it gets, at which price, until when, and what it reserves."""
 
     entitled: Entitled
     placement: Placement
     price: int
     currency: str
     session_ends_at: datetime | None
+    hold: int = 0
 
 
 def entitle(
@@ -95,7 +97,7 @@ def lock(
     tiers: Mapping[str, Tier],
     currency: str = "USD",
 ) -> Refused | None:
-    """Why this person may not rent the type, or None: tier, payment method, approval."""
+    """Why this person may not rent the type, or None: tier, way to pay, approval."""
     tier = allowance.tier
     if not tier.allows_type(instance_type):
         needed = cheapest_with(instance_type, tiers.values())
@@ -105,6 +107,14 @@ def lock(
             f"It needs tier {needed.title}: ask your administrator."
             if needed
             else "No tier has it: ask your administrator.",
+            field="instance_type",
+        )
+    if not instance_type.free and tier.funding == "none":
+        return Refused(
+            "tier_cannot_pay",
+            f"{instance_type.title} costs {format_price(instance_type.price, currency)}, and tier"
+            f" {tier.title} is for free machines.",
+            "Ask your administrator for another tier, or choose a free machine.",
             field="instance_type",
         )
     if not instance_type.free and not allowance.payment_method:
@@ -254,12 +264,13 @@ def admit(
     load: Load,
     image_failures: int,
     now: datetime,
+    funds: Funds | None = None,
 ) -> Plan | Refused:
     """The plan of a start, or why not.
 
     `own` are the account's open leases without one of the same notebook, `everybody` all open
     leases that share these hosts, `image_failures` how often this person's custom image did not
-    answer within the last hour.
+    answer within the last hour, `funds` what they may still spend (None: nothing limits it).
     """
     if entitled.custom_image and image_failures >= IMAGE_FAILURES:
         return Refused(
@@ -272,10 +283,13 @@ def admit(
         )
     if refused := _cap(entitled.instance_type, allowance, own):
         return refused
-    placement = place(entitled.instance_type, house.hosts, load, allowance.host_groups)
+    machine = entitled.instance_type
+    if funds and (refused := refusal(machine.price, machine.title, funds)):
+        return refused
+    placement = place(machine, house.hosts, load, allowance.host_groups)
     if placement is None:
         return _no_capacity(
-            entitled.instance_type,
+            machine,
             allowance,
             house,
             own=own,
@@ -287,9 +301,10 @@ def admit(
     return Plan(
         entitled=entitled,
         placement=placement,
-        price=entitled.instance_type.price,
+        price=machine.price,
         currency=house.catalog.currency,
         session_ends_at=now + limit if limit else None,
+        hold=hold_for(machine.price),
     )
 
 

@@ -16,7 +16,9 @@ class Tier(Row):
 
     `instance_types` and `runtimes` hold names, "free" for every free type, or "*". Durations of
     None mean no limit. `private_hosts` opens hosts reserved for one of the person's groups.
-    `max_running_free` caps free types apart (None: no cap of their own).
+    `max_running_free` caps free types apart (None: no cap of their own). `funding` says how paid
+    types are paid: from credit (prepaid), owed up to `credit_limit` (postpaid; None: without
+    limit), or not at all (none).
     """
 
     name: Slug
@@ -37,6 +39,7 @@ class Tier(Row):
     default_runtime: Slug | None = None
     custom_images: tuple[str, ...] = ()
     funding: Literal["none", "prepaid", "postpaid"] = "postpaid"
+    credit_limit: Amount | None = None
     private_hosts: bool = True
 
     @model_validator(mode="after")

@@ -36,13 +36,30 @@ class HubServer(BaseModel):
     token: str | None = Field(default=None, repr=False)
 
 
+class InCensus(BaseModel):
+    """An object of the engine, as the hub's census has it."""
+
+    lease_id: str
+    alive: bool
+
+
 class HubView(BaseModel):
-    """What the hub says runs. Nothing may be concluded while `settled` is false."""
+    """What the hub says runs. Nothing may be concluded while `settled` is false.
+
+    `census` is None where the engine has none, or is away.
+    """
 
     hub_id: str
     settled: bool
     servers: list[HubServer]
+    census: list[InCensus] | None = None
     engine_away: str | None = None
+
+    def alive(self) -> list[str]:
+        """The leases that are seen alive: by the engine, else by the hub."""
+        if self.census is None:
+            return [one.lease_id for one in self.servers if one.lease_id and one.ready]
+        return [one.lease_id for one in self.census if one.alive]
 
     def by_lease(self) -> dict[str, HubServer]:
         """The servers that have a lease, by it."""

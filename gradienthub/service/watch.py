@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from ..ledger import LedgerAway, audit, findings, keepers, watches
+from ..ledger import LedgerAway, audit, findings, holds, keepers, watches
 from ..ledger.findings import Found
 from ..ledger.watches import Watched
 from ..rules.duration import format_duration
@@ -158,8 +158,15 @@ class Watch:
         if not view.settled:
             self._say("hub_not_settled", "the hub still checks its servers after its start")
             return Pass(trouble="hub_not_settled")
-        running = await context.ledger.aread(watches.open_watched, context.hub_id)
-        running = self._after_a_jump(running)
+        tick = await context.ledger.awrite(
+            holds.tick, hub_id=context.hub_id, seen=view.alive(), now=context.clock()
+        )
+        running = [
+            one.paid_until(tick.money_ends.get(one.id))
+            for one in self._after_a_jump(
+                await context.ledger.aread(watches.open_watched, context.hub_id)
+            )
+        ]
         servers = {
             lease: server
             for lease, server in view.by_lease().items()

@@ -290,7 +290,7 @@ class GradientSpawner(Spawner):
             "start_failed",
             f"It started, but did not answer within {self.context.settings.answer_timeout:.0f} s."
             f"{words}",
-            "Nothing was charged. Try again, or choose another runtime.",
+            f"{_charged(lease)} Try again, or choose another runtime.",
         )
 
     async def _raise_if_dead(self, lease: Lease) -> None:
@@ -307,7 +307,7 @@ class GradientSpawner(Spawner):
             raise Refused(
                 "start_failed",
                 f"It started and died before it answered.{words}",
-                "Nothing was charged. A custom image needs jupyterhub-singleuser 6 inside.",
+                f"{_charged(lease)} A custom image needs jupyterhub-singleuser 6 inside.",
             )
 
     async def _last_words(self, lease: Lease) -> str:
@@ -584,6 +584,13 @@ async def _answers(session: aiohttp.ClientSession, address: str) -> bool:
             return response.status < 500
     except (aiohttp.ClientError, TimeoutError, OSError):
         return False
+
+
+def _charged(lease: Lease) -> str:
+    """What a start costs that never answered: a paid machine runs for whoever brings the image."""
+    if lease.price and lease.runtime is None:
+        return "The time since its container started is charged, as the image is your own."
+    return "Nothing was charged."
 
 
 def _given_up() -> Refused:

@@ -15,7 +15,8 @@ from jinja2 import Environment, PackageLoader
 from ..rules.admission import House, lock, next_free
 from ..rules.catalog import InstanceType, is_image_reference
 from ..rules.duration import format_duration, parse_duration, short_duration
-from ..rules.metering import bill, quote
+from ..rules.funds import Funds
+from ..rules.metering import Quote, bill, quote
 from ..rules.money import format_amount, format_price, format_rounded
 from ..rules.options import (
     INTERFACES,
@@ -144,6 +145,8 @@ class Cost:
     price: str
     walk_away: Figure
     at_most: Figure
+    #: What may still be spent, and what will be left of it; None where nothing limits it.
+    funds: Figure | None = None
 
 
 @dataclass(frozen=True)
@@ -213,6 +216,8 @@ class FormView:
     money_prefix: str
     money_suffix: str
     session_seconds: int | None
+    #: When money would end the chosen start, for the script.
+    money_ends: datetime | None = None
 
     @property
     def full(self) -> bool:
@@ -231,6 +236,7 @@ def build_view(
     *,
     page: Page | None = None,
     notes: Sequence[str] = (),
+    funds: Funds | None = None,
 ) -> FormView:
     """The form of this person now, with these entries, after this refusal. Never raises."""
     page = page or Page()
@@ -261,7 +267,7 @@ def build_view(
         stop_at=values.get("stop_at", ""),
         stop_at_utc=stop_at,
         utc_offset=values.get("utc_offset") or "0",
-        cost=_cost(chosen, currency, tier, interval, stop_at, now) if chosen else None,
+        cost=_cost(chosen, currency, tier, interval, stop_at, now, funds) if chosen else None,
         notice=_notice(refused, house, allowance, taken, values) if refused else None,
         notes=tuple(notes),
         as_of=now,
@@ -270,6 +276,7 @@ def build_view(
         money_prefix=prefix,
         money_suffix=suffix,
         session_seconds=round(tier.session_limit.total_seconds()) if tier.session_limit else None,
+        money_ends=funds.money_ends(chosen.price, now) if funds and chosen else None,
     )
 
 
@@ -489,16 +496,20 @@ def _cost(
     interval: timedelta | Interval,
     stop_at: datetime | None,
     now: datetime,
+    funds: Funds | None,
 ) -> Cost:
     span = interval if isinstance(interval, timedelta) else None
     price = format_price(chosen.price, currency)
     q = quote(chosen.price, currency, now, shutdown_after=span, session_limit=tier.session_limit,
-              stop_at=stop_at)  # fmt: skip
+              stop_at=stop_at, funds=funds)  # fmt: skip
     if q.at_most is not None:
         by_session = tier.session_limit is not None and q.ends_by == now + tier.session_limit
+        by_money = q.money_ends is not None and q.ends_by == q.money_ends
         at_most = Figure(
             format_rounded(q.at_most, currency),
-            f"session limit of {format_duration(tier.session_limit)}"
+            "your money ends then"
+            if by_money
+            else f"session limit of {format_duration(tier.session_limit)}"
             if by_session and tier.session_limit
             else "the end time you chose",
             q.ends_by,
@@ -517,7 +528,18 @@ def _cost(
         walk_away = Figure("–", "choose when it stops")
     else:
         walk_away = Figure(at_most.text, "nothing stops it when idle", at_most.moment)
-    return Cost(title=chosen.title, price=price, walk_away=walk_away, at_most=at_most)
+    return Cost(chosen.title, price, walk_away, at_most, _funds_figure(funds, q, currency))
+
+
+def _funds_figure(funds: Funds | None, q: Quote, currency: str) -> Figure | None:
+    if funds is None or funds.available is None or not q.per_hour:
+        return None
+    note = (
+        ""
+        if q.left_after is None
+        else f"{format_rounded(q.left_after, currency)} if you walk away now"
+    )
+    return Figure(f"{format_rounded(funds.available, currency)} left", note, q.money_ends)
 
 
 # -- refusals -----------------------------------------------------------------------------------
@@ -687,7 +709,7 @@ async def load_view(
         values = {**entries_of(offer.last_options), **linked}
     return build_view(
         settings.house, offer.allowance, offer.taken, offer.running, values, refused, now,
-        page=page, notes=notes,
+        page=page, notes=notes, funds=offer.funds,
     )  # fmt: skip
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from ..ledger import LedgerAway, accounts, leases, notebooks
+from ..ledger import LedgerAway, accounts, credits, holds, leases, notebooks
 from ..ledger.leases import Taken, Usual
+from ..rules.funds import Funds
 from ..rules.refusal import Refused
 from ..rules.tiers import Allowance
 from ..settings import Settings
@@ -20,12 +21,14 @@ __all__ = ["Offer", "StartSeen", "Taken", "Usual", "ledger_away", "offer_to", "s
 
 @dataclass(frozen=True)
 class Offer:
-    """What a person may start now: who they are to us, what is held, what they chose last."""
+    """What a person may start now: who they are to us, what is held, what they may still spend,
+    what they chose last."""
 
     allowance: Allowance
     taken: Taken
     running: int
     last_options: Mapping[str, Any] | None
+    funds: Funds
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,7 @@ async def offer_to(context: HubContext, user: Any, server_name: str) -> Offer:
     """What this hub user may start as the notebook of that server name."""
     now = context.clock()
     try:
-        account = await context.ledger.awrite(
-            accounts.account_of, hub_id=context.settings.hub_id, user=hub_user(user), now=now
-        )
+        account = await context.ledger.awrite(_account, user, context.settings, now)
         return await context.ledger.aread(
             _offer,
             account,
@@ -67,6 +68,16 @@ async def offer_to(context: HubContext, user: Any, server_name: str) -> Offer:
         raise ledger_away() from away
 
 
+def _account(tx: Any, user: Any, settings: Settings, now: datetime) -> accounts.Account:
+    """The account, with the credit of a new one: the form already shows it."""
+    account = accounts.account_of(tx, hub_id=settings.hub_id, user=hub_user(user), now=now)
+    credits.welcome(
+        tx, hub_id=settings.hub_id, account_id=account.id,
+        currency=settings.house.catalog.currency, amount=settings.new_account_credit, now=now,
+    )  # fmt: skip
+    return account
+
+
 def _offer(
     tx: Any,
     account: accounts.Account,
@@ -77,18 +88,23 @@ def _offer(
 ) -> Offer:
     taken = leases.taken(tx, settings)
     notebook = notebooks.find(tx, account_id=account.id, server_name=server_name)
+    allowance = accounts.allowance_of(
+        tx, account, groups=groups, tiers=settings.house.tiers, rules=settings.tier_rules, now=now
+    )
     return Offer(
-        allowance=accounts.allowance_of(
-            tx,
-            account,
-            groups=groups,
-            tiers=settings.house.tiers,
-            rules=settings.tier_rules,
-            now=now,
-        ),
+        allowance=allowance,
         taken=taken,
         running=sum(lease.account_id == account.id for lease in taken.leases),
         last_options=notebook.options if notebook else None,
+        funds=holds.funds_of(
+            tx,
+            hub_id=settings.hub_id,
+            account_id=account.id,
+            groups=allowance.groups,
+            tier=allowance.tier,
+            currency=settings.house.catalog.currency,
+            now=now,
+        ),
     )
 
 

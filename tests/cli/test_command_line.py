@@ -5,7 +5,20 @@ import pytest
 from gradienthub import __version__
 from gradienthub.cli import COMMANDS, parser
 
-SUBCOMMANDS = ("demo", "init", "check", "tier", "devices", "upgrade-db")
+SUBCOMMANDS = (
+    "demo",
+    "init",
+    "check",
+    "tier",
+    "credit",
+    "budget",
+    "approve",
+    "usage",
+    "statement",
+    "audit",
+    "devices",
+    "upgrade-db",
+)
 
 
 def test_version_is_the_package_s(command):

@@ -257,6 +257,11 @@ GOLDEN: list[tuple[str, Any, str, str | None, str]] = [
      lambda: start(person("free"), replace(HOUSE, tiers={"free": HOUSE.tiers["free"]})),
      "instance_type", None,
      "P5000 is not in tier Free (from default). No tier has it: ask your administrator."),
+    ("tier_cannot_pay",
+     lambda: start(replace(person(), tier=person().tier.model_copy(update={"funding": "none"}))),
+     "instance_type", None,
+     "P5000 costs $0.78/h, and tier Pro is for free machines. Ask your administrator for another"
+     " tier, or choose a free machine."),
     ("payment_method_required",
      lambda: start(person(payment_method=False)), "instance_type", None,
      "P5000 costs $0.78/h, and your account has no payment method. Ask your administrator to record"

@@ -89,9 +89,9 @@ def test_each_code_has_its_kind_of_status():
     assert {status: sorted(c for c, s in STATUS.items() if s == status) for status in
             sorted(set(STATUS.values()))} == {
         400: ["bad_body", "bad_image", "bad_interval", "bad_name", "bad_option", "bad_query",
-              "bad_stop_at", "interval_required", "no_instance_type",
+              "bad_stop_at", "interval_required", "no_instance_type", "reason_required",
               "unknown_instance_type", "unknown_option", "unknown_runtime"],
-        402: ["payment_method_required"],
+        402: ["no_credit", "over_budget", "payment_method_required", "tier_cannot_pay"],
         403: ["approval_required", "image_not_allowed", "interval_not_allowed", "not_allowed",
               "runtime_not_in_tier", "type_not_in_tier"],
         404: ["not_found"],

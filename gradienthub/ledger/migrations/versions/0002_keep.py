@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("other_at", Moment(timezone=True), nullable=True),
         sa.Column("stop_tries", sa.Integer(), nullable=False),
         sa.Column("would_stop_at", Moment(timezone=True), nullable=True),
+        sa.Column("money_ends_at", Moment(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["lease_id"], ["leases.id"], name=op.f("fk_watches_lease_id")),
         sa.PrimaryKeyConstraint("lease_id", name=op.f("pk_watches")),
     )

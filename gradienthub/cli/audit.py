@@ -1,0 +1,62 @@
+"""gradienthub audit: derive all money again, and name what does not add up."""
+
+import argparse
+from typing import Any
+
+from ..ledger import proof, statements
+from .columns import aligned
+from .config import UsageFault
+from .desk import Desk, on_desk
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+    """`gradienthub audit` and its options."""
+    parser = subparsers.add_parser(
+        "audit",
+        help="derive every balance and statement again; name what does not add up",
+        description="Derives every balance, statement, credit and usage from entries and leases"
+        " again, and the entries from each other. Changes nothing. Exit code 1 where something does"
+        " not add up: each altered or missing row is named.",
+    )
+    parser.add_argument("name", metavar="NAME", nargs="?", help="of this account alone")
+    parser.add_argument(
+        "--head",
+        metavar="HASH",
+        help="a chain head that a statement of NAME printed: is it still in the chain?",
+    )
+    on_desk(parser, _audit)
+
+
+def _audit(desk: Desk, args: argparse.Namespace) -> int:
+    account_id = desk.account_id(args.name) if args.name else None
+    if args.head is not None:
+        if account_id is None:
+            raise UsageFault("Say whose statement it is: gradienthub audit NAME --head HASH")
+        return _head(desk, args, account_id)
+    found = desk.ledger.read(proof.prove, hub_id=desk.hub_id, now=desk.now, account_id=account_id)
+    looked = (
+        f"{found.chains} accounts, {found.entries} entries, {found.leases} leases"
+        f" ({desk.now:%Y-%m-%d %H:%M} UTC)"
+    )
+    if not found.faults:
+        print(f"Everything adds up: {looked}.")
+        return 0
+    rows = [(fault.name, fault.currency, fault.what) for fault in found.faults]
+    print(aligned([("ACCOUNT", "IN", "WHAT IS WRONG"), *rows]))
+    print(f"\n{len(rows)} faults in {looked}.")
+    return 1
+
+
+def _head(desk: Desk, args: argparse.Namespace, account_id: str) -> int:
+    # Every account that had the name: a statement may be of one that is closed.
+    ids = desk.ledger.read(statements.account_ids, hub_id=desk.hub_id, name=args.name)
+    for one in [account_id, *ids]:
+        entry = desk.ledger.read(proof.find_head, account_id=one, head=args.head)
+        if entry is not None:
+            print(f"It is the hash of entry {entry.seq}, {entry.month}, of {args.name}.")
+            return 0
+    print(
+        f"No entry of {args.name} has this hash: it is not of this account, or the ledger was"
+        " rewritten since the statement was printed."
+    )
+    return 1

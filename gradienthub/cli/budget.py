@@ -1,0 +1,82 @@
+"""gradienthub budget: what a person or a group may spend a month."""
+
+import argparse
+from typing import Any
+
+from ..ledger import budgets, usage
+from .columns import aligned
+from .config import UsageFault
+from .desk import Desk, add_act, money
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+    """`gradienthub budget` and what it can do."""
+    parser = subparsers.add_parser(
+        "budget",
+        help="what a person or a group may spend a month",
+        description="Budgets of a calendar month (UTC). A soft one warns, a hard one refuses starts"
+        " and stops notebooks, with warnings, before it is spent. Every budget that a person is"
+        " under must allow a start: their own and those of all their groups.",
+    )
+    acts = parser.add_subparsers(required=True, metavar="ACTION")
+    add_act(acts, "list", _list, "every budget and what this month has cost")
+    set_ = add_act(acts, "set", _set, "set a budget; what is not given is removed")
+    set_.add_argument("--soft", type=money, metavar="AMOUNT", help="warn from here on")
+    set_.add_argument("--hard", type=money, metavar="AMOUNT", help="spend no more than this")
+    clear = add_act(acts, "clear", _clear, "remove a budget")
+    for act in (set_, clear):
+        whose = act.add_mutually_exclusive_group(required=True)
+        whose.add_argument("--user", metavar="NAME")
+        whose.add_argument("--group", metavar="GROUP")
+
+
+def _scope(desk: Desk, args: argparse.Namespace) -> str:
+    if args.group:
+        return usage.group_scope(args.group)
+    return usage.account_scope(desk.account(args.user).id)
+
+
+def _set(desk: Desk, args: argparse.Namespace) -> None:
+    if args.soft is None and args.hard is None:
+        raise UsageFault("Give --soft, --hard or both; `gradienthub budget clear` removes one")
+    if args.soft is not None and args.hard is not None and args.soft > args.hard:
+        raise UsageFault("--soft is above --hard and would never warn; make it smaller")
+    _put(desk, args, args.soft, args.hard)
+    said = [f"{word} {desk.amount(amount)}" for word, amount in
+            (("soft", args.soft), ("hard", args.hard)) if amount is not None]  # fmt: skip
+    print(f"{args.user or args.group}: {', '.join(said)} a month")
+
+
+def _clear(desk: Desk, args: argparse.Namespace) -> None:
+    _put(desk, args, None, None)
+    print(f"{args.user or args.group}: no budget")
+
+
+def _put(desk: Desk, args: argparse.Namespace, soft: int | None, hard: int | None) -> None:
+    desk.ledger.write(
+        budgets.put,
+        hub_id=desk.hub_id,
+        scope=_scope(desk, args),
+        currency=desk.currency,
+        soft=soft,
+        hard=hard,
+        actor=desk.actor,
+        now=desk.now,
+    )
+
+
+def _list(desk: Desk, _args: argparse.Namespace) -> None:
+    names = desk.account_names()
+    rows = [("OF", "SOFT", "HARD", "CHARGED THIS MONTH", "SET BY")]
+    for budget in desk.ledger.read(budgets.of_hub, hub_id=desk.hub_id, now=desk.now):
+        kind, _, whose = budget.scope.partition(":")
+        rows.append(
+            (
+                f"group {whose}" if kind == "group" else names.get(whose, whose),
+                "-" if budget.soft is None else desk.amount(budget.soft),
+                "-" if budget.hard is None else desk.amount(budget.hard),
+                desk.amount(budget.charged),
+                budget.set_by,
+            )
+        )
+    print(aligned(rows) if len(rows) > 1 else "No budget is set.")

@@ -1,0 +1,90 @@
+"""gradienthub credit: money given to accounts, payments recorded, what is left."""
+
+import argparse
+from typing import Any
+
+from ..ledger import credits, statements
+from .columns import aligned
+from .desk import Desk, add_act, money, span
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+    """`gradienthub credit` and what it can do."""
+    parser = subparsers.add_parser(
+        "credit",
+        help="give credit, record a payment, see what is left",
+        description="Money given to accounts. Amounts are in the hub's currency. A payment is a"
+        " credit without an expiry: what is owed is paid by it first.",
+    )
+    acts = parser.add_subparsers(required=True, metavar="ACTION")
+    give = add_act(acts, "give", _give, "give credit, or record a payment", "name")
+    take = add_act(acts, "take", _take, "take back what was given by mistake", "name")
+    for act in (give, take):
+        act.add_argument("amount", metavar="AMOUNT", type=money, help="for example 50 or 12.50")
+        act.add_argument("--reason", required=True, help="on the statement, up to 400 characters")
+    give.add_argument(
+        "--expires", type=span, metavar="90d", help="how long it lasts (default: for ever)"
+    )
+    add_act(acts, "show", _show, "an account's balance and credits", "name")
+
+
+def _give(desk: Desk, args: argparse.Namespace) -> None:
+    account = desk.account(args.name)
+    expires_at = desk.now + args.expires if args.expires else None
+    desk.ledger.write(
+        credits.give,
+        hub_id=desk.hub_id,
+        account_id=account.id,
+        currency=desk.currency,
+        amount=args.amount,
+        reason=args.reason,
+        expires_at=expires_at,
+        actor=desk.actor,
+        now=desk.now,
+    )
+    until = f" until {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else ""
+    print(f"{account.name}: {desk.amount(args.amount)} given{until}; {_has(desk, account.id)}")
+
+
+def _take(desk: Desk, args: argparse.Namespace) -> None:
+    account_id = desk.account_id(args.name)
+    desk.ledger.write(
+        credits.take,
+        hub_id=desk.hub_id,
+        account_id=account_id,
+        currency=desk.currency,
+        amount=args.amount,
+        reason=args.reason,
+        actor=desk.actor,
+        now=desk.now,
+    )
+    print(f"{args.name}: {desk.amount(args.amount)} taken back; {_has(desk, account_id)}")
+
+
+def _has(desk: Desk, account_id: str) -> str:
+    standing = desk.ledger.read(
+        statements.standing, account_id=account_id, currency=desk.currency, now=desk.now
+    )
+    said = f"balance {desk.amount(standing.balance)}"
+    if standing.running:
+        said += f", running notebooks have used {desk.amount(standing.running)} of it"
+    return said
+
+
+def _show(desk: Desk, args: argparse.Namespace) -> None:
+    account_id = desk.account_id(args.name)
+    print(f"{args.name}: {_has(desk, account_id)}")
+    rows = [("GIVEN", "AMOUNT", "LEFT", "EXPIRES", "BY", "REASON")]
+    rows += [
+        (
+            f"{credit.given_at:%Y-%m-%d}",
+            desk.amount(credit.amount),
+            desk.amount(credit.unspent),
+            f"{credit.expires_at:%Y-%m-%d}" if credit.expires_at else "-",
+            credit.given_by,
+            credit.reason,
+        )
+        for credit in desk.ledger.read(credits.of_account, account_id)
+        if credit.currency == desk.currency
+    ]
+    print(aligned(rows) if len(rows) > 1 else "No credit was given yet.")

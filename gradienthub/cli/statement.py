@@ -1,0 +1,93 @@
+"""gradienthub statement: a month of an account, to read, print or compute with."""
+
+import argparse
+import sys
+from typing import Any
+
+from ..ledger import statements
+from ..rules.duration import format_duration
+from ..rules.entry import Entry, Kind, month_of, parse_month
+from ..rules.statement import Statement, as_csv, as_json_text
+from .columns import aligned
+from .config import UsageFault
+from .desk import Desk, on_desk
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+    """`gradienthub statement` and its options."""
+    parser = subparsers.add_parser(
+        "statement",
+        help="a month of an account: leases, credits, gaps, total",
+        description="A calendar month (UTC) of an account. It ends with its chain head: whoever"
+        " keeps it can have it looked up with `gradienthub audit --head`, and a ledger that was"
+        " rewritten since does not know it.",
+    )
+    parser.add_argument("name", metavar="NAME", help="an account's name, or its id if it is closed")
+    parser.add_argument(
+        "month", metavar="MONTH", nargs="?", help="for example 2026-11 (default: this month)"
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="for spreadsheets")
+    form.add_argument("--json", action="store_true", help="for programs")
+    on_desk(parser, _print)
+
+
+def _print(desk: Desk, args: argparse.Namespace) -> None:
+    month = args.month or month_of(desk.now)
+    try:
+        parse_month(month)
+    except ValueError as fault:
+        raise UsageFault(str(fault)) from None
+    found = desk.ledger.read(
+        statements.statement,
+        account_id=desk.account_id(args.name),
+        month=month,
+        currency=desk.currency,
+        now=desk.now,
+    )
+    if args.csv:
+        sys.stdout.write(as_csv(found))
+    elif args.json:
+        print(as_json_text(found))
+    else:
+        print(_text(desk, found))
+
+
+def _text(desk: Desk, found: Statement) -> str:
+    rows: list[tuple[str, ...]] = [
+        ("NO.", "KIND", "WHAT", "FROM", "UNTIL", "TIME", "AMOUNT", "BALANCE")
+    ]
+    rows += [_row(desk, entry) for entry in found.entries]
+    title = f"{found.name}, {found.month}, {found.currency}"
+    lines = [
+        title if found.over else f"{title} (so far)",
+        f"Before: {desk.amount(found.opening)}",
+        *([aligned(rows)] if found.entries else ["No entries."]),
+        f"Credits {desk.amount(found.total(Kind.CREDIT, Kind.TAKEN, Kind.EXPIRY))},"
+        f" charges {desk.amount(found.total(Kind.CHARGE))}, after: {desk.amount(found.closing)}",
+    ]
+    lines += [
+        f"Not observed, not charged: {entry.note}, {entry.until_at:%Y-%m-%d %H:%M} to"
+        f" {entry.gap_until:%Y-%m-%d %H:%M} UTC"
+        for entry in found.gaps
+    ]
+    if found.running:
+        lines.append(f"Running notebooks have used {desk.amount(found.running)} more so far.")
+    if found.head:
+        lines.append(f"Chain head: {found.head}")
+    return "\n".join(lines)
+
+
+def _row(desk: Desk, entry: Entry) -> tuple[str, ...]:
+    charge = entry.kind is Kind.CHARGE
+    begin, end = (entry.from_at, entry.until_at) if charge else (entry.at, None)
+    return (
+        str(entry.seq),
+        entry.kind.value,
+        f"{entry.note} ({entry.instance_type})" if charge else entry.note,
+        f"{begin:%d %H:%M}" if begin else "",
+        f"{end:%d %H:%M}" if end else "",
+        format_duration(end - begin) if begin and end else "",
+        desk.amount(entry.amount),
+        desk.amount(entry.balance),
+    )

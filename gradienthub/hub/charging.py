@@ -1,0 +1,59 @@
+"""Charging without a keeper: the hub itself extends holds, and stops what has no money left.
+
+Where a keeper runs, it does this and warns before.
+"""
+
+import asyncio
+from typing import Any
+
+from ..ledger import LedgerAway, holds
+from ..rules.idleness import Reason
+from ..spawners.context import HubContext
+from ..spawners.engine import EngineAway
+from .stopping import stop_for_hub
+
+#: Seconds between two passes, far below the time that a hold pays for.
+TICK = 60.0
+
+
+async def keep_charged(app: Any, context: HubContext) -> None:
+    """The loop. A pass that fails is logged, and the loop goes on."""
+    while True:
+        await asyncio.sleep(TICK)
+        try:
+            await charge(app, context)
+        except (LedgerAway, EngineAway) as away:
+            app.log.warning("No hold was extended: %s", away)
+        except Exception:
+            app.log.exception("A pass of charging failed")
+
+
+async def charge(app: Any, context: HubContext) -> holds.Tick:
+    """One pass: tell the ledger what is alive, and stop what has no money left."""
+    serving = [
+        (user, spawner)
+        for user in list(app.users.values())
+        for spawner in list(user.spawners.values())
+        if getattr(spawner, "lease_id", "")
+    ]
+    tick = await context.ledger.awrite(
+        holds.tick,
+        hub_id=context.settings.hub_id,
+        seen=await _alive(context, serving),
+        now=context.clock(),
+    )
+    for user, spawner in serving:
+        ends = tick.money_ends.get(spawner.lease_id)
+        if ends is not None and ends <= context.clock() and spawner.ready and not spawner.pending:
+            app.log.info("Lease %s: the money for it ends; stopping", spawner.lease_id)
+            spawner.expect_stop(Reason.BUDGET, "hub")
+            context.soon(stop_for_hub(app, user, spawner))
+    return tick
+
+
+async def _alive(context: HubContext, serving: list[tuple[Any, Any]]) -> list[str]:
+    """The leases whose object the engine calls alive; without a census, what the hub serves."""
+    census = await context.engine.census()
+    if census is None:
+        return [spawner.lease_id for _, spawner in serving if spawner.ready]
+    return [found.lease_id for found in census if found.alive]

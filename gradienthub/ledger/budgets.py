@@ -1,0 +1,121 @@
+"""Budgets: a month's limit of a person or a group; soft ones warn, hard ones stop."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, or_, select, update
+
+from ..rules.entry import month_of, month_start, next_month
+from . import audit, usage
+from .database import lock_admissions
+from .schema import budgets
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A limit for a UTC month, micro-units; `soft` warns, `hard` stops. None: not set.
+
+    `charged` is what the month's entries have, without what open leases hold.
+    """
+
+    scope: str
+    currency: str
+    soft: int | None
+    hard: int | None
+    charged: int
+    set_by: str
+    set_at: datetime
+    warned: str | None
+
+
+def put(
+    tx: Connection,
+    *,
+    hub_id: str,
+    scope: str,
+    currency: str,
+    soft: int | None,
+    hard: int | None,
+    actor: str,
+    now: datetime,
+) -> None:
+    """Set the budget of `usage.account_scope` or `usage.group_scope`; both None removes it.
+
+    Running leases feel it at the next tick. Raises ValueError where soft is above hard.
+    """
+    if soft is not None and hard is not None and soft > hard:
+        raise ValueError("the soft budget must not be above the hard one")
+    lock_admissions(tx)
+    key = [budgets.c.hub_id == hub_id, budgets.c.scope == scope, budgets.c.currency == currency]
+    tx.execute(delete(budgets).where(*key))
+    if soft is not None or hard is not None:
+        tx.execute(
+            budgets.insert().values(
+                hub_id=hub_id, scope=scope, currency=currency, soft=soft, hard=hard,
+                set_by=actor[:255], set_at=now,
+            )
+        )  # fmt: skip
+    account = scope.removeprefix(usage.ACCOUNT) if scope.startswith(usage.ACCOUNT) else None
+    audit.record(
+        tx, hub_id=hub_id, actor=actor, account_id=account, action="budget",
+        detail={"scope": scope, "currency": currency, "soft": soft, "hard": hard}, now=now,
+    )  # fmt: skip
+
+
+def of_hub(
+    tx: Connection,
+    *,
+    hub_id: str,
+    now: datetime,
+    currency: str | None = None,
+    scopes: Iterable[str] | None = None,
+) -> list[Budget]:
+    """The hub's budgets with what this month has cost, of all scopes or of these."""
+    query = select(budgets).where(budgets.c.hub_id == hub_id).order_by(budgets.c.scope)
+    if currency is not None:
+        query = query.where(budgets.c.currency == currency)
+    if scopes is not None:
+        query = query.where(budgets.c.scope.in_(list(scopes)))
+    rows = tx.execute(query).all()
+    charged: dict[tuple[str, str], int] = {}
+    for each in {row.currency for row in rows}:
+        found = usage.charged_between(
+            tx, hub_id=hub_id, scopes=[row.scope for row in rows], currency=each,
+            first=month_start(now).date(), end=next_month(now).date(),
+        )  # fmt: skip
+        charged |= {(scope, each): amount for scope, amount in found.items()}
+    return [
+        Budget(row.scope, row.currency, row.soft, row.hard,
+               charged.get((row.scope, row.currency), 0), row.set_by, row.set_at, row.warned)
+        for row in rows
+    ]  # fmt: skip
+
+
+def warn_once(
+    tx: Connection, *, hub_id: str, budget: Budget, spent: int, now: datetime
+) -> bool:  # fmt: skip
+    """Write that a soft budget is passed, once a month; whether this was the time."""
+    month = month_of(now)
+    told = tx.execute(
+        update(budgets)
+        .where(
+            budgets.c.hub_id == hub_id,
+            budgets.c.scope == budget.scope,
+            budgets.c.currency == budget.currency,
+            or_(budgets.c.warned.is_(None), budgets.c.warned != month),
+        )
+        .values(warned=month)
+    ).rowcount
+    if told:
+        account = (
+            budget.scope.removeprefix(usage.ACCOUNT)
+            if budget.scope.startswith(usage.ACCOUNT)
+            else None
+        )
+        audit.record(
+            tx, hub_id=hub_id, actor="keeper", account_id=account, action="budget_passed",
+            detail={"scope": budget.scope, "soft": budget.soft, "spent": spent,
+                    "currency": budget.currency, "month": month}, now=now,
+        )  # fmt: skip
+    return bool(told)

@@ -1,0 +1,206 @@
+"""Credits: money given to an account, with amount, reason and expiry; taken back; expired."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select, update
+
+from ..rules.credit import Credit, expiring, given
+from ..rules.entry import Kind
+from . import audit
+from .database import lock_admissions
+from .entries import append, balance_of, credits_of, use_credits
+from .schema import credits, holds, identities
+
+LONGEST_REASON = 400
+
+
+@dataclass(frozen=True)
+class Given:
+    """A credit as it was given; `unspent` is what no charge has used up (micro-units)."""
+
+    id: str
+    currency: str
+    amount: int
+    unspent: int
+    reason: str
+    given_by: str
+    given_at: datetime
+    expires_at: datetime | None
+
+
+def give(
+    tx: Connection,
+    *,
+    hub_id: str,
+    account_id: str,
+    currency: str,
+    amount: int,
+    reason: str,
+    expires_at: datetime | None,
+    actor: str,
+    now: datetime,
+    welcome: bool = False,
+) -> str:
+    """Give a credit or record a payment of `amount` micro-units; its id.
+
+    It pays what is owed first.
+    Raises ValueError for an amount that is not above 0 and an expiry that is not in the future.
+    """
+    if amount <= 0:
+        raise ValueError("a credit must be more than 0")
+    if expires_at is not None and expires_at <= now:
+        raise ValueError("a credit must expire in the future")
+    lock_admissions(tx)
+    reason = reason.replace("\0", " ")[:LONGEST_REASON]
+    before = balance_of(tx, account_id, currency)
+    credit = given(
+        Credit(str(uuid.uuid4()), amount, amount, now, expires_at),
+        credits_of(tx, account_id, currency),
+        before,
+    )
+    tx.execute(
+        credits.insert().values(
+            id=credit.id, hub_id=hub_id, account_id=account_id, currency=currency, amount=amount,
+            unspent=credit.unspent, reason=reason, given_by=actor[:255], given_at=now,
+            expires_at=expires_at, welcome=welcome,
+        )
+    )  # fmt: skip
+    append(
+        tx, hub_id=hub_id, account_id=account_id, currency=currency, kind=Kind.CREDIT,
+        amount=amount, at=now, credit_id=credit.id, until_at=expires_at, note=reason,
+        actor=actor[:255],
+    )  # fmt: skip
+    audit.record(
+        tx, hub_id=hub_id, actor=actor, account_id=account_id, action="credit",
+        detail={"amount": amount, "currency": currency, "reason": reason,
+                "expires_at": expires_at and expires_at.isoformat()}, now=now,
+    )  # fmt: skip
+    return credit.id
+
+
+def take(
+    tx: Connection,
+    *,
+    hub_id: str,
+    account_id: str,
+    currency: str,
+    amount: int,
+    reason: str,
+    actor: str,
+    now: datetime,
+) -> None:
+    """Take `amount` micro-units back, for a credit given by mistake. May leave a debt.
+
+    Raises ValueError for an amount that is not above 0.
+    """
+    if amount <= 0:
+        raise ValueError("what is taken back must be more than 0")
+    lock_admissions(tx)
+    reason = reason.replace("\0", " ")[:LONGEST_REASON]
+    use_credits(tx, account_id, currency, amount, balance_of(tx, account_id, currency))
+    append(
+        tx, hub_id=hub_id, account_id=account_id, currency=currency, kind=Kind.TAKEN,
+        amount=-amount, at=now, note=reason, actor=actor[:255],
+    )  # fmt: skip
+    audit.record(
+        tx, hub_id=hub_id, actor=actor, account_id=account_id, action="credit_taken",
+        detail={"amount": amount, "currency": currency, "reason": reason}, now=now,
+    )  # fmt: skip
+
+
+def welcome(
+    tx: Connection, *, hub_id: str, account_id: str, currency: str, amount: int, now: datetime
+) -> bool:
+    """Give a new account its credit, once; whether it got it now.
+
+    Who the identity provider says had an account here before, deleted since, gets none again.
+    """
+    if not amount or _welcomed(tx, hub_id, account_id):
+        return False
+    lock_admissions(tx)
+    if _welcomed(tx, hub_id, account_id):
+        return False
+    give(
+        tx, hub_id=hub_id, account_id=account_id, currency=currency, amount=amount,
+        reason="A new account", expires_at=None, actor="hub", now=now, welcome=True,
+    )  # fmt: skip
+    return True
+
+
+def _welcomed(tx: Connection, hub_id: str, account_id: str) -> bool:
+    welcomed = select(credits.c.id).where(credits.c.welcome.is_(True))
+    if tx.execute(welcomed.where(credits.c.account_id == account_id)).first():
+        return True
+    mine = identities.alias()
+    same_person = (
+        select(identities.c.account_id)
+        .join(
+            mine,
+            (mine.c.provider == identities.c.provider) & (mine.c.subject == identities.c.subject),
+        )
+        .where(identities.c.hub_id == hub_id, mine.c.account_id == account_id, mine.c.subject != "")
+    )
+    return tx.execute(welcomed.where(credits.c.account_id.in_(same_person))).first() is not None
+
+
+def expire(tx: Connection, *, hub_id: str, now: datetime) -> int:
+    """Write off what is left of this hub's credits that have expired; how many there were.
+
+    What an open lease holds is left until it ends. The keeper calls it each tick; safe to repeat.
+    """
+    due = tx.execute(
+        select(credits.c.account_id, credits.c.currency)
+        .where(
+            credits.c.hub_id == hub_id,
+            credits.c.unspent > 0,
+            credits.c.expires_at.is_not(None),
+            credits.c.expires_at <= now,
+        )
+        .distinct()
+    ).all()
+    if due:
+        lock_admissions(tx)
+    return sum(_expire(tx, hub_id, row.account_id, row.currency, now) for row in due)
+
+
+def _expire(tx: Connection, hub_id: str, account_id: str, currency: str, now: datetime) -> int:
+    held = tx.execute(
+        select(func.coalesce(func.sum(holds.c.amount), 0)).where(
+            holds.c.account_id == account_id, holds.c.currency == currency
+        )
+    ).scalar_one()
+    found = expiring(
+        credits_of(tx, account_id, currency),
+        balance=balance_of(tx, account_id, currency),
+        held=int(held),
+        now=now,
+    )
+    for credit, gone in found:
+        tx.execute(
+            update(credits).where(credits.c.id == credit.id).values(unspent=credit.unspent - gone)
+        )
+        append(
+            tx, hub_id=hub_id, account_id=account_id, currency=currency, kind=Kind.EXPIRY,
+            amount=-gone, at=now, credit_id=credit.id, note="Expired", actor="keeper",
+        )  # fmt: skip
+    return len(found)
+
+
+def of_account(tx: Connection, account_id: str) -> list[Given]:
+    """Every credit of the account, used up and expired ones too, the newest first."""
+    rows = tx.execute(
+        select(credits)
+        .where(credits.c.account_id == account_id)
+        .order_by(credits.c.given_at.desc(), credits.c.id)
+    )
+    return [_given(row) for row in rows]
+
+
+def _given(row: Any) -> Given:
+    return Given(
+        row.id, row.currency, row.amount, row.unspent, row.reason, row.given_by, row.given_at,
+        row.expires_at,
+    )  # fmt: skip

@@ -1,0 +1,129 @@
+"""Entries: an account's lines, only ever added, each chained to the one before."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ..rules.credit import Credit, restored, spent
+from ..rules.entry import Entry, Kind, month_of, posted_in
+from .schema import balances, credits, entries
+
+COLUMNS = tuple(field.name for field in fields(Entry))
+#: What to select for `entry_of`: an entry's fields in their order, then its hash.
+ENTRY = [*(entries.c[name] for name in COLUMNS), entries.c.hash]
+_KIND = COLUMNS.index("kind")
+
+
+def balance_of(tx: Connection, account_id: str, currency: str) -> int:
+    """What the account has, micro-units; below 0 is what it owes."""
+    return (
+        tx.execute(
+            select(balances.c.amount).where(
+                balances.c.account_id == account_id, balances.c.currency == currency
+            )
+        ).scalar()
+        or 0
+    )
+
+
+def append(
+    tx: Connection,
+    *,
+    hub_id: str,
+    account_id: str,
+    currency: str,
+    kind: Kind,
+    amount: int,
+    at: datetime,
+    month: str | None = None,
+    **details: Any,
+) -> Entry:
+    """Add one entry behind the account's last, and to its balance. The caller has the money lock.
+
+    `month` is the statement it belongs to, that of `at` unless given; a statement that is over
+    gets no more entries, so one that comes late is on the next.
+    """
+    chain = {"account_id": account_id, "currency": currency}
+    _insert_if_absent(tx, balances, {**chain, "hub_id": hub_id, "amount": 0, "seq": 0, "head": ""})
+    mine = [balances.c.account_id == account_id, balances.c.currency == currency]
+    last = tx.execute(select(balances).where(*mine).with_for_update()).one()
+    last_month = tx.execute(
+        select(entries.c.month).where(
+            entries.c.account_id == account_id,
+            entries.c.currency == currency,
+            entries.c.seq == last.seq,
+        )
+    ).scalar()
+    entry = Entry(
+        hub_id=hub_id,
+        account_id=account_id,
+        currency=currency,
+        seq=last.seq + 1,
+        at=at,
+        month=posted_in(month or month_of(at), at, last_month or ""),
+        kind=kind,
+        amount=amount,
+        balance=last.amount + amount,
+        **{key: _clean(value) for key, value in details.items()},
+    )
+    head = entry.sealed(last.head)
+    values = {name: getattr(entry, name) for name in COLUMNS}
+    tx.execute(entries.insert().values(**values, hash=head))
+    tx.execute(update(balances).where(*mine).values(amount=entry.balance, seq=entry.seq, head=head))
+    return entry
+
+
+def _clean(value: Any) -> Any:
+    # A zero byte is no text to PostgreSQL, and what is hashed must be what is stored.
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
+
+
+def _insert_if_absent(tx: Connection, table: Any, values: dict[str, Any]) -> None:
+    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    tx.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
+
+
+def entry_of(row: Sequence[Any]) -> Entry:
+    """A row that begins with the columns ENTRY as the value that was hashed."""
+    # By place, not by name: a statement may have thousands.
+    values = list(row[: len(COLUMNS)])
+    values[_KIND] = Kind(values[_KIND])
+    return Entry(*values)
+
+
+def credits_of(tx: Connection, account_id: str, currency: str) -> list[Credit]:
+    """The account's credits that are not used up."""
+    rows = tx.execute(
+        select(credits).where(
+            credits.c.account_id == account_id,
+            credits.c.currency == currency,
+            credits.c.unspent > 0,
+        )
+    )
+    return [_credit(row) for row in rows]
+
+
+def _credit(row: Row[Any]) -> Credit:
+    return Credit(row.id, row.amount, row.unspent, row.given_at, row.expires_at)
+
+
+def use_credits(tx: Connection, account_id: str, currency: str, amount: int, before: int) -> None:
+    """Let `amount` of a charge use up credits; a negative one gives back what a charge used.
+
+    `before` is the balance before that entry.
+    """
+    if amount >= 0:
+        changed = spent(credits_of(tx, account_id, currency), amount)
+    else:
+        rows = tx.execute(
+            select(credits).where(
+                credits.c.account_id == account_id, credits.c.currency == currency
+            )
+        )
+        changed = restored([_credit(row) for row in rows], -amount, before)
+    for credit in changed:
+        tx.execute(update(credits).where(credits.c.id == credit.id).values(unspent=credit.unspent))

@@ -1,0 +1,182 @@
+"""Usage: what was used and charged a day, by machine, for the hub, each account and each group."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ..rules.metering import Portion
+from .schema import accounts, usage
+
+HUB = "hub"
+ACCOUNT, GROUP = "account:", "group:"
+
+
+@dataclass(frozen=True)
+class Used:
+    """One line of a report: `what` it is of; hours as seconds, money as micro-units.
+
+    `leases` counts those that ended, in the day that they ended.
+    """
+
+    what: str
+    leases: int
+    seconds: float
+    charged: int
+
+
+@dataclass(frozen=True)
+class Day:
+    """What of one machine was used on one UTC day."""
+
+    day: date
+    instance_type: str
+    leases: int
+    seconds: float
+    charged: int
+
+
+def account_scope(account_id: str) -> str:
+    """The scope of an account's usage and budget."""
+    return ACCOUNT + account_id
+
+
+def group_scope(group: str) -> str:
+    """The scope of a group's usage and budget."""
+    return GROUP + group
+
+
+def scopes_of(account_id: str, groups: Iterable[str]) -> list[str]:
+    """Whose budgets a lease of this account counts for."""
+    return [account_scope(account_id), *(group_scope(group) for group in sorted(groups))]
+
+
+def add(
+    tx: Connection,
+    *,
+    hub_id: str,
+    scopes: Iterable[str],
+    instance_type: str,
+    currency: str,
+    days: Mapping[date, Portion],
+    leases: int,
+) -> None:
+    """Count these days; `leases` that ended are counted on the last of them."""
+    last = max(days)
+    rows = [
+        {"hub_id": hub_id, "scope": scope, "day": day, "instance_type": instance_type,
+         "currency": currency, "leases": leases if day == last else 0,
+         "seconds": portion.seconds, "charged": portion.billed}
+        for scope in [HUB, *scopes]
+        for day, portion in days.items()
+    ]  # fmt: skip
+    dialect: Any = postgresql if tx.dialect.name == "postgresql" else sqlite
+    insert = dialect.insert(usage)
+    counted = ("leases", "seconds", "charged")
+    tx.execute(
+        insert.on_conflict_do_update(
+            index_elements=list(usage.primary_key.columns),
+            set_={name: usage.c[name] + insert.excluded[name] for name in counted},
+        ),
+        rows,
+    )
+
+
+def charged_between(
+    tx: Connection, *, hub_id: str, scopes: Iterable[str], currency: str, first: date, end: date
+) -> dict[str, int]:
+    """Micro-units charged to each scope from the day `first` to before `end`; none: left out."""
+    rows = tx.execute(
+        select(usage.c.scope, func.sum(usage.c.charged))
+        .where(
+            usage.c.hub_id == hub_id,
+            usage.c.scope.in_(list(scopes)),
+            usage.c.day >= first,
+            usage.c.day < end,
+            usage.c.currency == currency,
+        )
+        .group_by(usage.c.scope)
+    )
+    return {row[0]: int(row[1]) for row in rows}
+
+
+def by_day(
+    tx: Connection, *, hub_id: str, currency: str, first: date, end: date, scope: str = HUB
+) -> list[Day]:
+    """Days and machines of the hub, or of one account or group (`account_scope`, `group_scope`),
+    from the day `first` to before `end`. A lease that runs counts once its month or it is over."""
+    rows = tx.execute(
+        select(usage)
+        .where(
+            usage.c.hub_id == hub_id,
+            usage.c.scope == scope,
+            usage.c.day >= first,
+            usage.c.day < end,
+            usage.c.currency == currency,
+        )
+        .order_by(usage.c.day, usage.c.instance_type)
+    )
+    return [
+        Day(row.day, row.instance_type, row.leases, row.seconds, row.charged) for row in rows
+    ]  # fmt: skip
+
+
+def by_type(
+    tx: Connection, *, hub_id: str, currency: str, first: date, end: date, scope: str = HUB
+) -> list[Used]:
+    """What each machine was used by the hub, or one account or group, the dearest first."""
+    return _summed(tx, usage.c.instance_type, usage.c.scope == scope, hub_id, currency, first, end)
+
+
+def by_user(
+    tx: Connection, *, hub_id: str, currency: str, first: date, end: date
+) -> list[Used]:  # fmt: skip
+    """What each account used, by name, the dearest first; deleted ones too."""
+    mine = _summed(tx, usage.c.scope, _below(ACCOUNT), hub_id, currency, first, end)
+    names = {
+        row.id: row.name
+        for row in tx.execute(
+            select(accounts.c.id, accounts.c.name).where(accounts.c.hub_id == hub_id)
+        )
+    }
+    named = [
+        Used(names.get(account_id, account_id), one.leases, one.seconds, one.charged)
+        for one in mine
+        if (account_id := one.what.removeprefix(ACCOUNT))
+    ]
+    return sorted(named, key=lambda one: (-one.charged, one.what))
+
+
+def by_group(tx: Connection, *, hub_id: str, currency: str, first: date, end: date) -> list[Used]:
+    """What each group used, the dearest first. Who is in two groups counts in both."""
+    return [
+        Used(one.what.removeprefix(GROUP), one.leases, one.seconds, one.charged)
+        for one in _summed(tx, usage.c.scope, _below(GROUP), hub_id, currency, first, end)
+    ]
+
+
+def _below(prefix: str) -> Any:
+    # A range, not LIKE: only a range is looked up in the primary key.
+    return (usage.c.scope >= prefix) & (usage.c.scope < prefix[:-1] + chr(ord(prefix[-1]) + 1))
+
+
+def _summed(
+    tx: Connection, what: Any, where: Any, hub_id: str, currency: str, first: date, end: date
+) -> list[Used]:
+    charged = func.sum(usage.c.charged)
+    rows = tx.execute(
+        select(what, func.sum(usage.c.leases), func.sum(usage.c.seconds), charged)
+        .where(
+            usage.c.hub_id == hub_id,
+            where,
+            usage.c.day >= first,
+            usage.c.day < end,
+            usage.c.currency == currency,
+        )
+        .group_by(what)
+        .order_by(charged.desc(), what)
+    )
+    return [Used(row[0], int(row[1]), float(row[2]), int(row[3])) for row in rows]

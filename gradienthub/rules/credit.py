@@ -1,0 +1,66 @@
+"""Credits: which of them a charge uses up, and what of one is left when it expires."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Credit:
+    """Money given to an account once; `unspent` is what no charge has used up."""
+
+    id: str
+    amount: int
+    unspent: int
+    given_at: datetime
+    expires_at: datetime | None = None
+
+
+def in_order(credits: Iterable[Credit]) -> list[Credit]:
+    """As they are used up: the one that expires first, then the oldest."""
+    return sorted(
+        credits,
+        key=lambda c: (c.expires_at is None, c.expires_at or c.given_at, c.given_at, c.id),
+    )
+
+
+def given(credit: Credit, credits: Iterable[Credit], balance: int) -> Credit:
+    """A new credit with what is left of it once it has paid what the account owes."""
+    owed = max(0, sum(c.unspent for c in credits) - balance)
+    return replace(credit, unspent=credit.amount - min(credit.amount, owed))
+
+
+def spent(credits: Iterable[Credit], amount: int) -> list[Credit]:
+    """Those that a charge of `amount` changes. What they do not cover is owed."""
+    changed = []
+    for credit in in_order(credits):
+        if take := min(credit.unspent, amount):
+            changed.append(replace(credit, unspent=credit.unspent - take))
+            amount -= take
+    return changed
+
+
+def restored(credits: Iterable[Credit], amount: int, balance: int) -> list[Credit]:
+    """Those that `amount` of a charge, given back, changes; what is owed is paid by it first."""
+    credits = list(credits)
+    amount -= min(amount, max(0, sum(c.unspent for c in credits) - balance))
+    changed = []
+    for credit in reversed(in_order(credits)):
+        if back := min(credit.amount - credit.unspent, amount):
+            changed.append(replace(credit, unspent=credit.unspent + back))
+            amount -= back
+    return changed
+
+
+def expiring(
+    credits: Iterable[Credit], *, balance: int, held: int, now: datetime
+) -> list[tuple[Credit, int]]:
+    """(credit, what of it expires now). What holds of open leases need is left until they end."""
+    free = max(0, balance - held)
+    found = []
+    due = [c for c in in_order(credits) if c.unspent and c.expires_at and c.expires_at <= now]
+    for credit in reversed(due):
+        if gone := min(credit.unspent, free):
+            found.append((credit, gone))
+            free -= gone
+    return found

@@ -14,10 +14,10 @@ from tornado import web
 from ..ledger import LedgerAway, leases
 from ..rules.idleness import Deadlines, Reason, Stop, cull
 from ..rules.options import parse_display_name, parse_options
-from ..rules.refusal import Refused, shown
+from ..rules.refusal import Refused, error_body, shown
 from ..spawners.context import HubContext
 from ..spawners.engine import EngineAway
-from ..spawners.refused import StartRefused, error_body
+from ..spawners.refused import StartRefused
 from .stopping import forget_server
 
 #: The small mode's culler service.

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
-from .schema import audit
+from .schema import accounts, audit
 
 LONGEST_DETAIL = 2000
 #: So that one value fits, whatever its characters: JSON writes an emoji as twelve.
@@ -56,6 +56,33 @@ def rows(
     query = select(audit).where(audit.c.hub_id == hub_id).order_by(audit.c.id.desc()).limit(limit)
     if account_id is not None:
         query = query.where(audit.c.account_id == account_id)
+    return [dict(row._mapping) for row in tx.execute(query)]
+
+
+def page(
+    tx: Connection,
+    *,
+    hub_id: str,
+    account_id: str | None = None,
+    action: str = "",
+    before: int | None = None,
+    limit: int = 50,
+) -> list[dict[str, Any]]:
+    """The newest rows before that id, of one account or of all, with the account's `user` name."""
+    query = (
+        select(audit.c.id, audit.c.at, audit.c.actor, audit.c.action, audit.c.detail,
+               accounts.c.name.label("user"))
+        .outerjoin(accounts, accounts.c.id == audit.c.account_id)
+        .where(audit.c.hub_id == hub_id)
+        .order_by(audit.c.id.desc())
+        .limit(limit)
+    )  # fmt: skip
+    if account_id is not None:
+        query = query.where(audit.c.account_id == account_id)
+    if action:
+        query = query.where(audit.c.action == action)
+    if before is not None:
+        query = query.where(audit.c.id < before)
     return [dict(row._mapping) for row in tx.execute(query)]
 
 

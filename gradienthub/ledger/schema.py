@@ -248,6 +248,7 @@ Index(
 Index("ix_leases_open", leases.c.host_key, sqlite_where=_open, postgresql_where=_open)
 Index("ix_leases_running", leases.c.hub_id, sqlite_where=_open, postgresql_where=_open)
 Index("ix_leases_account", leases.c.account_id, leases.c.admitted_at)
+Index("ix_leases_admitted", leases.c.hub_id, leases.c.admitted_at)
 Index("ix_leases_started", leases.c.hub_id, leases.c.runtime, leases.c.answered_at)
 
 lease_devices = Table(

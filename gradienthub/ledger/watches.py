@@ -1,11 +1,11 @@
 """Watches: what the keeper knows of open leases, and what Extend changes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, or_, select, update
 
 from ..rules.catalog import Catalog
 from ..rules.idleness import (
@@ -37,7 +37,7 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Watched:
-    """An answered, open lease and what the keeper knows of it.
+    """A lease and what the keeper knows of it; it decides on answered, open ones only.
 
     `lease` has all columns of the lease, `account_name`, `server_name` and `display_name`.
     `known` is false before the first pass that saw it. `would_stop_at` is set in a dry run.
@@ -126,14 +126,56 @@ def watched(tx: Connection, lease_id: str) -> Watched | None:
     row = tx.execute(
         _query().where(leases.c.id == lease_id, leases.c.answered_at.is_not(None))
     ).first()
-    if row is None:
-        return None
-    devices = tx.execute(
-        select(lease_devices.c.device_uuid)
-        .where(lease_devices.c.lease_id == lease_id)
+    return _watched(row, _devices_of(tx, [lease_id]).get(lease_id, ())) if row else None
+
+
+def listing(
+    tx: Connection,
+    hub_id: str,
+    *,
+    account_id: str | None,
+    state: str = "",
+    before: tuple[datetime, str] | None = None,
+    limit: int = 50,
+) -> list[Watched]:
+    """Leases of an account, or of all (None), the newest first; `state`: "open", "ended" or "".
+
+    `before` is (admitted_at, id) of the last one of the page before.
+    """
+    query = _query().where(leases.c.hub_id == hub_id)
+    if account_id is not None:
+        query = query.where(leases.c.account_id == account_id)
+    if state == "open":
+        query = query.where(leases.c.ended_at.is_(None))
+    elif state == "ended":
+        query = query.where(leases.c.ended_at.is_not(None))
+    if before is not None:
+        at, last = before
+        query = query.where(
+            or_(leases.c.admitted_at < at, and_(leases.c.admitted_at == at, leases.c.id < last))
+        )
+    rows = tx.execute(
+        query.order_by(leases.c.admitted_at.desc(), leases.c.id.desc()).limit(limit)
+    ).all()
+    had = _devices_of(tx, [row.id for row in rows])
+    return [_watched(row, had.get(row.id, ())) for row in rows]
+
+
+def any_lease(tx: Connection, hub_id: str, lease_id: str) -> Watched | None:
+    """One lease of this hub, whatever became of it, or None."""
+    row = tx.execute(_query().where(leases.c.hub_id == hub_id, leases.c.id == lease_id)).first()
+    return _watched(row, _devices_of(tx, [lease_id]).get(lease_id, ())) if row else None
+
+
+def _devices_of(tx: Connection, lease_ids: Sequence[str]) -> dict[str, list[str]]:
+    had: dict[str, list[str]] = {}
+    for row in tx.execute(
+        select(lease_devices)
+        .where(lease_devices.c.lease_id.in_(lease_ids))
         .order_by(lease_devices.c.device_uuid)
-    ).scalars()
-    return _watched(row, devices)
+    ):
+        had.setdefault(row.lease_id, []).append(row.device_uuid)
+    return had
 
 
 def _watched(row: Row[Any], devices: Iterable[str]) -> Watched:
@@ -152,7 +194,7 @@ def _watched(row: Row[Any], devices: Iterable[str]) -> Watched:
         money_ends_at=watch["money_ends_at"],
     )
     if watch["lease_id"] is None:
-        started = Evidence(used_at=columns["answered_at"])
+        started = Evidence(used_at=columns["answered_at"] or columns["admitted_at"])
         return Watched(columns, deadlines, started, tuple(devices))
     warned = _warned(watch, "warned", _warned(watch, "other", None))
     evidence = Evidence(

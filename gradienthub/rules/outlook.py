@@ -53,6 +53,8 @@ class LeaseView(BaseModel):
     image: str | None
     tier: str
     host: str
+    cpus: float
+    memory: float
     devices: list[str]
     price: int
     currency: str
@@ -74,6 +76,7 @@ class LeaseView(BaseModel):
     stop_reason: str | None = None
     stop_why: str = ""
     keeps_alive: list[str] = []
+    busy: list[str] = []
     gpu_load: float | None = None
     warning: StandingWarning | None = None
     extend: Extension | None = None
@@ -127,6 +130,7 @@ def lease_view(
             name: lease[name]
             for name in (
                 "instance_type", "runtime", "image", "tier", "host", "price", "currency",
+                "cpus", "memory",
                 "admitted_at", "answered_at", "stop_requested_at", "ended_at", "reason",
                 "stopped_by", "stop_note", "shutdown_after",
             )
@@ -164,6 +168,7 @@ def _ahead(
         "stop_reason": end.reason.value if end else None,
         "stop_why": end.why if end else "",
         "keeps_alive": [why_kept(evidence, deadlines, now)],
+        "busy": list(evidence.busy),
         "warning": told
         and StandingWarning(
             minutes=round(told.level.total_seconds() / 60),

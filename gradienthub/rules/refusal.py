@@ -20,6 +20,9 @@ STATUS = {
     "bad_stop_at": 400,
     "bad_name": 400,
     "bad_query": 400,
+    "not_logged_in": 401,
+    "bad_method": 405,
+    "failed": 500,
     "reason_required": 400,
     "payment_method_required": 402,
     "tier_cannot_pay": 402,
@@ -87,6 +90,21 @@ class Refused(Exception):
         # Exceptions are pickled and copied by their positional arguments; ours may have none.
         fields = (self.code, self.message, self.hint, self.field, self.retry_after)
         return type(self), (*fields, self.alternatives)
+
+
+def error_body(refused: Refused, **extra: Any) -> dict[str, Any]:
+    """The one JSON error shape: the hub's `status` and `message`, and our code, hint and field."""
+    body: dict[str, Any] = {
+        "status": refused.status,
+        "code": refused.code,
+        "message": refused.text,
+        "hint": refused.hint,
+        "field": refused.field,
+        "alternatives": list(refused.alternatives),
+    }
+    if refused.retry_after is not None:
+        body["retry_after"] = round(refused.retry_after.total_seconds())
+    return body | extra
 
 
 #: Bounded in depth and length: repr() of a body nested a thousand deep overflows the stack.

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlparse
 
-from tornado import web
 from tornado.httpserver import HTTPServer
 
 from ..ledger import Ledger, LedgerAway, keepers
@@ -22,6 +21,7 @@ from .evidence import Notebooks
 from .gpu import Gpus
 from .holder import dead, me
 from .hub_client import HubClient
+from .site import application
 from .tell import Teller
 from .watch import Watch
 
@@ -132,11 +132,6 @@ async def _end_of(hub: int) -> None:
             await asyncio.wait_for(ended.wait(), PARENT_LOOK)
         except TimeoutError:
             continue
-
-
-def application(context: KeeperContext) -> web.Application:
-    """Everything the keeper serves below its prefix."""
-    return web.Application([])
 
 
 def main() -> None:

@@ -1,7 +1,5 @@
 """A refusal as the hub's own exception, with the same words on form, REST and pending page."""
 
-from typing import Any
-
 from jupyterhub.spawner import SpawnException
 
 from ..rules.refusal import Refused
@@ -23,18 +21,3 @@ class StartRefused(SpawnException):
         self.headers: dict[str, str] = {}
         if refused.retry_after is not None:
             self.headers["Retry-After"] = str(round(refused.retry_after.total_seconds()))
-
-
-def error_body(refused: Refused, **extra: Any) -> dict[str, Any]:
-    """The one JSON error shape: the hub's `status` and `message`, and our code, hint and field."""
-    body: dict[str, Any] = {
-        "status": refused.status,
-        "code": refused.code,
-        "message": refused.text,
-        "hint": refused.hint,
-        "field": refused.field,
-        "alternatives": list(refused.alternatives),
-    }
-    if refused.retry_after is not None:
-        body["retry_after"] = round(refused.retry_after.total_seconds())
-    return body | extra

@@ -71,9 +71,11 @@ def upgrade() -> None:
     op.add_column("leases", sa.Column("stop_note", sa.String(length=400), nullable=True))
     op.add_column("leases", sa.Column("used_at", Moment(timezone=True), nullable=True))
     op.add_column("leases", sa.Column("used_by", sa.String(length=16), nullable=True))
+    op.create_index("ix_leases_admitted", "leases", ["hub_id", "admitted_at"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_leases_admitted", "leases")
     for column in ("used_by", "used_at", "stop_note"):
         op.drop_column("leases", column)
     for column in ("pass_seconds", "passed_at"):

@@ -1,0 +1,195 @@
+"""REST v1 of the keeper: operations on the ledger, each a function of a visitor and parsed input.
+
+An operation says its method, path, input and answer as pydantic models; the handlers and the
+OpenAPI document are made of the same table.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..rules.refusal import Refused, shown
+from .visitor import KeeperHandler
+
+M = TypeVar("M", bound=BaseModel)
+#: Bytes of a request's body.
+LONGEST_BODY = 16_384
+LARGEST_PAGE = 200
+
+
+class Input(BaseModel):
+    """A query string or a body: unknown names are refused."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, str_max_length=500)
+
+
+class Nothing(Input):
+    """No input."""
+
+
+class Paging(Input):
+    """A page of a list; `after` is `next` of the page before."""
+
+    limit: int = Field(default=50, ge=1, le=LARGEST_PAGE)
+    after: str = Field(default="", max_length=200)
+
+
+class Page(BaseModel, Generic[M]):
+    """A page of a list, the newest first; `next` is null on the last one."""
+
+    items: list[M]
+    next: str | None = None
+
+
+Run = Callable[..., Awaitable[BaseModel]]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One call: `run(handler, input, **path names)` answers `answer`; `who` may, in words."""
+
+    method: str
+    path: str
+    run: Run
+    answer: Any
+    summary: str
+    who: str
+    query: type[Input] = Nothing
+    body: type[Input] | None = None
+
+
+class ApiHandler(KeeperHandler):
+    """All methods of one path."""
+
+    operations: dict[str, Operation]
+
+    def initialize(self, operations: dict[str, Operation]) -> None:
+        """`operations` by method."""
+        self.operations = operations
+
+    async def get(self, **path: str) -> None:
+        """Read."""
+        await self._run("GET", path)
+
+    async def post(self, **path: str) -> None:
+        """Change."""
+        await self._run("POST", path)
+
+    async def put(self, **path: str) -> None:
+        """Set."""
+        await self._run("PUT", path)
+
+    async def _run(self, method: str, path: dict[str, str]) -> None:
+        operation = self.operations.get(method)
+        if operation is None:
+            known = ", ".join(sorted(self.operations))
+            self.set_header("Allow", known)
+            raise Refused("bad_method", f"{method} does nothing here.", f"Known: {known}.")
+        given: dict[str, Any] = {"query": self._query(operation)} if operation.query else {}
+        if operation.body is not None:
+            given["body"] = self._body(operation.body)
+        answer = await operation.run(self, **given, **path)
+        self.set_header("Content-Type", "application/json")
+        self.finish(answer.model_dump_json())
+
+    def _query(self, operation: Operation) -> Input:
+        given = {name: self.get_query_argument(name) for name in self.request.query_arguments}
+        # The hub's own token may stand in the address, and is not ours to judge.
+        given.pop("token", None)
+        given.pop("_xsrf", None)
+        return parsed(operation.query, given, "bad_query")
+
+    def _body(self, model: type[Input]) -> Input:
+        if len(self.request.body) > LONGEST_BODY:
+            raise Refused(
+                "bad_body",
+                f"The body has {len(self.request.body)} bytes.",
+                f"At most {LONGEST_BODY} are taken.",
+            )
+        try:
+            given = json.loads(self.request.body or b"{}")
+        except (ValueError, RecursionError):
+            raise Refused("bad_body", "The body is not JSON.", "Send a JSON object.") from None
+        if not isinstance(given, dict):
+            raise Refused("bad_body", "The body is not a JSON object.")
+        return parsed(model, given, "bad_body")
+
+
+def parsed(model: type[Input], given: dict[str, Any], code: str) -> Input:
+    """The input, or a refusal that names the field."""
+    try:
+        return model.model_validate(given)
+    except ValidationError as fault:
+        error = fault.errors()[0]
+        field = ".".join(str(part) for part in error["loc"])[:60]
+        known = ", ".join(model.model_fields) or "none"
+        raise Refused(
+            code, f"{shown(field)}: {error['msg']}.", f"Known names: {known}.", field=field
+        ) from None
+    except RecursionError:
+        raise Refused(code, "The input is nested too deeply.") from None
+
+
+def cursor(*key: datetime | date | int | str) -> str:
+    """Where a page ended, as an opaque word."""
+    parts = [part.isoformat() if isinstance(part, date) else str(part) for part in key]
+    return base64.urlsafe_b64encode("|".join(parts).encode()).decode().rstrip("=")
+
+
+def place(after: str, parts: int) -> list[str] | None:
+    """What a cursor said; None without one. Refuses what is none of ours."""
+    if not after:
+        return None
+    try:
+        text = base64.urlsafe_b64decode(after + "=" * (-len(after) % 4)).decode()
+    except (ValueError, binascii.Error):
+        text = ""
+    found = text.split("|")
+    if len(found) != parts or not all(found):
+        raise Refused(
+            "bad_query", f"after: {shown(after)} is not where a page ended.",
+            "Send `next` of the page before, or nothing.", field="after",
+        )  # fmt: skip
+    return found
+
+
+def place_in_time(after: str) -> tuple[datetime, str] | None:
+    """A cursor of (moment, id)."""
+    found = place(after, 2)
+    if found is None:
+        return None
+    try:
+        at = datetime.fromisoformat(found[0])
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise Refused("bad_query", "after is not where a page ended.", field="after")
+    return at, found[1]
+
+
+def place_by_number(after: str) -> int | None:
+    """A cursor of one number."""
+    found = place(after, 1)
+    if found is None:
+        return None
+    if not found[0].isdecimal() or len(found[0]) > 18:
+        raise Refused("bad_query", "after is not where a page ended.", field="after")
+    return int(found[0])
+
+
+def routes(prefix: str, operations: Sequence[Operation]) -> list[tuple[str, type, dict[str, Any]]]:
+    """The handlers of a table; `{name}` in a path is one segment."""
+    by_path: dict[str, dict[str, Operation]] = {}
+    for operation in operations:
+        by_path.setdefault(operation.path, {})[operation.method] = operation
+    made: list[tuple[str, type, dict[str, Any]]] = []
+    for path, methods in by_path.items():
+        pattern = path.replace("{", "(?P<").replace("}", ">[^/]+)")
+        made.append((f"{prefix}api/v1/{pattern}", ApiHandler, {"operations": methods}))
+    return made

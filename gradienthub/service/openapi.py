@@ -1,0 +1,111 @@
+"""The OpenAPI document of REST v1, made of the table of operations."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import models_json_schema
+
+from .._version import __version__
+from .api import ApiHandler, Operation
+
+ERROR = {
+    "type": "object",
+    "required": ["status", "code", "message"],
+    "properties": {
+        "status": {"type": "integer"},
+        "code": {"type": "string"},
+        "message": {"type": "string"},
+        "hint": {"type": "string"},
+        "field": {"type": ["string", "null"]},
+        "alternatives": {"type": "array", "items": {"type": "string"}},
+        "retry_after": {"type": "integer"},
+    },
+}
+REFUSED = {
+    "description": "Refused: what was asked, why not, what to do now.",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+}
+
+
+def document(operations: Sequence[Operation], server: str = "") -> dict[str, Any]:
+    """OpenAPI 3.1 of these operations; `server` is the address below which they are."""
+    answers: list[type[BaseModel]] = [operation.answer for operation in operations]
+    bodies = [operation.body for operation in operations if operation.body]
+    models = [*dict.fromkeys(answers), *dict.fromkeys(bodies)]
+    schemas, definitions = models_json_schema(
+        [(model, "serialization" if model in answers else "validation") for model in models],
+        ref_template="#/components/schemas/{model}",
+    )
+    by_model = {model: schema for (model, _), schema in schemas.items()}
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        paths.setdefault(f"/{operation.path}", {})[operation.method.lower()] = _call(
+            operation, by_model
+        )
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "GradientHub", "version": __version__},
+        "servers": [{"url": server}] if server else [],
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "schemas": {"Error": ERROR, **definitions.get("$defs", {})},
+            "securitySchemes": {
+                "token": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "Authorization",
+                    "description": "`token` and a token of the hub",
+                }
+            },
+        },
+    }
+
+
+def _call(operation: Operation, by_model: dict[Any, Any]) -> dict[str, Any]:
+    call: dict[str, Any] = {
+        "summary": operation.summary,
+        "description": f"Allowed: {operation.who}.",
+        "operationId": operation.run.__name__,
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in re.findall(r"{(\w+)}", operation.path)
+        ]
+        + _parameters(operation),
+        "responses": {
+            "200": {
+                "description": operation.summary,
+                "content": {"application/json": {"schema": by_model[operation.answer]}},
+            },
+            "4XX": REFUSED,
+            "503": REFUSED,
+        },
+    }
+    if operation.body is not None:
+        call["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": by_model[operation.body]}},
+        }
+    return call
+
+
+def _parameters(operation: Operation) -> list[dict[str, Any]]:
+    schema = TypeAdapter(operation.query).json_schema()
+    return [
+        {"name": name, "in": "query", "required": False, "schema": field}
+        for name, field in schema.get("properties", {}).items()
+    ]
+
+
+class OpenApiHandler(ApiHandler):
+    """GET api/v1/openapi.json."""
+
+    def initialize(self, operations: Any) -> None:
+        """`operations` is the whole table."""
+        self.table: Sequence[Operation] = operations
+
+    async def get(self, **path: str) -> None:
+        """The document."""
+        self.write(document(self.table, f"{self.context.prefix}api/v1"))

@@ -1,0 +1,372 @@
+"""Operations on what runs: catalog, me, leases, extend, devices, findings, audit, state."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from ..ledger import accounts, audit, findings, fleet, keepers, watches
+from ..rules.admission import lock
+from ..rules.outlook import LeaseView, Refusal, lease_view
+from ..rules.refusal import Refused, shown
+from ..rules.tiers import Allowance
+from ..settings import Published
+from .api import (
+    ApiHandler,
+    Nothing,
+    Operation,
+    Page,
+    Paging,
+    cursor,
+    place_by_number,
+    place_in_time,
+)
+
+ANYBODY = "anybody who may visit the service"
+SEES_ALL = "`read:servers` for all"
+
+
+class TypeView(BaseModel):
+    """A machine for rent. `price` is micro-units an hour; memory is GB; `locked`: why not you."""
+
+    name: str
+    title: str
+    description: str
+    gpu_model: str | None
+    gpus: int
+    gpu_memory: float | None
+    cpus: float
+    memory: float
+    price: int
+    needs_approval: bool
+    locked: Refusal | None
+
+
+class RuntimeView(BaseModel):
+    """An image with a name; `allowed` in the visitor's tier."""
+
+    name: str
+    title: str
+    description: str
+    image: str
+    allowed: bool
+
+
+class CatalogView(BaseModel):
+    """What is for rent, as the visitor may."""
+
+    currency: str
+    instance_types: list[TypeView]
+    runtimes: list[RuntimeView]
+
+
+class MeView(BaseModel):
+    """The visitor: their account, tier and who gave it, and what runs of theirs."""
+
+    name: str
+    account: str | None
+    tier: str
+    tier_title: str
+    given_by: str
+    max_running: int
+    session_limit: int | None
+    payment_method: bool
+    running: list[LeaseView]
+    sees_all: bool
+
+
+class LeasesQuery(Paging):
+    """`user` and `all` are for those who may see everybody's."""
+
+    user: str = ""
+    all: bool = False
+    state: Literal["", "open", "ended"] = ""
+
+
+class DeviceView(BaseModel):
+    """A device: `holder` is null where it is free, or the lease or warm server that has it."""
+
+    uuid: str
+    host: str
+    model: str
+    out_of_service: bool
+    holder: str | None
+    holder_kind: str | None
+    since: datetime | None
+
+
+class FindingView(BaseModel):
+    """Something that is wrong, or was: `mended_at` says since when it is not any more."""
+
+    id: int
+    kind: str
+    why: str
+    repair: str
+    lease: str | None
+    times: int
+    first_at: datetime
+    last_at: datetime
+    mended_at: datetime | None
+
+
+class AuditQuery(Paging):
+    """`user` and `all` are for those who may see everybody's."""
+
+    user: str = ""
+    all: bool = False
+    action: str = ""
+
+
+class AuditView(BaseModel):
+    """Who did what to whom."""
+
+    id: int
+    at: datetime
+    actor: str
+    user: str | None
+    action: str
+    detail: dict[str, Any]
+
+
+class StateView(BaseModel):
+    """The keeper: whether it acts, its last pass, and what keeps it from deciding."""
+
+    acting: bool
+    trouble: str
+    holder: str | None
+    passed_at: datetime | None
+    pass_seconds: float | None
+    dry_run: bool | None
+
+
+class FindingsQuery(Nothing):
+    """`mended`: also what is not wrong any more."""
+
+    mended: bool = False
+
+
+async def account_of(handler: ApiHandler, name: str) -> accounts.Account | None:
+    """The open account of that name, or None before the first start."""
+    try:
+        return await handler.read(accounts.find, hub_id=handler.context.hub_id, name=name)
+    except accounts.NoSuchAccount:
+        return None
+
+
+def allowance_in(
+    tx: Any, account: accounts.Account, published: Published, now: datetime
+) -> Allowance:
+    """What the account's owner may do, by what the hub knows of them."""
+    return accounts.allowance_of(
+        tx, account, groups=account.groups, tiers=published.tiers, rules=published.tier_rules,
+        now=now,
+    )  # fmt: skip
+
+
+async def own_account(handler: ApiHandler) -> tuple[accounts.Account | None, Allowance | None]:
+    """The visitor's account and what they may do; (None, None) before their first visit."""
+    account = await account_of(handler, handler.visitor.name)
+    if account is None:
+        return None, None
+    now = handler.context.clock()
+    return account, await handler.read(allowance_in, account, handler.published, now)
+
+
+async def catalog(handler: ApiHandler, query: Nothing) -> CatalogView:
+    """What is for rent."""
+    published = handler.published
+    _, allowance = await own_account(handler)
+    table = published.catalog
+    types = []
+    for machine in table.instance_types:
+        why = allowance and lock(machine, allowance, published.tiers, table.currency)
+        types.append(
+            TypeView(
+                **machine.model_dump(include=set(TypeView.model_fields) - {"price", "locked"}),
+                price=machine.price,
+                locked=Refusal(code=why.code, message=why.message, hint=why.hint) if why else None,
+            )
+        )
+    runtimes = [
+        RuntimeView(
+            name=runtime.name, title=runtime.title, description=runtime.description,
+            image=runtime.image,
+            allowed=allowance is None or allowance.tier.allows_runtime(runtime),
+        )
+        for runtime in table.runtimes
+    ]  # fmt: skip
+    return CatalogView(currency=table.currency, instance_types=types, runtimes=runtimes)
+
+
+async def me(handler: ApiHandler, query: Nothing) -> MeView:
+    """Who you are here."""
+    published, who = handler.published, handler.visitor
+    account, allowance = await own_account(handler)
+    tier = allowance.tier if allowance else published.tiers[published.tier_rules.default]
+    limit = tier.session_limit
+    running = await views(handler, account_id=account.id, state="open") if account else []
+    return MeView(
+        name=who.name, account=account.id if account else None, tier=tier.name,
+        tier_title=tier.title, given_by=allowance.given_by if allowance else "default",
+        max_running=tier.max_running,
+        session_limit=None if limit is None else round(limit.total_seconds()),
+        payment_method=bool(account and account.payment_method), running=running,
+        sees_all=who.sees_all,
+    )  # fmt: skip
+
+
+async def whose(handler: ApiHandler, query: Any) -> str | None:
+    """The account that a list is about, or None for everybody's. Refuses who may not see it."""
+    who = handler.visitor
+    if query.all or (query.user and query.user != who.name):
+        handler.need(who.sees_all, "see what is another's")
+    if query.all:
+        return None
+    name = query.user or who.name
+    account = await account_of(handler, name)
+    if account is None and query.user:
+        raise Refused("not_found", f"There is no account of {shown(name)}.",
+                      "It is made at a person's first visit of the form.")  # fmt: skip
+    # Nobody's: a service or somebody who never came has an empty list.
+    return account.id if account else "-"
+
+
+async def views(
+    handler: ApiHandler,
+    *,
+    account_id: str | None,
+    state: str = "",
+    before: tuple[datetime, str] | None = None,
+    limit: int = 200,
+) -> list[LeaseView]:
+    """Leases as people and programs see them, the newest first."""
+    published, now = handler.published, handler.context.clock()
+    found = await handler.read(
+        watches.listing, handler.context.hub_id, account_id=account_id, state=state,
+        before=before, limit=limit,
+    )  # fmt: skip
+    return [lease_as_view(one, published, now) for one in found]
+
+
+def lease_as_view(one: watches.Watched, published: Published, now: datetime) -> LeaseView:
+    """A lease with what keeps or ends it, if it has answered."""
+    if one.lease["answered_at"]:
+        return one.view(published.catalog, published.tiers, published.policy.grace, now)
+    machine = published.catalog.instance_type(one.lease["instance_type"])
+    return lease_view({**one.lease, "devices": one.devices}, machine, now)
+
+
+async def list_leases(handler: ApiHandler, query: LeasesQuery) -> Page[LeaseView]:
+    """Leases, the newest first."""
+    account_id = await whose(handler, query)
+    found = await views(
+        handler, account_id=account_id, state=query.state, before=place_in_time(query.after),
+        limit=query.limit,
+    )  # fmt: skip
+    full = len(found) == query.limit
+    last = cursor(found[-1].admitted_at, found[-1].lease) if full else None
+    return Page(items=found, next=last)
+
+
+async def one_lease(handler: ApiHandler, query: Nothing, lease: str) -> LeaseView:
+    """One lease."""
+    return lease_as_view(await visible(handler, lease), handler.published, handler.context.clock())
+
+
+async def visible(handler: ApiHandler, lease: str) -> watches.Watched:
+    """A lease that the visitor may see; another's does not exist for others."""
+    found = await handler.read(watches.any_lease, handler.context.hub_id, lease)
+    own = found is not None and found.lease["account_name"] == handler.visitor.name
+    if own:
+        account = await account_of(handler, handler.visitor.name)
+        own = account is not None and found is not None and account.id == found.lease["account_id"]
+    if found is None or not (own or handler.visitor.sees_all):
+        raise Refused("not_found", f"There is no lease {shown(lease)} of yours.",
+                      "GET leases lists them.", field="lease")  # fmt: skip
+    return found
+
+
+async def extend(handler: ApiHandler, query: Nothing, lease: str) -> LeaseView:
+    """Keep a notebook for one more interval."""
+    found = await visible(handler, lease)
+    published, now = handler.published, handler.context.clock()
+    own = found.lease["account_name"] == handler.visitor.name
+    handler.need(own or handler.visitor.extends_all, "extend another's notebook")
+    given = await handler.record(
+        watches.extend_lease, lease, tiers=published.tiers, actor=handler.visitor.actor,
+        grace=published.policy.grace, now=now,
+    )  # fmt: skip
+    if isinstance(given, Refused):
+        raise given
+    return given.view(published.catalog, published.tiers, published.policy.grace, now)
+
+
+async def devices(handler: ApiHandler, query: Nothing) -> Page[DeviceView]:
+    """Every device and who has it."""
+    handler.need(handler.visitor.sees_all, "see the fleet")
+    rows = await handler.read(fleet.device_list, handler.context.hub_id)
+    return Page(
+        items=[
+            DeviceView(
+                uuid=row["uuid"], host=row["host"], model=row["model"],
+                out_of_service=row["out_of_service"], holder=row["holder_id"],
+                holder_kind=row["holder_kind"], since=row["since"],
+            )
+            for row in rows
+        ]
+    )  # fmt: skip
+
+
+async def list_findings(handler: ApiHandler, query: FindingsQuery) -> Page[FindingView]:
+    """What is wrong."""
+    handler.need(handler.visitor.sees_all, "see findings")
+    rows = await handler.read(findings.listed, handler.context.hub_id, standing=not query.mended)
+    return Page(
+        items=[
+            FindingView(lease=row["lease_id"], **{k: row[k] for k in FindingView.model_fields
+                                                  if k != "lease"})
+            for row in rows
+        ]
+    )  # fmt: skip
+
+
+async def list_audit(handler: ApiHandler, query: AuditQuery) -> Page[AuditView]:
+    """Who did what: what touched you, or for those who may everything."""
+    account_id = await whose(handler, query)
+    rows = await handler.read(
+        audit.page, hub_id=handler.context.hub_id, account_id=account_id, action=query.action,
+        before=place_by_number(query.after), limit=query.limit,
+    )  # fmt: skip
+    found = [AuditView(**row) for row in rows]
+    return Page(items=found, next=cursor(found[-1].id) if len(found) == query.limit else None)
+
+
+async def state(handler: ApiHandler, query: Nothing) -> StateView:
+    """The keeper itself."""
+    context = handler.context
+    row = await handler.read(keepers.holder, context.hub_id) or {}
+    return StateView(
+        acting=context.acting, trouble=context.trouble, holder=row.get("holder"),
+        passed_at=row.get("passed_at"), pass_seconds=row.get("pass_seconds"),
+        dry_run=context.published.policy.dry_run if context.published else None,
+    )  # fmt: skip
+
+
+OPERATIONS = (
+    Operation("GET", "catalog", catalog, CatalogView, "What is for rent, as you may", ANYBODY),
+    Operation("GET", "me", me, MeView, "Your account, tier and what runs", ANYBODY),
+    Operation("GET", "leases", list_leases, Page[LeaseView], "Leases, the newest first",
+              f"own: {ANYBODY}; others: {SEES_ALL}", LeasesQuery),
+    Operation("GET", "leases/{lease}", one_lease, LeaseView, "One lease",
+              f"own: {ANYBODY}; others: {SEES_ALL}"),
+    Operation("POST", "leases/{lease}/extend", extend, LeaseView,
+              "Keep a notebook for one more interval",
+              f"own: {ANYBODY}; others: `start:servers` for all"),
+    Operation("GET", "devices", devices, Page[DeviceView], "Every device and who has it", SEES_ALL),
+    Operation("GET", "findings", list_findings, Page[FindingView], "What is wrong", SEES_ALL,
+              FindingsQuery),
+    Operation("GET", "audit", list_audit, Page[AuditView], "Who did what to whom",
+              f"what touched you: {ANYBODY}; everything: {SEES_ALL}", AuditQuery),
+    Operation("GET", "state", state, StateView, "Whether the keeper decides, and its last pass",
+              ANYBODY),
+)  # fmt: skip

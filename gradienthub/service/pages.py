@@ -1,0 +1,336 @@
+"""The keeper's pages: Fleet for admins, Audit for everybody. They act with the visitor's token."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import aiohttp
+from jinja2 import Environment, FileSystemLoader
+
+from .._version import __version__
+from ..ledger import audit, findings, fleet, keepers, watches
+from ..ledger.watches import Watched
+from ..rules.duration import format_duration
+from ..rules.outlook import LeaseView
+from ..rules.placement import Host
+from ..rules.refusal import Refused, shown
+from ..settings import Published
+from .api import cursor, place_by_number
+from .operations import account_of, lease_as_view
+from .visitor import KeeperHandler
+
+TEMPLATES = Path(__file__).parent.parent / "templates"
+#: Seconds for the hub to stop what an administrator stops; it answers "on its way" after ten.
+STOP_SECONDS = 30
+ACTIONS = ("start", "stop", "warn", "extend", "refused", "would_stop", "tier", "approve", "credit")
+
+
+@dataclass(frozen=True)
+class DeviceTile:
+    """One device on the Fleet page."""
+
+    uuid: str
+    model: str
+    tone: str
+    icon: str
+    word: str
+    lease: LeaseView | None
+    since: datetime | None
+    load: float | None
+
+
+@dataclass(frozen=True)
+class HostPart:
+    """One host on the Fleet page: its devices, and what is taken of its CPUs and memory."""
+
+    name: str
+    tiles: tuple[DeviceTile, ...]
+    without_device: tuple[LeaseView, ...]
+    cpus: str
+    memory: str
+
+
+@dataclass(frozen=True)
+class FleetView:
+    """All that the Fleet page prints."""
+
+    hosts: tuple[HostPart, ...]
+    findings: tuple[Mapping[str, Any], ...]
+    mended: tuple[Mapping[str, Any], ...]
+    devices: int
+    leased: int
+    warm: int
+    out_of_service: int
+    running: int
+    starting: int
+    passed_at: datetime | None
+    pass_ms: int | None
+    trouble: str
+    dry_run: bool
+    now: datetime
+
+    @property
+    def free(self) -> int:
+        """Devices that nobody has."""
+        return self.devices - self.leased - self.warm - self.out_of_service
+
+
+TROUBLES = {
+    "starting": "The keeper starts.",
+    "waiting": "This keeper waits: another one acts for the hub.",
+    "hub_away": "The hub does not answer the keeper; nothing is stopped meanwhile.",
+    "hub_not_settled": "The hub checks its servers after its start; nothing is stopped meanwhile.",
+    "ledger_away": "The ledger does not answer; nothing is stopped meanwhile.",
+    "other_hub": "The keeper's hub_id is not the hub's; nothing is stopped.",
+    "failed": "The last pass failed; the keeper's log says why.",
+}
+
+
+def fleet_view(
+    published: Published,
+    rows: Sequence[Mapping[str, Any]],
+    open_leases: Sequence[Watched],
+    found: Sequence[Mapping[str, Any]],
+    keeper: Mapping[str, Any],
+    trouble: str,
+    now: datetime,
+) -> FleetView:
+    """The page of these devices, leases and findings, now."""
+    views = {one.id: lease_as_view(one, published, now) for one in open_leases}
+    tiles = [(row["host"], _tile(row, views)) for row in rows]
+    seconds = keeper.get("pass_seconds")
+    kinds = [row["holder_kind"] for row in rows]
+    standing = tuple(row for row in found if row["mended_at"] is None)
+    lately = now - timedelta(days=1)
+    return FleetView(
+        hosts=tuple(_host(host, tiles, views.values()) for host in published.hosts),
+        findings=standing,
+        mended=tuple(r for r in found if r["mended_at"] and r["mended_at"] > lately)[:20],
+        devices=len(rows),
+        leased=kinds.count("lease"),
+        warm=kinds.count("warm"),
+        out_of_service=sum(row["out_of_service"] and not row["holder_kind"] for row in rows),
+        running=sum(view.state == "running" for view in views.values()),
+        starting=sum(view.state == "starting" for view in views.values()),
+        passed_at=keeper.get("passed_at"),
+        pass_ms=None if seconds is None else round(seconds * 1000),
+        trouble=TROUBLES.get(trouble, ""),
+        dry_run=published.policy.dry_run,
+        now=now,
+    )
+
+
+def _host(host: Host, tiles: list[tuple[str, DeviceTile]], views: Any) -> HostPart:
+    mine = [view for view in views if view.host == host.name]
+    used = tuple(tile for name, tile in tiles if name == host.name)
+    on_devices = {tile.lease.lease for tile in used if tile.lease}
+    cpus = sum(view.cpus for view in mine)
+    memory = sum(view.memory for view in mine)
+    return HostPart(
+        name=host.name,
+        tiles=used,
+        without_device=tuple(view for view in mine if view.lease not in on_devices),
+        cpus=f"{cpus:g} of {host.cpus * host.cpu_overcommit:g} vCPU",
+        memory=f"{memory:g} of {host.memory * host.memory_overcommit:g} GB RAM",
+    )
+
+
+def _tile(row: Mapping[str, Any], views: Mapping[str, LeaseView]) -> DeviceTile:
+    lease = views.get(row["holder_id"] or "")
+    tone, icon, word = _state(row, lease)
+    return DeviceTile(
+        uuid=row["uuid"], model=row["model"], tone=tone, icon=icon, word=word, lease=lease,
+        since=row["since"], load=lease.gpu_load if lease else None,
+    )  # fmt: skip
+
+
+def _state(row: Mapping[str, Any], lease: LeaseView | None) -> tuple[str, str, str]:
+    if row["holder_kind"] == "warm":
+        return "start", "warm", "Warm"
+    if lease is None:
+        if row["out_of_service"]:
+            return "fail", "fail", "Out of service"
+        return ("fail", "fail", "Held by nothing") if row["holder_id"] else ("off", "todo", "Free")
+    if lease.state != "running":
+        return "start", "start", lease.state.capitalize()
+    if lease.warning:
+        return "warn", "warn", f"Stops: {lease.warning.why}"
+    if lease.busy:
+        return "run", "run", "Busy"
+    idle = lease.used_at and lease.now - lease.used_at
+    return "off", "stop", f"Idle {format_duration(idle)}" if idle else "Running"
+
+
+class PageHandler(KeeperHandler):
+    """A page; failures are pages too."""
+
+    def unknown(self) -> None:
+        """To the hub's login, and back."""
+        self.redirect(self.get_login_url())
+
+    def page(self, template: str, **values: Any) -> str:
+        """The HTML of a template."""
+        context = self.context
+        return str(
+            ENVIRONMENT.get_template(template).render(
+                base_url=context.hub_prefix,
+                service_url=context.prefix,
+                static_url=lambda path: f"{context.hub_prefix}static/{path}",
+                version_hash=__version__,
+                visitor=getattr(self, "visitor", None),
+                user=getattr(self, "visitor", None),
+                logout_url=f"{context.hub_prefix}logout",
+                xsrf=self.xsrf_token.decode() if hasattr(self, "visitor") else "",
+                now=context.clock(),
+                help_url=context.published.help_url if context.published else "",
+                support_email=context.published.support_email if context.published else "",
+                **values,
+            )
+        )
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """A refusal in words, with a way on."""
+        refused = self.refused_of(status_code, **kwargs)
+        if refused.retry_after is not None:
+            self.set_header("Retry-After", str(round(refused.retry_after.total_seconds())))
+        self.finish(self.page("service/refused.html", here="", refused=refused))
+
+
+class FrontHandler(PageHandler):
+    """The service's own address leads to what its visitor may see."""
+
+    async def get(self) -> None:
+        """Fleet for those who may, else the audit."""
+        if self._finished:
+            return
+        self.redirect(f"{self.context.prefix}{'fleet' if self.visitor.sees_all else 'audit'}")
+
+
+class FleetHandler(PageHandler):
+    """Every device, who has it, since when and how busy; and Stop with a reason."""
+
+    async def get(self) -> None:
+        """The page."""
+        if self._finished:
+            return
+        self.need(self.visitor.sees_all, "see the fleet")
+        self.finish(self.page("service/fleet.html", here="fleet", view=await self._view(),
+                              said=self._said()))  # fmt: skip
+
+    async def _view(self) -> FleetView:
+        published, context = self.published, self.context
+        now = context.clock()
+        rows, open_leases, found, keeper = await self.read(_fleet_rows, context.hub_id)
+        return fleet_view(published, rows, open_leases, found, keeper, context.trouble, now)
+
+    def _said(self) -> str:
+        words = {"stopped": "It is stopped.", "stopping": "It is on its way to its stop."}
+        return words.get(self.get_query_argument("said", ""), "")
+
+    async def post(self) -> None:
+        """Stop a notebook with a reason that its owner sees; the hub decides who may."""
+        self.need(self.visitor.sees_all, "see the fleet")
+        lease = self.get_body_argument("lease", "")[:60]
+        why = self.get_body_argument("why", "")[:400].strip()
+        if not why:
+            raise Refused("reason_required", "A stop of another's notebook needs a reason.",
+                          "Its owner sees it.", field="why")  # fmt: skip
+        found = await self.read(watches.any_lease, self.context.hub_id, lease)
+        if found is None:
+            raise Refused("not_found", f"There is no lease {shown(lease)}.")
+        status = await self._stop(found, why)
+        said = "stopping" if status == 202 else "stopped"
+        self.redirect(f"{self.context.prefix}fleet?{urlencode({'said': said})}", status=303)
+
+    async def _stop(self, one: Watched, why: str) -> int:
+        """DELETE at the hub's API with the visitor's own token; its status."""
+        where = "/".join(quote(one.lease[k], safe="") for k in ("account_name", "server_name"))
+        where = where.replace("/", "/servers/", 1)
+        headers = {"Authorization": f"token {self.hub_auth.get_token(self)}"}
+        timeout = aiohttp.ClientTimeout(total=STOP_SECONDS)
+        try:
+            async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
+                url = f"{self.context.api_url.rstrip('/')}/users/{where}"
+                body = {"lease": one.id, "why": why}
+                async with session.delete(url, json=body) as answer:
+                    status, text = answer.status, (await answer.content.read(4096)).decode()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Refused("hub_away", "The hub does not answer.", "Try again in a moment.",
+                          retry_after=timedelta(seconds=10)) from error  # fmt: skip
+        if status < 400:
+            return status
+        try:
+            said = json.loads(text)
+        except ValueError:
+            said = {}
+        code = "another_lease" if status == 409 else "not_allowed" if status == 403 else "failed"
+        words = str(said.get("message") or f"The hub answered {status}.")
+        raise Refused(code, words[:400], str(said.get("hint") or "")[:400])
+
+
+def _fleet_rows(tx: Any, hub_id: str) -> tuple[Any, Any, Any, Any]:
+    return (
+        fleet.device_list(tx, hub_id),
+        watches.listing(tx, hub_id, account_id=None, state="open", limit=5000),
+        findings.listed(tx, hub_id, standing=False),
+        keepers.holder(tx, hub_id) or {},
+    )
+
+
+class AuditHandler(PageHandler):
+    """What touched the visitor's notebooks; for those who may, everybody's."""
+
+    async def get(self) -> None:
+        """The page."""
+        if self._finished:
+            return
+        who, context = self.visitor, self.context
+        self.published  # noqa: B018 - refused while the keeper starts
+        user = self.get_query_argument("user", "")[:255].strip()
+        everybody = who.sees_all and self.get_query_argument("all", "") == "1" and not user
+        action = self.get_query_argument("action", "")
+        action = action if action in ACTIONS else ""
+        if user and user != who.name:
+            self.need(who.sees_all, "see what touched another")
+        account = await account_of(self, user or who.name)
+        rows = await self.read(
+            audit.page, hub_id=context.hub_id, action=action, limit=50,
+            account_id=None if everybody else account.id if account else "-",
+            before=place_by_number(self.get_query_argument("after", "")),
+        )  # fmt: skip
+        chosen = {"user": user, "all": "1" if everybody else "", "action": action}
+        older = urlencode({k: v for k, v in chosen.items() if v} | {"after": cursor(rows[-1]["id"])}
+                          ) if len(rows) == 50 else ""  # fmt: skip
+        self.finish(self.page("service/audit.html", here="audit", rows=[_told(r) for r in rows],
+                              chosen=chosen, actions=ACTIONS, older=older,
+                              everybody=everybody))  # fmt: skip
+
+
+def _told(row: Mapping[str, Any]) -> dict[str, Any]:
+    """An audit row for people: its detail as short words."""
+    detail = dict(row["detail"])
+    options = detail.pop("options", None)
+    words = [
+        f"{key.replace('_', ' ')}: {value if isinstance(value, str | int) else json.dumps(value)}"
+        for key, value in {**(options if isinstance(options, dict) else {}), **detail}.items()
+        if value not in (None, "", [], {})
+    ]
+    return {**row, "words": words}
+
+
+def page_routes(prefix: str) -> list[tuple[str, type]]:
+    """The pages."""
+    return [
+        (prefix, FrontHandler),
+        (rf"{prefix}fleet", FleetHandler),
+        (rf"{prefix}audit", AuditHandler),
+    ]
+
+
+ENVIRONMENT = Environment(
+    loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+)

@@ -1,0 +1,208 @@
+"""Who asks the keeper: people with cookies, programs with tokens; and what their hub scopes allow.
+
+| what | who may |
+|---|---|
+| one's own leases, usage, audit; extend one's own | whoever may visit the service |
+| everybody's leases, the fleet, findings, the audit | `read:servers` for all |
+| extend another's | `start:servers` for all |
+| credits, budgets, approvals | an admin with `read:servers` for all; a service with `admin:users` |
+| stop another's | the visitor's own token is shown to the hub, which decides |
+"""
+
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from jupyterhub.services.auth import HubOAuth, HubOAuthenticated
+from tornado import web
+
+from ..ledger import LedgerAway
+from ..rules.refusal import Refused, error_body
+from ..settings import Published
+from .context import KeeperContext
+
+P = ParamSpec("P")
+R = TypeVar("R")
+#: Seconds for which the hub's word on a token is kept: what is withdrawn there ends here by then.
+CACHED = 60
+SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who asks, by the hub's word on their token."""
+
+    name: str
+    kind: str
+    admin: bool
+    scopes: frozenset[str]
+
+    @property
+    def sees_all(self) -> bool:
+        """Everybody's leases, the fleet and the audit."""
+        return "read:servers" in self.scopes
+
+    @property
+    def extends_all(self) -> bool:
+        """Another's notebook."""
+        return "start:servers" in self.scopes
+
+    @property
+    def runs_money(self) -> bool:
+        """Credits, budgets, tiers and approvals."""
+        if self.kind == "service":
+            return "admin:users" in self.scopes
+        return self.admin and self.sees_all
+
+    @property
+    def actor(self) -> str:
+        """Their name in the audit."""
+        return self.name if self.kind == "user" else f"service {self.name}"
+
+
+def visitor_of(model: dict[str, Any]) -> Visitor:
+    """The visitor of a hub's user or service model."""
+    return Visitor(
+        name=str(model["name"]),
+        kind=str(model.get("kind", "user")),
+        admin=bool(model.get("admin", False)),
+        scopes=frozenset(model.get("scopes", ())),
+    )
+
+
+def settings(context: KeeperContext, hub_auth: HubOAuth | None = None) -> dict[str, Any]:
+    """What the service's handlers share: settings of the tornado application."""
+    auth = hub_auth or HubOAuth.instance(cache_max_age=CACHED)
+    return {
+        "context": context,
+        "hub_auth": auth,
+        # Cookies of this process only: after a restart a visitor is sent to the hub once more.
+        "cookie_secret": secrets.token_bytes(32),
+    }
+
+
+class KeeperHandler(HubOAuthenticated, web.RequestHandler):
+    """A handler with its visitor. Refusals are raised as they are; subclasses print them."""
+
+    visitor: Visitor
+
+    @property
+    def hub_auth(self) -> HubOAuth:
+        """The hub's word on tokens."""
+        auth: HubOAuth = self.settings["hub_auth"]
+        return auth
+
+    @property
+    def context(self) -> KeeperContext:
+        """What this keeper shares."""
+        context: KeeperContext = self.settings["context"]
+        return context
+
+    @property
+    def published(self) -> Published:
+        """The hub's settings. Refused while they were not read yet."""
+        if self.context.published is None:
+            raise Refused(
+                "keeper_starting", "The keeper starts.", "Try again in a moment.",
+                retry_after=timedelta(seconds=5),
+            )  # fmt: skip
+        return self.context.published
+
+    async def prepare(self) -> None:
+        """Find out who asks, without holding up the loop, and check forged changes."""
+        # Theirs asks the hub synchronously; everything here serves one loop.
+        model = await self.hub_auth.get_user(self, sync=False)
+        if model and not self.hub_auth.check_scopes(self.hub_scopes or set(), model):
+            raise web.HTTPError(403, "Your token may not visit this service.")
+        if not model:
+            self.unknown()
+            return
+        self.visitor = visitor_of(model)
+        if self.request.method not in SAFE:
+            self.hub_auth.check_xsrf_cookie(self)
+
+    def unknown(self) -> None:
+        """Somebody who has not logged in."""
+        raise web.HTTPError(401, "Log in, or send a token of the hub.")
+
+    def get_current_user(self) -> Any:
+        """The model that prepare() found."""
+        return getattr(self, "_cached_hub_user", None)
+
+    def set_default_headers(self) -> None:
+        """No page of ours stands in another's frame; nothing is kept by a cache."""
+        self.set_header("Content-Security-Policy", "frame-ancestors 'none'")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Cache-Control", "no-store")
+        self.clear_header("Server")
+
+    async def read(
+        self, function: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """A read of the ledger; refused in words where it is away."""
+        try:
+            return await self.context.ledger.aread(function, *args, **kwargs)
+        except LedgerAway as away:
+            raise ledger_away() from away
+
+    async def record(
+        self, function: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """A write of the ledger; refused in words where it is away."""
+        try:
+            return await self.context.ledger.awrite(function, *args, **kwargs)
+        except LedgerAway as away:
+            raise ledger_away() from away
+
+    def need(self, allowed: bool, what: str) -> None:
+        """Refuse a visitor who may not."""
+        if not allowed:
+            raise Refused(
+                "not_allowed", f"You may not {what}.",
+                "Ask an administrator, or use a token that may.",
+            )  # fmt: skip
+
+    def refused_of(self, status: int, **kwargs: Any) -> Refused:
+        """Any failure of a request as a refusal; never with what it was inside."""
+        error = (kwargs.get("exc_info") or (None, None))[1]
+        if isinstance(error, Refused):
+            return error
+        if status >= 500:
+            return Refused("failed", "The keeper could not do this.", "Its log says why.")
+        codes = {401: "not_logged_in", 403: "not_allowed", 404: "not_found", 405: "bad_method"}
+        said = error.log_message if isinstance(error, web.HTTPError) else None
+        words = said or {404: "There is no such page.", 405: "It cannot be done this way."}.get(
+            status, "The request makes no sense."
+        )
+        return Refused(codes.get(status, "bad_body"), words)
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """A refusal is no fault of ours."""
+        if not isinstance(value, Refused):
+            super().log_exception(typ, value, tb)
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        """A refusal has its own status."""
+        error = (kwargs.get("exc_info") or (None, None))[1]
+        status = error.status if isinstance(error, Refused) else status_code
+        super().send_error(status, **kwargs)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """The one JSON shape of an error."""
+        refused = self.refused_of(status_code, **kwargs)
+        if refused.retry_after is not None:
+            self.set_header("Retry-After", str(round(refused.retry_after.total_seconds())))
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps(error_body(refused, status=status_code)))
+
+
+def ledger_away() -> Refused:
+    """The ledger does not answer."""
+    return Refused(
+        "ledger_away", "The ledger does not answer.",
+        "Nothing is lost, and what runs goes on. Try again in a moment.",
+        retry_after=timedelta(seconds=10),
+    )  # fmt: skip

@@ -1,0 +1,20 @@
+/* Elements of a page. Text is always text: nothing that the hub or a file name says becomes markup. */
+
+/** `make('p', {className: 'x'}, 'text', child)` */
+export function make(tag, properties, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+/** A button in JupyterLab's dress. */
+export function button(label, onclick, ...classes) {
+  return make('button', { type: 'button', className: ['jp-mod-styled', ...classes].join(' '), onclick }, label);
+}
+
+/** Set a text only if it differs: a screen reader says it again otherwise, and a selection is lost. */
+export function setText(element, text) {
+  if (element.textContent !== text) {
+    element.textContent = text;
+  }
+}

@@ -69,8 +69,10 @@ class Hub:
             body = json.loads(response.body or b"")
         except ValueError:
             return HUB_AWAY
-        # Tornado's own 599 for "no answer" has no body; a proxy before the hub answers 502 in HTML.
-        return Answer(response.code, body) if isinstance(body, dict) else HUB_AWAY
+        # A proxy before the hub answers 502 in HTML, and somebody who is not the hub sends us elsewhere.
+        if not isinstance(body, dict) or 300 <= response.code < 400:
+            return HUB_AWAY
+        return Answer(response.code, body)
 
 
 HUB_AWAY = Answer(

@@ -7,17 +7,14 @@ prebuilt frontend (`labextension/static/`). It does not need the package `gradie
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
-from tornado.web import URLSpec
-
 from .handlers import ActivityHandler, ExtendHandler, LeaseHandler, Presence
-from .hub import Hub, hub_of
+from .hub import hub_of
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
-
-__all__ = ["Hub"]
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
@@ -29,19 +26,21 @@ def _jupyter_labextension_paths() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(server: ServerApp) -> None:
-    """Add the routes, if this server was started by a JupyterHub; otherwise say so and do nothing."""
+    """Add the routes if a JupyterHub started this server; otherwise say so and do nothing."""
     # Read now and not at import: a warm server is given its environment after it has imported everything.
     hub = hub_of(os.environ)
     if hub is None:
-        server.log.info("gradienthub_lab: not started by a JupyterHub, so there is no lease to show")
+        server.log.info(
+            "gradienthub_lab: not started by a JupyterHub, so there is no lease to show"
+        )
         return
-    root = server.web_app.settings["base_url"].rstrip("/") + "/gradienthub"
+    root = re.escape(server.web_app.settings["base_url"].rstrip("/")) + "/gradienthub"
     presence = Presence()
-    server.web_app.add_handlers(
+    server.web_app.add_handlers(  # type: ignore[no-untyped-call]  # Tornado types its arguments only.
         ".*$",
         [
-            URLSpec(f"{root}/lease", LeaseHandler, {"hub": hub}),
-            URLSpec(f"{root}/extend", ExtendHandler, {"hub": hub}),
-            URLSpec(f"{root}/activity", ActivityHandler, {"presence": presence}),
+            (f"{root}/lease", LeaseHandler, {"hub": hub}),
+            (f"{root}/extend", ExtendHandler, {"hub": hub}),
+            (f"{root}/activity", ActivityHandler, {"presence": presence}),
         ],
     )

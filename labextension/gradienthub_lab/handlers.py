@@ -1,7 +1,7 @@
 """The addresses under this server's base_url, for our frontend and for the hub's keeper.
 
-Nobody's question counts as activity of the server if it is asked with `?no_track_activity=1`, as in all of
-jupyter_server; the frontend and the keeper do so.
+Nobody's question counts as activity of the server if it is asked with `?no_track_activity=1`, as in
+all of jupyter_server; the frontend and the keeper do so.
 """
 
 from __future__ import annotations

@@ -49,7 +49,9 @@ class Hub:
         request = HTTPRequest(
             url,
             method=method,
-            headers=HTTPHeaders({"Authorization": f"token {self.token}", "Accept": "application/json"}),
+            headers=HTTPHeaders(
+                {"Authorization": f"token {self.token}", "Accept": "application/json"}
+            ),
             body=b"" if method == "POST" else None,
             connect_timeout=CONNECT_SECONDS,
             request_timeout=ANSWER_SECONDS,
@@ -95,4 +97,6 @@ def hub_of(environ: Mapping[str, str]) -> Hub | None:
         return None
     # The default server has no name, and its address ends in a slash.
     server = environ.get("JUPYTERHUB_SERVER_NAME", "")
-    return Hub(f"{url}/gradient/users/{quote(user, safe='')}/servers/{quote(server, safe='')}", token)
+    return Hub(
+        f"{url}/gradient/users/{quote(user, safe='')}/servers/{quote(server, safe='')}", token
+    )

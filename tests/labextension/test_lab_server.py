@@ -16,7 +16,10 @@ def last_activity(server):
 def test_the_lease_is_handed_on_as_the_hub_tells_it(serve, small_hub):
     server = serve(JUPYTERHUB_USER="anna/../b?c", JUPYTERHUB_SERVER_NAME="my maps")
     answer = server.ask("GET", "gradienthub/lease")
-    assert (answer.status_code, answer.json()["machine"]) == (200, small_hub.answers["GET"][1]["machine"])
+    assert (answer.status_code, answer.json()["machine"]) == (
+        200,
+        small_hub.answers["GET"][1]["machine"],
+    )
     path = "/hub/api/gradient/users/anna%2F..%2Fb%3Fc/servers/my%20maps"
     assert small_hub.asked == [("GET", path)]
     assert small_hub.headers["Authorization"] == f"token {TOKEN}"
@@ -65,7 +68,9 @@ def test_asking_keeps_nothing_alive_and_a_person_is_remembered(serve):
     before = last_activity(server)
     for path in ("lease", "activity"):
         assert server.ask("GET", f"gradienthub/{path}?no_track_activity=1").ok
-    assert server.ask("GET", "gradienthub/activity?no_track_activity=1").json() == {"person_at": None}
+    assert server.ask("GET", "gradienthub/activity?no_track_activity=1").json() == {
+        "person_at": None
+    }
     assert last_activity(server) == before
 
     assert server.ask("POST", "gradienthub/activity?no_track_activity=1").status_code == 204

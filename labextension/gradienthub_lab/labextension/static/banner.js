@@ -1,6 +1,6 @@
 /* The warning before a stop: not modal, takes no focus, dismissed once per level. */
 
-import { button, make, setText } from './page.js';
+import { button, make, once, setText } from './page.js';
 import { clockTime, duration, extendText, secondsTo } from './rules.js';
 
 export class Banner {
@@ -58,13 +58,8 @@ export class Banner {
     setText(this._outcome, sentence);
   }
 
-  async _do(pressed, action) {
-    pressed.disabled = true;
-    try {
-      this.tell(await action());
-    } finally {
-      pressed.disabled = false;
-    }
+  _do(pressed, action) {
+    return once(pressed, async () => this.tell(await action()));
   }
 
   _dismiss() {

@@ -1,6 +1,6 @@
 /* What the panel behind the status item shows. */
 
-import { button, make, setText } from './page.js';
+import { button, make, once, setText } from './page.js';
 import { clockTime, duration, extendText, secondsTo } from './rules.js';
 
 export class Details {
@@ -34,13 +34,8 @@ export class Details {
     setText(this._outcome, '');
   }
 
-  async _do(extend) {
-    this._extend.disabled = true;
-    try {
-      setText(this._outcome, await extend());
-    } finally {
-      this._extend.disabled = false;
-    }
+  _do(extend) {
+    return once(this._extend, async () => setText(this._outcome, await extend()));
   }
 }
 

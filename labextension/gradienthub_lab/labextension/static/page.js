@@ -18,3 +18,19 @@ export function setText(element, text) {
     element.textContent = text;
   }
 }
+
+/**
+ * Do what `pressed` stands for, once at a time. It is not `disabled` meanwhile: the focus would fall out of the banner or dialog, and
+ * with it the keyboard's way on.
+ */
+export async function once(pressed, action) {
+  if (pressed.ariaDisabled === 'true') {
+    return;
+  }
+  pressed.ariaDisabled = 'true';
+  try {
+    await action();
+  } finally {
+    pressed.ariaDisabled = 'false';
+  }
+}

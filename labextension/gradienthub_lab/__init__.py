@@ -1,7 +1,7 @@
 """What a notebook of a GradientHub costs and when it stops, inside of JupyterLab.
 
-A server extension (`hub.py` asks the hub, `handlers.py` is what the browser and the keeper ask) and a
-prebuilt frontend (`labextension/static/`). It does not need the package `gradienthub`.
+A server extension (`hub.py` asks the hub, `handlers.py` is what the browser and the keeper ask) and
+a prebuilt frontend (`labextension/static/`). It does not need the package `gradienthub`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _jupyter_labextension_paths() -> list[dict[str, str]]:
 
 def _load_jupyter_server_extension(server: ServerApp) -> None:
     """Add the routes if a JupyterHub started this server; otherwise say so and do nothing."""
-    # Read now and not at import: a warm server is given its environment after it has imported everything.
+    # Read now and not at import: a warm server is given its environment after its imports.
     hub = hub_of(os.environ)
     if hub is None:
         server.log.info(

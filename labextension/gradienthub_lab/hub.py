@@ -71,7 +71,7 @@ class Hub:
             body = json.loads(response.body or b"")
         except ValueError:
             return HUB_AWAY
-        # A proxy before the hub answers 502 in HTML, and somebody who is not the hub sends us elsewhere.
+        # A proxy before the hub answers 502 in HTML; who sends us elsewhere is not the hub.
         if not isinstance(body, dict) or 300 <= response.code < 400:
             return HUB_AWAY
         return Answer(response.code, body)

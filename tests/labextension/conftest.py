@@ -1,4 +1,4 @@
-"""The extension as an image has it: built into a wheel, installed under a prefix, with a hub to ask."""
+"""The extension as an image has it: a wheel, installed under a prefix, with a hub to ask."""
 
 import json
 import os

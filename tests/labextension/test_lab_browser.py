@@ -37,7 +37,7 @@ def browser():
 
 @pytest.fixture
 def open_page(browser):
-    """`open_page(server, "lab")`: that address, with errors of its scripts collected in `faults`."""
+    """`open_page(server, "lab")`: that address; errors of its scripts are in `faults`."""
     contexts = []
 
     def open_it(server, path):

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -194,6 +195,7 @@ def serve(
                 command,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
                 env={name: value for name, value in environment.items() if value is not None},
             )
         processes.append(process)
@@ -211,4 +213,9 @@ def serve(
     yield start
     for process in processes:
         process.terminate()
-        process.wait(20)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            # A kernel that is only starting may hold up the server's own end.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(20)

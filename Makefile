@@ -11,7 +11,7 @@ bin := $(VENV)/bin
 .PHONY: demo test lint format docs clean
 .DELETE_ON_ERROR:
 
-demo: $(VENV)/.installed-demo
+demo: $(VENV)/.installed-demo $(VENV)/.installed-lab
 	$(bin)/gradienthub demo $(ARGS)
 
 test: lint
@@ -33,12 +33,17 @@ docs: $(VENV)/.installed-test
 	$(bin)/python docs/generate.py
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	find gradienthub tests docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	rm -rf $(VENV) build dist *.egg-info labextension/build labextension/*.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find gradienthub labextension tests docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # Installed editable: only a change of what is installed, not of the code, is a reason to install again.
 $(VENV)/.installed-%: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(bin)/python -m pip install --disable-pip-version-check --quiet --editable '.[$*]'
+	@touch $@
+
+# What the demo's notebooks show inside of JupyterLab. The tests build and install it for themselves, as an image does.
+$(VENV)/.installed-lab: $(shell find labextension -type f -not -path '*/build/*' -not -path '*.egg-info/*' -not -path '*__pycache__*') | $(VENV)/bin/python
+	$(bin)/python -m pip install --disable-pip-version-check --quiet ./labextension
 	@touch $@
 
 $(VENV)/bin/python:

@@ -20,6 +20,7 @@ from ..spawners.context import HubContext
 from ..spawners.form import FormView, Notice, Page, availability, load_view
 from ..spawners.offer import offer_to
 from ..spawners.refused import StartRefused
+from . import lease_api
 from .api import GradientAPIHandler
 from .notebooks import NotebooksHandler
 from .starts import GradientSpawnPendingHandler, StartPhasesHandler, failure_of, title_of
@@ -333,6 +334,7 @@ class GradientStaticHandler(CacheControlStaticFilesHandler):
 def handlers() -> list[tuple[Any, ...]]:
     """Routes below /hub; those of the hub's own addresses stand before its handlers."""
     return [
+        *lease_api.handlers(),
         (r"/home", NotebooksHandler),
         (r"/new", NewNotebookHandler),
         (r"/spawn", GradientSpawnHandler),

@@ -58,7 +58,8 @@ def view_of(
     catalog: Catalog = settings.house.catalog
     machine = catalog.instance_type(known.lease["instance_type"])
     watched = known.watched
-    if watched is None:
+    if watched is None or known.lease["ended_at"]:
+        # What it ended with is in its own columns; its watch is gone.
         return lease_view(known.lease, machine, now)
     tier = settings.house.tiers.get(known.lease["tier"])
     view = lease_view(

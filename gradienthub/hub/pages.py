@@ -22,6 +22,7 @@ from ..spawners.offer import offer_to
 from ..spawners.refused import StartRefused
 from . import lease_api
 from .api import GradientAPIHandler
+from .machines import MachinesHandler
 from .notebooks import NotebooksHandler
 from .starts import GradientSpawnPendingHandler, StartPhasesHandler, failure_of, title_of
 from .stopping import forget_server
@@ -337,6 +338,7 @@ def handlers() -> list[tuple[Any, ...]]:
         *lease_api.handlers(),
         (r"/home", NotebooksHandler),
         (r"/new", NewNotebookHandler),
+        (r"/gradient/machines", MachinesHandler),
         (r"/spawn", GradientSpawnHandler),
         (r"/spawn/([^/]+)", GradientSpawnHandler),
         (r"/spawn/([^/]+)/([^/]+)", GradientSpawnHandler),

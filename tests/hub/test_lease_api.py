@@ -1,34 +1,14 @@
 """What a program is told of a notebook's lease, and Extend: by whom, of which run, in words."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from kept import LedgerIsAway, looked_at
 
-from gradienthub.ledger import LedgerAway, audit, watches
-from gradienthub.rules.idleness import Evidence, Reason, Use, Warned
+from gradienthub.ledger import audit
+from gradienthub.rules.idleness import Reason, Use, Warned
 
 WHERE = "/gradient/users/anna/servers/"
-
-
-class LedgerIsAway:
-    """Nothing can be asked."""
-
-    async def aread(self, *args, **kwargs):
-        raise LedgerAway("no")
-
-    awrite = aread
-
-
-async def looked_at(home, name, server="", **evidence):
-    """The keeper has looked: its evidence of that notebook, as its own pass would write it."""
-    lease = await home.lease_of(name, server)
-    seen = await home.context.ledger.aread(watches.watched, lease["id"])
-    warned = evidence.pop("warned", None)
-    evidence = {"used_at": home.clock(), "looked_at": home.clock(), **evidence}
-    seen = replace(seen, evidence=Evidence(**evidence), warned=warned)
-    await home.context.ledger.awrite(watches.save, home.settings.hub_id, [seen])
-    return lease["id"]
 
 
 async def test_the_owner_reads_what_keeps_it_and_what_extending_costs(hub, clock):

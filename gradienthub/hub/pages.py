@@ -20,7 +20,9 @@ from ..spawners.context import HubContext
 from ..spawners.form import FormView, Notice, Page, availability, load_view
 from ..spawners.offer import offer_to
 from ..spawners.refused import StartRefused
+from . import lease_api
 from .api import GradientAPIHandler
+from .machines import MachinesHandler
 from .notebooks import NotebooksHandler
 from .starts import GradientSpawnPendingHandler, StartPhasesHandler, failure_of, title_of
 from .stopping import forget_server
@@ -333,8 +335,10 @@ class GradientStaticHandler(CacheControlStaticFilesHandler):
 def handlers() -> list[tuple[Any, ...]]:
     """Routes below /hub; those of the hub's own addresses stand before its handlers."""
     return [
+        *lease_api.handlers(),
         (r"/home", NotebooksHandler),
         (r"/new", NewNotebookHandler),
+        (r"/gradient/machines", MachinesHandler),
         (r"/spawn", GradientSpawnHandler),
         (r"/spawn/([^/]+)", GradientSpawnHandler),
         (r"/spawn/([^/]+)/([^/]+)", GradientSpawnHandler),

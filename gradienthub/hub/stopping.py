@@ -10,13 +10,23 @@ PATIENCE = 10.0
 STEP = 0.1
 
 
+def who_asks(who: Any) -> str:
+    """A person or a service of the hub as the audit names them; of a token, its owner."""
+    return f"service {who.name}" if getattr(who, "kind", "user") == "service" else str(who.name)
+
+
+def asked_by(who: Any, owner: Any) -> tuple[Reason, str]:
+    """Why a notebook of `owner` stops where `who` asks for it, and who that is."""
+    own = getattr(who, "kind", "user") == "user" and who.name == owner.name
+    return (Reason.USER if own else Reason.ADMIN), who_asks(who)
+
+
 async def stop_server(handler: Any, user: Any, server_name: str) -> None:
     """Stop it on behalf of the handler's visitor. Safe to call for what does not run."""
     spawner = user.spawners.get(server_name)
     if spawner is None or spawner.pending == "stop" or not spawner.active:
         return
-    who = handler.current_user.name
-    spawner.expect_stop(Reason.USER if who == user.name else Reason.ADMIN, who)
+    spawner.expect_stop(*asked_by(handler.current_user, user))
     if spawner.pending:
         await _cancel(spawner)
     elif await spawner.poll_and_notify() is not None:

@@ -73,6 +73,19 @@ def rename(tx: Connection, notebook_id: str, *, server_name: str) -> None:
     )
 
 
+def retitle(tx: Connection, *, account_id: str, server_name: str, display_name: str) -> None:
+    """Its owner gives it another name for people; nothing where it was never started."""
+    tx.execute(
+        update(notebooks)
+        .where(
+            notebooks.c.account_id == account_id,
+            notebooks.c.server_name == server_name,
+            notebooks.c.deleted_at.is_(None),
+        )
+        .values(display_name=display_name)
+    )
+
+
 def delete(tx: Connection, *, account_id: str, server_name: str, now: datetime) -> None:
     """Mark as deleted; its folder is kept, and a later one of the same name starts empty."""
     tx.execute(

@@ -530,13 +530,7 @@ class GradientSpawner(Spawner):
             if found is not None:
                 await context.ledger.awrite(notebooks.rename, found.id, server_name=new_name)
         except LedgerAway as away:
-            raise StartRefused(
-                Refused(
-                    "ledger_away",
-                    "No notebook can be renamed now: the ledger does not answer.",
-                    "Try again in a minute; your administrator sees this.",
-                )
-            ) from away
+            raise StartRefused(ledger_away("No notebook can be renamed now")) from away
 
     def folders(self, lease: Lease) -> tuple[Path, Path]:
         """(the notebook's workspace, its account's storage), named by our ids."""
@@ -598,6 +592,7 @@ def _given_up() -> Refused:
         "ledger_away",
         "The start was given up: the ledger does not answer.",
         "Nothing was charged. Try again in a minute.",
+        retry_after=timedelta(seconds=60),
     )
 
 

@@ -5,7 +5,7 @@ Reads only, and raises nothing but Refused `ledger_away`, so that a page always 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ..ledger import LedgerAway, accounts, credits, holds, leases, notebooks
@@ -42,12 +42,13 @@ class StartSeen:
     download: str = ""
 
 
-def ledger_away() -> Refused:
-    """The refusal of every start while the ledger does not answer."""
+def ledger_away(what: str = "No notebook can start now") -> Refused:
+    """The refusal of what cannot be done while the ledger does not answer: of a start, of ..."""
     return Refused(
         "ledger_away",
-        "No notebook can start now: the ledger does not answer.",
+        f"{what}: the ledger does not answer.",
         "Running notebooks go on. Try again in a minute; your administrator sees this.",
+        retry_after=timedelta(seconds=60),
     )
 
 

@@ -23,10 +23,15 @@ export function timeElement(moment, withSeconds = false) {
   return element;
 }
 
-for (const element of document.querySelectorAll("time[datetime]")) {
-  const moment = new Date(element.dateTime);
-  if (Number.isNaN(moment.getTime())) continue;
-  element.title = element.textContent;
-  element.textContent = local(moment, "seconds" in element.dataset);
+/** Shows every moment below `root` in the reader's zone. */
+export function localise(root) {
+  for (const element of root.querySelectorAll("time[datetime]")) {
+    const moment = new Date(element.dateTime);
+    if (Number.isNaN(moment.getTime())) continue;
+    element.title = element.textContent;
+    element.textContent = local(moment, "seconds" in element.dataset);
+  }
+  for (const element of root.querySelectorAll("[data-zone]")) element.textContent = zone;
 }
-for (const element of document.querySelectorAll("[data-zone]")) element.textContent = zone;
+
+localise(document);

@@ -534,7 +534,7 @@ async def test_running_notebooks_come_first_with_cost_and_end(hub, clock):
     assert words.index("New <i>one</i>") < words.index("Old")
     assert "<i>one</i>" not in page.text
     for there in ("Running, 1 of 3", "$0.26 so far", "Spending now $0.51/h", "idle for 6 h",
-                  "Not running, 1", "$0.77 ran 1 h 30 min", "by mira", "Start again"):  # fmt: skip
+                  "Not running, 1", "$0.77 ran 1 h 30 min", "by you", "Restart"):  # fmt: skip
         assert there in words, there
 
 

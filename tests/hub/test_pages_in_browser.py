@@ -2,8 +2,6 @@
 is followed. And what a narrow window, a dark one and one without script show.
 """
 
-import os
-import shutil
 from datetime import timedelta
 
 import pytest
@@ -12,42 +10,7 @@ from gradienthub.rules.duration import format_duration
 from gradienthub.rules.money import charge, format_rounded
 from gradienthub.testing import DiesAtStart, SlowToPrepare, SlowToStart
 
-playwright = pytest.importorskip("playwright.async_api")
-
-CHROMIUM = os.environ.get("GRADIENTHUB_TEST_CHROMIUM") or shutil.which("chromium")
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        not CHROMIUM, reason="needs Chromium: install it, or name it in GRADIENTHUB_TEST_CHROMIUM"
-    ),
-]
-
-
-@pytest.fixture
-async def window():
-    """A factory of pages in windows of their own, logged in: `await window(home, "anna")`."""
-    async with playwright.async_playwright() as engine:
-        # --no-sandbox: a test machine is often root in a container, where Chromium's cannot work.
-        browser = await engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-
-        async def make(home, name, width=1280, **options):
-            context = await browser.new_context(
-                viewport={"width": width, "height": 900}, locale="en-GB",
-                **{"timezone_id": "Europe/Berlin", **options},
-            )  # fmt: skip
-            page = await context.new_page()
-            page.faults = []
-            page.on("pageerror", lambda error: page.faults.append(str(error)))
-            await page.goto(home.url("/login"))
-            await page.fill("#username_input", name)
-            await page.fill("#password_input", "any")
-            await page.click("#login_submit")
-            await page.wait_for_url("**/hub/home")
-            return page
-
-        yield make
-        await browser.close()
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture

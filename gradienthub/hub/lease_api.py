@@ -1,0 +1,101 @@
+"""/hub/api/gradient/users/{user}/servers/{server}: a notebook's lease in JSON, and Extend."""
+
+import json
+from typing import Any
+
+from jupyterhub.scopes import needs_scope
+
+from ..ledger import LedgerAway, accounts
+from ..rules.refusal import Refused, shown
+from ..spawners.context import hub_user
+from ..spawners.offer import ledger_away
+from .api import LONGEST_BODY, GradientAPIHandler
+from .evidence import active_at, extend_known, known_of, view_of
+from .stopping import who_asks
+
+
+class OfServerHandler(GradientAPIHandler):
+    """What both calls share: which server, and the answer."""
+
+    def _server(self, user_name: str, server_name: str) -> tuple[Any, Any]:
+        user = self.find_user(user_name)
+        row = user and user.orm_spawners.get(server_name)
+        if row is None:
+            raise self.refuse(_no_lease(server_name))
+        return user, row
+
+    async def _answer(self, user: Any, row: Any, extend: str | None) -> None:
+        """The lease; where `extend` names one (or is empty: any), after that."""
+        context, actor = self.context, who_asks(self.current_user)
+        settings, now = context.settings, context.clock()
+        title = str(row.display_name or row.name)
+        try:
+            account = await context.ledger.awrite(
+                accounts.account_of, hub_id=settings.hub_id, user=hub_user(user), now=now
+            )
+
+            def work(tx: Any) -> Any:
+                known = known_of(tx, account, row.name, title)
+                if known is None or extend is None:
+                    return known
+                refused = extend_known(tx, known, extend, settings, actor, now)
+                return refused or known_of(tx, account, row.name, title)
+
+            ask = context.ledger.aread if extend is None else context.ledger.awrite
+            known = await ask(work)
+        except LedgerAway as away:
+            raise self.refuse(ledger_away("Nothing can be told of this notebook now")) from away
+        if known is None:
+            raise self.refuse(_no_lease(row.name))
+        if isinstance(known, Refused):
+            raise self.refuse(known)
+        self.set_header("Content-Type", "application/json")
+        self.write(view_of(known, active_at(row), settings, now).model_dump_json())
+
+
+class LeaseHandler(OfServerHandler):
+    """GET: the running or else the newest lease. A notebook's own token may read it."""
+
+    @needs_scope("access:servers", "read:servers")
+    async def get(self, user_name: str, server_name: str = "") -> None:
+        """`LeaseView`; 404 where the notebook never ran."""
+        user, row = self._server(user_name, server_name)
+        await self._answer(user, row, extend=None)
+
+
+class ExtendHandler(OfServerHandler):
+    """POST: keep a running notebook for one more interval. A notebook's own token may."""
+
+    @needs_scope("access:servers", "start:servers")
+    async def post(self, user_name: str, server_name: str = "") -> None:
+        """The lease after it. `{"lease": id}` refuses where another one runs meanwhile."""
+        user, row = self._server(user_name, server_name)
+        await self._answer(user, row, extend=self._lease_meant())
+
+    def _lease_meant(self) -> str:
+        if not self.request.body:
+            return ""
+        try:
+            if len(self.request.body) > LONGEST_BODY:
+                raise ValueError
+            body = json.loads(self.request.body)
+            lease = body.get("lease", "") if isinstance(body, dict) else None
+        except (ValueError, RecursionError):
+            lease = None
+        if not isinstance(lease, str) or set(body) - {"lease"}:
+            raise self.refuse(
+                Refused("bad_body", "The body is not an object with the lease that is meant.",
+                        'Send nothing, or {"lease": "its id"}.', field="lease")
+            )  # fmt: skip
+        return lease
+
+
+def _no_lease(server_name: str) -> Refused:
+    which = f"the notebook {shown(server_name)}" if server_name else "this notebook"
+    return Refused("not_found", f"There is no lease of {which}.", "It was never started.")
+
+
+def handlers() -> list[tuple[str, type]]:
+    """Routes below /hub."""
+    where = r"/api/gradient/users/([^/]+)/servers/([^/]*)"
+    return [(where, LeaseHandler), (rf"{where}/extend", ExtendHandler)]

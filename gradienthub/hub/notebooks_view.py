@@ -1,0 +1,395 @@
+"""What the Notebooks page says of each notebook: state, cost, what keeps it, when and why it stops.
+
+Functions of values; the template prints them and decides nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ..rules.admission import House
+from ..rules.catalog import Catalog
+from ..rules.duration import format_duration
+from ..rules.idleness import Reason, Use, hard_end, why_kept
+from ..rules.money import format_price
+from ..rules.options import INTERFACES
+from ..rules.outlook import LeaseView
+from ..rules.refusal import Refused
+from ..rules.tiers import Allowance
+from ..settings import Settings
+from ..spawners.form import INTERFACE_TITLES, availability, entries_of
+from ..spawners.offer import Taken
+from .evidence import Known, evidence_of, view_of
+
+WORDS = {
+    "warned": ("warn", "warn", "Stops soon"),
+    "running": ("run", "run", "Running"),
+    "starting": ("start", "start", "Starting"),
+    "stopping": ("off", "stop", "Stopping"),
+    "stopped": ("off", "stop", "Stopped"),
+    "crashed": ("fail", "fail", "Crashed"),
+    "unstarted": ("fail", "fail", "Did not start"),
+    "new": ("off", "stop", "Never started"),
+}
+USES = {
+    Use.START: "not used since its start",
+    Use.KERNEL: "last kernel activity",
+    Use.TERMINAL: "last terminal output",
+    Use.PERSON: "last used",
+    Use.GPU: "last GPU load",
+}
+PATHS = {"lab": "lab", "notebook": "tree"}
+SHORT_TITLES = {"lab": "Lab", "notebook": "Notebook"}
+
+
+@dataclass(frozen=True)
+class ServerSeen:
+    """A server as the hub knows it; `state` is running, starting, stopping or stopped."""
+
+    name: str
+    title: str
+    state: str
+    last_activity: datetime | None
+    open_url: str
+    pending_url: str
+    form_url: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """A sentence with a moment in it, which the page prints in the reader's zone."""
+
+    text: str
+    at: datetime | None = None
+    after: str = ""
+
+
+@dataclass(frozen=True)
+class NotebookRow:
+    """One notebook on the page. `kind` is a key of WORDS; `lines` are printed one below another.
+
+    `openings` are (title, address), the chosen interface first. `restart` are the entries of the
+    form that starts it as it was started last. `extend` is the label of that button.
+    """
+
+    server: ServerSeen
+    kind: str
+    tone: str
+    icon: str
+    word: str
+    lease_id: str = ""
+    began: datetime | None = None
+    at: datetime | None = None
+    at_word: str = ""
+    why: Line = Line("")
+    machine: str = ""
+    runtime: str = ""
+    stops_at: datetime | None = None
+    left: str = ""
+    lines: tuple[Line, ...] = ()
+    cost: str = ""
+    cost_note: str = ""
+    last_words: str = ""
+    extend: str = ""
+    openings: tuple[tuple[str, str], ...] = ()
+    restart: tuple[tuple[str, str], ...] = ()
+    news: str = ""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it belongs to those that do not run."""
+        return self.server.state == "stopped"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the ledger keeps of a notebook: its newest lease and the last admitted options."""
+
+    known: Known | None
+    options: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class NotebooksView:
+    """All that the page prints. Without the ledger: `problem`, and what the hub alone knows."""
+
+    running: tuple[NotebookRow, ...]
+    stopped: tuple[NotebookRow, ...]
+    tier: str
+    given_by: str
+    max_running: int
+    spending: str
+    free_now: str
+    problem: Refused | None
+    as_of: datetime
+
+
+def notebooks_view(
+    servers: Iterable[ServerSeen],
+    kept: Mapping[str, Kept],
+    settings: Settings,
+    allowance: Allowance | None,
+    taken: Taken | None,
+    now: datetime,
+    problem: Refused | None = None,
+) -> NotebooksView:
+    """The page of these servers, each with what is kept of it, for this person, now."""
+    house = settings.house
+    rows = [notebook_row(server, kept.get(server.name), settings, now) for server in servers]
+    if allowance and taken:
+        rows = [_with_offer(row, kept, house, allowance, taken, now) for row in rows]
+    rows.sort(key=_order, reverse=True)
+    running = tuple(row for row in rows if not row.stopped)
+    spending = sum(
+        known.lease["price"]
+        for row in running
+        if row.server.state == "running"
+        and (known := kept.get(row.server.name, Kept(None)).known)
+        and known.lease["answered_at"]
+    )
+    return NotebooksView(
+        running=running,
+        stopped=tuple(row for row in rows if row.stopped),
+        tier=allowance.tier.title if allowance else "",
+        given_by=allowance.given_by if allowance else "",
+        max_running=allowance.tier.max_running if allowance else 0,
+        spending=format_price(spending, house.catalog.currency),
+        free_now=_free_now(house, allowance, taken, now) if allowance and taken else "",
+        problem=problem,
+        as_of=now,
+    )
+
+
+def _order(row: NotebookRow) -> tuple[bool, bool, datetime]:
+    began = row.began or datetime.min.replace(tzinfo=UTC)
+    return row.kind == "warned", row.server.state == "running", row.at or began
+
+
+def notebook_row(
+    server: ServerSeen, kept: Kept | None, settings: Settings, now: datetime
+) -> NotebookRow:
+    """One notebook: what the hub says it does, and what its newest lease says about why."""
+    known = kept.known if kept else None
+    if known is None:
+        return _row(server, "new" if server.state == "stopped" else server.state)
+    view = view_of(known, server.last_activity, settings, now)
+    common = {
+        "lease_id": view.lease,
+        "began": view.admitted_at,
+        "machine": view.machine,
+        "runtime": _runtime(known.lease, settings.house.catalog),
+    }
+    if server.state == "running":
+        return _running(server, known, view, settings, now, common)
+    cost = {"cost": f"{view.cost_text} so far", "cost_note": f"then {view.price_text}"}
+    if server.state == "starting":
+        after = view.shutdown_after
+        will = f"Will stop after {_span(after)} idle." if after else "Nothing stops it when idle."
+        return _row(server, "starting", at=view.admitted_at, at_word="since", lines=(Line(will),),
+                    **common, **cost)  # fmt: skip
+    return _stopped(server, kept, known, view, now, common)
+
+
+def _row(server: ServerSeen, kind: str, **fields: Any) -> NotebookRow:
+    tone, icon, word = WORDS[kind]
+    news = f"{server.title}: {word.lower()}."
+    return NotebookRow(server, kind, tone, icon, word, **{"news": news, **fields})
+
+
+# -- running ------------------------------------------------------------------------------------
+
+
+def _running(
+    server: ServerSeen,
+    known: Known,
+    view: LeaseView,
+    settings: Settings,
+    now: datetime,
+    common: Mapping[str, Any],
+) -> NotebookRow:
+    begun = view.answered_at
+    fields: dict[str, Any] = {
+        **common,
+        "cost": f"{view.cost_text} so far",
+        "cost_note": view.price_text,
+        "openings": _openings(server, known.lease["interface"]),
+    }
+    given = view.extend
+    if given and given.until:
+        fields["extend"] = f"Extend {_minutes(given.until - now)}"
+    if view.warning is None or view.stops_at is None:
+        since = format_duration(now - begun) if begun else ""
+        return _row(
+            server, "running", at=begun, at_word="since", why=Line(since),
+            lines=tuple(_keeping(server, known, view, now)), **fields,
+        )  # fmt: skip
+    idle = view.stop_reason == Reason.IDLE
+    lines = [Line(f"It may be idle for {_span(view.shutdown_after)} at most.")] if idle else []
+    if given and given.until:
+        lines.append(
+            Line("Extending keeps it until", given.until, f", for at most {given.cost_text} more.")
+        )
+    elif given and given.refused:
+        lines.append(Line(f"{given.refused.message} {given.refused.hint}"))
+    left = view.stops_at - now
+    return _row(
+        server, "warned", at=view.stops_at, at_word="at", stops_at=view.stops_at,
+        left=countdown(left), lines=tuple(lines),
+        why=Line("idle since", view.used_at) if idle else Line(view.stop_why),
+        news=f"{server.title} stops in {_minutes(left)}: {view.stop_why}.", **fields,
+    )  # fmt: skip
+
+
+def _keeping(server: ServerSeen, known: Known, view: LeaseView, now: datetime) -> Iterable[Line]:
+    """What keeps it alive, or when it stops and why."""
+    watched = known.watched
+    if watched is None:
+        return
+    evidence, deadlines = evidence_of(watched, server.last_activity), watched.deadlines
+    why = why_kept(evidence, deadlines, now)
+    after = deadlines.shutdown_after
+    if evidence.unknown_since:
+        yield Line(f"{_capital(why)}: it does not answer. It is not taken for idle meanwhile.")
+    elif evidence.busy:
+        gpu = f" GPU {view.gpu_load:.0f}%." if view.gpu_load is not None else ""
+        yield Line(f"Kept alive, {why}.{gpu}")
+        if after:
+            yield Line(f"Stops {format_duration(after)} after it falls idle.")
+    elif after is None:
+        yield Line("Nothing stops it when idle.")
+    else:
+        yield Line(f"{_capital(why)}, {USES[evidence.used_by]}", evidence.used_at, ".")
+        if deadlines.keep_until and deadlines.keep_until > now:
+            yield Line("Extended until", deadlines.keep_until, ".")
+        if view.stops_at and view.stop_reason == Reason.IDLE:
+            yield Line("If it stays idle, it stops at", view.stops_at, f": {view.stop_why}.")
+    if hard := hard_end(deadlines):
+        yield Line("It ends at", hard.at, f" in any case: {hard.why}.")
+
+
+def _openings(server: ServerSeen, chosen: str) -> tuple[tuple[str, str], ...]:
+    names = sorted(INTERFACES, key=lambda name: name != chosen)
+    url = server.open_url.rstrip("/")
+    return tuple((f"Open {SHORT_TITLES[name]}", f"{url}/{PATHS[name]}") for name in names)
+
+
+def countdown(left: timedelta) -> str:
+    """Minutes and seconds, "4:12", or hours too, "1:04:12"; never below zero."""
+    minutes, seconds = divmod(max(0, round(left.total_seconds())), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _minutes(span: timedelta) -> str:
+    """A span in whole minutes: for labels and announcements, which seconds only make restless."""
+    return format_duration(timedelta(minutes=max(1, round(span / timedelta(minutes=1)))))
+
+
+# -- not running --------------------------------------------------------------------------------
+
+
+def _stopped(
+    server: ServerSeen,
+    kept: Kept | None,
+    known: Known,
+    view: LeaseView,
+    now: datetime,
+    common: Mapping[str, Any],
+) -> NotebookRow:
+    lease = known.lease
+    kind = server.state
+    if kind == "stopped":
+        kind = {Reason.CRASHED.value: "crashed", Reason.START_FAILED.value: "unstarted"}.get(
+            view.reason or "", "stopped"
+        )
+    ended = view.stop_requested_at or view.ended_at
+    ran = max(ended - view.answered_at, timedelta(0)) if ended and view.answered_at else None
+    return _row(
+        server, kind, at=ended, at_word="at" if ended and ended.date() == now.date() else "on",
+        why=_reason(lease, view), lines=tuple(_advice(kind, lease, view)),
+        cost=view.cost_text, cost_note="never ready" if ran is None else f"ran {format_duration(ran)}",
+        last_words=(lease["last_words"] or "").strip() if kind in ("crashed", "unstarted") else "",
+        restart=tuple(entries_of(kept.options).items()) if kept and kept.options else (),
+        **common,
+    )  # fmt: skip
+
+
+def _reason(lease: Mapping[str, Any], view: LeaseView) -> Line:
+    by = view.stopped_by or ""
+    if view.reason == Reason.IDLE:
+        span = f" for {_span(view.shutdown_after)}" if view.shutdown_after else ""
+        if view.used_at is None:
+            return Line(f"idle{span}")
+        return Line(f"idle{span}, {USES[Use(view.used_by or Use.PERSON)]}", view.used_at)
+    died = "out of memory" if lease["out_of_memory"] else "its server ended by itself"
+    code = "" if lease["exit_code"] is None else f" (exit code {lease['exit_code']})"
+    words: dict[str, str] = {
+        Reason.USER: "by you" if by == view.user else f"by {by}" if by else "by its owner",
+        Reason.SESSION_LIMIT: "the tier’s session limit was reached",
+        Reason.STOP_AT: "its end time was reached",
+        Reason.BUDGET: "the budget was used up",
+        Reason.CRASHED: died + code,
+        Reason.START_FAILED: "nothing was charged",
+        Reason.LOST: "its server was gone",
+        Reason.ADMIN: f"by admin {by}" if by else "by an administrator",
+        Reason.HUB: "by the hub",
+    }
+    return Line(words.get(view.reason or "", ""))
+
+
+def _advice(kind: str, lease: Mapping[str, Any], view: LeaseView) -> Iterable[Line]:
+    if view.stop_note:
+        yield Line(f"Reason given: “{view.stop_note}”")
+    if kind == "crashed":
+        yield Line("Saved files are safe; unsaved cells are lost.")
+    if kind == "crashed" and lease["out_of_memory"]:
+        yield Line(
+            f"It had {lease['memory']:g} GB RAM: load less at once, or change to a larger machine."
+        )
+
+
+def _with_offer(
+    row: NotebookRow,
+    kept: Mapping[str, Kept],
+    house: House,
+    allowance: Allowance,
+    taken: Taken,
+    now: datetime,
+) -> NotebookRow:
+    """A stopped notebook with whether its machine could be had now."""
+    known = kept.get(row.server.name, Kept(None)).known
+    machine = known and house.catalog.instance_type(known.lease["instance_type"])
+    if not row.stopped or not machine:
+        return row
+    state, note, free_at = availability(machine, house, allowance, taken, now)
+    line = Line(f"{machine.title}: {note}{' now.' if state == 'free' else ''}")
+    if free_at:
+        line = Line(f"{machine.title}: {note} The next is free by", free_at, " at the latest.")
+    return replace(row, lines=(*row.lines, line))
+
+
+def _runtime(lease: Mapping[str, Any], catalog: Catalog) -> str:
+    runtime = catalog.runtime(lease["runtime"] or "")
+    interface = INTERFACE_TITLES.get(lease["interface"], lease["interface"])
+    name = runtime.title if runtime else lease["image"] or lease["runtime"] or ""
+    return " · ".join(part for part in (name, interface) if part)
+
+
+def _free_now(house: House, allowance: Allowance, taken: Taken, now: datetime) -> str:
+    free = [
+        f"{note.removesuffix(' free')} {machine.title}"
+        for machine in house.catalog.instance_types
+        if machine.free
+        for state, note, _ in [availability(machine, house, allowance, taken, now)]
+        if state == "free"
+    ]
+    return ", ".join(free[:3])
+
+
+def _span(seconds: int | None) -> str:
+    return format_duration(timedelta(seconds=seconds or 0))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -4,6 +4,7 @@ from typing import Any
 
 from jupyterhub.auth import Authenticator
 
+from .. import metrics
 from ..ledger import LedgerAway
 from ..rules.catalog import ConfigurationFault
 from ..spawners.base import GradientSpawner
@@ -26,6 +27,7 @@ def begin(app: Any) -> list[Any]:
         app.log.critical("GradientHub cannot start:\n%s", fault)
         app.exit(1)
     context.soon(settle.keep_settled(app, context, prepared=prepared))
+    context.soon(metrics.measure_loop_lag("hub"))
     return [*api.handlers(), *pages.handlers()]
 
 

@@ -14,10 +14,11 @@ from .._version import __version__
 from ..ledger import LedgerAway
 from ..ledger.accounts import NoSuchAccount
 from ..rules.catalog import ConfigurationFault
-from . import check, demo, devices, init, tier, upgrade_db
+from ..rules.refusal import Refused
+from . import check, demo, devices, extend, init, leases, log, standing, tier, upgrade_db
 from .config import UsageFault
 
-COMMANDS = (demo, init, check, tier, devices, upgrade_db)
+COMMANDS = (demo, init, check, tier, leases, extend, devices, standing, log, upgrade_db)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(args.run(args))
     except UsageFault as fault:
         return _say(fault, 2)
+    except Refused as refused:
+        return _say(refused.text, 1)
     except NoSuchAccount as fault:
         return _say(fault.args[0], 1)
     except (ConfigurationFault, TraitError) as fault:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
-from .schema import audit
+from .schema import accounts, audit
 
 LONGEST_DETAIL = 2000
 #: So that one value fits, whatever its characters: JSON writes an emoji as twelve.
@@ -50,12 +50,28 @@ def _cut(detail: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rows(
-    tx: Connection, *, hub_id: str, account_id: str | None = None, limit: int = 100
+    tx: Connection,
+    *,
+    hub_id: str,
+    account_id: str | None = None,
+    action: str | None = None,
+    since: datetime | None = None,
+    limit: int = 100,
 ) -> list[dict[str, Any]]:
-    """The newest rows, of one account or of all."""
-    query = select(audit).where(audit.c.hub_id == hub_id).order_by(audit.c.id.desc()).limit(limit)
+    """The newest rows, of one account or of all, of one action or of all, with account_name."""
+    query = (
+        select(audit, accounts.c.name.label("account_name"))
+        .join(accounts, accounts.c.id == audit.c.account_id, isouter=True)
+        .where(audit.c.hub_id == hub_id)
+        .order_by(audit.c.id.desc())
+        .limit(limit)
+    )
     if account_id is not None:
         query = query.where(audit.c.account_id == account_id)
+    if action is not None:
+        query = query.where(audit.c.action == action)
+    if since is not None:
+        query = query.where(audit.c.at >= since)
     return [dict(row._mapping) for row in tx.execute(query)]
 
 

@@ -87,6 +87,27 @@ def open_watched(tx: Connection, hub_id: str) -> list[Watched]:
     return [_watched(row) for row in rows]
 
 
+def listed(
+    tx: Connection,
+    hub_id: str,
+    *,
+    account_id: str | None = None,
+    ended: bool = False,
+    limit: int = 1000,
+) -> list[Watched]:
+    """A hub's open leases, or also those that ended, the newest first; of one account or of all.
+
+    Of one that never answered nothing but `lease` means anything.
+    """
+    query = _query().where(leases.c.hub_id == hub_id)
+    if account_id is not None:
+        query = query.where(leases.c.account_id == account_id)
+    if not ended:
+        query = query.where(leases.c.ended_at.is_(None))
+    rows = tx.execute(query.order_by(leases.c.admitted_at.desc(), leases.c.id).limit(limit))
+    return [_watched(row) for row in rows]
+
+
 def watched(tx: Connection, lease_id: str) -> Watched | None:
     """One lease, open or ended; None if there is none or it never answered."""
     row = tx.execute(

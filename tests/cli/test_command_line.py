@@ -5,7 +5,18 @@ import pytest
 from gradienthub import __version__
 from gradienthub.cli import COMMANDS, parser
 
-SUBCOMMANDS = ("demo", "init", "check", "tier", "devices", "upgrade-db")
+SUBCOMMANDS = (
+    "demo",
+    "init",
+    "check",
+    "tier",
+    "leases",
+    "extend",
+    "devices",
+    "findings",
+    "log",
+    "upgrade-db",
+)
 
 
 def test_version_is_the_package_s(command):

@@ -1,4 +1,4 @@
-"""Writes the reference pages that come from the code: settings, command line, refusals.
+"""Writes the reference pages that come from the code: settings, commands, refusals, metrics.
 
 `python docs/generate.py` writes them; with `--check` it only says which are out of date.
 """
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from gradienthub import metrics
 from gradienthub.cli import parser
 from gradienthub.rules.refusal import STATUS
 from gradienthub.settings import GradientHub
@@ -76,7 +77,34 @@ def refusals_page() -> str:
     )
 
 
-PAGES = {"settings.md": settings_page, "cli.md": cli_page, "refusals.md": refusals_page}
+def metrics_page() -> str:
+    """Every metric as Prometheus names it, with type, labels and help."""
+    rows = []
+    for metric in metrics.DECLARED:
+        [described] = metric.describe()
+        name = described.name + ("_total" if described.type == "counter" else "")
+        labels = ", ".join(f"`{label}`" for label in metric._labelnames) or "–"
+        rows.append(f"| `{name}` | {described.type} | {labels} | {described.documentation} |")
+    return "\n".join(
+        [
+            NOTE,
+            "# Metrics\n",
+            f"{inspect.cleandoc(metrics.__doc__ or '')}\n",
+            "How to scrape them: [metrics for Prometheus](../howto/metrics.md).\n",
+            "| metric | type | labels | what it counts |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "cli.md": cli_page,
+    "refusals.md": refusals_page,
+    "metrics.md": metrics_page,
+}
 
 
 def main() -> int:

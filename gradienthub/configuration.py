@@ -59,7 +59,7 @@ def configure(c: Config, *, keeper: bool = True) -> Settings:
     # The hub's default stops everybody's notebook whenever the hub restarts.
     _default(hub, "cleanup_servers", False)
     _default(hub, "allow_named_servers", True)
-    _default(hub, "default_url", _home(hub))
+    _default(hub, "default_url", f"{_base(hub)}/hub/home")
     _add_path(hub, "template_paths", str(TEMPLATES))
     if keeper:
         _wire_keeper(hub, settings)
@@ -98,6 +98,8 @@ def _wire_keeper(hub: Config, settings: Settings) -> None:
         {"name": KEEPER, "scopes": list(KEEPER_SCOPES), "services": [KEEPER]},
     )
     _open_to_everybody(hub)
+    # The pages' links to the keeper's.
+    hub.template_vars.update({"service_url": f"{_base(hub)}/services/{KEEPER}/"})
 
 
 def _open_to_everybody(hub: Config) -> None:
@@ -134,11 +136,12 @@ def _wire_culler(hub: Config) -> None:
     )
 
 
-def _home(hub: Config) -> str:
+def _base(hub: Config) -> str:
+    """The hub's base URL without a slash at its end."""
     base = (
         str(hub.get("base_url", "/")) if "bind_url" not in hub else urlparse(str(hub.bind_url)).path
     )
-    return f"{base.rstrip('/')}/hub/home"
+    return base.rstrip("/")
 
 
 def _authenticator(hub: Config) -> type[Authenticator]:

@@ -14,6 +14,7 @@ from .._version import __version__
 from ..ledger import LedgerAway
 from ..ledger.accounts import NoSuchAccount
 from ..rules.catalog import ConfigurationFault
+from ..rules.refusal import Refused
 from . import (
     approve,
     audit,
@@ -22,7 +23,11 @@ from . import (
     credit,
     demo,
     devices,
+    extend,
     init,
+    leases,
+    log,
+    standing,
     statement,
     tier,
     upgrade_db,
@@ -35,6 +40,8 @@ COMMANDS = (
     init,
     check,
     tier,
+    leases,
+    extend,
     credit,
     budget,
     approve,
@@ -42,6 +49,8 @@ COMMANDS = (
     statement,
     audit,
     devices,
+    standing,
+    log,
     upgrade_db,
 )
 
@@ -53,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(args.run(args))
     except UsageFault as fault:
         return _say(fault, 2)
+    except Refused as refused:
+        return _say(refused.text, 1)
     except NoSuchAccount as fault:
         return _say(fault.args[0], 1)
     except (ConfigurationFault, TraitError) as fault:

@@ -581,6 +581,45 @@ def _install(program: Program) -> str:
     return f"npm install -g configurable-http-proxy; or {traefik}"
 
 
+# -- messages ---------------------------------------------------------------------------------
+
+
+def messages(scene: Scene) -> Iterator[Finding]:
+    """The file of those who are told of warnings and stops can be used, and only by us."""
+    seen = scene.notify
+    if seen is None:
+        return
+    if seen.away:
+        yield _fault(
+            "messages",
+            f"notify_file {seen.path} cannot be read by {scene.user}: {seen.away}",
+            "correct c.GradientHub.notify_file, or let the hub's user read the file",
+        )
+        return
+    if not seen.installed:
+        yield _fault(
+            "messages",
+            "notify_file is set, and the package that sends messages is not installed",
+            "pip install 'gradienthub[notify]'",
+        )
+    if seen.everybody_reads:
+        yield _warn(
+            "messages",
+            f"everybody on this machine can read {seen.path}, and its addresses have passwords",
+            f"chmod o-r {seen.path}",
+        )
+    for name in seen.odd:
+        yield _fault(
+            "messages",
+            f"{name} of {seen.path} is no address that Apprise understands",
+            "see https://github.com/caronc/apprise/wiki for how each service is written",
+        )
+    if not seen.targets:
+        yield _warn("messages", f"{seen.path} has no targets", "write one a line")
+    elif seen.installed and not seen.odd:
+        yield _ok("messages", f"{_count(seen.targets, 'target')} in {seen.path}")
+
+
 CHECKS: tuple[Check, ...] = (
     configuration,
     wiring,
@@ -597,6 +636,7 @@ CHECKS: tuple[Check, ...] = (
     orphans,
     clocks,
     proxy,
+    messages,
 )
 
 

@@ -26,6 +26,7 @@ from ..hub.authenticator import TiersMixin
 from ..ledger import Ledger, LedgerAway, fleet, leases
 from ..ledger.clock import database_time
 from ..rules.catalog import ConfigurationFault
+from ..service.notify import FileSeen, look_at
 from ..spawners.base import GradientSpawner
 from ..spawners.docker import HUB_LABEL, DockerEngine, GradientDockerSpawner
 from ..spawners.engine import Engine, EngineAway, Found
@@ -145,6 +146,8 @@ class Scene:
     user: str
     now: datetime
     waiting_ends: int = 0
+    #: None where no notify_file is set.
+    notify: FileSeen | None = None
 
 
 def look(hub: HubConfig, gpus: nvml.Inventory | None = None) -> Scene:
@@ -165,6 +168,7 @@ def look(hub: HubConfig, gpus: nvml.Inventory | None = None) -> Scene:
         user=config.os_user(),
         now=datetime.now(UTC),
         waiting_ends=_lines(settings.data_dir / "journal.jsonl"),
+        notify=look_at(settings.policy.notify_file) if settings.policy.notify_file else None,
     )
 
 

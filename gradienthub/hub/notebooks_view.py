@@ -308,7 +308,8 @@ def _stopped(
     return _row(
         server, kind, at=ended, at_word="at" if ended and ended.date() == now.date() else "on",
         why=_reason(lease, view), lines=tuple(_advice(kind, lease, view)),
-        cost=view.cost_text, cost_note="never ready" if ran is None else f"ran {format_duration(ran)}",
+        cost=view.cost_text,
+        cost_note="never ready" if ran is None else f"ran {format_duration(ran)}",
         last_words=(lease["last_words"] or "").strip() if kind in ("crashed", "unstarted") else "",
         restart=tuple(entries_of(kept.options).items()) if kept and kept.options else (),
         **common,

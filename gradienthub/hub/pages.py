@@ -81,9 +81,9 @@ class GradientSpawnHandler(SpawnHandler):
         try:
             await self._start(user, server_name, entries)
         except Refused as refused:
-            await self._refused(user, server_name, entries, refused)
+            await self._refused(user, server_name, entries, StartRefused(refused))
         except StartRefused as error:
-            await self._refused(user, server_name, entries, error.refused)
+            await self._refused(user, server_name, entries, error)
         except web.HTTPError as error:
             self._headers_of(error)
             self.log.warning("Not started for %s: %s", user.name, error)
@@ -187,11 +187,11 @@ class GradientSpawnHandler(SpawnHandler):
         self.redirect(pending_url)
 
     async def _refused(
-        self, user: Any, server_name: str, entries: Mapping[str, str], refused: Refused
+        self, user: Any, server_name: str, entries: Mapping[str, str], error: StartRefused
     ) -> None:
-        self._headers_of(StartRefused(refused))
-        self.log.info("Refused a start of %s: %s", user.name, refused.code)
-        await self._form(user, server_name, entries, refused=refused)
+        self._headers_of(error)
+        self.log.info("Refused a start of %s: %s", user.name, error.refused.code)
+        await self._form(user, server_name, entries, refused=error.refused)
 
     async def _form(
         self,

@@ -40,6 +40,7 @@ async def keep_settled(app: Any, context: HubContext, *, prepared: bool = True) 
                 context.journal.replay, context.ledger, context.settings.hub_id
             ):
                 app.log.info("Wrote %s stops and ends that had waited for the ledger", waiting)
+            await context.show_counts()
             await settle(app, context)
             context.settled = context.settled or not _checking(app)
         except (LedgerAway, EngineAway) as away:

@@ -4,6 +4,7 @@ from typing import Any
 
 from jupyterhub.auth import Authenticator
 
+from .. import metrics
 from ..ledger import LedgerAway
 from ..rules.catalog import ConfigurationFault
 from ..spawners.base import GradientSpawner
@@ -29,6 +30,7 @@ def begin(app: Any) -> list[Any]:
     if any(service.get("name") == api.CULLER for service in app.services):
         # Without a keeper nobody else would.
         context.soon(charging.keep_charged(app, context))
+    context.soon(metrics.measure_loop_lag("hub"))
     return [*api.handlers(), *pages.handlers()]
 
 

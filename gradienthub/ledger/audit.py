@@ -50,39 +50,34 @@ def _cut(detail: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def rows(
-    tx: Connection, *, hub_id: str, account_id: str | None = None, limit: int = 100
-) -> list[dict[str, Any]]:
-    """The newest rows, of one account or of all."""
-    query = select(audit).where(audit.c.hub_id == hub_id).order_by(audit.c.id.desc()).limit(limit)
-    if account_id is not None:
-        query = query.where(audit.c.account_id == account_id)
-    return [dict(row._mapping) for row in tx.execute(query)]
-
-
-def page(
     tx: Connection,
     *,
     hub_id: str,
     account_id: str | None = None,
-    action: str = "",
+    action: str | None = None,
+    since: datetime | None = None,
     before: int | None = None,
-    limit: int = 50,
+    limit: int = 100,
 ) -> list[dict[str, Any]]:
-    """The newest rows before that id, of one account or of all, with the account's `user` name."""
+    """The newest rows, of one account or of all, of one action or of all, with account_name.
+
+    `before` is the id of the last row of the page before.
+    """
     query = (
-        select(audit.c.id, audit.c.at, audit.c.actor, audit.c.action, audit.c.detail,
-               accounts.c.name.label("user"))
-        .outerjoin(accounts, accounts.c.id == audit.c.account_id)
+        select(audit, accounts.c.name.label("account_name"))
+        .join(accounts, accounts.c.id == audit.c.account_id, isouter=True)
         .where(audit.c.hub_id == hub_id)
         .order_by(audit.c.id.desc())
         .limit(limit)
-    )  # fmt: skip
+    )
     if account_id is not None:
         query = query.where(audit.c.account_id == account_id)
-    if action:
+    if action is not None:
         query = query.where(audit.c.action == action)
     if before is not None:
         query = query.where(audit.c.id < before)
+    if since is not None:
+        query = query.where(audit.c.at >= since)
     return [dict(row._mapping) for row in tx.execute(query)]
 
 

@@ -76,9 +76,13 @@ class Watched:
     ) -> LeaseView:
         """The lease for people and programs, with what keeps or ends it while it runs."""
         tier = tiers.get(self.lease["tier"])
+        lease = {**self.lease, "devices": self.devices}
+        machine = catalog.instance_type(self.lease["instance_type"])
+        if not self.lease["answered_at"] or self.lease["ended_at"]:
+            return lease_view(lease, machine, now)
         return lease_view(
-            {**self.lease, "devices": self.devices},
-            catalog.instance_type(self.lease["instance_type"]),
+            lease,
+            machine,
             now,
             deadlines=self.deadlines,
             evidence=self.evidence,

@@ -15,6 +15,7 @@ from urllib.parse import urlparse
 
 from tornado.httpserver import HTTPServer
 
+from .. import metrics
 from ..ledger import Ledger, LedgerAway, keepers
 from .context import KeeperContext
 from .evidence import Notebooks
@@ -105,7 +106,7 @@ async def serve(given: Environment) -> None:
         context, hub, notebooks, me(), teller.tell, Gpus().loads, wrong=teller.wrong,
         gone=await _gone(context.ledger, given.hub_id),
     )  # fmt: skip
-    keeping = asyncio.ensure_future(watch.keep())
+    keeping = asyncio.gather(watch.keep(), metrics.measure_loop_lag("keeper"))
     await _end_of(os.getppid())
     log.info("The keeper ends")
     keeping.cancel()

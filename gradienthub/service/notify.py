@@ -164,7 +164,7 @@ class Notifier:
             self._finish(self._waiting.popleft(), "too many messages were waiting")
             dropped += 1
         if dropped:
-            log.warning("%s messages that had waited longest were dropped", dropped)
+            log.warning("Dropped messages, those that had waited longest: %s", dropped)
 
     def _start_next(self) -> None:
         """Start what may start, the oldest first; a target with enough on its way is passed by."""

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from ..ledger import accounts, audit, findings, fleet, keepers, watches
 from ..rules.admission import lock
-from ..rules.outlook import LeaseView, Refusal, lease_view
+from ..rules.outlook import LeaseView, Refusal
 from ..rules.refusal import Refused, shown
 from ..rules.tiers import Allowance
 from ..settings import Published
@@ -249,11 +249,8 @@ async def views(
 
 
 def lease_as_view(one: watches.Watched, published: Published, now: datetime) -> LeaseView:
-    """A lease with what keeps or ends it, if it has answered."""
-    if one.lease["answered_at"]:
-        return one.view(published.catalog, published.tiers, published.policy.grace, now)
-    machine = published.catalog.instance_type(one.lease["instance_type"])
-    return lease_view({**one.lease, "devices": one.devices}, machine, now)
+    """A lease with what keeps or ends it."""
+    return one.view(published.catalog, published.tiers, published.policy.grace, now)
 
 
 async def list_leases(handler: ApiHandler, query: LeasesQuery) -> Page[LeaseView]:
@@ -334,10 +331,15 @@ async def list_audit(handler: ApiHandler, query: AuditQuery) -> Page[AuditView]:
     """Who did what: what touched you, or for those who may everything."""
     account_id = await whose(handler, query)
     rows = await handler.read(
-        audit.page, hub_id=handler.context.hub_id, account_id=account_id, action=query.action,
+        audit.rows, hub_id=handler.context.hub_id, account_id=account_id,
+        action=query.action or None,
         before=place_by_number(query.after), limit=query.limit,
     )  # fmt: skip
-    found = [AuditView(**row) for row in rows]
+    found = [
+        AuditView(user=row["account_name"], **{k: row[k] for k in ("id", "at", "actor", "action",
+                                                                   "detail")})
+        for row in rows
+    ]  # fmt: skip
     return Page(items=found, next=cursor(found[-1].id) if len(found) == query.limit else None)
 
 

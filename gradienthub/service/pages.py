@@ -298,7 +298,7 @@ class AuditHandler(PageHandler):
             self.need(who.sees_all, "see what touched another")
         account = await account_of(self, user or who.name)
         rows = await self.read(
-            audit.page, hub_id=context.hub_id, action=action, limit=50,
+            audit.rows, hub_id=context.hub_id, action=action or None, limit=50,
             account_id=None if everybody else account.id if account else "-",
             before=place_by_number(self.get_query_argument("after", "")),
         )  # fmt: skip

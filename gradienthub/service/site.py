@@ -8,6 +8,7 @@ from tornado import web
 from . import operations
 from .api import routes
 from .context import KeeperContext
+from .metrics_handler import MetricsHandler
 from .openapi import OpenApiHandler
 from .pages import page_routes
 from .visitor import KeeperHandler, settings
@@ -42,6 +43,6 @@ def application(context: KeeperContext, hub_auth: HubOAuth | None = None) -> web
         (rf"{prefix}api/v1/openapi.json", OpenApiHandler, {"operations": OPERATIONS}),
         *page_routes(prefix),
     ]
-    return web.Application(
-        handlers, default_handler_class=NoSuchPage, **settings(context, hub_auth)
-    )
+    shared = settings(context, hub_auth)
+    handlers.append((rf"{prefix}metrics", MetricsHandler, {"hub_auth": shared["hub_auth"]}))
+    return web.Application(handlers, default_handler_class=NoSuchPage, **shared)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from .. import metrics
 from ..ledger import LedgerAway, audit, findings, holds, keepers, watches
 from ..ledger.findings import Found
 from ..ledger.watches import Watched
@@ -105,6 +106,7 @@ class Watch:
             done = await self.safe_pass()
             published = self.context.published
             interval = published.policy.interval if published else 2.0
+            metrics.observe_pass(done.seconds, interval)
             self._overrun = (
                 f"A pass took {done.seconds:.0f} s and is due each {interval:g} s"
                 if done.seconds > interval
@@ -176,6 +178,8 @@ class Watch:
             {one.id: _address(servers[one.id]) for one in running if one.id in servers},
             context.clock(),
         )
+        for answer in answers.values():
+            metrics.looked(answer)
         loads = await self.loads()
         now = context.clock()
         # A server that the hub starts, stops or checks right now, or does not know, is the hub's.
@@ -194,6 +198,7 @@ class Watch:
             self._remember, seen, running, warns, due, wrong, policy, now, seconds
         )
         for one, warn in warns:
+            metrics.warned(warn.reason)
             self._soon(self.tell(one, warn))
         for one, stop in due:
             self._begin_stop(one, servers[one.id], stop, policy)

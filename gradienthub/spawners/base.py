@@ -14,6 +14,7 @@ from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future
 from traitlets import Unicode, default
 
+from .. import metrics
 from ..ledger import LedgerAway, accounts, leases, notebooks
 from ..ledger.leases import Lease, Request
 from ..rules.idleness import Reason
@@ -23,6 +24,7 @@ from . import form
 from .context import HubContext, hub_user
 from .engine import Corpse, Engine, EngineAway, Found
 from .offer import ledger_away
+from .phases import GOING_ON
 from .refused import StartRefused
 from .stage import width_of
 
@@ -56,6 +58,7 @@ class GradientSpawner(Spawner):
     _starting = False
     _width: int | None = None
     _corpse: Corpse | None = None
+    _timer: metrics.StartTimer | None = None
 
     # -- what an engine's spawner overrides -------------------------------------------------
 
@@ -103,6 +106,7 @@ class GradientSpawner(Spawner):
     async def run_pre_spawn_hook(self) -> None:
         """The deployer's hook, then admission, then the wait for a turn."""
         await maybe_future(super().run_pre_spawn_hook())
+        self._timer = metrics.StartTimer("admitted")
         try:
             await self._admit()
         except Refused as refused:
@@ -260,6 +264,8 @@ class GradientSpawner(Spawner):
                 await self._note("answering")
                 await self._until_it_answers(url, lease)
                 await context.ledger.awrite(leases.note_answered, lease.id, context.clock())
+                if self._timer is not None:
+                    self._timer.answered()
                 return url
         finally:
             self._starting = False
@@ -336,6 +342,8 @@ class GradientSpawner(Spawner):
             raise Refused(
                 "start_cancelled", "This start was ended in the meantime.", "Start it again."
             )
+        if self._timer is not None:
+            self._timer.enter(GOING_ON[phase])
 
     def add_poll_callback(self, callback: Any, *args: Any, **kwargs: Any) -> None:
         """The hub calls this once it has found the server ready: there is no hook for that."""

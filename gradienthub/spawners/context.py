@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 from traitlets.config import Config
 
-from ..ledger import Ledger, LedgerAway, leases
+from .. import metrics
+from ..ledger import Ledger, LedgerAway, counts, leases
 from ..ledger.accounts import HubUser
 from ..ledger.journal import Journal
 from ..ledger.leases import Corpse
@@ -93,11 +94,24 @@ class HubContext:
         """Write that the engine said gone; into the journal where the ledger is away."""
         now = self.clock()
         try:
-            await self.ledger.awrite(leases.end, lease_id, now, reason, corpse)
+            if await self.ledger.awrite(leases.end, lease_id, now, reason, corpse):
+                await self._count_stop(lease_id)
         except LedgerAway as away:
             log.warning("The ledger is away; the end of lease %s is kept: %s", lease_id, away)
             await asyncio.to_thread(self.journal.end, lease_id, now, reason, corpse)
         self.moving.discard(lease_id)
+
+    async def _count_stop(self, lease_id: str) -> None:
+        # By the reason in the ledger: who asked for the stop may have been the keeper.
+        lease = await self.ledger.aread(leases.describe, lease_id)
+        if lease is not None:
+            metrics.stops.labels(lease["reason"]).inc()
+
+    async def show_counts(self) -> None:
+        """Set the metrics of what the ledger holds. Raises LedgerAway."""
+        found = await self.ledger.aread(counts.counts, self.settings.hub_id)
+        types = {one.name for one in self.settings.house.catalog.instance_types}
+        metrics.show_ledger(found.leases, found.devices, found.findings, types)
 
     async def close(self) -> None:
         """Let go of everything; for tests and for a hub that shuts down."""

@@ -2,11 +2,15 @@
 
 from jupyterhub.spawner import SpawnException
 
+from .. import metrics
 from ..rules.refusal import Refused
 
 
 class StartRefused(SpawnException):
-    """Raised in the hub for a Refused. `reason` is the code: a metric label, so it is bounded."""
+    """Raised in the hub for a Refused, which it counts.
+
+    `reason` is the code: a label of the hub's own metrics, so it is bounded.
+    """
 
     def __init__(self, refused: Refused) -> None:
         super().__init__(
@@ -16,6 +20,7 @@ class StartRefused(SpawnException):
             status_code=refused.status,
         )
         self.refused = refused
+        metrics.refusals.labels(refused.code).inc()
         # The hub's form and progress stream print these, and log_message only without them.
         self.jupyterhub_message = refused.text
         self.headers: dict[str, str] = {}

@@ -27,6 +27,7 @@ from gradienthub.cli.scene import (
     wiring_of,
 )
 from gradienthub.ledger.clock import database_time
+from gradienthub.service.notify import FileSeen
 from gradienthub.settings import GradientHub
 from gradienthub.spawners.docker import HUB_LABEL, LEASE_LABEL
 from gradienthub.spawners.engine import Found
@@ -602,3 +603,29 @@ def test_check_sees_what_runs_on_a_real_engine(hub, docker_engine):
     assert abs(seen.engine.skew) < timedelta(seconds=2)
     assert container.name in only(seen, "orphans").says
     assert "docker pull gradienthub/absent:never" in only(seen, "images").cure
+
+
+@pytest.mark.parametrize(
+    ("seen", "state", "says"),
+    [
+        (FileSeen("/n", targets=2), State.OK, "2 targets in /n"),
+        (FileSeen("/n", away="Permission denied"), State.FAULT, "Permission denied"),
+        (FileSeen("/n", installed=False, targets=2), State.FAULT, "not installed"),
+        (FileSeen("/n", everybody_reads=True, targets=2), State.WARN, "everybody"),
+        (FileSeen("/n", odd=("line 3 (x)",), targets=2), State.FAULT, "line 3 (x) of /n"),
+        (FileSeen("/n"), State.WARN, "no targets"),
+    ],
+)
+def test_a_notify_file_is_judged(well, seen, state, says):
+    [found] = [f for f in judge(well(notify=seen)) if f.name == "messages" and f.state is state]
+    assert says in found.says
+    assert "messages" not in [f.name for f in judge(well())]
+
+
+def test_the_notify_file_is_looked_at_as_the_keeper_reads_it(hub, tmp_path):
+    targets = tmp_path / "targets"
+    targets.write_text("json://127.0.0.1/\nnonsense\n")
+    targets.chmod(0o644)
+    hub.write(f"c.GradientHub.notify_file = {str(targets)!r}")
+    seen = look(hub.load(), Inventory(away="no driver")).notify
+    assert seen == FileSeen(str(targets), everybody_reads=True, targets=2, odd=("line 2",))

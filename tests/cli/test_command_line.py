@@ -10,6 +10,8 @@ SUBCOMMANDS = (
     "init",
     "check",
     "tier",
+    "leases",
+    "extend",
     "credit",
     "budget",
     "approve",
@@ -17,6 +19,8 @@ SUBCOMMANDS = (
     "statement",
     "audit",
     "devices",
+    "findings",
+    "log",
     "upgrade-db",
 )
 

@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from prometheus_client.metrics import MetricWrapperBase
+
+from gradienthub import metrics
 from gradienthub.hub import api
 from gradienthub.rules.options import KEYS
 
@@ -33,3 +36,13 @@ def test_every_option_and_route_is_on_the_rest_page():
         assert f"`{key}`" in page
     for route, _handler in api.handlers():
         assert route.split("(")[0].rstrip("/").split("/")[-1] in page
+
+
+def test_every_metric_is_declared_once_and_documented():
+    made = [value for value in vars(metrics).values() if isinstance(value, MetricWrapperBase)]
+    assert made == list(metrics.DECLARED)
+    page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
+    for metric in made:
+        [described] = metric.describe()
+        assert described.name.startswith("gradienthub_") and f"| `{described.name}" in page
+        assert described.documentation in page

@@ -222,7 +222,7 @@ async def test_the_oldest_are_dropped_when_too_many_wait(file, hanging, monkeypa
     outcomes = await asyncio.gather(*sent)
     assert [bool(failed) for failed in outcomes] == [False] * 2 + [True] * 3 + [False] * 3
     assert sorted(got["title"] for got in hanging.got) == ["0", "1", "5", "6", "7"]
-    assert "1 messages that had waited longest were dropped" in caplog.text
+    assert "those that had waited longest: 1" in caplog.text
 
 
 async def test_closing_gives_up_what_is_on_its_way(file, hanging, monkeypatch):

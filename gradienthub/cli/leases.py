@@ -1,0 +1,102 @@
+"""gradienthub leases: what runs, for whom, since when, at what cost, and when it stops."""
+
+import argparse
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from ..ledger import watches
+from ..ledger.watches import Watched
+from ..rules.duration import format_duration
+from ..rules.outlook import LeaseView, lease_view
+from ..settings import Settings
+from . import config
+from .columns import aligned
+from .desk import Desk
+
+MOST = 1000
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+    """`gradienthub leases` and its options."""
+    parser = subparsers.add_parser(
+        "leases",
+        help="what runs, for whom, at what cost, and when it stops",
+        description="Every open lease of the hub, the newest first: who has which machine since"
+        " when, what it has cost, and what keeps it alive or when it stops. What its use is, is"
+        " as the keeper saw it at its last pass.",
+    )
+    config.add_config_option(parser)
+    parser.add_argument("--user", metavar="USER", help="only theirs")
+    parser.add_argument(
+        "--all", action="store_true", help=f"also those that ended; the newest {MOST}"
+    )
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print them; 0 even where there are none."""
+    hub = config.load(args.config)
+    with config.open_ledger(hub) as ledger:
+        desk = Desk(ledger, hub.settings, datetime.now(UTC))
+        found = ledger.read(
+            watches.listing,
+            desk.hub_id,
+            account_id=desk.account(args.user).id if args.user else None,
+            state="" if args.all else "open",
+            limit=MOST,
+        )
+    views = [view_of(one, hub.settings, desk.now) for one in found]
+    if args.json:
+        print(json.dumps([view.model_dump(mode="json") for view in views], indent=2))
+    elif views:
+        header = ("USER", "NOTEBOOK", "TYPE", "STATE", "SINCE", "COST", "STOPS")
+        print(aligned([header, *(_row(view) for view in views)]))
+    else:
+        print("Nothing has run yet." if args.all else "Nothing runs.")
+    return 0
+
+
+def view_of(one: Watched, settings: Settings, now: datetime) -> LeaseView:
+    """A lease as the command line and programs are told of it."""
+    tier = settings.house.tiers.get(one.lease["tier"])
+    return lease_view(
+        one.lease,
+        settings.house.catalog.instance_type(one.lease["instance_type"]),
+        now,
+        deadlines=one.deadlines,
+        evidence=one.evidence,
+        warned=one.warned,
+        gpu_load=one.gpu_load,
+        longest=tier.shutdown_max if tier else None,
+        grace=settings.policy.grace,
+    )
+
+
+def _row(view: LeaseView) -> tuple[str, ...]:
+    begun = view.answered_at or view.admitted_at
+    until = view.ended_at or view.stop_requested_at or view.now
+    return (
+        view.user,
+        view.notebook,
+        view.instance_type,
+        view.state,
+        f"{begun:%Y-%m-%d %H:%M} UTC ({format_duration(until - begun)})",
+        view.cost_text,
+        _stops(view),
+    )
+
+
+def _stops(view: LeaseView) -> str:
+    if view.reason:
+        return f"{view.reason}, by {view.stopped_by}" if view.stopped_by else view.reason
+    if view.state == "starting":
+        return "-"
+    kept = "; ".join(view.keeps_alive)
+    if view.stops_at is None:
+        return f"never: {kept}"
+    left = view.stops_at - view.now
+    when = f"in {format_duration(left)}" if left.total_seconds() > 0 else "due"
+    # Where it is idle, what keeps it says what stops it.
+    return f"{when}: {kept if view.stop_reason == 'idle' else f'{view.stop_why}; {kept}'}"

@@ -1,0 +1,94 @@
+"""gradienthub log: who did what to whom."""
+
+import argparse
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from ..ledger import audit
+from ..rules.duration import parse_duration
+from . import config
+from .columns import aligned
+from .desk import Desk
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+    """`gradienthub log` and its options."""
+    parser = subparsers.add_parser(
+        "log",
+        help="who did what to whom: starts, stops, refusals, grants",
+        description="The audit, the newest row first: every start, stop, extension, refusal and"
+        " grant, with who did it.",
+    )
+    config.add_config_option(parser)
+    parser.add_argument("--user", metavar="USER", help="only what was done to them")
+    parser.add_argument("--action", metavar="WORD", help="only this: start, stop, refused, ...")
+    parser.add_argument(
+        "--since",
+        type=_moment,
+        metavar="WHEN",
+        help="not before this: a span until now (2d, 6h) or a moment (2026-11-23, UTC)",
+    )
+    parser.add_argument(
+        "--limit", type=_count, default=100, metavar="ROWS", help="at most so many (default 100)"
+    )
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(run=run)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.now(UTC) - parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: write a span like 2d or 6h, or a moment like 2026-11-23 or"
+            " 2026-11-23T14:00+01:00"
+        ) from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text!r}: write a number from 1 to 100000")
+    return int(text)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the rows; 0 even where there are none."""
+    hub = config.load(args.config)
+    with config.open_ledger(hub) as ledger:
+        desk = Desk(ledger, hub.settings, datetime.now(UTC))
+        rows = ledger.read(
+            audit.rows,
+            hub_id=desk.hub_id,
+            account_id=desk.account(args.user).id if args.user else None,
+            action=args.action,
+            since=args.since,
+            limit=args.limit,
+        )
+    if args.json:
+        print(json.dumps(rows, indent=2, default=datetime.isoformat))
+    elif rows:
+        print(aligned([("AT", "WHO", "DID", "TO", "DETAIL"), *(_row(row) for row in rows)]))
+    else:
+        print("Nothing that fits is in the audit.")
+    return 0
+
+
+def _row(row: dict[str, Any]) -> tuple[str, ...]:
+    told = (f"{key}={_said(value)}" for key, value in row["detail"].items() if value is not None)
+    return (
+        f"{row['at']:%Y-%m-%d %H:%M:%S} UTC",
+        row["actor"],
+        row["action"],
+        row["account_name"] or "-",
+        " ".join(told),
+    )
+
+
+def _said(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

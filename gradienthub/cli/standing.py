@@ -1,0 +1,56 @@
+"""gradienthub findings: what hub and keeper find wrong while they run."""
+
+import argparse
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from ..ledger import findings
+from ..rules.duration import format_duration
+from . import config
+from .columns import aligned
+
+MOST = 200
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+    """`gradienthub findings` and its options."""
+    parser = subparsers.add_parser(
+        "findings",
+        help="what hub and keeper find wrong while they run",
+        description="What hub and keeper found wrong and has not mended, the newest first, with"
+        " what mends it. `gradienthub check` looks for itself; this says what they saw. Exit code"
+        " 1 where something stands.",
+    )
+    config.add_config_option(parser)
+    parser.add_argument("--all", action="store_true", help="also what is mended")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print them; 1 where one stands."""
+    hub = config.load(args.config)
+    with config.open_ledger(hub) as ledger:
+        found = ledger.read(findings.listed, hub.settings.hub_id, standing=not args.all, limit=MOST)
+    if args.json:
+        print(json.dumps(found, indent=2, default=datetime.isoformat))
+    elif found:
+        now = datetime.now(UTC)
+        header = ("KIND", "SINCE", "SEEN", "STATE", "WHAT", "WHAT TO DO")
+        print(aligned([header, *(_row(row, now) for row in found)]))
+    else:
+        print("Nothing was ever found wrong." if args.all else "Nothing is wrong.")
+    return 1 if any(row["mended_at"] is None for row in found) else 0
+
+
+def _row(row: dict[str, Any], now: datetime) -> tuple[str, ...]:
+    first, mended = row["first_at"], row["mended_at"]
+    return (
+        row["kind"],
+        f"{first:%Y-%m-%d %H:%M} UTC ({format_duration((mended or now) - first)})",
+        f"{row['times']} times" if row["times"] > 1 else "once",
+        "mended" if mended else "stands",
+        row["why"],
+        row["repair"],
+    )

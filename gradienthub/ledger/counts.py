@@ -1,0 +1,52 @@
+"""How many leases, devices and findings there are, for metrics."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from ..rules.outlook import state_of
+from . import fleet
+from .schema import findings, leases
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Open leases by (instance type, state), devices by (state, model), findings by kind."""
+
+    leases: Mapping[tuple[str, str], int]
+    devices: Mapping[tuple[str, str], int]
+    findings: Mapping[str, int]
+
+
+def counts(tx: Connection, hub_id: str) -> Counts:
+    """What a hub has now; a device of it that another hub holds is leased."""
+    open_leases = tx.execute(
+        select(
+            leases.c.instance_type,
+            leases.c.answered_at,
+            leases.c.stop_requested_at,
+            leases.c.ended_at,
+        ).where(leases.c.hub_id == hub_id, leases.c.ended_at.is_(None))
+    )
+    kinds = tx.execute(
+        select(findings.c.kind, func.count())
+        .where(findings.c.hub_id == hub_id, findings.c.mended_at.is_(None))
+        .group_by(findings.c.kind)
+    )
+    return Counts(
+        Counter((row.instance_type, state_of(dict(row._mapping))) for row in open_leases),
+        Counter(
+            (_state(row["holder_kind"], row["out_of_service"]), row["model"])
+            for row in fleet.device_list(tx, hub_id)
+        ),
+        {row[0]: row[1] for row in kinds},
+    )
+
+
+def _state(holder_kind: str | None, out_of_service: bool) -> str:
+    # Who has it counts more: a device may be taken out of service under a running notebook.
+    if holder_kind is not None:
+        return "leased" if holder_kind == "lease" else "warm"
+    return "out_of_service" if out_of_service else "free"

@@ -5,7 +5,7 @@ from typing import Any
 
 from jupyterhub import orm
 
-from ..ledger import LedgerAway, fleet, leases
+from ..ledger import LedgerAway, fleet, leases, slots
 from ..rules.catalog import ConfigurationFault
 from ..rules.drift import Finding, Repair, findings
 from ..spawners.context import HubContext
@@ -49,6 +49,7 @@ def prepare_ledger(context: HubContext) -> None:
             " then run `gradienthub upgrade-db`"
         )
     context.ledger.write(fleet.publish, context.settings, context.clock())
+    context.engine.claimed |= context.ledger.read(slots.claimed, context.settings.hub_id)
 
 
 async def settle(app: Any, context: HubContext) -> list[Finding]:
@@ -60,7 +61,9 @@ async def settle(app: Any, context: HubContext) -> list[Finding]:
     census = await context.engine.census()
     if census is None:
         return []
-    found = findings(open_leases, census, hub_leases(app, context))
+    # A warm server that nobody has claimed is the pool's.
+    theirs = [seen for seen in census if seen.lease_id or not seen.slot]
+    found = findings(open_leases, theirs, hub_leases(app, context))
     objects = {seen.object_id: seen for seen in census}
     for finding in found:
         app.log.warning("Lease %s: %s; %s", finding.lease_id, finding.why, finding.repair.value)

@@ -8,6 +8,7 @@ from ..ledger import LedgerAway
 from ..rules.catalog import ConfigurationFault
 from ..spawners.base import GradientSpawner
 from ..spawners.context import HubContext
+from ..spawners.warm import WarmPool
 from . import api, pages, settle
 
 
@@ -26,6 +27,7 @@ def begin(app: Any) -> list[Any]:
         app.log.critical("GradientHub cannot start:\n%s", fault)
         app.exit(1)
     context.soon(settle.keep_settled(app, context, prepared=prepared))
+    context.soon(WarmPool(context, app.spawner_class, app.config).keep())
     return [*api.handlers(), *pages.handlers()]
 
 

@@ -12,7 +12,7 @@ from traitlets.config import Config
 from ..ledger import Ledger, LedgerAway, leases
 from ..ledger.accounts import HubUser
 from ..ledger.journal import Journal
-from ..ledger.leases import Corpse
+from ..ledger.leases import Corpse, Lease
 from ..rules.idleness import Reason
 from ..settings import GradientHub, Settings
 from .download import Download
@@ -48,6 +48,8 @@ class HubContext:
         self.settled = False
         #: Downloads going on, by lease: only shown, so that a restart may forget them.
         self.downloads: dict[str, Download] = {}
+        #: Called when a start or an end may have left the warm pool something to do.
+        self.wake_pool: Callable[[], None] = lambda: None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @classmethod
@@ -98,6 +100,14 @@ class HubContext:
             log.warning("The ledger is away; the end of lease %s is kept: %s", lease_id, away)
             await asyncio.to_thread(self.journal.end, lease_id, now, reason, corpse)
         self.moving.discard(lease_id)
+        self.wake_pool()
+
+    def has_pool(self, lease: Lease) -> bool:
+        """Whether warm servers of this lease's machine and runtime are configured."""
+        return any(
+            (pool.instance_type, pool.runtime) == (lease.instance_type, lease.runtime)
+            for pool in self.settings.pools
+        )
 
     async def close(self) -> None:
         """Let go of everything; for tests and for a hub that shuts down."""

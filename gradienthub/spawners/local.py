@@ -35,6 +35,7 @@ class LocalEngine(Engine):
     """Processes marked by environment variables, which children inherit: kernels count too."""
 
     def __init__(self, hub_id: str, log_dir: Path) -> None:
+        super().__init__()
         self.hub_id = hub_id
         self.log_dir = log_dir
         #: Lease -> the process that this hub started for it: only its parent learns how it ended.

@@ -14,10 +14,10 @@ from .._version import __version__
 from ..ledger import LedgerAway
 from ..ledger.accounts import NoSuchAccount
 from ..rules.catalog import ConfigurationFault
-from . import check, demo, devices, init, tier, upgrade_db
+from . import check, demo, devices, init, mount_helper, tier, upgrade_db, warm
 from .config import UsageFault
 
-COMMANDS = (demo, init, check, tier, devices, upgrade_db)
+COMMANDS = (demo, init, check, tier, devices, warm, mount_helper, upgrade_db)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -142,7 +142,8 @@ def claimed(tx: Connection, hub_id: str) -> dict[str, str]:
 
 
 def pause(tx: Connection, *, hub_id: str, actor: str, now: datetime) -> None:
-    """No warm servers from now on; the first to say so is remembered."""
+    """No warm servers from now on, and none of those that wait is claimed any more."""
+    tx.execute(update(warm_slots).where(warm_slots.c.hub_id == hub_id).values(state="leaving"))
     if paused(tx, hub_id) is None:
         tx.execute(warm_pauses.insert().values(hub_id=hub_id, paused_by=actor, paused_at=now))
 

@@ -282,6 +282,7 @@ class GradientSpawner(Spawner):
                 )
             )
         self._starting = True
+        context.somebody_starts()
         try:
             with self._failures_said():
                 await self._note("starting", object_name=self.object_label)
@@ -292,6 +293,7 @@ class GradientSpawner(Spawner):
         finally:
             self._starting = False
             self._leave_stage()
+            context.somebody_starts()
             context.wake_pool()
 
     async def _start_cold(self, lease: Lease) -> str:

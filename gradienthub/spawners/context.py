@@ -50,6 +50,8 @@ class HubContext:
         self.downloads: dict[str, Download] = {}
         #: Called when a start or an end may have left the warm pool something to do.
         self.wake_pool: Callable[[], None] = lambda: None
+        #: Called when a start begins and when it answers: the pool keeps quiet meanwhile.
+        self.somebody_starts: Callable[[], None] = lambda: None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @classmethod

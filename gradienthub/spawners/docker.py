@@ -45,6 +45,8 @@ LISTING_AGE = 1.0
 STOP_SECONDS = 10
 #: A warm server that has not said by then that it was claimed is not worth waiting for.
 CLAIM_SECONDS = 0.8
+#: Variables that an administrator may set for all and that modules look at when they are imported.
+READ_AT_IMPORT = ("HOME", "USER", "SHELL", "PATH", "XDG_", "JUPYTER_", "JUPYTERLAB_", "CONDA_")
 PROGRAM = inspect.getsource(waiting_program)
 LOG_LINES = 40
 
@@ -444,6 +446,7 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
         """The hub's environment; without devices none is visible, whatever the image says."""
         if self._nobodys:
             env = {key: v for key, v in self.environment.items() if isinstance(v, str)}
+            env["JUPYTER_IMAGE_SPEC"] = self.image
         else:
             env = super().get_env()
         if self.lease is not None:
@@ -667,9 +670,15 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
 
 
 def _early(environment: Mapping[str, str]) -> dict[str, str]:
-    """What an interpreter reads before its program runs; such a variable cannot come late."""
+    """What is read before a program runs or while it imports; such a variable cannot come late.
+
+    Nothing that may be a secret: an ownerless container has none.
+    """
     return {
-        key: value for key, value in environment.items() if key.startswith(waiting_program.EARLY)
+        key: value
+        for key, value in environment.items()
+        if key.startswith((*waiting_program.EARLY, *READ_AT_IMPORT))
+        and not any(word in key for word in ("TOKEN", "PASSWORD", "SECRET", "KEY"))
     }
 
 

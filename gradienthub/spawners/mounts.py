@@ -40,17 +40,17 @@ class Mounts:
         warm.mkdir(parents=True, exist_ok=True, mode=0o755)
         if _shared(warm):
             return
-        with _folder(self.root, WARM) as fd:
+        with folder(self.root, WARM) as fd:
             _mount(fd, fd, MS_BIND)
-        with _folder(self.root, WARM) as fd:
+        with folder(self.root, WARM) as fd:
             _mount(None, fd, MS_PRIVATE)
             _mount(None, fd, MS_SHARED)
 
     def make(self, slot_id: str) -> tuple[Path, Path]:
         """The two empty folders of a slot, which a container may see and not fill."""
         folders = (self.root / WARM / slot_id / HOME, self.root / WARM / slot_id / STORAGE)
-        for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+        for place in folders:
+            place.mkdir(parents=True, exist_ok=True, mode=0o755)
         return folders
 
     def bind(self, slot_id: str, notebook_id: str, account_id: str) -> None:
@@ -59,8 +59,8 @@ class Mounts:
         pairs = (("notebooks", notebook_id, HOME), ("accounts", account_id, STORAGE))
         for kind, own, place in pairs:
             with (
-                _folder(self.root, kind, own) as source,
-                _folder(self.root, WARM, slot_id, place) as target,
+                folder(self.root, kind, own) as source,
+                folder(self.root, WARM, slot_id, place) as target,
             ):
                 _mount(source, target, MS_BIND)
 
@@ -69,20 +69,21 @@ class Mounts:
         _check_ids(slot_id)
         for place in (HOME, STORAGE):
             while str(self.root / WARM / slot_id / place) in _mounted():
-                with _folder(self.root, WARM, slot_id, place) as fd:
+                with folder(self.root, WARM, slot_id, place) as fd:
                     _unmount(fd)
 
     def clear(self, slot_id: str) -> None:
         """Unbind, and remove the empty folders that were the slot's."""
         self.unbind(slot_id)
-        for folder in (HOME, STORAGE, ""):
+        for place in (HOME, STORAGE, ""):
+            path = self.root / WARM / slot_id / place
             try:
                 # rmdir only: whatever is in there is not ours to delete.
-                (self.root / WARM / slot_id / folder).rmdir()
+                path.rmdir()
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise MountFault(f"{self.root / WARM / slot_id / folder}: {error}") from error
+                raise MountFault(f"{path}: {error}") from error
 
     def slots(self) -> list[str]:
         """Slots that have folders."""
@@ -139,7 +140,7 @@ def _check_ids(*ids: str) -> None:
 
 
 @contextmanager
-def _folder(root: Path, *names: str) -> Iterator[int]:
+def folder(root: Path, *names: str) -> Iterator[int]:
     """A descriptor of a folder below `root`, whoever may have put a link in the way."""
     with ExitStack() as stack:
         try:

@@ -34,7 +34,9 @@ LOOK_SECONDS = 10.0
 FILL_SECONDS = 120.0
 #: How long a pool that cannot be filled is left alone: doubled each time, up to the last.
 FIRST_PATIENCE, LAST_PATIENCE = 5.0, 300.0
-#: While people start notebooks, how often the pool looks whether they are done.
+#: Filling costs a core two seconds: it begins when nobody has started anything for so long, and
+#: after the second time in any case where no start waits for its turn.
+QUIET_SECONDS, PATIENT_SECONDS = 2.0, 20.0
 QUIET_EVERY = 0.25
 
 
@@ -50,10 +52,12 @@ class WarmPool:
         self._woken = asyncio.Event()
         self._filling: set[str] = set()
         self._given_up: dict[Pool, tuple[float, float]] = {}
+        self._started_at = -QUIET_SECONDS
         self._nothing_there = False
         self._said: set[str] = set()
         self._pools[context] = self
         context.wake_pool = self.wake
+        context.somebody_starts = self.somebody_starts
 
     @classmethod
     def of(cls, context: HubContext) -> "WarmPool":
@@ -79,6 +83,10 @@ class WarmPool:
         """Something was claimed, evicted or ended: look at once."""
         self._woken.set()
 
+    def somebody_starts(self) -> None:
+        """A start goes on or has just answered: filling would be in its way."""
+        self._started_at = time.monotonic()
+
     async def look(self) -> None:
         """One pass: adopt, destroy, and fill up as long as nobody starts a notebook."""
         if not self.context.settings.pools and self._nothing_there:
@@ -86,6 +94,7 @@ class WarmPool:
         if await self.context.engine.census() is None:
             return
         digests = await self._digests()
+        await self._quiet()
         await self._sort_out(digests)
         while digests and await self._fill_one(digests):
             await self._count()
@@ -159,8 +168,7 @@ class WarmPool:
 
     async def _fill_one(self, digests: Mapping[Pool, str]) -> bool:
         """Start one more, once nobody starts a notebook; whether there may be another to start."""
-        while self.context.stage.busy:
-            await asyncio.sleep(QUIET_EVERY)
+        await self._quiet()
         now = time.monotonic()
         pools = {
             pool: digest
@@ -179,6 +187,15 @@ class WarmPool:
         finally:
             self._filling.discard(slot_id)
         return True
+
+    async def _quiet(self) -> None:
+        """Return once people who start notebooks would not notice."""
+        began = time.monotonic()
+        while (now := time.monotonic()) and (
+            self.context.stage.busy
+            or (now - self._started_at < QUIET_SECONDS and now - began < PATIENT_SECONDS)
+        ):
+            await asyncio.sleep(QUIET_EVERY)
 
     async def _fill(self, slot: Slot) -> None:
         pool = next(

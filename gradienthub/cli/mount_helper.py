@@ -74,8 +74,10 @@ def answer(listening: socket.socket, mounts: Mounts, owner: int) -> None:
     with closing(connection):
         connection.settimeout(SECONDS)
         try:
+            # Read first: a refusal must find its reader still there.
+            line = connection.makefile("rb").readline(LONGEST)
             _check_peer(connection, owner)
-            _carry_out(connection.makefile("rb").readline(LONGEST), mounts)
+            _carry_out(line, mounts)
             said: dict[str, Any] = {"done": True}
         except (MountFault, OSError, ValueError, KeyError, TypeError) as fault:
             said = {"fault": str(fault)}

@@ -644,6 +644,7 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
         self.object_id = claim.object_id
         told = {
             "env": self.get_env(),
+            "drop": [],
             "argv": await self.get_command(),
             "cwd": self.container_home,
             "folders": {},

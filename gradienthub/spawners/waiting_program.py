@@ -2,9 +2,9 @@
 becomes that server.
 
 It is given to the image's own Python as text (`python3 -c`), so that no image needs to be changed;
-therefore it knows the standard library only. The line is `{"env": ..., "cwd": ..., "argv": ...,
-"folders": {path: inode}}` on standard input. Before it nothing listens,
-and there is nothing to steal.
+therefore it knows the standard library only. The line is `{"env": ..., "drop": names, "cwd": ...,
+"argv": ..., "folders": {path: inode}}` on standard input. Before it nothing listens, and there is
+nothing to steal.
 
 What it cannot make equal to a cold start, it starts cold, in its own place: see `_must_restart`.
 """
@@ -17,6 +17,7 @@ import os
 import runpy
 import shutil
 import site
+import stat
 import sys
 from typing import Any
 
@@ -24,35 +25,37 @@ from typing import Any
 FORGOTTEN = ("jupyterhub.singleuser", "jupyterhub.services")
 #: An interpreter, its libraries and its locale read these before any program runs.
 EARLY = ("PYTHON", "LD_", "LC_", "LANG", "TZ", "MALLOC_", "GLIBC_", "OMP_", "OPENBLAS_", "MKL_")
+#: They keep folders below HOME from then on, and nobody keeps anything of theirs: loaded again.
+RELOADED = ("sysconfig", "send2trash.plat_other", "jupyterlab.labapp")
+#: What they keep changes nothing that a person sees: where a build of Python lies, and the name in
+#: the headers of messages that a server writes to its own kernels.
+HARMLESS = ("sqlalchemy.util.compat", "jupyter_client.session")
 #: What a start imports beside its extensions, some of it only once it runs.
 MODULES = (
     "jupyterhub.singleuser.extension", "jupyter_server.serverapp", "jupyterlab.labapp",
-    "notebook.app", "jupyterlab_server", "jupyter_lsp", "nbconvert.exporters", "ipykernel",
-    "ipykernel.kernelspec", "jupyter_client.provisioning.local_provisioner",
+    "notebook.app", "jupyterlab_server", "jupyter_lsp", "ipykernel", "ipykernel.kernelspec",
+    "jupyter_client.provisioning.local_provisioner",
     "jupyter_server_terminals", "terminado", "tornado.websocket", "tornado.netutil",
     "tornado.curl_httpclient", "tornado.simple_httpclient", "encodings.idna", "sqlite3",
 )  # fmt: skip
 
-#: Who reads a variable on behalf of somebody else.
-THROUGH = ("os", "collections.abc", "jupyterhub.utils")
-
 
 class Watched(type(os.environ)):  # type: ignore[misc]
-    """The environment, remembering which variables an import has looked at."""
+    """The environment, remembering which module looked at which variable while it was imported."""
 
-    seen: set[str] = set()
-    watching = True
+    seen: dict[str, set[str]] = {}
 
-    def __getitem__(self, key: str) -> str:
-        if self.watching:
-            caller: Any = sys._getframe(1)
-            while caller is not None and caller.f_globals.get("__name__") in THROUGH:
-                caller = caller.f_back
-            module = caller.f_globals.get("__name__", "") if caller else ""
-            if not module.startswith(FORGOTTEN):
-                self.seen.add(key)
-        value: str = super().__getitem__(key)
-        return value
+    def __getitem__(self, key: Any) -> Any:
+        frame: Any = sys._getframe(1)
+        while frame is not None:
+            name = frame.f_globals.get("__name__", "")
+            if name.startswith(FORGOTTEN):
+                break
+            if frame.f_code.co_name == "<module>" and name != "__main__":
+                self.seen.setdefault(os.fsdecode(key), set()).add(name)
+                break
+            frame = frame.f_back
+        return super().__getitem__(key)
 
 
 def command(argv: list[str]) -> str:
@@ -77,13 +80,17 @@ def interpreter(path: str) -> str:
 
 def load() -> None:
     """Import a server and its extensions; what the image does not have is not missed."""
-    os.environ.__class__ = Watched
+    both: Any = (os.environ, os.environb)
+    plain = type(os.environ)
+    for one in both:
+        one.__class__ = Watched
     for name in (*MODULES, *_extensions()):
         try:
             importlib.import_module(name)
         except Exception:  # an extension may do anything; a start says what is wrong with it
             continue
-    Watched.watching = False
+    for one in both:
+        one.__class__ = plain
 
 
 def _extensions() -> list[str]:
@@ -99,6 +106,8 @@ def _extensions() -> list[str]:
 def become(claim: dict[str, Any], argv: list[str], script: str) -> None:
     """Be the server that a cold start would have been."""
     before = dict(os.environ)
+    for name in claim["drop"]:
+        os.environ.pop(name, None)
     os.environ.update(claim["env"])
     os.chdir(claim["cwd"])
     for path, inode in claim["folders"].items():
@@ -117,6 +126,10 @@ def become(claim: dict[str, Any], argv: list[str], script: str) -> None:
     _add_user_site()
     for name in [name for name in sys.modules if name.startswith(FORGOTTEN)]:
         del sys.modules[name]
+    readers = {name for key in _changed(before) for name in Watched.seen.get(key, ())}
+    for name in RELOADED:
+        if name in readers and name in sys.modules:
+            importlib.reload(sys.modules[name])
     sys.argv = [script, *claim["argv"][1:]]
     importlib.invalidate_caches()
     runpy.run_path(script, run_name="__main__")
@@ -126,9 +139,8 @@ def _must_restart(before: dict[str, str], other_program: bool) -> str:
     """Why only a cold start would be the same, or nothing: what was read when Python started or
     when a module was imported has another value now, or the person's own packages come first.
     """
-    changed = {key for key in {**before, **os.environ} if before.get(key) != os.environ.get(key)}
-    for key in sorted(changed):
-        if key in Watched.seen or key.startswith(EARLY):
+    for key in _changed(before):
+        if key.startswith(EARLY) or Watched.seen.get(key, set()).difference(RELOADED, HARMLESS):
             return key
     if other_program:
         return "argv"
@@ -139,6 +151,11 @@ def _must_restart(before: dict[str, str], other_program: bool) -> str:
             if name.endswith(".pth") or name.split(".")[0] in loaded | {"usercustomize"}:
                 return str(os.path.join(user_site, name))
     return ""
+
+
+def _changed(before: dict[str, str]) -> list[str]:
+    """Variables that have another value than before."""
+    return sorted(key for key in {**before, **os.environ} if before.get(key) != os.environ.get(key))
 
 
 def _user_site() -> Any:
@@ -158,8 +175,9 @@ def _add_user_site() -> None:
 
 
 def say(**words: Any) -> None:
-    """One line to the hub."""
-    print(json.dumps(words), flush=True)
+    """One line to the hub: back where its line comes from, or into the log that it reads."""
+    line = json.dumps(words) + "\n"
+    os.write(0 if stat.S_ISSOCK(os.fstat(0).st_mode) else 1, line.encode())
 
 
 def memory() -> Any:

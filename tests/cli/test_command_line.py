@@ -5,7 +5,9 @@ import pytest
 from gradienthub import __version__
 from gradienthub.cli import COMMANDS, parser
 
-SUBCOMMANDS = ("demo", "init", "check", "tier", "devices", "upgrade-db")
+SUBCOMMANDS = (
+    "demo", "init", "check", "tier", "devices", "warm", "mount-helper", "upgrade-db",
+)  # fmt: skip
 
 
 def test_version_is_the_package_s(command):

@@ -512,9 +512,13 @@ def orphans(scene: Scene) -> Iterator[Finding]:
     if scene.engine.census is None:
         return
     open_leases = {lease["id"]: lease for lease in scene.ledger.open_leases}
-    seen = {found.lease_id for found in scene.engine.census}
-    census = scene.engine.census
-    ownerless = [found.name for found in census if found.lease_id not in open_leases]
+    # A claimed warm server keeps the labels of its birth; one that nobody has is the pool's.
+    claimed = {lease["warm_slot"]: lease["id"] for lease in open_leases.values()}
+    census = [found for found in scene.engine.census if not found.slot or found.slot in claimed]
+    seen = {found.lease_id or claimed[found.slot] for found in census}
+    ownerless = [
+        found.name for found in census if (found.lease_id or claimed[found.slot]) not in open_leases
+    ]
     without = [
         lease["id"]
         for lease in open_leases.values()

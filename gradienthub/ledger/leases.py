@@ -534,15 +534,19 @@ class Usual:
 
 
 def usual_start(
-    tx: Connection, *, hub_id: str, runtime: str | None, image: str | None
+    tx: Connection, *, hub_id: str, runtime: str | None, image: str | None, warm: bool = False
 ) -> Usual | None:
-    """The usual start time of a runtime or custom image at this hub, or None without history."""
+    """The usual start time of a runtime or custom image at this hub, or None without history.
+
+    `warm`: of those starts that claimed a warm server, else of those that did not.
+    """
     rows = tx.execute(
         select(leases.c.turn_at, leases.c.admitted_at, leases.c.answered_at)
         .where(
             leases.c.hub_id == hub_id,
             leases.c.runtime == runtime if runtime else leases.c.image == image,
             leases.c.answered_at.is_not(None),
+            leases.c.warm_slot.is_not(None) if warm else leases.c.warm_slot.is_(None),
         )
         .order_by(leases.c.answered_at.desc())
         .limit(USUAL_OF)

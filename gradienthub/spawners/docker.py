@@ -631,7 +631,7 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
         self.object_id = made["Id"]
         await self.docker("start", self.object_id)
         said = await asyncio.wrap_future(
-            self.engine.submit_to("warm", lambda client: _until_ready(client, self.object_id))
+            self.engine.submit_to("warm", lambda client: until_ready(client, self.object_id))
         )
         return Waiting(self.object_id, await self.get_ip_and_port(), int(said.get("memory") or 0))
 
@@ -658,7 +658,7 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
                 inside: folder.stat().st_ino
                 for folder, inside in zip(folders, self._late_folders(), strict=False)
             }
-            _tell(client, claim.object_id, told)
+            tell(client, claim.object_id, told)
 
         renamed = self.engine.submit("rename", claim.object_id, self.object_label)
         taken = self.engine.submit_to("claim", take)
@@ -697,7 +697,7 @@ def _lines(connection: Any) -> Iterator[dict[str, Any]]:
                 yield said
 
 
-def _until_ready(client: Any, object_id: str) -> dict[str, Any]:
+def until_ready(client: Any, object_id: str) -> dict[str, Any]:
     """Wait until it waits. Raises RuntimeError with its last words where it died instead."""
     params = {"stdout": 1, "stderr": 1, "stream": 1, "logs": 1}
     with closing(client.attach_socket(object_id, params)) as connection:
@@ -706,7 +706,7 @@ def _until_ready(client: Any, object_id: str) -> dict[str, Any]:
     raise RuntimeError(_last_lines(client, object_id).strip()[-300:] or "it said nothing")
 
 
-def _tell(client: Any, object_id: str, told: Mapping[str, Any]) -> None:
+def tell(client: Any, object_id: str, told: Mapping[str, Any]) -> None:
     """One line in; it must say at once that it was claimed."""
     with closing(client.attach_socket(object_id, {"stdin": 1, "stdout": 1, "stream": 1})) as raw:
         connection = raw._sock

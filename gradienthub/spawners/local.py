@@ -90,13 +90,20 @@ class LocalEngine(Engine):
 
     def _census(self) -> list[Found]:
         leases: dict[str, list[int]] = {}
+        unknown: dict[str, list[int]] = {}
         for process in psutil.process_iter():
-            if lease := self._lease_of(process):
+            lease, slot = self._marks(process)
+            if lease:
                 leases.setdefault(lease, []).append(process.pid)
+            elif slot and slot not in self.waiting:
+                unknown.setdefault(slot, []).append(process.pid)
         # A server of ours that ended is dead, also where something that it started lives on.
         codes = {lease: child.poll() for lease, child in list(self.children.items())}
         dead = {lease: code for lease, code in codes.items() if code is not None}
-        return self._warm() + [
+        return [
+            *self._warm(),
+            *(Found(str(pids), "", True, slot=slot) for slot, pids in unknown.items()),
+        ] + [
             Found(
                 object_id=",".join(map(str, leases.get(lease, []))),
                 lease_id=lease,
@@ -121,19 +128,31 @@ class LocalEngine(Engine):
             await asyncio.to_thread(waiting.end)
         elif found.lease_id:
             await self.bury(found)
+        else:
+            await asyncio.to_thread(self._end_slot, found.slot)
+
+    def _end_slot(self, slot: str) -> None:
+        """A server that another process of this hub started, and that is nobody's now."""
+        ours = [p for p in psutil.process_iter() if self._marks(p)[1] == slot]
+        _signal(ours, signal.SIGKILL)
+        psutil.wait_procs(ours, timeout=TERM_SECONDS)
 
     def _lease_of(self, process: psutil.Process) -> str | None:
+        return self._marks(process)[0]
+
+    def _marks(self, process: psutil.Process) -> tuple[str | None, str | None]:
+        """(lease, warm server) of a process of this hub."""
         try:
             if process.status() == psutil.STATUS_ZOMBIE:
-                return None
+                return None, None
             variables = process.environ()
         except (psutil.Error, OSError):
-            return None  # another user's process, or one that just ended: not ours
+            return None, None  # another user's process, or one that just ended: not ours
         if variables.get(HUB_VARIABLE) != self.hub_id:
-            return None
-        lease: str | None = variables.get(LEASE_VARIABLE)
-        # A process shows the environment of its birth.
-        return lease or self.claimed.get(variables.get(SLOT_VARIABLE, ""))
+            return None, None
+        # A process shows the environment of its birth, so that one that was claimed has no lease.
+        slot = variables.get(SLOT_VARIABLE)
+        return variables.get(LEASE_VARIABLE) or self.claimed.get(slot or ""), slot
 
     async def bury(self, found: Found) -> Corpse:
         """End all its processes, the gentle way first; the last lines come from its log file."""

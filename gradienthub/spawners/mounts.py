@@ -85,6 +85,14 @@ class Mounts:
             except OSError as error:
                 raise MountFault(f"{path}: {error}") from error
 
+    def remove(self) -> None:
+        """Take everything away that `prepare`, `make` and `bind` made, where no slot is left."""
+        for slot_id in self.slots():
+            self.clear(slot_id)
+        while str(self.root / WARM) in _mounted():
+            with folder(self.root, WARM) as fd:
+                _unmount(fd)
+
     def slots(self) -> list[str]:
         """Slots that have folders."""
         try:

@@ -27,16 +27,22 @@ FORGOTTEN = ("jupyterhub.singleuser", "jupyterhub.services")
 EARLY = ("PYTHON", "LD_", "LC_", "LANG", "TZ", "MALLOC_", "GLIBC_", "OMP_", "OPENBLAS_", "MKL_")
 #: They keep folders below HOME from then on, and nobody keeps anything of theirs: loaded again.
 RELOADED = ("sysconfig", "send2trash.plat_other", "jupyterlab.labapp")
-#: What they keep changes nothing that a person sees: where a build of Python lies, and the name in
-#: the headers of messages that a server writes to its own kernels.
-HARMLESS = ("sqlalchemy.util.compat", "jupyter_client.session")
+#: What they keep changes nothing that a person sees: where a build of Python lies, a copy that only
+#: WSGI programs get, and the name in headers of messages that a server writes to its own kernels.
+HARMLESS = (
+    "sqlalchemy.util.compat", "zoneinfo._tzpath", "wsgiref.handlers", "jupyter_client.session",
+)  # fmt: skip
 #: What a start imports beside its extensions, some of it only once it runs.
 MODULES = (
     "jupyterhub.singleuser.extension", "jupyter_server.serverapp", "jupyterlab.labapp",
-    "notebook.app", "jupyterlab_server", "jupyter_lsp", "ipykernel", "ipykernel.kernelspec",
-    "jupyter_client.provisioning.local_provisioner",
-    "jupyter_server_terminals", "terminado", "tornado.websocket", "tornado.netutil",
-    "tornado.curl_httpclient", "tornado.simple_httpclient", "encodings.idna", "sqlite3",
+    "notebook.app", "notebook_shim.nbserver", "jupyterlab_server", "jupyter_lsp", "ipykernel",
+    "jupyter_lsp.virtual_documents_shadow", "ipykernel.kernelspec", "IPython", "jinja2.ext",
+    "jupyter_client.provisioning.local_provisioner", "jupyter_core.migrate", "terminado",
+    "jupyter_server_terminals", "jupyter_server.services.security.handlers",
+    "jupyter_server.services.shutdown", "jupyter_server.nbconvert.handlers",
+    "jupyter_server.kernelspecs.handlers", "jupyter_server.view.handlers", "httpcore",
+    "tornado.websocket", "tornado.netutil", "tornado.platform.asyncio", "encodings.idna",
+    "tornado.curl_httpclient", "tornado.simple_httpclient", "sqlite3",
 )  # fmt: skip
 
 
@@ -98,7 +104,10 @@ def _extensions() -> list[str]:
         paths: Any = importlib.import_module("jupyter_core.paths")
         config: Any = importlib.import_module("jupyter_server.extension.config")
         found = config.ExtensionConfigManager(read_config_path=paths.jupyter_config_path())
-        return [name for name, on in found.get_jpserver_extensions().items() if on]
+        server: Any = importlib.import_module("jupyter_server.serverapp")
+        handlers = server.JUPYTER_SERVICE_HANDLERS.values()
+        services = [name for names in handlers for name in names or ()]
+        return [name for name, on in found.get_jpserver_extensions().items() if on] + services
     except Exception:
         return []
 

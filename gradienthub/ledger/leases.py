@@ -1,6 +1,6 @@
 """Leases: admitted in one transaction, followed through their life, ended once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,12 +28,15 @@ USUAL_OF = 30
 
 @dataclass(frozen=True)
 class Claim:
-    """The warm server that a start claims: its container, where it will answer, what it is of."""
+    """The warm server that a start claims: its container, where it will answer, what it is made of,
+    and since when it waits.
+    """
 
     slot_id: str
     object_id: str
     address: str
     digest: str
+    waits_since: datetime
 
 
 @dataclass(frozen=True)
@@ -235,9 +238,13 @@ def _take(
             plan.placement.devices,
             account.name,
         ),
-        claim=Claim(row["id"], row["object_id"], row["address"], row["digest"]) if row else None,
+        claim=_claim(row) if row else None,
         evicts=choice.evicts,
     )
+
+
+def _claim(row: Mapping[str, Any]) -> Claim:
+    return Claim(row["id"], row["object_id"], row["address"], row["digest"], row["ready_at"])
 
 
 def host_key(hub_id: str, host: Host) -> str:

@@ -195,6 +195,7 @@ class GradientSpawner(Spawner):
             if outcome.claim is not None:
                 context.engine.claimed[outcome.claim.slot_id] = outcome.id
                 context.engine.forget_listing()
+                metrics.WARM_SERVERS.labels("ready").dec()
             elif context.has_pool(outcome):
                 metrics.WARM_STARTS.labels("miss").inc()
         except LedgerAway as away:
@@ -326,6 +327,8 @@ class GradientSpawner(Spawner):
             return ""
         metrics.WARM_STARTS.labels("hit").inc()
         metrics.WARM_CLAIM_SECONDS.observe(time.monotonic() - began)
+        waited = self.context.clock() - claim.waits_since
+        metrics.WARM_AGE_SECONDS.observe(max(0.0, waited.total_seconds()))
         return url
 
     async def _make_way(self, lease: Lease) -> None:

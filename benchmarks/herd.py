@@ -1,4 +1,4 @@
-"""Many cold starts at once: when the first, the median and the last are ready."""
+"""Many starts at once, `--pool` of them warm: when the first, the median and the last are ready."""
 
 import asyncio
 from statistics import median
@@ -15,10 +15,14 @@ async def herd(running: Hub, count: int) -> list[float]:
 
 
 async def main() -> None:
-    args = arguments(starts=16, width=0)
+    args = arguments(starts=16, width=0, pool=0)
     taken = {}
     for which in ("ours", "theirs"):
-        async with hub(which, proxy=args.proxy, stage_width=args.width or None) as running:
+        async with hub(
+            which, proxy=args.proxy, stage_width=args.width or None, warm=args.pool
+        ) as running:
+            if which == "ours" and args.pool:
+                await running.until_warm(args.pool)
             taken[which] = await herd(running, args.starts)
             print(f"{which}: {spread(taken[which])}")
     for name, pick in (("first", min), ("median", median), ("last", max)):

@@ -513,7 +513,7 @@ def orphans(scene: Scene) -> Iterator[Finding]:
         return
     open_leases = {lease["id"]: lease for lease in scene.ledger.open_leases}
     # A claimed warm server keeps the labels of its birth; one that nobody has is the pool's.
-    claimed = {lease["warm_slot"]: lease["id"] for lease in open_leases.values()}
+    claimed = {lease.get("warm_slot"): lease["id"] for lease in open_leases.values()}
     census = [found for found in scene.engine.census if not found.slot or found.slot in claimed]
     seen = {found.lease_id or claimed[found.slot] for found in census}
     ownerless = [

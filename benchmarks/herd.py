@@ -6,11 +6,13 @@ from statistics import median
 from harness import Hub, arguments, hub, show, spread
 
 
-async def herd(running: Hub, count: int) -> list[float]:
+async def herd(running: Hub, count: int, pool: int) -> list[float]:
     names = [f"u{number}" for number in range(count)]
     await running.add_users(["warmup", *names])
     await running.start("warmup")
     await running.stop("warmup")
+    if running.which == "ours" and pool:
+        await running.until_warm(pool)
     return sorted(await asyncio.gather(*(running.start(name) for name in names)))
 
 
@@ -21,9 +23,7 @@ async def main() -> None:
         async with hub(
             which, proxy=args.proxy, stage_width=args.width or None, warm=args.pool
         ) as running:
-            if which == "ours" and args.pool:
-                await running.until_warm(args.pool)
-            taken[which] = await herd(running, args.starts)
+            taken[which] = await herd(running, args.starts, args.pool)
             print(f"{which}: {spread(taken[which])}")
     for name, pick in (("first", min), ("median", median), ("last", max)):
         show(f"{args.starts} at once, {name}", pick(taken["ours"]), pick(taken["theirs"]))

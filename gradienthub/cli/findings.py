@@ -585,6 +585,32 @@ def _install(program: Program) -> str:
     return f"npm install -g configurable-http-proxy; or {traefik}"
 
 
+def warm_servers(scene: Scene) -> Iterator[Finding]:
+    """Folders can arrive late, where warm servers are configured."""
+    settings = scene.hub.settings
+    waiting = sum(pool.count for pool in settings.pools)
+    if not waiting:
+        return
+    name = "warm servers"
+    if scene.wiring.engine == "other":
+        yield _warn(
+            name,
+            "c.GradientHub.warm is set, and this spawner has no warm servers",
+            'use "gradient-docker" or "gradient-local", or remove c.GradientHub.warm',
+        )
+    elif scene.helper_fault:
+        says, _, cure = scene.helper_fault.rpartition("; ")
+        yield _fault(name, says, cure)
+    elif scene.wiring.engine == "docker" and scene.uid != 0 and settings.mount_helper is None:
+        yield _fault(
+            name,
+            f"{scene.user} cannot bind folders, so that every start is cold",
+            "run `gradienthub mount-helper` as root and set c.GradientHub.mount_helper",
+        )
+    else:
+        yield _ok(name, f"{waiting} are to wait, in {settings.warm_memory:g} GB at most")
+
+
 CHECKS: tuple[Check, ...] = (
     configuration,
     wiring,
@@ -599,6 +625,7 @@ CHECKS: tuple[Check, ...] = (
     machines,
     images,
     orphans,
+    warm_servers,
     clocks,
     proxy,
 )

@@ -26,9 +26,11 @@ from ..hub.authenticator import TiersMixin
 from ..ledger import Ledger, LedgerAway, fleet, leases
 from ..ledger.clock import database_time
 from ..rules.catalog import ConfigurationFault
+from ..settings import Settings
 from ..spawners.base import GradientSpawner
 from ..spawners.docker import HUB_LABEL, DockerEngine, GradientDockerSpawner
 from ..spawners.engine import Engine, EngineAway, Found
+from ..spawners.mounts import HelperMounts, MountFault
 from . import config, nvml
 from .config import HubConfig
 
@@ -145,6 +147,8 @@ class Scene:
     user: str
     now: datetime
     waiting_ends: int = 0
+    #: Why the mount helper cannot be used; empty where it can, or none is configured.
+    helper_fault: str = ""
 
 
 def look(hub: HubConfig, gpus: nvml.Inventory | None = None) -> Scene:
@@ -165,7 +169,18 @@ def look(hub: HubConfig, gpus: nvml.Inventory | None = None) -> Scene:
         user=config.os_user(),
         now=datetime.now(UTC),
         waiting_ends=_lines(settings.data_dir / "journal.jsonl"),
+        helper_fault=_helper_fault(settings),
     )
+
+
+def _helper_fault(settings: Settings) -> str:
+    if settings.mount_helper is None:
+        return ""
+    try:
+        HelperMounts(settings.storage_root, settings.mount_helper).prepare()
+    except MountFault as fault:
+        return str(fault)
+    return ""
 
 
 # -- configuration ----------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from docker.errors import DockerException
 from traitlets.config import Config
 
 from gradienthub.cli import findings
+from gradienthub.cli import scene as scenes
 from gradienthub.cli.findings import CHECKS, Finding, State, judge, page, summary
 from gradienthub.cli.nvml import Gpu, Inventory
 from gradienthub.cli.scene import (
@@ -602,3 +603,29 @@ def test_check_sees_what_runs_on_a_real_engine(hub, docker_engine):
     assert abs(seen.engine.skew) < timedelta(seconds=2)
     assert container.name in only(seen, "orphans").says
     assert "docker pull gradienthub/absent:never" in only(seen, "images").cure
+
+
+# -- warm servers -------------------------------------------------------------------------------
+
+POOL = """
+c.GradientHub.runtimes["python"]["warm"] = True
+c.GradientHub.warm = {"small": {"python": 2}}
+"""
+
+
+def test_warm_servers_need_somebody_who_binds_folders(well):
+    assert list(findings.warm_servers(well())) == []
+    (finding,) = findings.warm_servers(well(POOL))
+    assert (finding.state, finding.says) == (State.OK, "2 are to wait, in 4 GB at most")
+    (finding,) = findings.warm_servers(well(POOL, uid=1000, user="hub"))
+    assert finding.state is State.FAULT
+    assert "hub cannot bind folders" in finding.says
+
+
+def test_a_mount_helper_that_does_not_answer_is_a_fault(hub, well):
+    configured = well(POOL + "c.GradientHub.mount_helper = '/nowhere/socket'")
+    fault = scenes._helper_fault(hub.load().settings)
+    (finding,) = findings.warm_servers(replace(configured, helper_fault=fault))
+    assert finding.state is State.FAULT
+    assert "is no shared mount" in finding.says
+    assert "start `gradienthub mount-helper` as root" in finding.cure

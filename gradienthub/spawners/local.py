@@ -321,7 +321,12 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
             )  # fmt: skip
         waiting = WaitingProcess(process, ours, environment)
         self.engine.waiting[slot_id] = waiting
-        said = waiting.hear(FILL_SECONDS)
+        try:
+            said = waiting.hear(FILL_SECONDS)
+        except (OSError, ValueError):
+            self.engine.waiting.pop(slot_id, None)
+            waiting.end()
+            raise
         return Waiting(str(process.pid), ("127.0.0.1", 0), int(said.get("memory") or 0))
 
     async def claim(self, lease: Lease, claim: Claim) -> tuple[str, int]:

@@ -103,3 +103,5 @@ async def test_processes_that_wait_end_with_their_hub_and_the_next_hub_starts_ot
     assert subject.home.spawner("anna").ready
     assert (await subject.home.context.engine.look(lease["id"])).alive
     await subject.stop()
+    # The hub that was its parent is gone; here it is this process, which has to be told.
+    await asyncio.to_thread(waits.wait, 10)

@@ -73,6 +73,16 @@ class Hub:
                 break
         return time.monotonic() - began
 
+    async def until_warm(self, count: int) -> None:
+        """Wait until so many warm servers wait for a start."""
+        for _ in range(400):
+            async with self._session.get(f"{self._api}/../metrics") as answer:
+                text = await answer.text()
+            if f'gradienthub_warm_servers{{state="ready"}} {float(count)}' in text:
+                return
+            await asyncio.sleep(0.1)
+        raise RuntimeError(f"the pool is not filled:\n{text[-500:]}")
+
     async def stop(self, name: str, server: str = "") -> float:
         """Seconds from the request until the hub has forgotten the server."""
         path = f"/users/{name}/servers/{server}" if server else f"/users/{name}/server"
@@ -112,17 +122,33 @@ async def hub(which: str, **settings: Any) -> AsyncIterator[Hub]:
     try:
         await _until_up(running, process, folder)
         yield running
+    except RuntimeError:
+        lines = (folder / "hub.log").read_text().splitlines()
+        print(*[row for row in lines if "/metrics" not in row][-80:], sep="\n", file=sys.stderr)
+        raise
     finally:
         await session.close()
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(60)
         process.kill()
+        if which == "ours":
+            _remove_warm(folder / "data")
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _remove_warm(data: Path) -> None:
+    """The pool outlives its hub, which would adopt it at its next start."""
+    label = f"label=gradienthub.hub={(data / 'hub_id').read_text()}"
+    found = subprocess.check_output(["docker", "ps", "-aq", "-f", label], text=True).split()
+    if found:
+        subprocess.run(["docker", "rm", "-f", *found], check=True, stdout=subprocess.DEVNULL)
+    if (warm := data / "storage" / "warm").exists():
+        subprocess.run(["umount", "-R", str(warm)], check=False)
+
+
 async def _until_up(running: Hub, process: "subprocess.Popen[bytes]", folder: Path) -> None:
-    for _ in range(300):
+    for _ in range(400):
         with contextlib.suppress(aiohttp.ClientError, OSError):
             status, _body = await running.call("GET", "/")
             if status == 200:

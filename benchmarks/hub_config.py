@@ -18,6 +18,7 @@ c.Authenticator.allow_all = True
 c.JupyterHub.concurrent_spawn_limit = 0
 c.JupyterHub.allow_named_servers = True
 c.JupyterHub.cleanup_servers = True
+c.JupyterHub.authenticate_prometheus = False
 c.JupyterHub.services = [{"name": "bench", "api_token": told["token"]}]
 c.JupyterHub.load_roles = [
     {"name": "bench", "services": ["bench"],
@@ -78,7 +79,8 @@ if told["which"] == "ours":
     c.GradientHub.preset = None
     c.GradientHub.data_dir = f"{folder}/data"
     c.GradientHub.instance_types = {"bench": {"title": "Bench", "cpus": 2, "memory": 2, "price": 0}}
-    c.GradientHub.runtimes = {"python": {"title": "Python", "image": told["image"]}}
+    c.GradientHub.runtimes = {"python": {"title": "Python", "image": told["image"], "warm": True}}
+    c.GradientHub.warm = {"bench": {"python": told.get("warm", 0)}}
     c.GradientHub.tiers = {
         "all": {"title": "All", "max_running": 1000, "max_running_free": 1000,
                 "shutdown_choices": ["1h"], "shutdown_min": "1m", "shutdown_max": "7d"}

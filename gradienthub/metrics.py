@@ -95,6 +95,32 @@ loop_lag_seconds = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 
+warm_starts = Counter(
+    "warm_starts",
+    "Starts by what the warm pool had for them: hit, miss (a pool that was empty), or failed (a"
+    " claim that became a cold start).",
+    ["result"],
+    namespace=NAMESPACE,
+)
+warm_claim_seconds = Histogram(
+    "warm_claim_seconds",
+    "Seconds from the claim of a warm server to its first answer.",
+    buckets=(0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1, 2, 5, 10),
+    namespace=NAMESPACE,
+)
+warm_age_seconds = Histogram(
+    "warm_age_seconds",
+    "Seconds that a warm server had waited when it was claimed.",
+    buckets=(1, 10, 60, 600, 3600, 6 * 3600, 24 * 3600),
+    namespace=NAMESPACE,
+)
+warm_servers = Gauge("warm_servers", "Warm servers by state.", ["state"], namespace=NAMESPACE)
+warm_memory_bytes = Gauge(
+    "warm_memory_bytes",
+    "Memory that all waiting warm servers use, by their word.",
+    namespace=NAMESPACE,
+)
+
 DECLARED: tuple[MetricWrapperBase, ...] = (
     leases,
     devices,
@@ -107,6 +133,11 @@ DECLARED: tuple[MetricWrapperBase, ...] = (
     pass_seconds,
     pass_overruns,
     loop_lag_seconds,
+    warm_starts,
+    warm_claim_seconds,
+    warm_age_seconds,
+    warm_servers,
+    warm_memory_bytes,
 )
 
 

@@ -30,6 +30,7 @@ from .rules.duration import parse_duration
 from .rules.money import parse_amount
 from .rules.placement import Host
 from .rules.tiers import Tier, TierRules
+from .rules.warm import Pool
 
 TABLES = ("instance_types", "runtimes", "tiers")
 
@@ -152,6 +153,34 @@ class GradientHub(Configurable):
         account's storage folder.
 
         Default "": `storage` in data_dir. The hub must be able to create folders there.""",
+    ).tag(config=True)
+
+    warm = Dict(
+        help="""Notebook servers that are started before anybody asks, so that a start takes a
+        third of a second: {instance type: {runtime: count}}, for example
+        {"free-cpu": {"python": 2}}.
+
+        The runtime must say `warm`; `gradienthub check --runtime` tells whether its image can.
+        A warm server holds its GPUs until somebody else needs them, is in nobody's way and on
+        nobody's bill. Default {}: none, every start is cold.""",
+    ).tag(config=True)
+
+    warm_memory = Float(
+        4,
+        min=0,
+        help="""GB of memory that all waiting servers may use together.
+
+        Default 4: JupyterLab waits in about 0.1 GB, so this is some thirty of them. What a waiting
+        server uses is measured; the count of `warm` is not reached where this is less.""",
+    ).tag(config=True)
+
+    mount_helper = Unicode(
+        "",
+        help="""Socket of `gradienthub mount-helper`, which binds folders for a hub that is not
+        root or runs in a container.
+
+        Default "": the hub does it itself where it is root. Else there are no warm servers on
+        Docker without the helper, because a person's folders could not arrive late.""",
     ).tag(config=True)
 
     stage_width = Integer(
@@ -307,6 +336,9 @@ class Settings:
     reconcile_interval: float
     policy: KeeperPolicy
     keeper_port: int
+    pools: tuple[Pool, ...]
+    warm_memory: float
+    mount_helper: Path | None
     help_url: str
     support_email: str
 
@@ -373,6 +405,9 @@ def resolve(traits: GradientHub) -> Settings:
         reconcile_interval=traits.reconcile_interval,
         policy=_policy(traits),
         keeper_port=traits.keeper_port,
+        pools=_pools(traits.warm, catalog),
+        warm_memory=traits.warm_memory,
+        mount_helper=Path(traits.mount_helper) if traits.mount_helper else None,
         help_url=traits.help_url,
         support_email=traits.support_email,
     )
@@ -392,6 +427,47 @@ def _policy(traits: GradientHub) -> KeeperPolicy:
         notify_file=str(Path(traits.notify_file).absolute()) if traits.notify_file else "",
         busy_gpu_percent=traits.busy_gpu_percent,
     )
+
+
+def _pools(warm: Mapping[str, Any], catalog: Catalog) -> tuple[Pool, ...]:
+    """The pools that `c.GradientHub.warm` means."""
+    return tuple(
+        _pool(catalog, machine, runtime, count)
+        for machine, counts in warm.items()
+        for runtime, count in _counts(machine, counts).items()
+        if count != 0
+    )
+
+
+def _counts(machine: str, counts: Any) -> Mapping[str, Any]:
+    if not isinstance(counts, Mapping):
+        raise ConfigurationFault(
+            f"c.GradientHub.warm[{machine!r}] = {counts!r}; write {{runtime: count}}, for example"
+            ' {"python": 2}'
+        )
+    return counts
+
+
+def _pool(catalog: Catalog, machine: str, runtime: str, count: Any) -> Pool:
+    where = f"c.GradientHub.warm[{machine!r}]"
+    kind, image = catalog.instance_type(machine), catalog.runtime(runtime)
+    if kind is None:
+        known = ", ".join(t.name for t in catalog.instance_types)
+        raise ConfigurationFault(f"{where} is not an instance type; known are {known}")
+    where += f"[{runtime!r}]"
+    if image is None:
+        known = ", ".join(r.name for r in catalog.runtimes)
+        raise ConfigurationFault(f"{where} is not a runtime; known are {known}")
+    if not image.warm:
+        raise ConfigurationFault(
+            f"{where} = {count!r}, but c.GradientHub.runtimes[{runtime!r}].warm is False; run"
+            f" `gradienthub check --runtime {runtime}`, and set it to True where that is well"
+        )
+    if image.needs_gpu and not kind.gpus:
+        raise ConfigurationFault(
+            f"{where}: the runtime needs a GPU and {machine} has none; nobody could claim it"
+        )
+    return row_from(Pool, {"instance_type": machine, "runtime": runtime, "count": count}, where)
 
 
 def this_machine() -> dict[str, float]:

@@ -210,6 +210,7 @@ class FakeEngine(Engine):
     _engines: ClassVar[dict[str, "FakeEngine"]] = {}
 
     def __init__(self, hub_id: str) -> None:
+        super().__init__()
         self.hub_id = hub_id
         self.objects: dict[str, FakeContainer] = {}
         self.history: list[FakeContainer] = []

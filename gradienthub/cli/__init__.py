@@ -27,11 +27,13 @@ from . import (
     init,
     leases,
     log,
+    mount_helper,
     standing,
     statement,
     tier,
     upgrade_db,
     usage,
+    warm,
 )
 from .config import UsageFault
 
@@ -51,6 +53,8 @@ COMMANDS = (
     devices,
     standing,
     log,
+    warm,
+    mount_helper,
     upgrade_db,
 )
 

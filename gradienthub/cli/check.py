@@ -16,11 +16,20 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         " where there is a fault.",
     )
     config.add_config_option(parser)
+    parser.add_argument(
+        "--runtime",
+        metavar="NAME",
+        help="compare a warm start of this runtime with a cold one, in two containers, instead",
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print every finding; 1 where one is a fault."""
+    if args.runtime:
+        from . import runtime_check  # noqa: PLC0415
+
+        return runtime_check.judge(config.load(args.config), args.runtime)
     # Loads the whole of JupyterHub, which no other command needs.
     from . import findings, scene  # noqa: PLC0415
 

@@ -512,9 +512,13 @@ def orphans(scene: Scene) -> Iterator[Finding]:
     if scene.engine.census is None:
         return
     open_leases = {lease["id"]: lease for lease in scene.ledger.open_leases}
-    seen = {found.lease_id for found in scene.engine.census}
-    census = scene.engine.census
-    ownerless = [found.name for found in census if found.lease_id not in open_leases]
+    # A claimed warm server keeps the labels of its birth; one that nobody has is the pool's.
+    claimed = {lease.get("warm_slot"): lease["id"] for lease in open_leases.values()}
+    census = [found for found in scene.engine.census if not found.slot or found.slot in claimed]
+    seen = {found.lease_id or claimed[found.slot] for found in census}
+    ownerless = [
+        found.name for found in census if (found.lease_id or claimed[found.slot]) not in open_leases
+    ]
     without = [
         lease["id"]
         for lease in open_leases.values()
@@ -620,6 +624,32 @@ def messages(scene: Scene) -> Iterator[Finding]:
         yield _ok("messages", f"{_count(seen.targets, 'target')} in {seen.path}")
 
 
+def warm_servers(scene: Scene) -> Iterator[Finding]:
+    """Folders can arrive late, where warm servers are configured."""
+    settings = scene.hub.settings
+    waiting = sum(pool.count for pool in settings.pools)
+    if not waiting:
+        return
+    name = "warm servers"
+    if scene.wiring.engine == "other":
+        yield _warn(
+            name,
+            "c.GradientHub.warm is set, and this spawner has no warm servers",
+            'use "gradient-docker" or "gradient-local", or remove c.GradientHub.warm',
+        )
+    elif scene.helper_fault:
+        says, _, cure = scene.helper_fault.rpartition("; ")
+        yield _fault(name, says, cure)
+    elif scene.wiring.engine == "docker" and scene.uid != 0 and settings.mount_helper is None:
+        yield _fault(
+            name,
+            f"{scene.user} cannot bind folders, so that every start is cold",
+            "run `gradienthub mount-helper` as root and set c.GradientHub.mount_helper",
+        )
+    else:
+        yield _ok(name, f"{waiting} are to wait, in {settings.warm_memory:g} GB at most")
+
+
 CHECKS: tuple[Check, ...] = (
     configuration,
     wiring,
@@ -634,6 +664,7 @@ CHECKS: tuple[Check, ...] = (
     machines,
     images,
     orphans,
+    warm_servers,
     clocks,
     proxy,
     messages,

@@ -27,9 +27,11 @@ from ..ledger import Ledger, LedgerAway, fleet, leases
 from ..ledger.clock import database_time
 from ..rules.catalog import ConfigurationFault
 from ..service.notify import FileSeen, look_at
+from ..settings import Settings
 from ..spawners.base import GradientSpawner
 from ..spawners.docker import HUB_LABEL, DockerEngine, GradientDockerSpawner
 from ..spawners.engine import Engine, EngineAway, Found
+from ..spawners.mounts import HelperMounts, MountFault
 from . import config, nvml
 from .config import HubConfig
 
@@ -148,6 +150,8 @@ class Scene:
     waiting_ends: int = 0
     #: None where no notify_file is set.
     notify: FileSeen | None = None
+    #: Why the mount helper cannot be used; empty where it can, or none is configured.
+    helper_fault: str = ""
 
 
 def look(hub: HubConfig, gpus: nvml.Inventory | None = None) -> Scene:
@@ -169,7 +173,18 @@ def look(hub: HubConfig, gpus: nvml.Inventory | None = None) -> Scene:
         now=datetime.now(UTC),
         waiting_ends=_lines(settings.data_dir / "journal.jsonl"),
         notify=look_at(settings.policy.notify_file) if settings.policy.notify_file else None,
+        helper_fault=_helper_fault(settings),
     )
+
+
+def _helper_fault(settings: Settings) -> str:
+    if settings.mount_helper is None:
+        return ""
+    try:
+        HelperMounts(settings.storage_root, settings.mount_helper).prepare()
+    except MountFault as fault:
+        return str(fault)
+    return ""
 
 
 # -- configuration ----------------------------------------------------------------------------

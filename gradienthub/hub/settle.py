@@ -6,7 +6,7 @@ from typing import Any
 
 from jupyterhub import orm
 
-from ..ledger import LedgerAway, fleet, leases
+from ..ledger import LedgerAway, fleet, leases, slots
 from ..ledger import findings as ledger_findings
 from ..rules.catalog import ConfigurationFault
 from ..rules.drift import Finding, Repair, findings
@@ -61,6 +61,7 @@ def prepare_ledger(context: HubContext) -> None:
             " then run `gradienthub upgrade-db`"
         )
     context.ledger.write(fleet.publish, context.settings, context.clock())
+    context.engine.claimed |= context.ledger.read(slots.claimed, context.settings.hub_id)
 
 
 async def settle(app: Any, context: HubContext) -> list[Finding]:
@@ -75,7 +76,9 @@ async def settle(app: Any, context: HubContext) -> list[Finding]:
         return []
     # Ended, not only unknown: a ledger restored from yesterday must not stop what runs today.
     ended = await context.ledger.aread(leases.ended_among, before & _running(app))
-    found = findings(open_leases, census, hub_leases(app, context), ended)
+    # A warm server that nobody has claimed is the pool's.
+    theirs = [seen for seen in census if seen.lease_id or not seen.slot]
+    found = findings(open_leases, theirs, hub_leases(app, context), ended)
     objects = {seen.object_id: seen for seen in census}
     for finding in found:
         app.log.warning("Lease %s: %s; %s", finding.lease_id, finding.why, finding.repair.value)

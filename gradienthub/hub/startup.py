@@ -9,6 +9,7 @@ from ..ledger import LedgerAway
 from ..rules.catalog import ConfigurationFault
 from ..spawners.base import GradientSpawner
 from ..spawners.context import HubContext
+from ..spawners.warm import WarmPool
 from . import api, charging, pages, settle
 
 
@@ -31,6 +32,7 @@ def begin(app: Any) -> list[Any]:
         # Without a keeper nobody else would.
         context.soon(charging.keep_charged(app, context))
     context.soon(metrics.measure_loop_lag("hub"))
+    context.soon(WarmPool(context, app.spawner_class, app.config).keep())
     return [*api.handlers(), *pages.handlers()]
 
 

@@ -1,7 +1,7 @@
 """Leases: admitted in one transaction, followed through their life, ended once."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,8 +14,9 @@ from ..rules.options import StartOptions
 from ..rules.placement import Host, Load
 from ..rules.refusal import Refused, shown
 from ..rules.tiers import Allowance
+from ..rules.warm import Choice, choose
 from ..settings import Settings
-from . import accounts, audit, charges, credits, holds, notebooks
+from . import accounts, audit, charges, credits, holds, notebooks, slots
 from .database import lock_admissions
 from .schema import device_holders, lease_devices, leases, watches
 from .schema import notebooks as notebook_table
@@ -23,6 +24,19 @@ from .schema import notebooks as notebook_table
 IMAGE_FAILURE_WINDOW = timedelta(hours=1)
 #: Starts that "usual time" looks at: enough for a median, few enough to follow a change.
 USUAL_OF = 30
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The warm server that a start claims: its container, where it will answer, what it is made of,
+    and since when it waits.
+    """
+
+    slot_id: str
+    object_id: str
+    address: str
+    digest: str
+    waits_since: datetime
 
 
 @dataclass(frozen=True)
@@ -44,6 +58,9 @@ class Lease:
     cpus: float
     memory: float
     deadlines: Deadlines
+    claim: Claim | None = None
+    #: Warm servers that make way for it and must be gone before it starts.
+    evicts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,7 +118,24 @@ def admit_start(
             now=now,
         )  # fmt: skip
         return outcome
-    return _take(tx, request, settings, account, allowance, outcome, now)
+    choice = _past_warm(tx, settings, allowance, outcome)
+    outcome = replace(outcome, placement=choice.placement)
+    return _take(tx, request, settings, account, allowance, outcome, now, choice)
+
+
+def _past_warm(tx: Connection, settings: Settings, allowance: Allowance, plan: Plan) -> Choice:
+    """The warm server for this start, and those that make way for it."""
+    entitled = plan.entitled
+    return choose(
+        plan.placement,
+        entitled.instance_type,
+        runtime=entitled.runtime.name if entitled.runtime else None,
+        image=entitled.image,
+        slots=slots.of_hub(tx, settings.hub_id),
+        hosts=settings.house.hosts,
+        load=_open(tx, settings).load,
+        groups=allowance.host_groups,
+    )
 
 
 def _decide(
@@ -158,6 +192,7 @@ def _take(
     allowance: Allowance,
     plan: Plan,
     now: datetime,
+    choice: Choice,
 ) -> Lease:
     entitled = plan.entitled
     instance_type = entitled.instance_type
@@ -189,8 +224,11 @@ def _take(
             cpus=instance_type.cpus, memory=instance_type.memory,
             shutdown_after=seconds, stop_at=entitled.stop_at,
             session_ends_at=plan.session_ends_at, phase="admitted", phase_at=now, admitted_at=now,
+            warm_slot=choice.claims,
         )
     )  # fmt: skip
+    row = slots.claim(tx, choice.claims) if choice.claims else None
+    slots.evict(tx, choice.evicts, lease_id)
     for device in plan.placement.devices:
         tx.execute(
             device_holders.insert().values(
@@ -216,8 +254,19 @@ def _take(
                 "devices": plan.placement.devices, "tier": allowance.tier.name,
                 "tier_given_by": allowance.given_by}, now=now,
     )  # fmt: skip
-    row = tx.execute(select(leases).where(leases.c.id == lease_id)).one()
-    return _lease(row, plan.placement.devices, account.name)
+    return replace(
+        _lease(
+            tx.execute(select(leases).where(leases.c.id == lease_id)).one(),
+            plan.placement.devices,
+            account.name,
+        ),
+        claim=_claim(row) if row else None,
+        evicts=choice.evicts,
+    )
+
+
+def _claim(row: Mapping[str, Any]) -> Claim:
+    return Claim(row["id"], row["object_id"], row["address"], row["digest"], row["ready_at"])
 
 
 def host_key(hub_id: str, host: Host) -> str:
@@ -227,7 +276,7 @@ def host_key(hub_id: str, host: Host) -> str:
 
 @dataclass(frozen=True)
 class Taken:
-    """What open leases and warm slots hold of these hosts."""
+    """What open leases hold of these hosts. Warm servers make way, so that they hold nothing."""
 
     rows: tuple[Any, ...]
     leases: tuple[OpenLease, ...]
@@ -274,11 +323,11 @@ def _open(tx: Connection, settings: Settings) -> Taken:
         if host := names.get(row.host_key):
             cpus[host] = cpus.get(host, 0) + row.cpus
             memory[host] = memory.get(host, 0) + row.memory
-    held = tx.execute(select(device_holders.c.device_uuid)).scalars()
+    held, warm = slots.held_devices(tx, settings.hub_id)
     return Taken(
         rows=tuple(rows),
         leases=tuple(_open_lease(row) for row in rows),
-        load=Load(cpus=cpus, memory=memory, held_devices=frozenset(held)),
+        load=Load(cpus=cpus, memory=memory, held_devices=held, warm_devices=warm),
     )
 
 
@@ -439,6 +488,7 @@ def end(
     tx.execute(delete(watches).where(watches.c.lease_id == lease_id))
     tx.execute(delete(device_holders).where(device_holders.c.holder_id == lease_id))
     charges.settle(tx, lease_id, now)
+    slots.take_back(tx, lease_id, now)
     return ended
 
 
@@ -545,15 +595,19 @@ class Usual:
 
 
 def usual_start(
-    tx: Connection, *, hub_id: str, runtime: str | None, image: str | None
+    tx: Connection, *, hub_id: str, runtime: str | None, image: str | None, warm: bool = False
 ) -> Usual | None:
-    """The usual start time of a runtime or custom image at this hub, or None without history."""
+    """The usual start time of a runtime or custom image at this hub, or None without history.
+
+    `warm`: of those starts that claimed a warm server, else of those that did not.
+    """
     rows = tx.execute(
         select(leases.c.turn_at, leases.c.admitted_at, leases.c.answered_at)
         .where(
             leases.c.hub_id == hub_id,
             leases.c.runtime == runtime if runtime else leases.c.image == image,
             leases.c.answered_at.is_not(None),
+            leases.c.warm_slot.is_not(None) if warm else leases.c.warm_slot.is_(None),
         )
         .order_by(leases.c.answered_at.desc())
         .limit(USUAL_OF)

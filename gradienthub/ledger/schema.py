@@ -236,6 +236,8 @@ leases = Table(
     Column("exit_code", Integer),
     Column("out_of_memory", Boolean),
     Column("last_words", Text),
+    # The warm server that it claimed; null where it starts cold.
+    Column("warm_slot", ID),
 )
 _open = leases.c.ended_at.is_(None)
 Index(
@@ -521,4 +523,40 @@ usage = Table(
     Column("leases", Integer, nullable=False),
     Column("seconds", Float, nullable=False),
     Column("charged", BigInteger, nullable=False),
+)
+
+# A warm server: started, pre-imported, nobody's. The row goes with the container, or at once when a
+# lease claims it, which then names it in `leases.warm_slot`. `filling`: on its way. `ready`: may be
+# claimed. `leaving`: to be destroyed; its device and memory may be another's already, and then
+# `lease_id` is the start that waits for it to be gone.
+warm_slots = Table(
+    "warm_slots",
+    metadata,
+    Column("id", ID, primary_key=True),
+    _hub_column(index=True),
+    Column("host", String(80), nullable=False),
+    Column("instance_type", String(48), nullable=False),
+    Column("runtime", String(48), nullable=False),
+    Column("image", String(255)),
+    Column("devices", JSON, nullable=False),
+    Column("cpus", Float, nullable=False),
+    Column("memory", Float, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("lease_id", ID),
+    Column("object_id", String(128)),
+    Column("address", String(255)),
+    # Bytes that the waiting program uses, by its own word.
+    Column("used", BigInteger),
+    Column("created_at", Moment, nullable=False),
+    Column("ready_at", Moment),
+)
+
+# A hub whose warm pool is paused has a row.
+warm_pauses = Table(
+    "warm_pauses",
+    metadata,
+    _hub_column(primary_key=True),
+    Column("paused_by", String(255), nullable=False),
+    Column("paused_at", Moment, nullable=False),
 )

@@ -50,11 +50,16 @@ class Host(Row):
 
 @dataclass(frozen=True)
 class Load:
-    """What is taken: CPUs and memory (GB) by host, and the devices with a holder."""
+    """What is taken: CPUs and memory (GB) by host, and the devices with a holder.
+
+    `warm_devices` are those on which a warm server waits: free for people, though not the first
+    choice, because taking one costs the warm server.
+    """
 
     cpus: dict[str, float] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)
     held_devices: frozenset[str] = frozenset()
+    warm_devices: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -74,14 +79,17 @@ class Room:
 
 
 def free_devices(host: Host, model: str | None, load: Load) -> list[str]:
-    """UUIDs of the host's devices of that model that nobody holds, in declared order."""
-    return [
+    """UUIDs of the host's devices of that model that nobody holds, in declared order, those with
+    a warm server last.
+    """
+    free = [
         device.uuid
         for device in host.devices
         if device.model == model
         and not device.out_of_service
         and device.uuid not in load.held_devices
     ]
+    return sorted(free, key=lambda uuid: uuid in load.warm_devices)
 
 
 def fits(instance_type: InstanceType, host: Host, load: Load) -> int:

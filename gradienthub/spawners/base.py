@@ -15,20 +15,20 @@ from jupyterhub.utils import maybe_future
 from traitlets import Unicode, default
 
 from .. import metrics
-from ..ledger import LedgerAway, accounts, leases, notebooks
-from ..ledger.leases import Lease, Request
+from ..ledger import LedgerAway, accounts, leases, notebooks, slots
+from ..ledger.leases import Claim, Lease, Request
 from ..rules.idleness import Reason
 from ..rules.options import options_from_form, parse_options
 from ..rules.refusal import Refused, shown
 from . import form
 from .context import HubContext, hub_user
-from .engine import Corpse, Engine, EngineAway, Found
+from .engine import Corpse, Engine, EngineAway, Found, Waiting
 from .offer import ledger_away
 from .phases import GOING_ON
 from .refused import StartRefused
 from .stage import width_of
 
-__all__ = ["GradientSpawner", "Lease"]
+__all__ = ["Claim", "GradientSpawner", "Lease"]
 
 #: How long the hub's own time limit is above ours, so that ours ends a start first, with a reason.
 HUB_GRACE = 30.0
@@ -36,6 +36,8 @@ FIRST_PROBE = 0.02
 SLOWEST_PROBE = 0.25
 #: How often a server that does not answer yet is looked up at its engine.
 LOOK_EVERY = 1.0
+#: The same for a warm server, which either answers at once or is to be replaced at once.
+LOOK_EVERY_WARM = 0.25
 BURY_TRIES = 3
 
 
@@ -77,6 +79,23 @@ class GradientSpawner(Spawner):
         """Start it and return its address: the engine spawner's own start()."""
         return await super().start()  # type: ignore[no-any-return]
 
+    # -- what an engine's spawner overrides to have warm servers -----------------------------
+
+    async def warm_digest(self) -> str:
+        """What a warm server of this machine and runtime is made of: image, options, our code.
+
+        Raises ValueError in words where the configuration allows none.
+        """
+        raise ValueError(f"{type(self).__name__} has no warm servers")
+
+    async def fill(self, slot_id: str) -> Waiting:
+        """Start a warm server, and return once it waits."""
+        raise NotImplementedError
+
+    async def claim(self, lease: Lease, claim: Claim) -> tuple[str, int]:
+        """Make the warm server this lease's; its address. Whatever it raises means a cold start."""
+        raise NotImplementedError
+
     @default("options_form")
     def _has_a_form(self) -> str:
         # The hub's pages ask only whether there is one; get_options_form renders it.
@@ -116,15 +135,19 @@ class GradientSpawner(Spawner):
         try:
             with self._failures_said():
                 await self.apply_lease(self.lease)
-                await self._note("preparing")
-                await self.prepare(self.lease)
-                await self._note("waiting")
-                await self._take_turn(self.lease)
+                if self.lease.claim is None:
+                    await self._prepare_cold(self.lease)
         except asyncio.CancelledError:
             self._stop_reason = self._stop_reason or (Reason.USER, self._actor(), "")
             raise StartRefused(
                 Refused("start_cancelled", "The start was cancelled.", "Nothing was charged.")
             ) from None
+
+    async def _prepare_cold(self, lease: Lease) -> None:
+        await self._note("preparing")
+        await self.prepare(lease)
+        await self._note("waiting")
+        await self._take_turn(lease)
 
     @contextmanager
     def _failures_said(self) -> Iterator[None]:
@@ -172,6 +195,12 @@ class GradientSpawner(Spawner):
                 raise outcome
             self.lease, self.lease_id = outcome, outcome.id
             self._stop_reason = None
+            if outcome.claim is not None:
+                context.engine.claimed[outcome.claim.slot_id] = outcome.id
+                context.engine.forget_listing()
+                metrics.warm_servers.labels("ready").dec()
+            elif context.has_pool(outcome):
+                metrics.warm_starts.labels("miss").inc()
         except LedgerAway as away:
             self.log.error("%s: the ledger is away: %s", self._log_name, away)
             raise ledger_away() from away
@@ -257,12 +286,12 @@ class GradientSpawner(Spawner):
                 )
             )
         self._starting = True
+        context.somebody_starts()
         try:
             with self._failures_said():
                 await self._note("starting", object_name=self.object_label)
-                url = _url(await self.start_engine())
-                await self._note("answering")
-                await self._until_it_answers(url, lease)
+                await self._make_way(lease)
+                url = await self._start_warm(lease) or await self._start_cold(lease)
                 await context.ledger.awrite(leases.note_answered, lease.id, context.clock())
                 if self._timer is not None:
                     self._timer.answered()
@@ -270,13 +299,64 @@ class GradientSpawner(Spawner):
         finally:
             self._starting = False
             self._leave_stage()
+            context.somebody_starts()
+            context.wake_pool()
+
+    async def _start_cold(self, lease: Lease) -> str:
+        url = _url(await self.start_engine())
+        await self._note("answering")
+        await self._until_it_answers(url, lease)
+        return url
+
+    async def _start_warm(self, lease: Lease) -> str:
+        """Claim the warm server that admission gave; empty where there is none, or it is spoiled.
+
+        Whatever goes wrong, the person gets a cold start: the warm server is destroyed first,
+        because it may hold the same devices.
+        """
+        claim = lease.claim
+        if claim is None:
+            return ""
+        began = time.monotonic()
+        try:
+            url = _url(await self.claim(lease, claim))
+            await self._until_it_answers(url, lease, LOOK_EVERY_WARM)
+        except Exception as error:
+            metrics.warm_starts.labels("failed").inc()
+            self.log.warning("%s: a warm server was spoiled: %s", self._log_name, error)
+            await self.settled_calls()
+            await self._destroy_slot(claim.slot_id)
+            await self.context.ledger.awrite(slots.note_spoiled, lease.id)
+            await self._prepare_cold(lease)
+            await self._note("starting", object_name=self.object_label)
+            return ""
+        metrics.warm_starts.labels("hit").inc()
+        metrics.warm_claim_seconds.observe(time.monotonic() - began)
+        waited = self.context.clock() - claim.waits_since
+        metrics.warm_age_seconds.observe(max(0.0, waited.total_seconds()))
+        return url
+
+    async def _make_way(self, lease: Lease) -> None:
+        """Warm servers whose device or memory this start has are gone before it begins."""
+        for slot_id in lease.evicts:
+            await self._destroy_slot(slot_id)
+            await self.context.ledger.awrite(slots.gone, slot_id)
+
+    async def _destroy_slot(self, slot_id: str) -> None:
+        engine = self.context.engine
+        engine.forget_listing()
+        for found in await engine.census() or []:
+            if found.slot == slot_id:
+                await engine.destroy(found)
 
     @property
     def object_label(self) -> str:
         """The name under which the engine knows this lease's object."""
         return f"gradient-{self.lease_id}"
 
-    async def _until_it_answers(self, url: str, lease: Lease) -> None:
+    async def _until_it_answers(
+        self, url: str, lease: Lease, look_every: float | None = None
+    ) -> None:
         """Probe until the server answers. Raises Refused where it died or takes too long."""
         address = url.rstrip("/") + self.server.base_url + "api"
         deadline = time.monotonic() + self.context.settings.answer_timeout
@@ -288,7 +368,7 @@ class GradientSpawner(Spawner):
                     return
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.3, SLOWEST_PROBE)
-                if time.monotonic() - looked > LOOK_EVERY:
+                if time.monotonic() - looked > (look_every or LOOK_EVERY):
                     looked = time.monotonic()
                     await self._raise_if_dead(lease)
         words = await self._last_words(lease)

@@ -13,7 +13,7 @@ from .. import metrics
 from ..ledger import Ledger, LedgerAway, counts, leases
 from ..ledger.accounts import HubUser
 from ..ledger.journal import Journal
-from ..ledger.leases import Corpse
+from ..ledger.leases import Corpse, Lease
 from ..rules.idleness import Reason
 from ..settings import GradientHub, Settings
 from .download import Download
@@ -49,6 +49,10 @@ class HubContext:
         self.settled = False
         #: Downloads going on, by lease: only shown, so that a restart may forget them.
         self.downloads: dict[str, Download] = {}
+        #: Called when a start or an end may have left the warm pool something to do.
+        self.wake_pool: Callable[[], None] = lambda: None
+        #: Called when a start begins and when it answers: the pool keeps quiet meanwhile.
+        self.somebody_starts: Callable[[], None] = lambda: None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @classmethod
@@ -100,6 +104,14 @@ class HubContext:
             log.warning("The ledger is away; the end of lease %s is kept: %s", lease_id, away)
             await asyncio.to_thread(self.journal.end, lease_id, now, reason, corpse)
         self.moving.discard(lease_id)
+        self.wake_pool()
+
+    def has_pool(self, lease: Lease) -> bool:
+        """Whether warm servers of this lease's machine and runtime are configured."""
+        return any(
+            (pool.instance_type, pool.runtime) == (lease.instance_type, lease.runtime)
+            for pool in self.settings.pools
+        )
 
     async def _count_stop(self, lease_id: str) -> None:
         # By the reason in the ledger: who asked for the stop may have been the keeper.

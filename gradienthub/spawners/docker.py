@@ -1,41 +1,53 @@
 """Docker: devices by UUID, limits, folders, labels; lanes of its own; one listing for all polls."""
 
 import asyncio
+import inspect
 import json
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.utils import kwargs_from_env, parse_repository_tag
+from docker.utils.socket import frames_iter
 from dockerspawner import DockerSpawner
 from requests.exceptions import RequestException
 from traitlets import Bool, Dict, Enum, Float, Integer, Unicode, default
 from traitlets.config import Config
 
 from ..rules.refusal import Refused, shown
-from .base import GradientSpawner, Lease
+from . import waiting_program
+from .base import Claim, GradientSpawner, Lease
 from .context import HubContext
 from .download import Download
-from .engine import Corpse, Engine, EngineAway, Found
+from .engine import Corpse, Engine, EngineAway, Found, Waiting
+from .warm import NOBODY, WarmPool
 
 HUB_LABEL = "gradienthub.hub"
 LEASE_LABEL = "gradienthub.lease"
 DEVICES_LABEL = "gradienthub.devices"
+SLOT_LABEL = "gradienthub.warm"
 
 #: Threads of each lane. Starts and stops wait for the engine, so that a slow stop must not be
 #: what a start, a download or the listing waits behind.
-LANES = {"look": 2, "start": 4, "stop": 16, "pull": 2}
+LANES = {"look": 2, "start": 4, "stop": 16, "pull": 2, "warm": 2, "claim": 4}
 LANE_OF = {"stop": "stop", "remove_container": "stop", "kill": "stop", "pull": "pull",
            "create_container": "start", "start": "start"}  # fmt: skip
 #: One listing answers every poll that comes within this many seconds.
 LISTING_AGE = 1.0
 STOP_SECONDS = 10
+#: A warm server that has not said by then that it was claimed is not worth waiting for.
+CLAIM_SECONDS = 0.8
+#: Variables that an administrator may set for all and that modules look at when they are imported.
+READ_AT_IMPORT = ("HOME", "USER", "SHELL", "PATH", "XDG_", "JUPYTER_", "JUPYTERLAB_", "CONDA_")
+PROGRAM = inspect.getsource(waiting_program)
 LOG_LINES = 40
 
 
@@ -43,6 +55,7 @@ class DockerEngine(Engine):
     """One Docker engine: lanes of threads with a client each, and the shared listing."""
 
     def __init__(self, hub_id: str, client_options: Mapping[str, Any]) -> None:
+        super().__init__()
         self.hub_id = hub_id
         self._options = dict(client_options)
         self._lanes = {
@@ -96,7 +109,7 @@ class DockerEngine(Engine):
             rows = await self.ask(
                 "containers", all=True, filters={"label": f"{HUB_LABEL}={self.hub_id}"}
             )
-            self._listing = [_found(row) for row in rows]
+            self._listing = [_found(row, self.claimed) for row in rows]
             self._listed_at = time.monotonic()
             return self._listing
         finally:
@@ -119,6 +132,10 @@ class DockerEngine(Engine):
         """The engine changed by our own hand: the next look asks it."""
         self._listed_at = -LISTING_AGE
 
+    async def image_id(self, object_id: str) -> str:
+        """The id of the image that a container was made from."""
+        return str((await self.ask("inspect_container", object_id))["Image"])
+
     async def bury(self, found: Found) -> Corpse:
         """Stop, read exit code, memory kill and last lines, remove."""
         try:
@@ -127,6 +144,15 @@ class DockerEngine(Engine):
             )
         except (DockerException, RequestException, OSError) as error:
             raise EngineAway(str(error)) from error
+        finally:
+            self.forget_listing()
+
+    async def destroy(self, found: Found) -> None:
+        """Kill and remove it."""
+        try:
+            await self.ask("remove_container", found.object_id, v=True, force=True)
+        except NotFound:
+            pass
         finally:
             self.forget_listing()
 
@@ -144,12 +170,14 @@ class DockerEngine(Engine):
             client.close()
 
 
-def _found(row: Mapping[str, Any]) -> Found:
+def _found(row: Mapping[str, Any], claimed: Mapping[str, str]) -> Found:
     labels = row.get("Labels") or {}
     state = row.get("State", "")
+    slot = labels.get(SLOT_LABEL, "")
     return Found(
         object_id=row["Id"],
-        lease_id=labels.get(LEASE_LABEL, ""),
+        lease_id=labels.get(LEASE_LABEL, "") or claimed.get(slot, ""),
+        slot=slot,
         # "created" is on its way, "paused" and "restarting" still hold the device.
         alive=state not in ("exited", "dead", "removing"),
         name=(row.get("Names") or ["/"])[0].lstrip("/"),
@@ -262,6 +290,8 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
     extra_host_config: Any
 
     _calls: "set[Future[Any]]"
+    #: Where not None, what the engine would be told to create is kept here and nothing is created.
+    _told: dict[str, Any] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -291,6 +321,11 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
 
     def docker(self, method: str, *args: Any, **kwargs: Any) -> "asyncio.Future[Any]":
         """DockerSpawner's one door to the engine, led into our lanes instead of its one thread."""
+        if self._told is not None and method == "create_container":
+            self._told.update(kwargs)
+            nothing: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            nothing.set_result({})
+            return nothing
         call = self.engine.submit(method, *args, **kwargs)
         if method in ("create_container", "start"):
             # A cancelled start leaves its call running; its end must wait for that
@@ -324,7 +359,8 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
         if self.enforce_limits:
             self.mem_limit = int(lease.memory * 10**9)
             self.cpu_limit = float(lease.cpus)
-        await asyncio.to_thread(self._make_folders, lease)
+        if not self._nobodys:
+            await asyncio.to_thread(self._make_folders, lease)
 
     def _make_folders(self, lease: Lease) -> None:
         for folder in self.folders(lease):
@@ -408,7 +444,11 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
 
     def get_env(self) -> dict[str, str]:
         """The hub's environment; without devices none is visible, whatever the image says."""
-        env: dict[str, str] = super().get_env()
+        if self._nobodys:
+            env = {key: v for key, v in self.environment.items() if isinstance(v, str)}
+            env["JUPYTER_IMAGE_SPEC"] = self.image
+        else:
+            env = super().get_env()
         if self.lease is not None:
             # The runtime hook reads this variable too: an image that sets it to "all" would
             # otherwise see every GPU of the machine.
@@ -495,6 +535,188 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
             + await self._last_words(self.lease),
             "Nothing was charged. A custom image needs jupyterhub-singleuser 6 inside.",
         )
+
+    # -- warm servers -----------------------------------------------------------------------
+
+    async def warm_digest(self) -> str:
+        """Of everything that a cold start would be given, the image itself, and our program."""
+        assert self.lease is not None
+        assert self.lease.image is not None
+        pool = WarmPool.of(self.context)
+        if not pool.may_mount:
+            raise ValueError(
+                "the hub is not root, and folders arrive late by mounting; set"
+                " c.GradientHub.mount_helper"
+            )
+        await asyncio.to_thread(pool.mounts.prepare)
+        await self.apply_lease(self.lease)
+        if NOBODY in json.dumps(kwargs := await self._cold(), default=str):
+            raise ValueError(
+                "volumes, mounts or extra settings of the containers name their user, who is not"
+                " known yet"
+            )
+        image = await self.engine.ask("inspect_image", self.image)
+        return self._digest(kwargs, image["Id"])
+
+    @property
+    def _nobodys(self) -> bool:
+        """Whether this is the spawner of a warm server, whose person is not known yet."""
+        return bool(self.user.name == NOBODY)
+
+    async def _cold(self) -> dict[str, Any]:
+        """What a cold start would tell the engine."""
+        self._told = {}
+        try:
+            await self.create_object()
+            return self._told
+        finally:
+            self._told = None
+
+    def _digest(self, cold: dict[str, Any], image_id: str) -> str:
+        """Two starts with one digest differ in nothing that is fixed when a container is made."""
+        host = dict(cold["host_config"])
+        host["Binds"] = sorted(self._fixed_binds(cold))
+        host["DeviceRequests"] = bool(host.get("DeviceRequests"))
+        own = {key: value for key, value in cold["labels"].items()
+               if not key.startswith("gradienthub.")}  # fmt: skip
+        fixed = {
+            **{k: v for k, v in cold.items() if k not in ("name", "environment")},
+            "host_config": host, "labels": own, "early": _early(cold["environment"]),
+            "image": image_id, "program": PROGRAM,
+        }  # fmt: skip
+        return sha256(json.dumps(fixed, sort_keys=True, default=str).encode()).hexdigest()
+
+    def _late_folders(self) -> tuple[str, ...]:
+        return tuple(filter(None, (self.container_home, self.container_storage)))
+
+    def _fixed_binds(self, cold: dict[str, Any]) -> list[str]:
+        """Binds that do not depend on the person."""
+        late = tuple(f":{folder}:rw" for folder in self._late_folders())
+        return [b for b in cold["host_config"].get("Binds") or () if not b.endswith(late)]
+
+    async def get_command(self) -> list[str]:
+        """The configured command; an image's own is looked up only where one is started."""
+        if self._told is not None:
+            return [*(self.cmd or ()), *self.get_args()]
+        command: list[str] = await super().get_command()
+        return command
+
+    async def fill(self, slot_id: str) -> Waiting:
+        """A container with two empty folders, whose command waits."""
+        lease = self.lease
+        assert lease is not None
+        await self.apply_lease(lease)
+        pool = WarmPool.of(self.context)
+        cold = await self._cold()
+        command = await self.get_command()
+        places = await asyncio.to_thread(pool.mounts.make, slot_id)
+        binds = self._fixed_binds(cold) + [
+            f"{place}:{folder}:rw,rslave"
+            for place, folder in zip(places, self._late_folders(), strict=False)
+        ]
+        labels = {key: value for key, value in cold["labels"].items()
+                  if key not in (LEASE_LABEL, "gradienthub.notebook")}  # fmt: skip
+        warm = {
+            **cold,
+            "name": f"gradient-warm-{slot_id}",
+            "command": ["python3", "-c", PROGRAM, *command],
+            "stdin_open": True,
+            # Nothing that an administrator put in for people: it may be a secret.
+            "environment": _early(cold["environment"])
+            | {"NVIDIA_VISIBLE_DEVICES": cold["environment"]["NVIDIA_VISIBLE_DEVICES"]},
+            "labels": {**labels, SLOT_LABEL: slot_id},
+            "host_config": {**cold["host_config"], "Binds": binds},
+        }
+        made = await self.docker("create_container", **warm)
+        self.object_id = made["Id"]
+        await self.docker("start", self.object_id)
+        said = await asyncio.wrap_future(
+            self.engine.submit_to("warm", lambda client: until_ready(client, self.object_id))
+        )
+        return Waiting(self.object_id, await self.get_ip_and_port(), int(said.get("memory") or 0))
+
+    async def claim(self, lease: Lease, claim: Claim) -> tuple[str, int]:
+        """Bind the folders, tell it who it is, give the container this lease's name."""
+        # An administrator's hook may have made this start a different one.
+        image_id = await self.engine.image_id(claim.object_id)
+        if self._digest(await self._cold(), image_id) != claim.digest:
+            raise ValueError("this start differs from what the warm server was made for")
+        self.object_id = claim.object_id
+        told = {
+            "env": self.get_env(),
+            "drop": [],
+            "argv": await self.get_command(),
+            "cwd": self.container_home,
+            "folders": {},
+        }
+        mounts = WarmPool.of(self.context).mounts
+        folders = self.folders(lease)
+
+        def take(client: Any) -> None:
+            mounts.bind(claim.slot_id, lease.notebook_id, lease.account_id)
+            told["folders"] = {
+                inside: folder.stat().st_ino
+                for folder, inside in zip(folders, self._late_folders(), strict=False)
+            }
+            tell(client, claim.object_id, told)
+
+        renamed = self.engine.submit("rename", claim.object_id, self.object_label)
+        taken = self.engine.submit_to("claim", take)
+        for call in (taken, renamed):
+            self._calls.add(call)
+            call.add_done_callback(self._calls.discard)
+        await asyncio.gather(asyncio.wrap_future(taken), asyncio.wrap_future(renamed))
+        ip, port = claim.address.split()
+        return ip, int(port)
+
+
+def _early(environment: Mapping[str, str]) -> dict[str, str]:
+    """What is read before a program runs or while it imports; such a variable cannot come late.
+
+    Nothing that may be a secret: an ownerless container has none.
+    """
+    return {
+        key: value
+        for key, value in environment.items()
+        if key.startswith((*waiting_program.EARLY, *READ_AT_IMPORT))
+        and not any(word in key for word in ("TOKEN", "PASSWORD", "SECRET", "KEY"))
+    }
+
+
+def _lines(connection: Any) -> Iterator[dict[str, Any]]:
+    """What the waiting program says, line by line, until it ends; other output is passed over."""
+    rest = b""
+    for _stream, data in frames_iter(connection, tty=False):
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            try:
+                said = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(said, dict) and ("warm" in said or "error" in said):
+                yield said
+
+
+def until_ready(client: Any, object_id: str) -> dict[str, Any]:
+    """Wait until it waits. Raises RuntimeError with its last words where it died instead."""
+    params = {"stdout": 1, "stderr": 1, "stream": 1, "logs": 1}
+    with closing(client.attach_socket(object_id, params)) as connection:
+        for said in _lines(connection):
+            return said
+    raise RuntimeError(_last_lines(client, object_id).strip()[-300:] or "it said nothing")
+
+
+def tell(client: Any, object_id: str, told: Mapping[str, Any]) -> None:
+    """One line in; it must say at once that it was claimed."""
+    with closing(client.attach_socket(object_id, {"stdin": 1, "stdout": 1, "stream": 1})) as raw:
+        connection = raw._sock
+        connection.settimeout(CLAIM_SECONDS)
+        connection.sendall(json.dumps(told).encode() + b"\n")
+        for said in _lines(connection):
+            if said.get("warm") == "claimed":
+                return
+            raise RuntimeError(str(said.get("error")))
+    raise RuntimeError("it ended")
 
 
 def _pull(client: Any, image: str, progress: Download) -> None:

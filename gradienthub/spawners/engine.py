@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ..ledger.leases import Corpse
 from ..rules.drift import Seen
 
-__all__ = ["Corpse", "Engine", "EngineAway", "Found"]
+__all__ = ["Corpse", "Engine", "EngineAway", "Found", "Waiting"]
 
 
 class EngineAway(Exception):
@@ -20,18 +20,34 @@ class Found(Seen):
     name: str = ""
     exit_code: int | None = None
     detail: str = ""
+    #: The warm server that it is or was; its `lease_id` is empty until it is claimed.
+    slot: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """A server that waits: its object, where it will answer, and the bytes it uses."""
+
+    object_id: str
+    address: tuple[str, int]
+    used: int
+
+
 class Engine:
-    """An engine's census. Subclasses define exactly these four methods; all may raise EngineAway.
+    """An engine's census. Subclasses define census, bury, cores and close, and those with warm
+    servers destroy; all may raise EngineAway.
 
     They are asked from the hub's loop and must not block it. This base is for spawners of which
     we know no census: it knows nothing, so the spawner's own poll() is the only word.
     """
 
+    def __init__(self) -> None:
+        #: Warm server -> the lease that claimed it: a container keeps the labels of its birth.
+        self.claimed: dict[str, str] = {}
+
     async def census(self) -> list[Found] | None:
-        """Every object of this hub, dead ones too; None where there is no census."""
+        """Every object of this hub, dead and warm ones too; None where there is no census."""
         return None
 
     async def look(self, lease_id: str) -> Found | None:
@@ -44,6 +60,13 @@ class Engine:
     async def bury(self, found: Found) -> Corpse:
         """Stop it if it lives, read its last words, remove it. Safe to call twice."""
         raise NotImplementedError
+
+    async def destroy(self, found: Found) -> None:
+        """End it at once: nobody's work is in it."""
+        await self.bury(found)
+
+    def forget_listing(self) -> None:
+        """The next census must be fresh."""
 
     async def cores(self) -> int | None:
         """CPUs that starts share, for the stage's width; None where unknown."""

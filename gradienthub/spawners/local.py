@@ -5,20 +5,27 @@ the pages say so. Everybody runs as the hub's own user: for a demo and for trust
 """
 
 import asyncio
+import inspect
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from jupyterhub.spawner import SimpleLocalProcessSpawner
+from jupyterhub.utils import random_port
 
-from .base import GradientSpawner, Lease
+from . import waiting_program
+from .base import Claim, GradientSpawner, Lease
 from .context import HubContext
-from .engine import Corpse, Engine, EngineAway, Found
+from .engine import Corpse, Engine, EngineAway, Found, Waiting
 
 try:
     import psutil
@@ -27,18 +34,55 @@ except ImportError as error:  # pragma: no cover - the extra is part of every te
 
 LEASE_VARIABLE = "GRADIENTHUB_LEASE"
 HUB_VARIABLE = "GRADIENTHUB_HUB"
+SLOT_VARIABLE = "GRADIENTHUB_WARM"
 TERM_SECONDS = 5.0
 LOG_BYTES = 4000
+#: How long a warm server may take to import, and to say that it was claimed.
+FILL_SECONDS, CLAIM_SECONDS = 60.0, 0.8
+PROGRAM = inspect.getsource(waiting_program)
+
+
+@dataclass(frozen=True)
+class WaitingProcess:
+    """A warm server of this hub. It ends when the hub does, because its line to us breaks."""
+
+    process: "subprocess.Popen[bytes]"
+    line: socket.socket
+    environment: Mapping[str, str]
+
+    def hear(self, seconds: float) -> dict[str, Any]:
+        """What it says next. Raises OSError or ValueError where it says nothing of ours."""
+        self.line.settimeout(seconds)
+        heard = b""
+        while not heard.endswith(b"\n"):
+            part = self.line.recv(4096)
+            if not part:
+                raise OSError("it ended")
+            heard += part
+        said: dict[str, Any] = json.loads(heard)
+        return said
+
+    def tell(self, told: Mapping[str, Any]) -> None:
+        """One line to it."""
+        self.line.sendall(json.dumps(told).encode() + b"\n")
+
+    def end(self) -> None:
+        """At once: nobody's work is in it."""
+        self.line.close()
+        self.process.kill()
+        self.process.wait(TERM_SECONDS)
 
 
 class LocalEngine(Engine):
     """Processes marked by environment variables, which children inherit: kernels count too."""
 
     def __init__(self, hub_id: str, log_dir: Path) -> None:
+        super().__init__()
         self.hub_id = hub_id
         self.log_dir = log_dir
         #: Lease -> the process that this hub started for it: only its parent learns how it ended.
         self.children: dict[str, subprocess.Popen[bytes]] = {}
+        self.waiting: dict[str, WaitingProcess] = {}
 
     async def census(self) -> list[Found]:
         """One row for each lease that has a process, or whose server ended and was not buried."""
@@ -46,13 +90,20 @@ class LocalEngine(Engine):
 
     def _census(self) -> list[Found]:
         leases: dict[str, list[int]] = {}
+        unknown: dict[str, list[int]] = {}
         for process in psutil.process_iter():
-            if lease := self._lease_of(process):
+            lease, slot = self._marks(process)
+            if lease:
                 leases.setdefault(lease, []).append(process.pid)
+            elif slot and slot not in self.waiting:
+                unknown.setdefault(slot, []).append(process.pid)
         # A server of ours that ended is dead, also where something that it started lives on.
         codes = {lease: child.poll() for lease, child in list(self.children.items())}
         dead = {lease: code for lease, code in codes.items() if code is not None}
         return [
+            *self._warm(),
+            *(Found(str(pids), "", True, slot=slot) for slot, pids in unknown.items()),
+        ] + [
             Found(
                 object_id=",".join(map(str, leases.get(lease, []))),
                 lease_id=lease,
@@ -64,20 +115,50 @@ class LocalEngine(Engine):
             for lease in {**leases, **dead}
         ]
 
+    def _warm(self) -> list[Found]:
+        return [
+            Found(str(one.process.pid), "", one.process.poll() is None, slot=slot)
+            for slot, one in list(self.waiting.items())
+        ]
+
+    async def destroy(self, found: Found) -> None:
+        """Kill it, also where somebody has claimed it already."""
+        waiting = self.waiting.pop(found.slot, None)
+        if waiting is not None:
+            await asyncio.to_thread(waiting.end)
+        elif found.lease_id:
+            await self.bury(found)
+        else:
+            await asyncio.to_thread(self._end_slot, found.slot)
+
+    def _end_slot(self, slot: str) -> None:
+        """A server that another process of this hub started, and that is nobody's now."""
+        ours = [p for p in psutil.process_iter() if self._marks(p)[1] == slot]
+        _signal(ours, signal.SIGKILL)
+        psutil.wait_procs(ours, timeout=TERM_SECONDS)
+
     def _lease_of(self, process: psutil.Process) -> str | None:
+        return self._marks(process)[0]
+
+    def _marks(self, process: psutil.Process) -> tuple[str | None, str | None]:
+        """(lease, warm server) of a process of this hub."""
         try:
             if process.status() == psutil.STATUS_ZOMBIE:
-                return None
+                return None, None
             variables = process.environ()
         except (psutil.Error, OSError):
-            return None  # another user's process, or one that just ended: not ours
+            return None, None  # another user's process, or one that just ended: not ours
         if variables.get(HUB_VARIABLE) != self.hub_id:
-            return None
-        lease: str | None = variables.get(LEASE_VARIABLE)
-        return lease
+            return None, None
+        # A process shows the environment of its birth, so that one that was claimed has no lease.
+        slot = variables.get(SLOT_VARIABLE)
+        return variables.get(LEASE_VARIABLE) or self.claimed.get(slot or ""), slot
 
     async def bury(self, found: Found) -> Corpse:
         """End all its processes, the gentle way first; the last lines come from its log file."""
+        if not found.lease_id:
+            await self.destroy(found)
+            return Corpse()
         return await asyncio.to_thread(self._bury, found.lease_id)
 
     def _bury(self, lease_id: str) -> Corpse:
@@ -111,6 +192,11 @@ class LocalEngine(Engine):
     async def cores(self) -> int | None:
         """CPUs of this machine."""
         return os.cpu_count()
+
+    async def close(self) -> None:
+        """What waits has nobody to wait for any more."""
+        while self.waiting:
+            await asyncio.to_thread(self.waiting.popitem()[1].end)
 
 
 def _signal(processes: Iterable[psutil.Process], sign: signal.Signals) -> None:
@@ -185,7 +271,91 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
                 "NVIDIA_VISIBLE_DEVICES": devices or "void",
                 LEASE_VARIABLE: self.lease.id,
                 HUB_VARIABLE: self.context.settings.hub_id,
-                # The hub's own environment holds jupyterhub-singleuser, on PATH or not.
-                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', '')}",
+                "PATH": _own_path(env),
             }
         return env
+
+    # -- warm servers -----------------------------------------------------------------------
+
+    @property
+    def engine(self) -> LocalEngine:
+        """The hub's engine, which this spawner's make_engine made."""
+        found = self.context.engine
+        assert isinstance(found, LocalEngine)
+        return found
+
+    async def warm_digest(self) -> str:
+        """Of the command, what it inherits, and our program."""
+        if self.shell_cmd or self.popen_kwargs:
+            raise ValueError("shell_cmd and popen_kwargs may start each server differently")
+        made_of = [PROGRAM, sys.version, self._command(), self._birth("")]
+        return sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+
+    def _command(self) -> list[str]:
+        return [*self.cmd, *self.get_args()]
+
+    def _birth(self, slot_id: str) -> dict[str, str]:
+        """The environment of a process that is nobody's yet."""
+        env = {key: os.environ[key] for key in self.env_keep if key in os.environ}
+        env |= {key: v for key, v in self.environment.items()
+                if isinstance(v, str) and key.startswith(waiting_program.EARLY)}  # fmt: skip
+        return env | {
+            "PATH": _own_path(env),
+            HUB_VARIABLE: self.context.settings.hub_id,
+            SLOT_VARIABLE: slot_id,
+        }
+
+    async def fill(self, slot_id: str) -> Waiting:
+        """A process that waits at a line of its own."""
+        return await asyncio.to_thread(self._fill, slot_id)
+
+    def _fill(self, slot_id: str) -> Waiting:
+        ours, its = socket.socketpair()
+        environment = self._birth(slot_id)
+        self.engine.log_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (self.engine.log_dir / f"{slot_id}.log").open("ab") as log, its:
+            process = subprocess.Popen(
+                [sys.executable, "-c", PROGRAM, *self._command()],
+                stdin=its.fileno(), stdout=log, stderr=log, env=environment, start_new_session=True,
+                cwd=self.engine.log_dir,
+            )  # fmt: skip
+        waiting = WaitingProcess(process, ours, environment)
+        self.engine.waiting[slot_id] = waiting
+        try:
+            said = waiting.hear(FILL_SECONDS)
+        except (OSError, ValueError):
+            self.engine.waiting.pop(slot_id, None)
+            waiting.end()
+            raise
+        return Waiting(str(process.pid), ("127.0.0.1", 0), int(said.get("memory") or 0))
+
+    async def claim(self, lease: Lease, claim: Claim) -> tuple[str, int]:
+        """Tell it who it is."""
+        waiting = self.engine.waiting[claim.slot_id]
+        if await self.warm_digest() != claim.digest:
+            raise ValueError("this start differs from what the warm server was made for")
+        self.port = self.port or random_port()
+        env = self.get_env()
+        told = {
+            "env": env, "drop": [name for name in waiting.environment if name not in env],
+            "argv": self._command(), "cwd": self.home_dir, "folders": {},
+        }  # fmt: skip
+        await asyncio.to_thread(self._claim, waiting, told, claim.slot_id)
+        self.proc, self.pid = waiting.process, waiting.process.pid
+        self.engine.children[lease.id] = waiting.process
+        del self.engine.waiting[claim.slot_id]
+        waiting.line.close()
+        return self.ip or "127.0.0.1", self.port
+
+    def _claim(self, waiting: WaitingProcess, told: Mapping[str, Any], slot_id: str) -> None:
+        waiting.tell(told)
+        said = waiting.hear(CLAIM_SECONDS)
+        if said.get("warm") != "claimed":
+            raise ValueError(str(said.get("error")))
+        logs = self.engine.log_dir
+        (logs / f"{slot_id}.log").rename(logs / f"{self.lease_id}.log")
+
+
+def _own_path(env: Mapping[str, str]) -> str:
+    """The hub's own environment holds jupyterhub-singleuser, on PATH or not."""
+    return f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', '')}"

@@ -124,5 +124,11 @@ def _start_seen(tx: Any, lease_id: str, hub_id: str) -> StartSeen:
     row = leases.describe(tx, lease_id)
     if row is None:
         return StartSeen(None, 0, None)
-    usual = leases.usual_start(tx, hub_id=hub_id, runtime=row["runtime"], image=row["image"])
+    usual = leases.usual_start(
+        tx,
+        hub_id=hub_id,
+        runtime=row["runtime"],
+        image=row["image"],
+        warm=row["warm_slot"] is not None,
+    )
     return StartSeen(row, leases.place_in_stage(tx, lease_id), usual)

@@ -55,6 +55,11 @@ class Stage:
                 on.add(next_id)
                 turn.set_result(None)
 
+    @property
+    def busy(self) -> bool:
+        """Whether anybody has a turn or waits for one."""
+        return any(self._on.values()) or any(self._waiting.values())
+
     def holds(self, lease_id: str) -> bool:
         """Whether the lease has a turn now."""
         return any(lease_id in on for on in self._on.values())

@@ -21,6 +21,8 @@ SUBCOMMANDS = (
     "devices",
     "findings",
     "log",
+    "warm",
+    "mount-helper",
     "upgrade-db",
 )
 

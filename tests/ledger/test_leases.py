@@ -133,6 +133,10 @@ def test_the_usual_start_is_counted_from_the_turn_to_the_first_answer(ledger, ma
     assert (usual.median, usual.nine_of_ten, usual.count) == (
         timedelta(seconds=4), timedelta(seconds=20), 3)  # fmt: skip
     assert ledger.read(leases.usual_start, hub_id="h", runtime="torch", image=None) is None
+    # A start that claims a warm server says nothing of cold ones, nor they of it.
+    assert (
+        ledger.read(leases.usual_start, hub_id="h", runtime="python", image=None, warm=True) is None
+    )
 
 
 def test_settings_are_published_once_for_each_change(ledger, make_settings):

@@ -18,6 +18,7 @@ from typing import Any
 
 from ...settings import kept_hub_id
 from ...spawners.engine import Engine, EngineAway
+from ...spawners.mounts import MountFault, Mounts
 from . import engines
 from .tables import ADMIN, admin_password, demo_settings, people
 
@@ -91,6 +92,10 @@ def run(args: argparse.Namespace) -> int:
     finally:
         _stop_hub(hub)
         _sweep(engines.engine_of(choice, settings.hub_id, data))
+        try:
+            Mounts(settings.storage_root).remove()
+        except MountFault as fault:
+            print(f"A mount is left: {fault}", file=sys.stderr)
 
 
 def _fault(sentence: str) -> int:

@@ -1,5 +1,6 @@
 """What the demo declares: five people on five tiers, a host with a few devices, one runtime."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,12 @@ def fill(c: Config, demo: dict[str, Any]) -> None:
             "title": "Python 3",
             "description": "JupyterLab and Notebook; the demo's one runtime",
             "image": demo["image"],
+            "warm": True,
         },
     }
+    if demo["engine"] == "local" or os.geteuid() == 0:
+        # The first machine on the form, which everybody tries first.
+        gradient.warm = {next(iter(preset["instance_types"])): {"python": 1}}
     gradient.tiers = {
         name: {"default_runtime": "python", "runtimes": ["*"]} for name in preset["tiers"]
     }

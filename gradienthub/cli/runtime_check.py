@@ -1,0 +1,162 @@
+"""gradienthub check --runtime: is a warm start of this runtime what a cold one is?
+
+Two containers of the image, one started cold and one that waited, each show what a notebook
+server of theirs would see.
+"""
+
+import inspect
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import DockerException
+from docker.utils import kwargs_from_env
+
+from ..rules.catalog import ConfigurationFault
+from ..spawners import waiting_program
+from ..spawners.docker import tell, until_ready
+from . import config
+
+SERVER = "jupyterhub-singleuser"
+PROGRAM = inspect.getsource(waiting_program)
+INSIDE, HOME = "/gradienthub-check", "/notebooks"
+SECONDS = 120
+#: What a hub tells a server, as far as it matters here.
+TOLD = {
+    "JUPYTERHUB_USER": "somebody",
+    "JUPYTERHUB_API_TOKEN": "a-token",
+    "JUPYTERHUB_API_URL": "http://hub/hub/api",
+    "JUPYTERHUB_SERVICE_PREFIX": "/user/somebody/",
+    "JUPYTERHUB_SERVICE_URL": "http://0.0.0.0:8888/user/somebody/",
+    "JUPYTERHUB_ROOT_DIR": HOME,
+}
+#: Stands in for the server: shows what it sees and ends.
+SHOW = """
+import json, os, resource, site, sys
+umask = os.umask(0)
+seen = {
+    "sys.path": sys.path, "sys.argv": sys.argv, "sys.flags": list(sys.flags),
+    "environment": {k: v for k, v in os.environ.items() if k not in ("HOSTNAME", "_")},
+    "user": [os.getuid(), os.getgid(), sorted(os.getgroups())], "umask": umask,
+    "working folder": os.getcwd(), "Python": [sys.executable, sys.prefix, sys.version],
+    "user packages": [site.ENABLE_USER_SITE, site.getusersitepackages()],
+    "limits": [resource.getrlimit(number) for number in range(16)],
+}
+from jupyter_core import paths
+from jupyter_server.extension.config import ExtensionConfigManager
+from jupyterhub.services.auth import HubAuth
+seen["Jupyter paths"] = [paths.jupyter_path(), paths.jupyter_config_path(),
+                         paths.jupyter_data_dir(), paths.jupyter_runtime_dir()]
+seen["extensions"] = ExtensionConfigManager(
+    read_config_path=paths.jupyter_config_path()).get_jpserver_extensions()
+seen["hub"] = [HubAuth().base_url, HubAuth().api_url, HubAuth().api_token]
+try:
+    from jupyterlab.labapp import LabApp
+    seen["JupyterLab folders"] = [
+        LabApp.user_settings_dir.default(), LabApp.workspaces_dir.default()]
+except ImportError:
+    pass
+print(json.dumps({"seen": seen}))
+"""
+
+
+def differences(hub: config.HubConfig, name: str) -> list[str]:
+    """What a warm start of this runtime would see otherwise; empty where they are alike.
+
+    Raises ConfigurationFault in words where the image cannot be warm at all.
+    """
+    runtime = hub.settings.house.catalog.runtime(name)
+    if runtime is None:
+        known = ", ".join(r.name for r in hub.settings.house.catalog.runtimes)
+        raise config.UsageFault(f"There is no runtime {name!r}; known are {known}")
+    if runtime.image is None:
+        raise ConfigurationFault(f"The runtime {name} has no image, so there is nothing to compare")
+    try:
+        client = docker.APIClient(version="auto", timeout=SECONDS, **kwargs_from_env())
+        with tempfile.TemporaryDirectory(prefix="gradienthub-check-") as folder:
+            return _compared(Trial(client, runtime.image, Path(folder)))
+    except (DockerException, OSError, RuntimeError) as fault:
+        raise ConfigurationFault(f"{runtime.image} cannot be warm: {fault}") from fault
+
+
+class Trial:
+    """Containers of one image, each removed at once."""
+
+    def __init__(self, client: Any, image: str, folder: Path) -> None:
+        self.client, self.image, self.folder = client, image, folder
+        folder.chmod(0o755)
+
+    @contextmanager
+    def running(self, command: list[str], environment: Mapping[str, str]) -> Iterator[str]:
+        """A started container's id."""
+        made = self.client.create_container(
+            self.image, command=command, environment=dict(environment), working_dir=HOME,
+            stdin_open=True,
+            host_config=self.client.create_host_config(
+                binds={str(self.folder): {"bind": INSIDE, "mode": "ro"}}, init=True
+            ),
+        )  # fmt: skip
+        try:
+            self.client.start(made["Id"])
+            yield made["Id"]
+        finally:
+            self.client.remove_container(made["Id"], force=True, v=True)
+
+    def end_of(self, container: str) -> Any:
+        """The JSON that it showed last. Raises RuntimeError with its log where it did not."""
+        self.client.wait(container, timeout=SECONDS)
+        log = self.client.logs(container).decode("utf-8", "replace").strip()
+        last = log.splitlines()[-1] if log else "it said nothing"
+        try:
+            return json.loads(last)
+        except ValueError:
+            raise RuntimeError(last[-300:]) from None
+
+
+def _compared(trial: Trial) -> list[str]:
+    ask = PROGRAM.rpartition("if __name__")[0]
+    ask += f"print(json.dumps(interpreter(command([{SERVER!r}]))))"
+    with trial.running(["python3", "-c", ask], {}) as container:
+        python = trial.end_of(container)
+    script = trial.folder / "server"
+    script.write_text(f"#!{python}\n{SHOW}")
+    script.chmod(0o755)
+    command = [f"{INSIDE}/server", "--ip=0.0.0.0"]
+    with trial.running(command, TOLD) as container:
+        cold = trial.end_of(container)["seen"]
+    with trial.running(["python3", "-c", PROGRAM, *command], {}) as container:
+        until_ready(trial.client, container)
+        told = {"env": TOLD, "drop": [], "argv": command, "cwd": HOME, "folders": {}}
+        tell(trial.client, container, told)
+        warm = trial.end_of(container)["seen"]
+    return [
+        f"{what}: cold {_told(value, warm.get(what))}, warm {_told(warm.get(what), value)}"
+        for what, value in cold.items()
+        if value != warm.get(what)
+    ]
+
+
+def _told(one: Any, other: Any) -> str:
+    """A value, of a mapping only what the other does not have."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        one = {key: value for key, value in one.items() if other.get(key) != value}
+    return json.dumps(one)[:400]
+
+
+def judge(hub: config.HubConfig, name: str) -> int:
+    """Print how they compare; 1 where a warm start would not be the cold one."""
+    found = differences(hub, name)
+    for line in found:
+        print(line)
+    if found:
+        print(f"{name}: leave c.GradientHub.runtimes[{name!r}].warm at False.")
+        return 1
+    print(f"{name}: a warm start sees what a cold one sees; it may be warm.")
+    if os.geteuid() != 0 and hub.settings.mount_helper is None:
+        print("This user cannot bind folders: see `gradienthub mount-helper`.")
+    return 0

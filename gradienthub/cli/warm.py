@@ -1,0 +1,77 @@
+"""gradienthub warm: the servers that wait for a start; pause and resume the pool."""
+
+import argparse
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ..ledger import Ledger, slots
+from ..rules.duration import format_duration
+from ..settings import Settings
+from . import config
+from .columns import aligned
+
+LOOK_BACK = timedelta(days=1)
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+    """`gradienthub warm` and what it can do."""
+    parser = subparsers.add_parser(
+        "warm",
+        help="the servers that wait for a start; pause and resume them",
+        description="Notebook servers that were started before anybody asked.",
+    )
+    acts = parser.add_subparsers(required=True, metavar="ACT")
+    for name, act, says in (
+        ("list", _list, "every warm server, and how many starts had one"),
+        ("pause", _pause, "end them all and start no more, until resumed"),
+        ("resume", _resume, "fill the pool again"),
+    ):
+        one = acts.add_parser(name, help=says, description=says[0].upper() + says[1:] + ".")
+        config.add_config_option(one)
+        one.set_defaults(run=run, act=act)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do one act on the hub's ledger; the hub sees it within seconds."""
+    hub = config.load(args.config)
+    with config.open_ledger(hub) as ledger:
+        args.act(ledger, hub.settings, datetime.now(UTC))
+    return 0
+
+
+def _list(ledger: Ledger, settings: Settings, now: datetime) -> None:
+    rows = ledger.read(slots.rows_of_hub, settings.hub_id)
+    header = ("INSTANCE TYPE", "RUNTIME", "HOST", "DEVICES", "STATE", "MEMORY", "SINCE")
+    if rows:
+        print(aligned([header, *(_row(row, now) for row in rows)]))
+    wanted = sum(pool.count for pool in settings.pools)
+    print(f"{len(rows)} of {wanted} warm servers.")
+    if pause := ledger.read(slots.paused, settings.hub_id):
+        print(f"Paused by {pause[0]} since {pause[1]:%Y-%m-%d %H:%M} UTC.")
+    warm, answered = ledger.read(slots.warm_starts, settings.hub_id, now - LOOK_BACK)
+    print(f"{warm} of {answered} starts of the last 24 h had one.")
+
+
+def _row(row: Mapping[str, Any], now: datetime) -> tuple[str, ...]:
+    used = f"{row['used'] / 10**6:.0f} MB" if row["used"] else "-"
+    since = row["ready_at"] or row["created_at"]
+    return (
+        row["instance_type"],
+        row["runtime"],
+        row["host"],
+        ", ".join(row["devices"]) or "-",
+        row["state"],
+        used,
+        format_duration(now - since),
+    )
+
+
+def _pause(ledger: Ledger, settings: Settings, now: datetime) -> None:
+    ledger.write(slots.pause, hub_id=settings.hub_id, actor=f"cli {config.os_user()}", now=now)
+    print("Paused: the hub ends all warm servers within seconds, and every start is cold.")
+
+
+def _resume(ledger: Ledger, settings: Settings, _now: datetime) -> None:
+    was = ledger.write(slots.resume, settings.hub_id)
+    print("Resumed." if was else "It was not paused.")

@@ -1,0 +1,169 @@
+"""Rows of warm servers. `warm.py` decides over the pool with them, `leases.py` admits past them."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from ..rules.warm import Slot
+from .schema import device_holders, leases, warm_pauses, warm_slots
+
+WARM = "warm"
+
+
+def of_hub(tx: Connection, hub_id: str) -> list[Slot]:
+    """This hub's warm servers, also those on their way and those to be destroyed; oldest first."""
+    return [slot_of(row._mapping) for row in tx.execute(_rows(hub_id))]
+
+
+def rows_of_hub(tx: Connection, hub_id: str) -> list[dict[str, Any]]:
+    """All columns of this hub's warm servers, oldest first."""
+    return [dict(row._mapping) for row in tx.execute(_rows(hub_id))]
+
+
+def _rows(hub_id: str) -> Any:
+    return (
+        select(warm_slots)
+        .where(warm_slots.c.hub_id == hub_id)
+        .order_by(warm_slots.c.created_at, warm_slots.c.id)
+    )
+
+
+def slot_of(row: Mapping[Any, Any]) -> Slot:
+    """A row as the rules see it."""
+    return Slot(
+        id=row["id"],
+        host=row["host"],
+        instance_type=row["instance_type"],
+        runtime=row["runtime"],
+        image=row["image"],
+        devices=tuple(row["devices"]),
+        cpus=row["cpus"],
+        memory=row["memory"],
+        state=row["state"],
+        used=row["used"] or 0,
+    )
+
+
+def held_devices(tx: Connection, hub_id: str) -> tuple[frozenset[str], frozenset[str]]:
+    """(devices that nobody may have now, devices on which a warm server of this hub waits).
+
+    Another hub's warm server counts as held: only its own hub can destroy it.
+    """
+    rows = tx.execute(
+        select(device_holders.c.device_uuid, device_holders.c.hub_id, device_holders.c.holder_kind)
+    ).all()
+    warm = frozenset(
+        row.device_uuid for row in rows if row.holder_kind == WARM and row.hub_id == hub_id
+    )
+    return frozenset(row.device_uuid for row in rows) - warm, warm
+
+
+def claim(tx: Connection, slot_id: str) -> dict[str, Any]:
+    """A start takes this warm server: the row goes, the lease names it from now on."""
+    row = tx.execute(select(warm_slots).where(warm_slots.c.id == slot_id)).one()
+    tx.execute(delete(device_holders).where(device_holders.c.holder_id == slot_id))
+    tx.execute(delete(warm_slots).where(warm_slots.c.id == slot_id))
+    return dict(row._mapping)
+
+
+def evict(tx: Connection, slot_ids: Iterable[str], lease_id: str) -> None:
+    """Their devices are free at once, for this start, which waits until they are gone."""
+    ids = list(slot_ids)
+    tx.execute(
+        update(warm_slots)
+        .where(warm_slots.c.id.in_(ids))
+        .values(state="leaving", lease_id=lease_id)
+    )
+    tx.execute(delete(device_holders).where(device_holders.c.holder_id.in_(ids)))
+
+
+def take_back(tx: Connection, lease_id: str, now: datetime) -> None:
+    """A start ended before the warm servers in its way were gone: they hold their devices again."""
+    rows = tx.execute(select(warm_slots).where(warm_slots.c.lease_id == lease_id)).all()
+    for row in rows:
+        hold(tx, row.hub_id, row.id, row.devices, now)
+    if rows:
+        tx.execute(
+            update(warm_slots).where(warm_slots.c.lease_id == lease_id).values(lease_id=None)
+        )
+
+
+def hold(tx: Connection, hub_id: str, slot_id: str, devices: Iterable[str], now: datetime) -> None:
+    """The warm server is the holder of these devices."""
+    for device in devices:
+        tx.execute(
+            device_holders.insert().values(
+                device_uuid=device, hub_id=hub_id, holder_kind=WARM, holder_id=slot_id, since=now
+            )
+        )
+
+
+def gone(tx: Connection, slot_id: str) -> None:
+    """The engine says gone: the row and what it held. Safe to call twice."""
+    tx.execute(delete(device_holders).where(device_holders.c.holder_id == slot_id))
+    tx.execute(delete(warm_slots).where(warm_slots.c.id == slot_id))
+
+
+def let_go(tx: Connection, slot_ids: Iterable[str]) -> None:
+    """Nobody can claim them any more; they keep their devices until they are gone."""
+    tx.execute(
+        update(warm_slots).where(warm_slots.c.id.in_(list(slot_ids))).values(state="leaving")
+    )
+
+
+def note_ready(
+    tx: Connection, slot_id: str, *, object_id: str, address: str, used: int, now: datetime
+) -> bool:
+    """It waits and may be claimed. False where it was let go meanwhile."""
+    return bool(
+        tx.execute(
+            update(warm_slots)
+            .where(warm_slots.c.id == slot_id, warm_slots.c.state == "filling")
+            .values(state="ready", object_id=object_id, address=address, used=used, ready_at=now)
+        ).rowcount
+    )
+
+
+def note_spoiled(tx: Connection, lease_id: str) -> None:
+    """Its claim failed and it is destroyed: the lease starts cold."""
+    tx.execute(update(leases).where(leases.c.id == lease_id).values(warm_slot=None))
+
+
+def claimed(tx: Connection, hub_id: str) -> dict[str, str]:
+    """Slot -> open lease, of the warm servers that people have."""
+    rows = tx.execute(
+        select(leases.c.warm_slot, leases.c.id).where(
+            leases.c.hub_id == hub_id, leases.c.ended_at.is_(None), leases.c.warm_slot.is_not(None)
+        )
+    )
+    return {row.warm_slot: row.id for row in rows}
+
+
+def pause(tx: Connection, *, hub_id: str, actor: str, now: datetime) -> None:
+    """No warm servers from now on, and none of those that wait is claimed any more."""
+    tx.execute(update(warm_slots).where(warm_slots.c.hub_id == hub_id).values(state="leaving"))
+    if paused(tx, hub_id) is None:
+        tx.execute(warm_pauses.insert().values(hub_id=hub_id, paused_by=actor, paused_at=now))
+
+
+def resume(tx: Connection, hub_id: str) -> bool:
+    """Fill the pool again; whether it was paused."""
+    return bool(tx.execute(delete(warm_pauses).where(warm_pauses.c.hub_id == hub_id)).rowcount)
+
+
+def paused(tx: Connection, hub_id: str) -> tuple[str, datetime] | None:
+    """(who paused it, since when), or None."""
+    row = tx.execute(select(warm_pauses).where(warm_pauses.c.hub_id == hub_id)).first()
+    return (row.paused_by, row.paused_at) if row else None
+
+
+def warm_starts(tx: Connection, hub_id: str, since: datetime) -> tuple[int, int]:
+    """(starts that claimed a warm server, all that answered) since that moment."""
+    row = tx.execute(
+        select(func.count(leases.c.warm_slot), func.count()).where(
+            leases.c.hub_id == hub_id, leases.c.answered_at >= since
+        )
+    ).one()
+    return int(row[0]), int(row[1])

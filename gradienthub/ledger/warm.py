@@ -1,0 +1,97 @@
+"""The warm pool's decisions, each one transaction: what is there, what to add, what to let go."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from ..rules.warm import Fill, Pool, Slot, next_fill, surplus
+from ..settings import Settings
+from . import leases, slots
+from .database import lock_admissions
+from .schema import warm_slots
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The pool as the ledger has it. `claimed`: slot -> the open lease that has it."""
+
+    slots: tuple[Slot, ...]
+    digests: Mapping[str, str]
+    claimed: Mapping[str, str]
+    paused: bool
+
+
+def standing(tx: Connection, hub_id: str) -> Standing:
+    """All warm servers of this hub."""
+    rows = slots.rows_of_hub(tx, hub_id)
+    return Standing(
+        slots=tuple(slots.slot_of(row) for row in rows),
+        digests={row["id"]: row["digest"] for row in rows},
+        claimed=slots.claimed(tx, hub_id),
+        paused=slots.paused(tx, hub_id) is not None,
+    )
+
+
+def let_go_surplus(tx: Connection, settings: Settings) -> None:
+    """What no pool of the configuration wants any more."""
+    paused = slots.paused(tx, settings.hub_id) is not None
+    slots.let_go(tx, surplus(() if paused else settings.pools, slots.of_hub(tx, settings.hub_id)))
+
+
+def add(
+    tx: Connection,
+    settings: Settings,
+    pools: Mapping[Pool, str],
+    slot_id: str,
+    now: datetime,
+) -> Slot | None:
+    """One more warm server behind people, or None where none is lacking or fits.
+
+    `pools` are those that can be filled now, each with its digest. The row is written and the
+    devices are taken before the engine hears of it.
+    """
+    lock_admissions(tx)
+    if slots.paused(tx, settings.hub_id) is not None:
+        return None
+    there = slots.of_hub(tx, settings.hub_id)
+    catalog = settings.house.catalog
+    fill = next_fill(
+        pools,
+        there,
+        {t.name: t for t in catalog.instance_types},
+        settings.house.hosts,
+        leases.taken(tx, settings).load,
+        settings.warm_memory,
+    )
+    if fill is None:
+        return None
+    return _insert(tx, settings, fill, pools[fill.pool], slot_id, now)
+
+
+def _insert(
+    tx: Connection, settings: Settings, fill: Fill, digest: str, slot_id: str, now: datetime
+) -> Slot:
+    catalog = settings.house.catalog
+    machine = catalog.instance_type(fill.pool.instance_type)
+    runtime = catalog.runtime(fill.pool.runtime)
+    assert machine is not None
+    assert runtime is not None
+    values = {
+        "id": slot_id,
+        "host": fill.placement.host,
+        "instance_type": machine.name,
+        "runtime": runtime.name,
+        "image": runtime.image,
+        "devices": list(fill.placement.devices),
+        "cpus": machine.cpus,
+        "memory": machine.memory,
+        "state": "filling",
+        "used": None,
+    }
+    tx.execute(
+        warm_slots.insert().values(**values, hub_id=settings.hub_id, digest=digest, created_at=now)
+    )
+    slots.hold(tx, settings.hub_id, slot_id, fill.placement.devices, now)
+    return slots.slot_of(values)

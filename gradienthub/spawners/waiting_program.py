@@ -1,0 +1,220 @@
+"""The program inside a warm server: imports what a notebook server needs, waits for one line, and
+becomes that server.
+
+It is given to the image's own Python as text (`python3 -c`), so that no image needs to be changed;
+therefore it knows the standard library only. The line is `{"env": ..., "drop": names, "cwd": ...,
+"argv": ..., "folders": {path: inode}}` on standard input. Before it nothing listens, and there is
+nothing to steal.
+
+What it cannot make equal to a cold start, it starts cold, in its own place: see `_must_restart`.
+"""
+
+import ctypes
+import gc
+import importlib
+import json
+import os
+import runpy
+import shutil
+import site
+import stat
+import sys
+from typing import Any
+
+#: They keep variables from the moment of their import; they are small, so they are imported again.
+FORGOTTEN = ("jupyterhub.singleuser", "jupyterhub.services")
+#: An interpreter, its libraries and its locale read these before any program runs.
+EARLY = ("PYTHON", "LD_", "LC_", "LANG", "TZ", "MALLOC_", "GLIBC_", "OMP_", "OPENBLAS_", "MKL_")
+#: They keep folders below HOME from then on, and nobody keeps anything of theirs: loaded again.
+RELOADED = ("sysconfig", "send2trash.plat_other", "jupyterlab.labapp")
+#: What they keep changes nothing that a person sees: where a build of Python lies, a copy that only
+#: WSGI programs get, and the name in headers of messages that a server writes to its own kernels.
+HARMLESS = (
+    "sqlalchemy.util.compat", "zoneinfo._tzpath", "wsgiref.handlers", "jupyter_client.session",
+)  # fmt: skip
+#: What a start imports beside its extensions, some of it only once it runs.
+MODULES = (
+    "jupyterhub.singleuser.extension", "jupyter_server.serverapp", "jupyterlab.labapp",
+    "notebook.app", "notebook_shim.nbserver", "jupyterlab_server", "jupyter_lsp", "ipykernel",
+    "jupyter_lsp.virtual_documents_shadow", "ipykernel.kernelspec", "IPython", "jinja2.ext",
+    "jupyter_client.provisioning.local_provisioner", "jupyter_core.migrate", "terminado",
+    "jupyter_server_terminals", "jupyter_server.services.security.handlers",
+    "jupyter_server.services.shutdown", "jupyter_server.nbconvert.handlers",
+    "jupyter_server.kernelspecs.handlers", "jupyter_server.view.handlers", "httpcore",
+    "tornado.websocket", "tornado.netutil", "tornado.platform.asyncio", "encodings.idna",
+    "tornado.curl_httpclient", "tornado.simple_httpclient", "sqlite3",
+)  # fmt: skip
+
+
+class Watched(type(os.environ)):  # type: ignore[misc]
+    """The environment, remembering which module looked at which variable while it was imported."""
+
+    seen: dict[str, set[str]] = {}
+
+    def __getitem__(self, key: Any) -> Any:
+        frame: Any = sys._getframe(1)
+        while frame is not None:
+            name = frame.f_globals.get("__name__", "")
+            if name.startswith(FORGOTTEN):
+                break
+            if frame.f_code.co_name == "<module>" and name != "__main__":
+                self.seen.setdefault(os.fsdecode(key), set()).add(name)
+                break
+            frame = frame.f_back
+        return super().__getitem__(key)
+
+
+def command(argv: list[str]) -> str:
+    """The path of the server's script."""
+    path = shutil.which(argv[0])
+    if path is None:
+        sys.exit(f"warm: {argv[0]} is not in this image")
+    return path
+
+
+def interpreter(path: str) -> str:
+    """The interpreter that the script names in its first line."""
+    with open(path, "rb") as script:
+        first = script.readline().decode("utf-8", "replace").strip()
+    words = first[2:].split() if first.startswith("#!") else []
+    if len(words) == 2 and os.path.basename(words[0]) == "env":
+        words = [shutil.which(words[1]) or ""]
+    if len(words) != 1 or not os.path.basename(words[0]).startswith("python"):
+        sys.exit(f"warm: {path} is no Python script ({first[:80]})")
+    return words[0]
+
+
+def load() -> None:
+    """Import a server and its extensions; what the image does not have is not missed."""
+    both: Any = (os.environ, os.environb)
+    plain = type(os.environ)
+    for one in both:
+        one.__class__ = Watched
+    for name in (*MODULES, *_extensions()):
+        try:
+            importlib.import_module(name)
+        except Exception:  # an extension may do anything; a start says what is wrong with it
+            continue
+    for one in both:
+        one.__class__ = plain
+
+
+def _extensions() -> list[str]:
+    try:
+        paths: Any = importlib.import_module("jupyter_core.paths")
+        config: Any = importlib.import_module("jupyter_server.extension.config")
+        found = config.ExtensionConfigManager(read_config_path=paths.jupyter_config_path())
+        server: Any = importlib.import_module("jupyter_server.serverapp")
+        handlers = server.JUPYTER_SERVICE_HANDLERS.values()
+        services = [name for names in handlers for name in names or ()]
+        return [name for name, on in found.get_jpserver_extensions().items() if on] + services
+    except Exception:
+        return []
+
+
+def become(claim: dict[str, Any], argv: list[str], script: str) -> None:
+    """Be the server that a cold start would have been."""
+    before = dict(os.environ)
+    for name in claim["drop"]:
+        os.environ.pop(name, None)
+    os.environ.update(claim["env"])
+    os.chdir(claim["cwd"])
+    for path, inode in claim["folders"].items():
+        if os.stat(path).st_ino != inode:
+            say(error=f"{path} is not the folder that was to be mounted")
+            sys.exit(3)
+    restart = _must_restart(before, claim["argv"] != argv or command(argv) != script)
+    say(warm="claimed", restart=restart)
+    quiet = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(quiet, 0)
+    os.close(quiet)
+    script = command(claim["argv"])
+    if restart:
+        python = interpreter(script)
+        os.execve(python, [python, script, *claim["argv"][1:]], dict(os.environ))
+    _add_user_site()
+    for name in [name for name in sys.modules if name.startswith(FORGOTTEN)]:
+        del sys.modules[name]
+    readers = {name for key in _changed(before) for name in Watched.seen.get(key, ())}
+    for name in RELOADED:
+        if name in readers and name in sys.modules:
+            importlib.reload(sys.modules[name])
+    sys.argv = [script, *claim["argv"][1:]]
+    importlib.invalidate_caches()
+    runpy.run_path(script, run_name="__main__")
+
+
+def _must_restart(before: dict[str, str], other_program: bool) -> str:
+    """Why only a cold start would be the same, or nothing: what was read when Python started or
+    when a module was imported has another value now, or the person's own packages come first.
+    """
+    for key in _changed(before):
+        if key.startswith(EARLY) or Watched.seen.get(key, set()).difference(RELOADED, HARMLESS):
+            return key
+    if other_program:
+        return "argv"
+    user_site: Any = _user_site()
+    if user_site and user_site not in sys.path:
+        loaded = {name.split(".")[0] for name in sys.modules}
+        for name in os.listdir(user_site):
+            if name.endswith(".pth") or name.split(".")[0] in loaded | {"usercustomize"}:
+                return str(os.path.join(user_site, name))
+    return ""
+
+
+def _changed(before: dict[str, str]) -> list[str]:
+    """Variables that have another value than before."""
+    return sorted(key for key in {**before, **os.environ} if before.get(key) != os.environ.get(key))
+
+
+def _user_site() -> Any:
+    """The person's own packages, where Python looks for them and there are some."""
+    if not site.ENABLE_USER_SITE:
+        return None
+    site.USER_SITE = site.USER_BASE = None
+    path = site.getusersitepackages()
+    return path if os.path.isdir(path) else None
+
+
+def _add_user_site() -> None:
+    path = _user_site()
+    if path and path not in sys.path:
+        here = [sys.path.index(p) for p in site.getsitepackages() if p in sys.path]
+        sys.path.insert(min(here, default=len(sys.path)), path)
+
+
+def say(**words: Any) -> None:
+    """One line to the hub: back where its line comes from, or into the log that it reads."""
+    line = json.dumps(words) + "\n"
+    os.write(0 if stat.S_ISSOCK(os.fstat(0).st_mode) else 1, line.encode())
+
+
+def memory() -> Any:
+    """Bytes of this process that no other shares, after giving back what is not needed."""
+    gc.collect()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+        with open("/proc/self/smaps_rollup") as rows:
+            own = [row.split()[1] for row in rows if row.startswith("Private_")]
+        return sum(map(int, own)) * 1024
+    except (OSError, AttributeError, ValueError):
+        return None
+
+
+def main() -> None:
+    """Load, say so, wait, become."""
+    argv = sys.argv[1:]
+    script = command(argv)
+    python = interpreter(script)
+    if python != sys.executable and "-c" in sys.orig_argv[1:2]:
+        os.execv(python, [python, "-c", sys.orig_argv[2], *argv])
+    sys.path[0] = os.path.dirname(script)
+    load()
+    say(warm="ready", memory=memory())
+    line = sys.stdin.readline()
+    if line:
+        become(json.loads(line), argv, script)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,286 @@
+"""The warm pool: fills it behind people, adopts what it finds, destroys what is not wanted.
+
+Belongs to the hub's loop. Every step is a row before it is an engine call, so that a hub that dies
+anywhere leaves nothing that the next one does not find.
+"""
+
+import asyncio
+import logging
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
+
+from .. import metrics
+from ..ledger import LedgerAway, slots
+from ..ledger import warm as pool_rows
+from ..ledger.leases import Lease
+from ..rules.idleness import Deadlines
+from ..rules.warm import Pool, Slot, used_by
+from .base import GradientSpawner
+from .context import HubContext
+from .engine import EngineAway, Found
+from .mounts import HelperMounts, MountFault, Mounts
+
+log = logging.getLogger("gradienthub")
+
+#: How often the pool is looked at where nothing wakes it.
+LOOK_SECONDS = 10.0
+#: A server that has not said that it waits by then never will.
+FILL_SECONDS = 120.0
+#: How long a pool that cannot be filled is left alone: doubled each time, up to the last.
+FIRST_PATIENCE, LAST_PATIENCE = 5.0, 300.0
+#: Filling costs a core two seconds: it begins when nobody has started anything for so long, and
+#: after the second time in any case where no start waits for its turn.
+QUIET_SECONDS, PATIENT_SECONDS = 2.0, 20.0
+QUIET_EVERY = 0.25
+
+
+class WarmPool:
+    """The warm servers of one hub."""
+
+    _pools: "ClassVar[WeakKeyDictionary[HubContext, WarmPool]]" = WeakKeyDictionary()
+
+    def __init__(self, context: HubContext, spawner: type[GradientSpawner], config: Any) -> None:
+        self.context = context
+        self._spawner = spawner
+        self._config = config
+        self._woken = asyncio.Event()
+        self._filling: set[str] = set()
+        self._given_up: dict[Pool, tuple[float, float]] = {}
+        self._started_at = -QUIET_SECONDS
+        self._nothing_there = False
+        self._said: set[str] = set()
+        self._pools[context] = self
+        context.wake_pool = self.wake
+        context.somebody_starts = self.somebody_starts
+
+    @classmethod
+    def of(cls, context: HubContext) -> "WarmPool":
+        """The pool of this hub process."""
+        return cls._pools[context]
+
+    # -- the loop ---------------------------------------------------------------------------
+
+    async def keep(self) -> None:
+        """The loop. A pass that fails is logged, and the loop goes on."""
+        while True:
+            try:
+                await self.look()
+            except (LedgerAway, EngineAway) as away:
+                log.warning("The warm pool is left as it is: %s", away)
+            except Exception:
+                log.exception("A pass of the warm pool failed")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), LOOK_SECONDS)
+            self._woken.clear()
+
+    def wake(self) -> None:
+        """Something was claimed, evicted or ended: look at once."""
+        self._woken.set()
+
+    def somebody_starts(self) -> None:
+        """A start goes on or has just answered: filling would be in its way."""
+        self._started_at = time.monotonic()
+
+    async def look(self) -> None:
+        """One pass: adopt, destroy, and fill up as long as nobody starts a notebook."""
+        if not self.context.settings.pools and self._nothing_there:
+            return
+        if await self.context.engine.census() is None:
+            return
+        digests = await self._digests()
+        await self._quiet()
+        await self._sort_out(digests)
+        while digests and await self._fill_one(digests):
+            await self._count()
+
+    async def _digests(self) -> dict[Pool, str]:
+        """Of each pool that can be filled now: what its servers are made of."""
+        digests = {}
+        for pool in self.context.settings.pools:
+            try:
+                digests[pool] = await self._for(pool).warm_digest()
+            except EngineAway:
+                raise
+            except Exception as error:
+                self._say_once(
+                    f"No warm servers of {pool.instance_type} with {pool.runtime}: {error}"
+                )
+        return digests
+
+    def _say_once(self, words: str) -> None:
+        if words not in self._said:
+            self._said.add(words)
+            log.warning("%s", words)
+
+    async def _sort_out(self, digests: Mapping[Pool, str]) -> None:
+        """Destroy what is surplus, out of date, dead or nobody's; forget what is gone."""
+        ledger, hub_id = self.context.ledger, self.context.settings.hub_id
+        await ledger.awrite(pool_rows.let_go_surplus, self.context.settings)
+        before = await ledger.aread(pool_rows.standing, hub_id)
+        current = {(p.instance_type, p.runtime): digest for p, digest in digests.items()}
+        census = {found.slot: found for found in await self._census() if found.slot}
+        # Read again: a row is written before its container is made.
+        after = await ledger.aread(pool_rows.standing, hub_id)
+        rows = {slot.id: slot for slot in after.slots}
+        for slot in before.slots:
+            if slot.id in self._filling or slot.id not in rows:
+                continue
+            found = census.get(slot.id)
+            stale = current.get((slot.instance_type, slot.runtime)) != after.digests[slot.id]
+            if rows[slot.id].state != "ready" or stale or found is None or not found.alive:
+                await self.destroy(slot.id)
+        for slot_id in census:
+            if slot_id not in rows and slot_id not in after.claimed:
+                await self.destroy(slot_id)
+        known = {*rows, *census, *after.claimed, *self._filling}
+        await asyncio.to_thread(self._clear_folders, known)
+        for slot_id in [s for s in self.context.engine.claimed if s not in known]:
+            del self.context.engine.claimed[slot_id]
+        self._nothing_there = not known
+        await self._count()
+
+    async def _census(self) -> list[Found]:
+        self.context.engine.forget_listing()
+        return await self.context.engine.census() or []
+
+    def _clear_folders(self, known: set[str]) -> None:
+        mounts = self.mounts
+        for slot_id in mounts.slots():
+            if slot_id not in known:
+                try:
+                    mounts.clear(slot_id)
+                except MountFault as fault:
+                    self._say_once(f"The folders of warm server {slot_id} stay: {fault}")
+
+    async def _count(self) -> None:
+        there = await self.context.ledger.aread(slots.of_hub, self.context.settings.hub_id)
+        for state in ("filling", "ready", "leaving"):
+            metrics.warm_servers.labels(state).set(sum(s.state == state for s in there))
+        metrics.warm_memory_bytes.set(used_by(there))
+
+    # -- filling ----------------------------------------------------------------------------
+
+    async def _fill_one(self, digests: Mapping[Pool, str]) -> bool:
+        """Start one more, once nobody starts a notebook; whether there may be another to start."""
+        await self._quiet()
+        now = time.monotonic()
+        pools = {
+            pool: digest
+            for pool, digest in digests.items()
+            if self._given_up.get(pool, (0.0, 0.0))[0] <= now
+        }
+        slot_id = str(uuid.uuid4())
+        self._filling.add(slot_id)
+        try:
+            slot = await self.context.ledger.awrite(
+                pool_rows.add, self.context.settings, pools, slot_id, self.context.clock()
+            )
+            if slot is None:
+                return False
+            await self._fill(slot)
+        finally:
+            self._filling.discard(slot_id)
+        return True
+
+    async def _quiet(self) -> None:
+        """Return once people who start notebooks would not notice."""
+        began = time.monotonic()
+        while (now := time.monotonic()) and (
+            self.context.stage.busy
+            or (now - self._started_at < QUIET_SECONDS and now - began < PATIENT_SECONDS)
+        ):
+            await asyncio.sleep(QUIET_EVERY)
+
+    async def _fill(self, slot: Slot) -> None:
+        pool = next(
+            p
+            for p in self.context.settings.pools
+            if (p.instance_type, p.runtime) == (slot.instance_type, slot.runtime)
+        )
+        try:
+            spawner = self._for(pool, slot)
+            waiting = await asyncio.wait_for(spawner.fill(slot.id), FILL_SECONDS)
+            kept = await self.context.ledger.awrite(
+                slots.note_ready,
+                slot.id,
+                object_id=waiting.object_id,
+                address=" ".join(map(str, waiting.address)),
+                used=waiting.used,
+                now=self.context.clock(),
+            )
+            self._given_up.pop(pool, None)
+        except Exception as error:
+            patience = min(2 * self._given_up.get(pool, (0, FIRST_PATIENCE / 2))[1], LAST_PATIENCE)
+            self._given_up[pool] = (time.monotonic() + patience, patience)
+            log.warning(
+                "A warm server of %s with %s could not be started, next try in %.0f s: %s",
+                pool.instance_type, pool.runtime, patience, error,
+            )  # fmt: skip
+            kept = False
+        if not kept:
+            await self.destroy(slot.id)
+
+    def _for(self, pool: Pool, slot: Slot | None = None) -> GradientSpawner:
+        """A spawner for nobody, with this pool's machine and image."""
+        settings = self.context.settings
+        machine = settings.house.catalog.instance_type(pool.instance_type)
+        runtime = settings.house.catalog.runtime(pool.runtime)
+        assert machine is not None
+        assert runtime is not None
+        spawner = self._spawner(user=_Nobody(), config=self._config)
+        slot_id = slot.id if slot else ""
+        spawner.lease = Lease(
+            id=slot_id, account_id="", account_name="", notebook_id="",
+            instance_type=machine.name, price=0, currency="", runtime=runtime.name,
+            image=runtime.image, interface="lab", host=slot.host if slot else "",
+            devices=slot.devices if slot else tuple(map(str, range(machine.gpus))),
+            cpus=machine.cpus, memory=machine.memory,
+            deadlines=Deadlines(timedelta(), None, None),
+        )  # fmt: skip
+        spawner.lease_id = slot_id
+        return spawner
+
+    # -- destroying -------------------------------------------------------------------------
+
+    async def destroy(self, slot_id: str) -> None:
+        """End it on the engine's word, then its folders and its row. Raises EngineAway."""
+        for found in await self._census():
+            if found.slot == slot_id:
+                await self.context.engine.destroy(found)
+        try:
+            await asyncio.to_thread(self.mounts.clear, slot_id)
+        except MountFault as fault:
+            self._say_once(f"The folders of warm server {slot_id} stay: {fault}")
+        await self.context.ledger.awrite(slots.gone, slot_id)
+
+    @property
+    def mounts(self) -> Mounts:
+        """Who binds folders: this hub where it is root, else the helper."""
+        settings = self.context.settings
+        if settings.mount_helper:
+            return HelperMounts(settings.storage_root, settings.mount_helper)
+        return Mounts(settings.storage_root)
+
+    @property
+    def may_mount(self) -> bool:
+        """Whether folders can be bound at all."""
+        return bool(self.context.settings.mount_helper) or os.geteuid() == 0
+
+
+class _Nobody:
+    """The user of a warm server, for configuration that asks for one."""
+
+    #: Where this word turns up in a container's settings, they are somebody's.
+    name = "nobody-yet"
+    escaped_name = name
+    url = base_url = "/user/nobody-yet/"
+    groups: tuple[Any, ...] = ()
+
+
+NOBODY = _Nobody.name

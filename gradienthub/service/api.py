@@ -88,15 +88,22 @@ class ApiHandler(KeeperHandler):
     async def _run(self, method: str, path: dict[str, str]) -> None:
         operation = self.operations.get(method)
         if operation is None:
-            known = ", ".join(sorted(self.operations))
-            self.set_header("Allow", known)
-            raise Refused("bad_method", f"{method} does nothing here.", f"Known: {known}.")
+            raise Refused("bad_method", f"{method} does nothing here.", f"Known: {self._known()}.")
         given: dict[str, Any] = {"query": self._query(operation)} if operation.query else {}
         if operation.body is not None:
             given["body"] = self._body(operation.body)
         answer = await operation.run(self, **given, **path)
         self.set_header("Content-Type", "application/json")
         self.finish(answer.model_dump_json())
+
+    def _known(self) -> str:
+        return ", ".join(sorted(self.operations))
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """The one shape; a wrong method also says which are known."""
+        if status_code == 405:
+            self.set_header("Allow", self._known())
+        super().write_error(status_code, **kwargs)
 
     def _query(self, operation: Operation) -> Input:
         given = {name: self.get_query_argument(name) for name in self.request.query_arguments}
@@ -123,6 +130,9 @@ class ApiHandler(KeeperHandler):
 
 def parsed(model: type[Input], given: dict[str, Any], code: str) -> Input:
     """The input, or a refusal that names the field."""
+    if "\\u0000" in json.dumps(given):
+        # No text to PostgreSQL.
+        raise Refused(code, "There is a zero byte in the input.", "Send text.")
     try:
         return model.model_validate(given)
     except ValidationError as fault:

@@ -1,5 +1,6 @@
 """Operations on what runs: catalog, me, leases, extend, devices, findings, audit, state."""
 
+import re
 from datetime import datetime
 from typing import Any, Literal
 
@@ -272,11 +273,14 @@ async def one_lease(handler: ApiHandler, query: Nothing, lease: str) -> LeaseVie
 
 async def visible(handler: ApiHandler, lease: str) -> watches.Watched:
     """A lease that the visitor may see; another's does not exist for others."""
-    found = await handler.read(watches.any_lease, handler.context.hub_id, lease)
-    own = found is not None and found.lease["account_name"] == handler.visitor.name
-    if own:
+    # What is no id is asked of no database: a zero byte is no text to PostgreSQL.
+    known = re.fullmatch(r"[0-9a-f-]{36}", lease)
+    found = await handler.read(watches.any_lease, handler.context.hub_id, lease) if known else None
+    own = False
+    if found and found.lease["account_name"] == handler.visitor.name:
+        # A name may have belonged to somebody else before.
         account = await account_of(handler, handler.visitor.name)
-        own = account is not None and found is not None and account.id == found.lease["account_id"]
+        own = account is not None and account.id == found.lease["account_id"]
     if found is None or not (own or handler.visitor.sees_all):
         raise Refused("not_found", f"There is no lease {shown(lease)} of yours.",
                       "GET leases lists them.", field="lease")  # fmt: skip

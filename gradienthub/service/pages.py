@@ -239,6 +239,7 @@ class FleetHandler(PageHandler):
         if not why:
             raise Refused("reason_required", "A stop of another's notebook needs a reason.",
                           "Its owner sees it.", field="why")  # fmt: skip
+        lease = lease if lease.replace("-", "").isalnum() else ""
         found = await self.read(watches.any_lease, self.context.hub_id, lease)
         if found is None:
             raise Refused("not_found", f"There is no lease {shown(lease)}.")

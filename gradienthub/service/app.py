@@ -140,4 +140,6 @@ def main() -> None:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="[K %(asctime)s %(levelname)s] %(message)s"
     )
+    # JupyterHub's own words on logins name cookies and ids, which are nobody's business.
+    logging.getLogger("tornado.application").setLevel(logging.WARNING)
     asyncio.run(serve(environment(os.environ)))

@@ -10,6 +10,7 @@
 """
 
 import json
+import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from ..rules.refusal import Refused, error_body
 from ..settings import Published
 from .context import KeeperContext
 
+log = logging.getLogger("gradienthub")
 P = ParamSpec("P")
 R = TypeVar("R")
 #: Seconds for which the hub's word on a token is kept: what is withdrawn there ends here by then.
@@ -81,7 +83,16 @@ def settings(context: KeeperContext, hub_auth: HubOAuth | None = None) -> dict[s
         "hub_auth": auth,
         # Cookies of this process only: after a restart a visitor is sent to the hub once more.
         "cookie_secret": secrets.token_bytes(32),
+        "log_function": log_request,
     }
+
+
+def log_request(handler: web.RequestHandler) -> None:
+    """One line a request; the query is left out, where codes and tokens may stand."""
+    request, status = handler.request, handler.get_status()
+    level = logging.INFO if status < 400 else logging.WARNING
+    took = 1000 * request.request_time()
+    log.log(level, "%s %s %s %.0f ms", status, request.method, request.path[:200], took)
 
 
 class KeeperHandler(HubOAuthenticated, web.RequestHandler):

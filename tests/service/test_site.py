@@ -1,8 +1,11 @@
 """What the keeper serves: REST v1 to programs, Fleet and Audit to people; who may see what."""
 
+import os
 import re
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,13 +18,21 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
 from gradienthub.hub.api import KEEPER
-from gradienthub.ledger import LedgerAway
+from gradienthub.ledger import LedgerAway, findings
+from gradienthub.ledger.findings import Found
 from gradienthub.service import operations
 from gradienthub.service.openapi import document
 from gradienthub.service.site import OPERATIONS, application
 
 PREFIX = "/@/space%20word/services/gradient/"
 HOUR = timedelta(hours=1)
+CHROMIUM = os.environ.get("GRADIENTHUB_TEST_CHROMIUM") or shutil.which("chromium")
+
+
+#: What stands out of the window to the right.
+TOO_WIDE = """document.documentElement.scrollWidth <= innerWidth ? [] :
+  [...document.querySelectorAll("main *")].filter((e) =>
+    e.getBoundingClientRect().right > innerWidth).map((e) => e.outerHTML.slice(0, 200))"""
 
 
 class Site:
@@ -261,7 +272,55 @@ async def test_people_see_in_the_audit_what_touched_them(site):
     assert (await at.site.ask("GET", "audit?user=bob", at.eve)).status == 403
     everybody = await at.site.ask("GET", "audit?all=1&action=stop", at.ada)
     assert "too loud" in everybody.text
-    assert re.search(r"<td>bob</td>", everybody.text)
+    assert re.search(r">bob</td>", everybody.text)
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+async def test_axe_finds_nothing_serious_on_fleet_and_audit_and_nothing_is_wider_than_a_phone(site):
+    axe = pytest.importorskip("axe_playwright_python")
+    playwright = pytest.importorskip("playwright.async_api")
+    if not CHROMIUM:
+        pytest.skip("needs Chromium: install it, or name it in GRADIENTHUB_TEST_CHROMIUM")
+    script = (Path(axe.__file__).parent / "axe.min.js").read_text()
+    at = await site()
+    found = Found("x", "blind", "Something is “wrong”.", "Mend it.")
+    report = {"hub_id": at.home.settings.hub_id, "source": "keeper", "found": [found]}
+    await at.keeper.ledger.awrite(findings.report, **report, now=at.home.clock())
+    async with playwright.async_playwright() as engine:
+        browser = await engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        for width, scheme in ((1280, "light"), (360, "dark"), (360, "light"), (1280, "dark")):
+            context = await browser.new_context(
+                viewport={"width": width, "height": 900}, color_scheme=scheme
+            )
+            page = await context.new_page()
+
+            # The styles and scripts are the hub's; the pages the keeper's, with ada's token.
+            async def fetch(route: Any) -> None:
+                path = route.request.url.split("/@/space%20word/", 1)[1]
+                if path.startswith("hub/"):
+                    said = await route.fetch(url=at.home.url(path.removeprefix("hub")))
+                else:
+                    said = await route.fetch(headers={"Authorization": f"token {at.ada}"})
+                await route.fulfill(response=said)
+
+            await page.route("**/*", fetch)
+            for path in ("fleet", "audit?all=1", "audit"):
+                await page.goto(f"http://127.0.0.1:{at.site.port}{PREFIX}{path}")
+                await page.evaluate(script)
+                told = await page.evaluate("axe.run()")
+                serious = [
+                    (v["id"], v["nodes"][0]["html"])
+                    for v in told["violations"]
+                    if v["impact"] in ("serious", "critical")
+                ]
+                assert serious == [], (path, width, scheme)
+                wide = await page.evaluate(TOO_WIDE)
+                assert wide == [], (path, width)
+                if folder := os.environ.get("GRADIENTHUB_TEST_PICTURES"):
+                    name = f"{path.split('?')[0]}-{width}-{scheme}.png"
+                    await page.screenshot(path=f"{folder}/{name}", full_page=True)
+        await browser.close()
 
 
 async def test_somebody_not_logged_in_is_led_to_the_hub_and_back(site):

@@ -12,6 +12,8 @@ from typing import Any
 from gradienthub import metrics
 from gradienthub.cli import parser
 from gradienthub.rules.refusal import STATUS
+from gradienthub.service import visitor
+from gradienthub.service.site import OPERATIONS
 from gradienthub.settings import GradientHub
 from gradienthub.spawners.docker import GradientDockerSpawner
 
@@ -99,11 +101,46 @@ def metrics_page() -> str:
     )
 
 
+def rest_v1_page() -> str:
+    """Every operation of the keeper's REST API, with who may and what it takes and answers."""
+    rows = []
+    for operation in OPERATIONS:
+        takes = [f"`{name}`" for name in operation.query.model_fields]
+        if operation.body is not None:
+            takes += [f"body `{name}`" for name in operation.body.model_fields]
+        rows.append(
+            f"| `{operation.method} {operation.path}` | {operation.summary} | {operation.who} |"
+            f" {', '.join(takes) or '–'} |"
+        )
+    return "\n".join(
+        [
+            NOTE,
+            "# REST v1\n",
+            "Below `/services/gradient/api/v1/`, in JSON, with a token of the hub"
+            " (`Authorization: token ...`) or a",
+            "login. `openapi.json` there has every field. Start and stop are the hub's own calls:"
+            " [REST](rest.md).\n",
+            "| call | what | who may | takes |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            "Lists answer `{\"items\": [...], \"next\": ...}`; send `next` as `after` for the page"
+            " after it. Every error has one",
+            "shape: `status`, `code`, `message`, `hint`, `field`; the codes are in"
+            " [refusals](refusals.md).\n",
+            "## Who may what\n",
+            inspect.cleandoc(visitor.__doc__ or "").split("\n\n", 1)[1],
+            "",
+        ]
+    )
+
+
 PAGES = {
     "settings.md": settings_page,
     "cli.md": cli_page,
     "refusals.md": refusals_page,
     "metrics.md": metrics_page,
+    "rest-v1.md": rest_v1_page,
 }
 
 

@@ -18,7 +18,7 @@ from ..rules.refusal import Refused, error_body, shown
 from ..spawners.context import HubContext
 from ..spawners.engine import EngineAway
 from ..spawners.refused import StartRefused
-from .stopping import forget_server
+from .stopping import asked_by, forget_server
 
 #: The small mode's culler service.
 CULLER = "gradient-idle-culler"
@@ -192,14 +192,12 @@ class GradientServerAPIHandler(GradientAPIHandler, UserServerAPIHandler):
             ) from None  # fmt: skip
 
     async def _why(self, user: Any, spawner: Any, body: "StopBody") -> tuple[Reason, str]:
-        who = self.current_user
-        if getattr(who, "kind", "user") == "service":
-            if who.name == KEEPER and body.reason:
-                return Reason(body.reason), "keeper"
-            if who.name == CULLER:
-                return await self._culled(spawner), f"service {who.name}"
-            return Reason.ADMIN, f"service {who.name}"
-        return (Reason.USER if who.name == user.name else Reason.ADMIN), who.name
+        reason, who = asked_by(self.current_user, user)
+        if who == f"service {KEEPER}" and body.reason:
+            return Reason(body.reason), "keeper"
+        if who == f"service {CULLER}":
+            return await self._culled(spawner), who
+        return reason, who
 
     async def _culled(self, spawner: Any) -> Reason:
         """Which of a lease's deadlines the culler found passed: a hard end, or idleness."""

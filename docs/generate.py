@@ -124,7 +124,7 @@ def rest_v1_page() -> str:
             "|---|---|---|---|",
             *rows,
             "",
-            "Lists answer `{\"items\": [...], \"next\": ...}`; send `next` as `after` for the page"
+            'Lists answer `{"items": [...], "next": ...}`; send `next` as `after` for the page'
             " after it. Every error has one",
             "shape: `status`, `code`, `message`, `hint`, `field`; the codes are in"
             " [refusals](refusals.md).\n",

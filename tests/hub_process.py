@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,9 @@ from gradienthub.service.evidence import Address
 
 CONFIG = Path(__file__).with_name("hub_process_config.py")
 TESTS = Path(__file__).parent
+NODE_PROXY = os.environ.get("GRADIENTHUB_TEST_NODE_PROXY") or shutil.which(
+    "configurable-http-proxy"
+)
 #: Seconds that other processes get for what they do.
 PATIENCE = 90
 
@@ -48,7 +52,7 @@ class HubProcess:
         asked = {
             "folder": str(self.folder), "proxy": self.proxy, "token": self.token,
             "port": self.port, "hub_port": self.hub_port, "proxy_port": free_port(),
-            "traits": self.traits,
+            "traits": self.traits, "node_proxy": NODE_PROXY,
         }  # fmt: skip
         environment = os.environ | {
             "GRADIENTHUB_TEST_HUB": json.dumps(asked),

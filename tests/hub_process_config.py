@@ -49,6 +49,7 @@ elif asked["proxy"] == "traefik":
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False}
     }
 else:
+    c.ConfigurableHTTPProxy.command = [asked["node_proxy"]]
     c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{asked['proxy_port']}"
 
 configure(c)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hub_process import PATIENCE, HubProcess
+from hub_process import NODE_PROXY, PATIENCE, HubProcess
 
 from gradienthub.rules.idleness import Evidence, learn
 from gradienthub.service.evidence import Notebooks
@@ -36,8 +36,11 @@ pytestmark = [
 @pytest.fixture(params=["traefik", "node"])
 async def hub(request, tmp_path):
     """A hub behind each of both proxies."""
-    if request.param == "node" and not shutil.which("configurable-http-proxy"):
-        pytest.skip("needs Node's proxy: npm install -g configurable-http-proxy")
+    if request.param == "node" and not NODE_PROXY:
+        pytest.skip(
+            "needs Node's proxy: npm install -g configurable-http-proxy, or name it in"
+            " GRADIENTHUB_TEST_NODE_PROXY"
+        )
     running = HubProcess(tmp_path, request.param)
     await running.start()
     yield running

@@ -7,10 +7,13 @@ by one stub process.
 
 import asyncio
 import contextlib
+import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -20,14 +23,19 @@ from typing import Any
 import aiohttp
 from harness import TOKEN, Hub, arguments, hub, show
 from sqlalchemy import update
+from traitlets.config import Config
 
-from gradienthub.ledger import Ledger
+from gradienthub.ledger import Ledger, fleet
+from gradienthub.ledger import leases as admitting
+from gradienthub.ledger.accounts import HubUser
 from gradienthub.ledger.schema import leases
+from gradienthub.rules.options import parse_options
 from gradienthub.service.context import KeeperContext
 from gradienthub.service.evidence import Notebooks
 from gradienthub.service.holder import me
 from gradienthub.service.hub_client import HubClient
 from gradienthub.service.watch import Watch
+from gradienthub.settings import GradientHub
 
 HERE = Path(__file__).parent
 HUB_ID = "bench"
@@ -183,9 +191,108 @@ async def _paged(running: Hub) -> None:
             offset = following and following["offset"]
 
 
+@contextlib.contextmanager
+def stub_hub(port: int, leases_there: list[str]) -> Iterator[str]:
+    """The API address of a process in a hub's place."""
+    environment = os.environ | {"NOTEBOOKS": str(port), "LEASES": json.dumps(leases_there)}
+    process = subprocess.Popen(
+        [sys.executable, HERE / "stub_hub.py"], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    try:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}/hub/api"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def idle_ledger(folder: str, count: int) -> tuple[Ledger, list[str]]:
+    """A ledger in which so many notebooks have been idle for hours."""
+    c = Config()
+    c.GradientHub.preset = None
+    c.GradientHub.data_dir = folder
+    c.GradientHub.hub_id = HUB_ID
+    c.GradientHub.keeper_warnings = ["1s"]
+    c.GradientHub.instance_types = {"bench": {"title": "Bench", "cpus": 1, "memory": 1, "price": 0}}
+    c.GradientHub.runtimes = {"python": {"title": "Python", "image": "a:1"}}
+    c.GradientHub.tiers = {
+        "all": {"title": "All", "shutdown_choices": ["1h"], "shutdown_min": "1m",
+                "shutdown_max": "7d"}
+    }  # fmt: skip
+    c.GradientHub.tier_rules = {"default": "all"}
+    c.GradientHub.hosts = {"here": {"cpus": 10000, "memory": 10000}}
+    settings = GradientHub(config=c).resolved()
+    ledger = Ledger(settings.database_url)
+    ledger.upgrade()
+    now = datetime.now(UTC)
+    ledger.write(fleet.publish, settings, now)
+    options = parse_options({"instance_type": "bench", "shutdown_after": "1h"})
+    ids = []
+    for number in range(count):
+        asked = admitting.Request(
+            lease_id=str(uuid.uuid4()), user=HubUser(number, now, f"u{number}"),
+            groups=frozenset(), server_name="", display_name="", options=options, actor="bench",
+        )  # fmt: skip
+        ledger.write(admitting.admit_start, asked, settings, now)
+        ids.append(asked.lease_id)
+    ledger.write(lambda tx: tx.execute(update(leases).values(answered_at=now - timedelta(hours=9))))
+    return ledger, ids
+
+
+async def ours_alone(port: int, count: int) -> float:
+    """Seconds of the keeper's pass until all are stopped, at a hub that costs nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        ledger, ids = idle_ledger(folder, count)
+        with stub_hub(port, ids) as api:
+            context = KeeperContext(ledger, HUB_ID, "/", "/hub/", api, TOKEN)
+            client, looks = HubClient(api, TOKEN), Notebooks()
+            watch = Watch(context, client, looks, me(), nobody_told, no_gpu)
+            await watch.one_pass()
+            await asyncio.sleep(1.1)
+            began = time.monotonic()
+            await watch.one_pass()
+            while watch.stops:
+                await asyncio.gather(*watch.stops.values())
+            seconds = time.monotonic() - began
+            if left := len((await client.view()).servers):
+                raise RuntimeError(f"{left} servers still run")
+            await watch.close()
+            await client.close()
+            await looks.close()
+        ledger.close()
+    return seconds
+
+
+async def theirs_alone(port: int, count: int) -> float:
+    """Seconds of the stock culler, at the same hub; its start is not counted."""
+    with stub_hub(port, [str(number) for number in range(count)]) as api:
+        environment = os.environ | {"JUPYTERHUB_API_TOKEN": TOKEN, "JUPYTERHUB_API_URL": api}
+        culler = subprocess.Popen(
+            [sys.executable, "-m", "jupyterhub_idle_culler", "--timeout=1", "--cull-every=3600"],
+            env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        client = HubClient(api, TOKEN)
+        began = None
+        try:
+            while there := len((await client.view()).servers):
+                if there < count and began is None:
+                    began = time.monotonic() - 0.1
+                await asyncio.sleep(0.05)
+            return time.monotonic() - (began or 0)
+        finally:
+            culler.kill()
+            culler.wait()
+            await client.close()
+
+
 async def main() -> None:
     told = arguments(servers=500, view=2000)
     with notebooks() as port:
+        show(
+            f"a pass over {told.servers} idle servers, stub hub",
+            await ours_alone(port, told.servers),
+            await theirs_alone(port, told.servers),
+        )
         mine, lag, _ = await ours(port, told.servers)
         other, their_lag = await theirs(port, told.servers)
         show(f"a pass over {told.servers} idle servers, real hub", mine, other)

@@ -213,11 +213,20 @@ class GradientServerAPIHandler(GradientAPIHandler, UserServerAPIHandler):
 
 
 class GradientUserAPIHandler(GradientAPIHandler, UserAPIHandler):
-    """DELETE on a user: their notebooks are stopped first, named ones too.
+    """PATCH and DELETE on a user.
 
-    The hub stops the default server only and then fails half-way: the account is closed and the
-    default notebook marked as deleted, while the user and the named server stay.
+    A renamed user's account is renamed at once. Before a deletion their notebooks are stopped,
+    named ones too: the hub stops the default server only and then fails half-way, with the account
+    closed and the default notebook marked as deleted, while the user and the named server stay.
     """
+
+    @needs_scope("admin:users")
+    async def patch(self, user_name: str) -> None:
+        """Change; the keeper knows people by name, and the old name may be given to another."""
+        user = self.find_user(user_name)
+        await super().patch(user_name)
+        if user is not None and user.name != user_name:
+            await self.authenticator.note_name(user)
 
     @needs_scope("delete:users")
     async def delete(self, user_name: str) -> None:

@@ -147,6 +147,11 @@ class TiersMixin(Authenticator):
         subject = next(usable, "")
         return Subject(_bounded(provider, 64), _bounded(subject, 255))
 
+    async def note_name(self, user: Any) -> None:
+        """The account of a renamed user takes the new name."""
+        what = f"the new name of {user.name!r}"
+        await self._tell(f"name {user.id}", what, accounts.account_of, user=hub_user(user))
+
     async def delete_user(self, user: Any) -> Any:
         """The account of a deleted user is closed: a later one of the same name is somebody new."""
         self._waiting.pop(user.name, None)

@@ -33,6 +33,8 @@ from gradienthub.spawners.context import HubContext, hub_user
 from gradienthub.testing import FakeEngine, GradientFakeSpawner, ProxyInMemory, TestClock
 
 NOW = TestClock()()
+#: Where the keeper takes people back after their login at the hub.
+CALLBACK = f"/@/space%20word/services/{KEEPER}/oauth_callback"
 
 T4, A100 = "Toy T4", "Toy A100"
 INSTANCE_TYPES: dict[str, Any] = {
@@ -215,9 +217,12 @@ class Home:
             self._changes(c)
         configure(c, keeper=self._keeper)
         tokens = {CULLER: self.culler_token, KEEPER: self.keeper_token}
-        # Neither is started for each test; what acts as they do uses their tokens.
+        # Neither is started for each test; what acts as they do uses their tokens. Without an
+        # address nobody waits for them, and people may log in at the keeper all the same.
         c.JupyterHub.services = [
-            {"name": name, "api_token": tokens[name]}
+            {key: value for key, value in service.items() if key.startswith(("name", "oauth_"))}
+            | {"api_token": tokens[name]}
+            | ({"oauth_redirect_uri": CALLBACK} if name == KEEPER else {})
             if (name := service["name"]) in tokens
             else service
             for service in c.JupyterHub.services

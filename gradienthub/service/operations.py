@@ -10,7 +10,7 @@ from ..ledger import accounts, audit, findings, fleet, keepers, watches
 from ..rules.admission import lock
 from ..rules.outlook import LeaseView, Refusal
 from ..rules.refusal import Refused, shown
-from ..rules.tiers import Allowance
+from ..rules.tiers import Allowance, Facts, resolve
 from ..settings import Published
 from .api import (
     ApiHandler,
@@ -22,6 +22,7 @@ from .api import (
     place_by_number,
     place_in_time,
 )
+from .visitor import KeeperHandler
 
 ANYBODY = "anybody who may visit the service"
 SEES_ALL = "`read:servers` for all"
@@ -44,12 +45,12 @@ class TypeView(BaseModel):
 
 
 class RuntimeView(BaseModel):
-    """An image with a name; `allowed` in the visitor's tier."""
+    """An image with a name; `allowed` in the visitor's tier. Local processes have no image."""
 
     name: str
     title: str
     description: str
-    image: str
+    image: str | None
     allowed: bool
 
 
@@ -146,7 +147,7 @@ class FindingsQuery(Nothing):
     mended: bool = False
 
 
-async def account_of(handler: ApiHandler, name: str) -> accounts.Account | None:
+async def account_of(handler: KeeperHandler, name: str) -> accounts.Account | None:
     """The open account of that name, or None before the first start."""
     try:
         return await handler.read(accounts.find, hub_id=handler.context.hub_id, name=name)
@@ -154,33 +155,31 @@ async def account_of(handler: ApiHandler, name: str) -> accounts.Account | None:
         return None
 
 
-def allowance_in(
-    tx: Any, account: accounts.Account, published: Published, now: datetime
-) -> Allowance:
-    """What the account's owner may do, by what the hub knows of them."""
-    return accounts.allowance_of(
-        tx, account, groups=account.groups, tiers=published.tiers, rules=published.tier_rules,
-        now=now,
-    )  # fmt: skip
+async def own_account(handler: KeeperHandler) -> accounts.Account | None:
+    """The visitor's account; None before their first start, and for a service."""
+    who = handler.visitor
+    return await account_of(handler, who.name) if who.is_user(who.name) else None
 
 
-async def own_account(handler: ApiHandler) -> tuple[accounts.Account | None, Allowance | None]:
-    """The visitor's account and what they may do; (None, None) before their first visit."""
-    account = await account_of(handler, handler.visitor.name)
+async def allowance_of(handler: ApiHandler, account: accounts.Account | None) -> Allowance:
+    """What the visitor may do, by what the hub and their provider say of them."""
+    published, groups = handler.published, handler.visitor.groups
     if account is None:
-        return None, None
-    now = handler.context.clock()
-    return account, await handler.read(allowance_in, account, handler.published, now)
+        return resolve(Facts(groups=groups), published.tiers, published.tier_rules)
+    return await handler.read(
+        accounts.allowance_of, account, groups=groups, tiers=published.tiers,
+        rules=published.tier_rules, now=handler.context.clock(),
+    )  # fmt: skip
 
 
 async def catalog(handler: ApiHandler, query: Nothing) -> CatalogView:
     """What is for rent."""
     published = handler.published
-    _, allowance = await own_account(handler)
+    allowance = await allowance_of(handler, await own_account(handler))
     table = published.catalog
     types = []
     for machine in table.instance_types:
-        why = allowance and lock(machine, allowance, published.tiers, table.currency)
+        why = lock(machine, allowance, published.tiers, table.currency)
         types.append(
             TypeView(
                 **machine.model_dump(include=set(TypeView.model_fields) - {"price", "locked"}),
@@ -191,8 +190,7 @@ async def catalog(handler: ApiHandler, query: Nothing) -> CatalogView:
     runtimes = [
         RuntimeView(
             name=runtime.name, title=runtime.title, description=runtime.description,
-            image=runtime.image,
-            allowed=allowance is None or allowance.tier.allows_runtime(runtime),
+            image=runtime.image, allowed=allowance.tier.allows_runtime(runtime),
         )
         for runtime in table.runtimes
     ]  # fmt: skip
@@ -201,15 +199,15 @@ async def catalog(handler: ApiHandler, query: Nothing) -> CatalogView:
 
 async def me(handler: ApiHandler, query: Nothing) -> MeView:
     """Who you are here."""
-    published, who = handler.published, handler.visitor
-    account, allowance = await own_account(handler)
-    tier = allowance.tier if allowance else published.tiers[published.tier_rules.default]
+    who = handler.visitor
+    account = await own_account(handler)
+    allowance = await allowance_of(handler, account)
+    tier = allowance.tier
     limit = tier.session_limit
     running = await views(handler, account_id=account.id, state="open") if account else []
     return MeView(
         name=who.name, account=account.id if account else None, tier=tier.name,
-        tier_title=tier.title, given_by=allowance.given_by if allowance else "default",
-        max_running=tier.max_running,
+        tier_title=tier.title, given_by=allowance.given_by, max_running=tier.max_running,
         session_limit=None if limit is None else round(limit.total_seconds()),
         payment_method=bool(account and account.payment_method), running=running,
         sees_all=who.sees_all,
@@ -219,14 +217,13 @@ async def me(handler: ApiHandler, query: Nothing) -> MeView:
 async def whose(handler: ApiHandler, query: Any) -> str | None:
     """The account that a list is about, or None for everybody's. Refuses who may not see it."""
     who = handler.visitor
-    if query.all or (query.user and query.user != who.name):
+    if query.all or (query.user and not who.is_user(query.user)):
         handler.need(who.sees_all, "see what is another's")
     if query.all:
         return None
-    name = query.user or who.name
-    account = await account_of(handler, name)
+    account = await (account_of(handler, query.user) if query.user else own_account(handler))
     if account is None and query.user:
-        raise Refused("not_found", f"There is no account of {shown(name)}.",
+        raise Refused("not_found", f"There is no account of {shown(query.user)}.",
                       "It is made at a person's first visit of the form.")  # fmt: skip
     # Nobody's: a service or somebody who never came has an empty list.
     return account.id if account else "-"
@@ -268,30 +265,28 @@ async def list_leases(handler: ApiHandler, query: LeasesQuery) -> Page[LeaseView
 
 async def one_lease(handler: ApiHandler, query: Nothing, lease: str) -> LeaseView:
     """One lease."""
-    return lease_as_view(await visible(handler, lease), handler.published, handler.context.clock())
+    found, _ = await visible(handler, lease)
+    return lease_as_view(found, handler.published, handler.context.clock())
 
 
-async def visible(handler: ApiHandler, lease: str) -> watches.Watched:
-    """A lease that the visitor may see; another's does not exist for others."""
+async def visible(handler: ApiHandler, lease: str) -> tuple[watches.Watched, bool]:
+    """A lease that the visitor may see, and whether it is theirs; else it does not exist."""
     # What is no id is asked of no database: a zero byte is no text to PostgreSQL.
     known = re.fullmatch(r"[0-9a-f-]{36}", lease)
     found = await handler.read(watches.any_lease, handler.context.hub_id, lease) if known else None
-    own = False
-    if found and found.lease["account_name"] == handler.visitor.name:
-        # A name may have belonged to somebody else before.
-        account = await account_of(handler, handler.visitor.name)
-        own = account is not None and account.id == found.lease["account_id"]
+    # By the account: a name may have belonged to somebody else before.
+    account = await own_account(handler) if found else None
+    own = bool(found and account and account.id == found.lease["account_id"])
     if found is None or not (own or handler.visitor.sees_all):
         raise Refused("not_found", f"There is no lease {shown(lease)} of yours.",
                       "GET leases lists them.", field="lease")  # fmt: skip
-    return found
+    return found, own
 
 
 async def extend(handler: ApiHandler, query: Nothing, lease: str) -> LeaseView:
     """Keep a notebook for one more interval."""
-    found = await visible(handler, lease)
+    _, own = await visible(handler, lease)
     published, now = handler.published, handler.context.clock()
-    own = found.lease["account_name"] == handler.visitor.name
     handler.need(own or handler.visitor.extends_all, "extend another's notebook")
     given = await handler.record(
         watches.extend_lease, lease, tiers=published.tiers, actor=handler.visitor.actor,

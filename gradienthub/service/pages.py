@@ -17,10 +17,10 @@ from ..ledger.watches import Watched
 from ..rules.duration import format_duration
 from ..rules.outlook import LeaseView
 from ..rules.placement import Host
-from ..rules.refusal import Refused, shown
+from ..rules.refusal import STATUS, Refused, shown
 from ..settings import Published
 from .api import cursor, place_by_number
-from .operations import account_of, lease_as_view
+from .operations import account_of, lease_as_view, own_account
 from .visitor import KeeperHandler
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -258,19 +258,30 @@ class FleetHandler(PageHandler):
                 url = f"{self.context.api_url.rstrip('/')}/users/{where}"
                 body = {"lease": one.id, "why": why}
                 async with session.delete(url, json=body) as answer:
-                    status, text = answer.status, (await answer.content.read(4096)).decode()
+                    status, text = answer.status, await answer.text(errors="replace")
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Refused("hub_away", "The hub does not answer.", "Try again in a moment.",
                           retry_after=timedelta(seconds=10)) from error  # fmt: skip
-        if status < 400:
-            return status
-        try:
-            said = json.loads(text)
-        except ValueError:
-            said = {}
-        code = "another_lease" if status == 409 else "not_allowed" if status == 403 else "failed"
-        words = str(said.get("message") or f"The hub answered {status}.")
-        raise Refused(code, words[:400], str(said.get("hint") or "")[:400])
+        if status >= 400:
+            raise hub_refused(status, text)
+        return status
+
+
+def hub_refused(status: int, text: str) -> Refused:
+    """What the hub answered instead of stopping, in its own words where it has any."""
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        said = None
+    said = said if isinstance(said, dict) else {}
+    by_status = {400: "still_stopping", 403: "not_allowed", 404: "not_found"}
+    code = said.get("code")
+    if not isinstance(code, str) or code not in STATUS:
+        code = by_status.get(status, "hub_away" if status in (502, 503, 504) else "failed")
+    hint = str(said.get("hint") or "")[:400]
+    message = str(said.get("message") or f"The hub answered {status}.")[:400]
+    # The hub's message has its hint in it already, for those who read nothing else.
+    return Refused(code, message.removesuffix(hint).strip(), hint)
 
 
 def _fleet_rows(tx: Any, hub_id: str) -> tuple[Any, Any, Any, Any]:
@@ -295,9 +306,9 @@ class AuditHandler(PageHandler):
         everybody = who.sees_all and self.get_query_argument("all", "") == "1" and not user
         action = self.get_query_argument("action", "")
         action = action if action in ACTIONS else ""
-        if user and user != who.name:
+        if user and not who.is_user(user):
             self.need(who.sees_all, "see what touched another")
-        account = await account_of(self, user or who.name)
+        account = await (account_of(self, user) if user else own_account(self))
         rows = await self.read(
             audit.rows, hub_id=context.hub_id, action=action or None, limit=50,
             account_id=None if everybody else account.id if account else "-",

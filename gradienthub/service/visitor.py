@@ -41,6 +41,12 @@ class Visitor:
     kind: str
     admin: bool
     scopes: frozenset[str]
+    #: Of the hub; what the identity provider said is with the account.
+    groups: frozenset[str] = frozenset()
+
+    def is_user(self, name: str) -> bool:
+        """Whether they are the hub's user of that name; a service may be called like a user."""
+        return self.kind == "user" and self.name == name
 
     @property
     def sees_all(self) -> bool:
@@ -72,6 +78,7 @@ def visitor_of(model: dict[str, Any]) -> Visitor:
         kind=str(model.get("kind", "user")),
         admin=bool(model.get("admin", False)),
         scopes=frozenset(model.get("scopes", ())),
+        groups=frozenset(model.get("groups", ())),
     )
 
 

@@ -56,12 +56,13 @@ def rows(
     account_id: str | None = None,
     action: str | None = None,
     since: datetime | None = None,
+    until: datetime | None = None,
     before: int | None = None,
     limit: int = 100,
 ) -> list[dict[str, Any]]:
     """The newest rows, of one account or of all, of one action or of all, with account_name.
 
-    `before` is the id of the last row of the page before.
+    From `since` until just before `until`. `before` is the id of the last row of the page before.
     """
     query = (
         select(audit, accounts.c.name.label("account_name"))
@@ -78,6 +79,8 @@ def rows(
         query = query.where(audit.c.id < before)
     if since is not None:
         query = query.where(audit.c.at >= since)
+    if until is not None:
+        query = query.where(audit.c.at < until)
     return [dict(row._mapping) for row in tx.execute(query)]
 
 

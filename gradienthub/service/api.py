@@ -7,9 +7,10 @@ OpenAPI document are made of the same table.
 import base64
 import binascii
 import json
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -176,11 +177,17 @@ def place_in_time(after: str) -> tuple[datetime, str] | None:
         return None
     try:
         at = datetime.fromisoformat(found[0])
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise Refused("bad_query", "after is not where a page ended.", field="after")
-    return at, found[1]
+        # The first and the last hours of all time are beyond it in another zone.
+        if at.tzinfo is not None and is_id(found[1]):
+            return at.astimezone(UTC), found[1]
+    except (ValueError, OverflowError):
+        pass
+    raise Refused("bad_query", "after is not where a page ended.", field="after")
+
+
+def is_id(word: str) -> bool:
+    """Whether it could be an id of ours; what could not is asked of no database."""
+    return re.fullmatch(r"[0-9a-f-]{36}", word) is not None
 
 
 def place_by_number(after: str) -> int | None:

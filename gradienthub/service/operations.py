@@ -1,7 +1,6 @@
 """Operations on what runs: catalog, me, leases, extend, devices, findings, audit, state."""
 
-import re
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -19,6 +18,7 @@ from .api import (
     Page,
     Paging,
     cursor,
+    is_id,
     place_by_number,
     place_in_time,
 )
@@ -112,11 +112,12 @@ class FindingView(BaseModel):
 
 
 class AuditQuery(Paging):
-    """`user` and `all` are for those who may see everybody's."""
+    """`user` and `all` are for those who may see everybody's; `day` is one of UTC."""
 
     user: str = ""
     all: bool = False
     action: str = ""
+    day: date | None = None
 
 
 class AuditView(BaseModel):
@@ -271,9 +272,11 @@ async def one_lease(handler: ApiHandler, query: Nothing, lease: str) -> LeaseVie
 
 async def visible(handler: ApiHandler, lease: str) -> tuple[watches.Watched, bool]:
     """A lease that the visitor may see, and whether it is theirs; else it does not exist."""
-    # What is no id is asked of no database: a zero byte is no text to PostgreSQL.
-    known = re.fullmatch(r"[0-9a-f-]{36}", lease)
-    found = await handler.read(watches.any_lease, handler.context.hub_id, lease) if known else None
+    found = (
+        await handler.read(watches.any_lease, handler.context.hub_id, lease)
+        if is_id(lease)
+        else None
+    )
     # By the account: a name may have belonged to somebody else before.
     account = await own_account(handler) if found else None
     own = bool(found and account and account.id == found.lease["account_id"])
@@ -326,13 +329,22 @@ async def list_findings(handler: ApiHandler, query: FindingsQuery) -> Page[Findi
     )  # fmt: skip
 
 
+def within(day: date | None) -> dict[str, datetime | None]:
+    """The audit's `since` and `until` of a day of UTC; nothing of none."""
+    # There is no day after the last one of all time.
+    if day is None or day == date.max:
+        return {"since": None, "until": None}
+    start = datetime.combine(day, time(), UTC)
+    return {"since": start, "until": start + timedelta(days=1)}
+
+
 async def list_audit(handler: ApiHandler, query: AuditQuery) -> Page[AuditView]:
     """Who did what: what touched you, or for those who may everything."""
     account_id = await whose(handler, query)
     rows = await handler.read(
         audit.rows, hub_id=handler.context.hub_id, account_id=account_id,
-        action=query.action or None,
-        before=place_by_number(query.after), limit=query.limit,
+        action=query.action or None, before=place_by_number(query.after), limit=query.limit,
+        **within(query.day),
     )  # fmt: skip
     found = [
         AuditView(user=row["account_name"], **{k: row[k] for k in ("id", "at", "actor", "action",
@@ -345,9 +357,13 @@ async def list_audit(handler: ApiHandler, query: AuditQuery) -> Page[AuditView]:
 async def state(handler: ApiHandler, query: Nothing) -> StateView:
     """The keeper itself."""
     context = handler.context
-    row = await handler.read(keepers.holder, context.hub_id) or {}
+    try:
+        row, trouble = await handler.read(keepers.holder, context.hub_id) or {}, context.trouble
+    except Refused as away:
+        # The one call that also answers then: it is what a monitor asks.
+        row, trouble = {}, away.code
     return StateView(
-        acting=context.acting, trouble=context.trouble, holder=row.get("holder"),
+        acting=context.acting, trouble=trouble, holder=row.get("holder"),
         passed_at=row.get("passed_at"), pass_seconds=row.get("pass_seconds"),
         dry_run=context.published.policy.dry_run if context.published else None,
     )  # fmt: skip

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -19,9 +19,9 @@ from ..rules.outlook import LeaseView
 from ..rules.placement import Host
 from ..rules.refusal import STATUS, Refused, shown
 from ..settings import Published
-from .api import cursor, place_by_number
-from .operations import account_of, lease_as_view, own_account
-from .visitor import KeeperHandler
+from .api import cursor, is_id, place_by_number
+from .operations import account_of, lease_as_view, own_account, within
+from .visitor import SAFE, KeeperHandler
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 #: Seconds for the hub to stop what an administrator stops; it answers "on its way" after ten.
@@ -169,7 +169,10 @@ class PageHandler(KeeperHandler):
     """A page; failures are pages too."""
 
     def unknown(self) -> None:
-        """To the hub's login, and back."""
+        """To the hub's login, and back; what a form sent would be lost on that way."""
+        if self.request.method not in SAFE:
+            raise Refused("not_logged_in", "You are not logged in here any more, or the page is"
+                          " too old.", "Nothing was done. Open it again.")  # fmt: skip
         self.redirect(self.get_login_url())
 
     def page(self, template: str, **values: Any) -> str:
@@ -239,8 +242,9 @@ class FleetHandler(PageHandler):
         if not why:
             raise Refused("reason_required", "A stop of another's notebook needs a reason.",
                           "Its owner sees it.", field="why")  # fmt: skip
-        lease = lease if lease.replace("-", "").isalnum() else ""
-        found = await self.read(watches.any_lease, self.context.hub_id, lease)
+        found = None
+        if is_id(lease):
+            found = await self.read(watches.any_lease, self.context.hub_id, lease)
         if found is None:
             raise Refused("not_found", f"There is no lease {shown(lease)}.")
         status = await self._stop(found, why)
@@ -306,15 +310,20 @@ class AuditHandler(PageHandler):
         everybody = who.sees_all and self.get_query_argument("all", "") == "1" and not user
         action = self.get_query_argument("action", "")
         action = action if action in ACTIONS else ""
+        try:
+            day = date.fromisoformat(self.get_query_argument("day", ""))
+        except ValueError:
+            day = None
         if user and not who.is_user(user):
             self.need(who.sees_all, "see what touched another")
         account = await (account_of(self, user) if user else own_account(self))
         rows = await self.read(
             audit.rows, hub_id=context.hub_id, action=action or None, limit=50,
             account_id=None if everybody else account.id if account else "-",
-            before=place_by_number(self.get_query_argument("after", "")),
+            before=place_by_number(self.get_query_argument("after", "")), **within(day),
         )  # fmt: skip
-        chosen = {"user": user, "all": "1" if everybody else "", "action": action}
+        chosen = {"user": user, "all": "1" if everybody else "", "action": action,
+                  "day": day.isoformat() if day else ""}  # fmt: skip
         older = urlencode({k: v for k, v in chosen.items() if v} | {"after": cursor(rows[-1]["id"])}
                           ) if len(rows) == 50 else ""  # fmt: skip
         self.finish(self.page("service/audit.html", here="audit", rows=[_told(r) for r in rows],

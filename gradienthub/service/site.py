@@ -1,5 +1,6 @@
 """Everything that the keeper serves below its prefix."""
 
+import re
 from typing import Any
 
 from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler
@@ -10,13 +11,21 @@ from .api import routes
 from .context import KeeperContext
 from .metrics_handler import MetricsHandler
 from .openapi import OpenApiHandler
-from .pages import page_routes
+from .pages import PageHandler, page_routes
 from .visitor import KeeperHandler, settings
 
 OPERATIONS = (*operations.OPERATIONS,)
 
 
-class NoSuchPage(KeeperHandler):
+class NoSuchCall(KeeperHandler):
+    """Whatever else is asked for below api/."""
+
+    async def prepare(self) -> None:
+        """Nobody needs to log in to learn that there is nothing."""
+        raise web.HTTPError(404)
+
+
+class NoSuchPage(PageHandler):
     """Whatever else is asked for."""
 
     async def prepare(self) -> None:
@@ -24,19 +33,17 @@ class NoSuchPage(KeeperHandler):
         raise web.HTTPError(404)
 
 
-class CallbackHandler(HubOAuthCallbackHandler):
+class CallbackHandler(PageHandler, HubOAuthCallbackHandler):
     """Where the hub sends people back after their login."""
 
-    @property
-    def hub_auth(self) -> HubOAuth:
-        """The hub's word on tokens."""
-        auth: HubOAuth = self.settings["hub_auth"]
-        return auth
+    async def prepare(self) -> None:
+        """Who went back to this address after the login is known already, and is led on."""
+        await self.hub_auth.get_user(self, sync=False)
 
 
 def application(context: KeeperContext, hub_auth: HubOAuth | None = None) -> web.Application:
     """The tornado application; `hub_auth` is made of the environment unless it is given."""
-    prefix = context.prefix
+    prefix = re.escape(context.prefix)
     handlers: list[Any] = [
         (rf"{prefix}oauth_callback", CallbackHandler),
         *routes(prefix, OPERATIONS),
@@ -45,4 +52,5 @@ def application(context: KeeperContext, hub_auth: HubOAuth | None = None) -> web
     ]
     shared = settings(context, hub_auth)
     handlers.append((rf"{prefix}metrics", MetricsHandler, {"hub_auth": shared["hub_auth"]}))
+    handlers.append((rf"{prefix}api/.*", NoSuchCall))
     return web.Application(handlers, default_handler_class=NoSuchPage, **shared)

@@ -1,12 +1,22 @@
 """Who asks the keeper: a browser that logs in at the hub, groups of the hub, a name given on."""
 
+import base64
+from dataclasses import replace
 from http.cookies import SimpleCookie
 
+import aiohttp
 import pytest
 from home import RUNTIMES
 from test_site import PREFIX, site  # noqa: F401 - a fixture
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+from yarl import URL
 
+from gradienthub.ledger import LedgerAway
+from gradienthub.rules.refusal import Refused
+from gradienthub.service.api import place_in_time
 from gradienthub.service.pages import hub_refused
+from gradienthub.service.site import application
 
 SECRET = "5f" * 16
 
@@ -65,7 +75,8 @@ async def test_a_form_of_the_page_stops_and_a_forged_one_does_not(window):
     form = {"lease": at.lease, "why": "New driver"}
     for forged in ({}, {"_xsrf": "made up"}):
         said = await ada.ask("POST", f"{PREFIX}fleet", data=form | forged)
-        assert said.status in (302, 403), said
+        assert said.status == 401
+        assert "Open it again" in said.text
         assert (await at.home.lease_of("bob"))["stop_requested_at"] is None
     said = await ada.ask("POST", f"{PREFIX}fleet", data=form | {"_xsrf": ada.browser.xsrf})
     assert said.status == 303, said.text
@@ -196,3 +207,73 @@ async def test_runtimes_of_the_local_engine_have_no_image(site):  # noqa: F811
     at = await site(runtimes=RUNTIMES | {"here": {"title": "Here"}})
     told = (await at.site.get("catalog", at.bob)).body["runtimes"]
     assert {row["name"]: row["image"] for row in told}["here"] is None
+
+
+async def test_going_back_after_the_login_leads_on(window):
+    at, ada = await window("ada")
+    led = await ada.ask("GET", f"{PREFIX}fleet")
+    led = await ada.ask("GET", led.headers["Location"])
+    callback = led.headers["Location"]
+    assert (await ada.ask("GET", callback)).status == 302
+    again = await ada.ask("GET", callback)
+    assert again.status == 302 and again.headers["Location"] == PREFIX
+    stranger = await at.site.ask("GET", callback.removeprefix(PREFIX))
+    assert stranger.status == 403
+    assert "Not possible" in stranger.text and "Traceback" not in stranger.text
+
+
+@pytest.mark.parametrize(
+    "after",
+    ["0001-01-01T00:00:00+14:00|" + "a" * 36, "9999-12-31T23:59:59-14:00|" + "a" * 36,
+     "2026-11-23T09:00:00|" + "a" * 36, "2026-11-23T09:00:00+00:00|a\0", "x|y", "|"],
+)  # fmt: skip
+def test_a_cursor_that_somebody_made_up_is_refused(after):
+    word = base64.urlsafe_b64encode(after.encode()).decode().rstrip("=")
+    with pytest.raises(Refused) as refused:
+        place_in_time(word)
+    assert refused.value.code == "bad_query"
+
+
+async def test_the_audit_of_a_day_and_the_state_without_a_ledger(site, monkeypatch):  # noqa: F811
+    at = await site()
+    today = {
+        row["action"] for row in (await at.site.get("audit?day=2026-11-23", at.bob)).body["items"]
+    }
+    assert "start" in today
+    for day in ("2026-11-22", "2026-11-24"):
+        assert (await at.site.get(f"audit?day={day}", at.bob)).body["items"] == []
+        assert "Nothing yet" in (await at.site.ask("GET", f"audit?day={day}", at.bob)).text
+    assert (await at.site.get("audit?day=9999-12-31", at.bob)).status == 200
+    assert (await at.site.get("audit?day=yesterday", at.bob)).body["code"] == "bad_query"
+    assert "start" in (await at.site.ask("GET", "audit?day=yesterday", at.bob)).text
+
+    async def away(*args, **kwargs):
+        raise LedgerAway("gone")
+
+    monkeypatch.setattr(at.keeper.ledger, "aread", away)
+    state = await at.site.get("state", at.bob)
+    assert (state.status, state.body["trouble"]) == (200, "ledger_away")
+
+
+async def test_any_base_url_is_served(site):  # noqa: F811
+    at = await site()
+    there = replace(at.keeper.context, prefix="/a+b.c/services/gradient/")
+    sockets, port = bind_unused_port()
+    server = HTTPServer(application(there, at.site.application.settings["hub_auth"]))
+    server.add_socket(sockets)
+    token = {"Authorization": f"token {at.bob}"}
+    async with aiohttp.ClientSession(headers=token) as session:
+        for path in ("", "audit", "api/v1/leases"):
+            where = URL(f"http://127.0.0.1:{port}/a+b.c/services/gradient/{path}", encoded=True)
+            async with session.get(where) as answer:
+                assert answer.status == 200, path
+    server.stop()
+
+
+async def test_a_page_that_is_not_there_is_a_page(site):  # noqa: F811
+    at = await site()
+    page = await at.site.ask("GET", "nothing")
+    assert page.status == 404
+    assert "There is no such page" in page.text and page.body is None
+    call = await at.site.ask("GET", "api/v2/leases")
+    assert (call.status, call.body["code"]) == (404, "not_found")

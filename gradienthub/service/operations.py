@@ -21,6 +21,7 @@ from .api import (
     place_by_number,
     place_in_time,
 )
+from .visitor import KeeperHandler
 
 ANYBODY = "anybody who may visit the service"
 SEES_ALL = "`read:servers` for all"
@@ -145,7 +146,7 @@ class FindingsQuery(Nothing):
     mended: bool = False
 
 
-async def account_of(handler: ApiHandler, name: str) -> accounts.Account | None:
+async def account_of(handler: KeeperHandler, name: str) -> accounts.Account | None:
     """The open account of that name, or None before the first start."""
     try:
         return await handler.read(accounts.find, hub_id=handler.context.hub_id, name=name)

@@ -1,0 +1,576 @@
+"""Operations on money: quote, usage, statements, accounts, credits, approvals."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
+
+from ..ledger import accounts, budgets, credits, holds, requests, statements, usage
+from ..ledger.accounts import Account
+from ..rules.admission import House, entitle
+from ..rules.duration import parse_duration
+from ..rules.entry import Kind, month_of, month_start, parse_month
+from ..rules.funds import Funds, refusal
+from ..rules.metering import quote
+from ..rules.money import parse_amount
+from ..rules.options import Interface, parse_options
+from ..rules.outlook import Refusal
+from ..rules.refusal import Refused, shown
+from ..rules.statement import Statement, as_json
+from ..rules.tiers import Allowance
+from ..settings import Published
+from .api import ApiHandler, Input, Nothing, Operation, Page, Paging, cursor, place
+from .operations import ANYBODY, SEES_ALL, account_of, whose
+from .visitor import KeeperHandler
+
+T = TypeVar("T")
+RUNS_MONEY = "an admin who sees everybody's, or a service with `admin:users`"
+OWN_MONEY = f"own: {ANYBODY}; others: {RUNS_MONEY}"
+#: Days of one report of usage.
+LONGEST_REPORT = 366
+
+
+class QuoteBody(Input):
+    """The options of a start."""
+
+    instance_type: str = ""
+    runtime: str | None = None
+    image: str | None = None
+    shutdown_after: StrictInt | str | None = None
+    stop_at: str | None = None
+    interface: Interface = "lab"
+
+
+class QuoteView(BaseModel):
+    """What a start would cost, in micro-units.
+
+    `if_you_walk_away` is null where nothing stops it when idle, `at_most` where it has no end;
+    `money_ends` is when the money would stop it; `left_after` what may still be spent after the
+    start that is walked away from. `refused`: why it cannot be paid now.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+
+    per_hour: int
+    currency: str
+    if_you_walk_away: int | None
+    at_most: int | None
+    idle_stop: datetime | None
+    ends_by: datetime | None
+    money_ends: datetime | None
+    balance: int
+    left_after: int | None
+    refused: Refusal | None = None
+
+
+class UsageQuery(Input):
+    """Days are UTC, `last` included. `by` user and group are everybody's, and for those who may see
+    it; `user` and `all` go with type and day."""
+
+    by: Literal["day", "type", "user", "group"] = "day"
+    first: date | None = Field(default=None, ge=date(2000, 1, 1), le=date(2999, 1, 1))
+    last: date | None = Field(default=None, ge=date(2000, 1, 1), le=date(2999, 1, 1))
+    user: str = ""
+    all: bool = False
+
+
+class UsedView(BaseModel):
+    """What was used: `what` is a machine, person or group; `charged` is micro-units.
+
+    `leases` counts those that ended.
+    """
+
+    day: date | None = None
+    what: str
+    leases: int
+    seconds: float
+    charged: int
+
+
+class UsageView(BaseModel):
+    """A report of these days. What runs now counts once it is stopped or its month is over."""
+
+    first: date
+    last: date
+    by: str
+    currency: str
+    items: list[UsedView]
+
+
+class StatementQuery(Input):
+    """`user` is the name or id of an account, for those who may."""
+
+    user: str = ""
+
+
+class MonthView(BaseModel):
+    """A month that has a statement; `over`: nothing is added to it."""
+
+    month: str
+    over: bool
+
+
+class LineView(BaseModel):
+    """An entry; money is micro-units, null where its kind has none."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    number: int
+    recorded: datetime
+    kind: Kind
+    what: str
+    instance_type: str | None
+    price: int | None
+    from_at: datetime | None = Field(alias="from")
+    until: datetime | None
+    not_observed_until: datetime | None
+    billed: int | None
+    overrun: int | None
+    not_charged: int | None
+    amount: int
+    balance: int
+    lease: str | None
+
+
+class StatementView(BaseModel):
+    """A month of an account: opening + credits + charges = closing, in micro-units.
+
+    `head` is the hash of the last entry so far; `running` what open leases cost beyond the entries.
+    """
+
+    hub: str
+    account: str
+    name: str
+    month: str
+    over: bool
+    as_of: datetime
+    currency: str
+    opening: int
+    credits: int
+    charges: int
+    closing: int
+    running: int
+    entries: list[LineView]
+    head: str
+
+
+class BudgetView(BaseModel):
+    """A limit of this month, micro-units: `soft` warns, `hard` stops; `group` is null for the
+    person's own. `spent` is with what is held."""
+
+    group: str | None
+    soft: int | None
+    hard: int | None
+    spent: int
+
+
+class PurseView(BaseModel):
+    """What an account has, in micro-units.
+
+    `held` is reserved for what runs, `running` what that has cost beyond the entries so far, and
+    `available` what may still be spent (null: no limit).
+    """
+
+    account: str
+    name: str
+    tier: str
+    given_by: str
+    payment_method: bool
+    currency: str
+    balance: int
+    held: int
+    running: int
+    per_hour: int
+    available: int | None
+    budgets: list[BudgetView]
+    approvals: list[str]
+
+
+class CreditView(BaseModel):
+    """Money given; `unspent` is what no charge has used up, micro-units."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    currency: str
+    amount: int
+    unspent: int
+    reason: str
+    given_by: str
+    given_at: datetime
+    expires_at: datetime | None
+
+
+class CreditBody(Input):
+    """A credit: `amount` in the hub's currency as text, "12.50"; `expires` as a duration, "90d"."""
+
+    amount: str = Field(max_length=40)
+    currency: str = Field(default="", max_length=10)
+    reason: str = Field(min_length=1, max_length=credits.LONGEST_REASON)
+    expires: str = Field(default="", max_length=20)
+
+
+class RequestsQuery(Input):
+    """`all`: everybody's that wait, for those who may answer."""
+
+    all: bool = False
+
+
+class RequestView(BaseModel):
+    """Somebody asks to rent an instance type; `granted` is null until it is decided."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    account_name: str
+    instance_type: str
+    reason: str
+    asked_at: datetime
+    decided_at: datetime | None
+    decided_by: str | None
+    granted: bool | None
+    answer: str | None
+
+
+class AskBody(Input):
+    """A request for an instance type that needs an approval."""
+
+    instance_type: str
+    reason: str = Field(max_length=requests.LONGEST_REASON)
+
+
+class DecideBody(Input):
+    """The answer: `expires` as a duration, "30d"; without one a grant lasts until withdrawn."""
+
+    instance_type: str
+    grant: bool
+    answer: str = Field(default="", max_length=requests.LONGEST_REASON)
+    expires: str = Field(default="", max_length=20)
+
+
+def in_field(field: str, parse: Callable[[str], T], text: str) -> T:
+    """What `parse` makes of the text, or a refusal that names the field."""
+    try:
+        return parse(text)
+    except ValueError as fault:
+        raise Refused("bad_body", f"{field}: {fault}."[:400], field=field) from None
+
+
+def some_amount(field: str, text: str) -> int:
+    """An amount above 0 in micro-units."""
+    amount = in_field(field, parse_amount, text[:40])
+    if not amount:
+        raise Refused("bad_body", f"{field}: it must be more than 0.", field=field)
+    return amount
+
+
+def expiry(text: str, now: datetime) -> datetime | None:
+    """When what lasts that long from now ends; None for an empty text."""
+    return now + in_field("expires", parse_duration, text) if text else None
+
+
+async def person(handler: KeeperHandler, name: str) -> Account:
+    """The open account of that name; the visitor's own, or anybody's for who runs the money."""
+    own = handler.visitor.is_user(name)
+    if not own:
+        handler.need(handler.visitor.runs_money, "see another's account")
+    account = await account_of(handler, name)
+    if account is None:
+        raise Refused("not_found", f"There is no account of {shown(name)}.",
+                      "It is made at a person's first visit of the form.")  # fmt: skip
+    # Of the visitor the hub says which groups count; of others only their provider has said it.
+    return replace(account, groups=handler.visitor.groups) if own else account
+
+
+def allowed_funds(
+    tx: Any, hub_id: str, account: Account, published: Published, now: datetime
+) -> tuple[Allowance, Funds]:
+    """What the account may do and spend."""
+    allowance = accounts.allowance_of(
+        tx, account, groups=account.groups, tiers=published.tiers, rules=published.tier_rules,
+        now=now,
+    )  # fmt: skip
+    funds = holds.funds_of(
+        tx, hub_id=hub_id, account_id=account.id, groups=allowance.groups, tier=allowance.tier,
+        currency=published.catalog.currency, now=now,
+    )  # fmt: skip
+    return allowance, funds
+
+
+def purse_of(
+    tx: Any, hub_id: str, account: Account, published: Published, now: datetime
+) -> PurseView:
+    """What the account has and may."""
+    allowance, funds = allowed_funds(tx, hub_id, account, published, now)
+    currency = published.catalog.currency
+    has = statements.standing(tx, account_id=account.id, currency=currency, now=now)
+    mine = holds.held(tx, hub_id=hub_id, now=now, account_id=account.id)
+    mine = [one for one in mine if one.currency == currency]
+    scopes = usage.scopes_of(account.id, allowance.groups)
+    limits = budgets.of_hub(tx, hub_id=hub_id, now=now, currency=currency, scopes=scopes)
+    spent = {purse.group: purse.spent for purse in (*funds.purses, *funds.soft) if purse.spent}
+    return PurseView(
+        account=account.id, name=account.name, tier=allowance.tier.name,
+        given_by=allowance.given_by, payment_method=account.payment_method, currency=currency,
+        balance=funds.balance, held=sum(one.amount for one in mine), running=has.running,
+        per_hour=sum(one.times.price for one in mine if one.times.answered_at),
+        available=funds.available,
+        budgets=[_budget(limit, spent) for limit in limits], approvals=sorted(allowance.approvals),
+    )  # fmt: skip
+
+
+def _budget(limit: budgets.Budget, spent: dict[str, int]) -> BudgetView:
+    kind, _, name = limit.scope.partition(":")
+    group = name if kind == "group" else None
+    return BudgetView(
+        group=group, soft=limit.soft, hard=limit.hard, spent=spent.get(group or "", limit.charged)
+    )
+
+
+async def make_quote(handler: ApiHandler, query: Nothing, body: QuoteBody) -> QuoteView:
+    """What a start would cost."""
+    options = parse_options(body.model_dump(exclude_unset=True))
+    published, context = handler.published, handler.context
+    now, table = context.clock(), published.catalog
+    account = await person(handler, handler.visitor.name)
+    allowance, funds = await handler.read(allowed_funds, context.hub_id, account, published, now)
+    house = House(catalog=table, tiers=published.tiers, hosts=published.hosts)
+    wanted = entitle(options, allowance, house, now)
+    if isinstance(wanted, Refused):
+        raise wanted
+    machine = wanted.instance_type
+    found = quote(
+        machine.price, table.currency, now, shutdown_after=wanted.shutdown_after,
+        session_limit=allowance.tier.session_limit, stop_at=wanted.stop_at, funds=funds,
+    )  # fmt: skip
+    view = QuoteView.model_validate(found)
+    if no := refusal(machine.price, machine.title, funds):
+        view.refused = Refusal(code=no.code, message=no.message, hint=no.hint)
+    return view
+
+
+async def get_usage(handler: ApiHandler, query: UsageQuery) -> UsageView:
+    """What was used and charged."""
+    published, context = handler.published, handler.context
+    now = context.clock()
+    first, last = query.first or month_start(now).date(), query.last or now.date()
+    if not timedelta(0) <= last - first < timedelta(days=LONGEST_REPORT):
+        raise Refused(
+            "bad_query", f"last: {last} is not within {LONGEST_REPORT} days after {first}.",
+            "Choose a shorter range of days.", field="last",
+        )  # fmt: skip
+    report = {"hub_id": context.hub_id, "currency": published.catalog.currency, "first": first,
+              "end": last + timedelta(days=1)}  # fmt: skip
+    items = await _used(handler, query, report)
+    return UsageView(
+        first=first, last=last, by=query.by, currency=published.catalog.currency, items=items
+    )
+
+
+async def _used(handler: ApiHandler, query: UsageQuery, report: Any) -> list[UsedView]:
+    if query.by in ("user", "group"):
+        handler.need(handler.visitor.sees_all, "see what is another's")
+        if query.user:
+            raise Refused("bad_query", "user goes with by=day and by=type.", field="user")
+        found = await handler.read(
+            usage.by_user if query.by == "user" else usage.by_group, **report
+        )
+        return [UsedView(**vars(one)) for one in found]
+    account_id = await whose(handler, query)
+    scope = usage.HUB if account_id is None else usage.account_scope(account_id)
+    if query.by == "type":
+        types = await handler.read(usage.by_type, **report, scope=scope)
+        return [UsedView(**vars(one)) for one in types]
+    days = await handler.read(usage.by_day, **report, scope=scope)
+    return [
+        UsedView(day=one.day, what=one.instance_type, leases=one.leases, seconds=one.seconds,
+                 charged=one.charged)
+        for one in days
+    ]  # fmt: skip
+
+
+async def billed_account(handler: KeeperHandler, user: str) -> str:
+    """The id of an account with statements: the visitor's, or any for who runs the money, also of
+    a closed one."""
+    if not user or handler.visitor.is_user(user):
+        return (await person(handler, handler.visitor.name)).id
+    handler.need(handler.visitor.runs_money, "see another's statements")
+    found = await handler.read(statements.account_ids, hub_id=handler.context.hub_id, name=user)
+    if not found:
+        raise Refused("not_found", f"There is no account of {shown(user)}.")
+    return found[0]
+
+
+async def statement_of(handler: KeeperHandler, month: str, user: str) -> Statement:
+    """The statement of a month. Refuses what is no month that has begun."""
+    now = handler.context.clock()
+    currency = handler.published.catalog.currency
+    try:
+        begun = parse_month(month) <= now
+    except ValueError:
+        begun = False
+    if not begun:
+        raise Refused("not_found", f"{shown(month)} is not a month that has begun.",
+                      "Write for example 2026-11.", field="month")  # fmt: skip
+    account_id = await billed_account(handler, user)
+    return await handler.read(
+        statements.statement, account_id=account_id, month=month, currency=currency, now=now
+    )
+
+
+async def list_statements(handler: ApiHandler, query: StatementQuery) -> Page[MonthView]:
+    """The months that have entries, the newest first."""
+    account_id = await billed_account(handler, query.user)
+    currency, now = handler.published.catalog.currency, handler.context.clock()
+    months = await handler.read(statements.months, account_id=account_id, currency=currency)
+    return Page(items=[MonthView(month=one, over=one < month_of(now)) for one in months])
+
+
+async def one_statement(handler: ApiHandler, query: StatementQuery, month: str) -> StatementView:
+    """A month of an account."""
+    return StatementView.model_validate(as_json(await statement_of(handler, month, query.user)))
+
+
+async def list_accounts(handler: ApiHandler, query: Paging) -> Page[PurseView]:
+    """Every open account by name."""
+    handler.need(handler.visitor.runs_money, "see everybody's accounts")
+    found = place(query.after, 1)
+    page, more = await handler.read(
+        purses, handler.context.hub_id, handler.published, handler.context.clock(),
+        after=found[0] if found else "", limit=query.limit,
+    )  # fmt: skip
+    return Page(items=page, next=cursor(page[-1].name) if more else None)
+
+
+def purses(
+    tx: Any, hub_id: str, published: Published, now: datetime, *, after: str, limit: int
+) -> tuple[list[PurseView], bool]:
+    """Open accounts by name behind `after`, at most `limit`; and whether there are more."""
+    behind = [one for one in accounts.everyone(tx, hub_id=hub_id) if one.name > after]
+    page = [purse_of(tx, hub_id, one, published, now) for one in behind[:limit]]
+    return page, len(behind) > limit
+
+
+async def one_account(handler: ApiHandler, query: Nothing, name: str) -> PurseView:
+    """What an account has and may."""
+    account = await person(handler, name)
+    context = handler.context
+    return await handler.read(purse_of, context.hub_id, account, handler.published, context.clock())
+
+
+async def list_credits(handler: ApiHandler, query: Nothing, name: str) -> Page[CreditView]:
+    """Every credit of an account, the newest first."""
+    account = await person(handler, name)
+    given = await handler.read(credits.of_account, account.id)
+    return Page(items=[CreditView.model_validate(one) for one in given])
+
+
+async def give_credit(handler: KeeperHandler, account: Account, body: CreditBody) -> str:
+    """Give it; the credit's id."""
+    handler.need(handler.visitor.runs_money, "give credit")
+    currency, now = handler.published.catalog.currency, handler.context.clock()
+    if body.currency not in ("", currency):
+        raise Refused(
+            "bad_body", f"currency: this hub's money is {currency}, not {shown(body.currency)}.",
+            field="currency",
+        )  # fmt: skip
+    return await handler.record(
+        credits.give, hub_id=handler.context.hub_id, account_id=account.id, currency=currency,
+        amount=some_amount("amount", body.amount), reason=body.reason,
+        expires_at=expiry(body.expires, now), actor=handler.visitor.actor, now=now,
+    )  # fmt: skip
+
+
+async def post_credit(
+    handler: ApiHandler, query: Nothing, body: CreditBody, name: str
+) -> CreditView:
+    """Give a credit, or record a payment."""
+    handler.need(handler.visitor.runs_money, "give credit")
+    account = await person(handler, name)
+    credit_id = await give_credit(handler, account, body)
+    given = await handler.read(credits.of_account, account.id)
+    return CreditView.model_validate(next(one for one in given if one.id == credit_id))
+
+
+async def list_requests(handler: ApiHandler, query: RequestsQuery) -> Page[RequestView]:
+    """Requests for machines that need an approval."""
+    if query.all:
+        handler.need(handler.visitor.runs_money, "answer requests")
+        found = await handler.read(requests.waiting, hub_id=handler.context.hub_id)
+    else:
+        account = await person(handler, handler.visitor.name)
+        found = await handler.read(requests.of_account, account.id)
+    return Page(items=[RequestView.model_validate(one) for one in found])
+
+
+def known_type(handler: KeeperHandler, name: str) -> str:
+    """The name of a machine there is."""
+    if handler.published.catalog.instance_type(name) is None:
+        known = ", ".join(one.name for one in handler.published.catalog.instance_types[:20])
+        raise Refused("unknown_instance_type", f"There is no instance type {shown(name)}.",
+                      f"Known: {known}.", field="instance_type")  # fmt: skip
+    return name
+
+
+async def ask_approval(handler: ApiHandler, query: Nothing, body: AskBody) -> Page[RequestView]:
+    """Ask for a machine that needs an approval."""
+    account = await person(handler, handler.visitor.name)
+    await handler.record(
+        requests.ask, account, hub_id=handler.context.hub_id,
+        instance_type=known_type(handler, body.instance_type), reason=body.reason,
+        now=handler.context.clock(),
+    )  # fmt: skip
+    return await list_requests(handler, RequestsQuery())
+
+
+async def decide(handler: KeeperHandler, account: Account, body: DecideBody) -> None:
+    """Grant a machine, or refuse a request that waits."""
+    handler.need(handler.visitor.runs_money, "answer requests")
+    now = handler.context.clock()
+    # A refused request may be for a machine that is gone since.
+    name = known_type(handler, body.instance_type) if body.grant else body.instance_type
+    answered = await handler.record(
+        requests.decide, account, hub_id=handler.context.hub_id, instance_type=name,
+        grant=body.grant, answer=body.answer, expires_at=expiry(body.expires, now),
+        actor=handler.visitor.actor, now=now,
+    )  # fmt: skip
+    if not (answered or body.grant):
+        raise Refused("not_found", f"No request for {shown(name)} waits for an answer.",
+                      field="instance_type")  # fmt: skip
+
+
+async def post_decision(
+    handler: ApiHandler, query: Nothing, body: DecideBody, name: str
+) -> PurseView:
+    """Grant a machine, or refuse a request."""
+    handler.need(handler.visitor.runs_money, "answer requests")
+    await decide(handler, await person(handler, name), body)
+    return await one_account(handler, query, name)
+
+
+OPERATIONS = (
+    Operation("POST", "quote", make_quote, QuoteView, "What a start would cost", ANYBODY,
+              body=QuoteBody),
+    Operation("GET", "usage", get_usage, UsageView, "What was used and charged",
+              f"own: {ANYBODY}; others: {SEES_ALL}", UsageQuery),
+    Operation("GET", "statements", list_statements, Page[MonthView], "Months with a statement",
+              OWN_MONEY, StatementQuery),
+    Operation("GET", "statements/{month}", one_statement, StatementView, "A month of an account",
+              OWN_MONEY, StatementQuery),
+    Operation("GET", "accounts", list_accounts, Page[PurseView], "Open accounts by name",
+              RUNS_MONEY, Paging),
+    Operation("GET", "accounts/{name}", one_account, PurseView, "What an account has and may",
+              OWN_MONEY),
+    Operation("GET", "accounts/{name}/credits", list_credits, Page[CreditView],
+              "Credits of an account, the newest first", OWN_MONEY),
+    Operation("POST", "accounts/{name}/credits", post_credit, CreditView,
+              "Give a credit, or record a payment", RUNS_MONEY, body=CreditBody),
+    Operation("GET", "approvals", list_requests, Page[RequestView],
+              "Requests for machines that need an approval",
+              f"own: {ANYBODY}; all that wait: {RUNS_MONEY}", RequestsQuery),
+    Operation("POST", "approvals", ask_approval, Page[RequestView],
+              "Ask for a machine that needs an approval", ANYBODY, body=AskBody),
+    Operation("POST", "accounts/{name}/approvals", post_decision, PurseView,
+              "Grant a machine, or refuse a request", RUNS_MONEY, body=DecideBody),
+)  # fmt: skip

@@ -1,8 +1,14 @@
 """Who asks the keeper: a browser that logs in at the hub, groups of the hub, a name given on."""
 
+import asyncio
 import base64
+import json
+import os
+import re
+import shutil
 from dataclasses import replace
 from http.cookies import SimpleCookie
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -19,6 +25,7 @@ from gradienthub.service.pages import hub_refused
 from gradienthub.service.site import application
 
 SECRET = "5f" * 16
+HOW_TO = Path(__file__).parents[2] / "docs" / "howto" / "rest.md"
 
 
 class Window:
@@ -277,3 +284,20 @@ async def test_a_page_that_is_not_there_is_a_page(site):  # noqa: F811
     assert "There is no such page" in page.text and page.body is None
     call = await at.site.ask("GET", "api/v2/leases")
     assert (call.status, call.body["code"]) == (404, "not_found")
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
+async def test_the_examples_of_the_how_to_do_what_they_say(site):  # noqa: F811
+    at = await site()
+    examples = re.findall(r"```bash\n(curl .+?)```", HOW_TO.read_text(), re.DOTALL)
+    assert len(examples) == 5
+    where = {"HUB": f"http://127.0.0.1:{at.site.port}/@/space%20word", "LEASE": at.lease,
+             "TOKEN": at.bob}  # fmt: skip
+    for example in examples:
+        ran = await asyncio.create_subprocess_shell(
+            example, env=os.environ | where, stdout=asyncio.subprocess.PIPE
+        )
+        said, _ = await ran.communicate()
+        assert ran.returncode == 0, example
+        assert json.loads(said), example
+    assert [row["actor"] for row in await at.keeper.audit("extend")] == ["bob"]

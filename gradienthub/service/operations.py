@@ -231,7 +231,7 @@ async def whose(handler: ApiHandler, query: Any) -> str | None:
 
 
 async def views(
-    handler: ApiHandler,
+    handler: KeeperHandler,
     *,
     account_id: str | None,
     state: str = "",

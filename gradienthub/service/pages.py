@@ -326,12 +326,12 @@ class AuditHandler(PageHandler):
                   "day": day.isoformat() if day else ""}  # fmt: skip
         older = urlencode({k: v for k, v in chosen.items() if v} | {"after": cursor(rows[-1]["id"])}
                           ) if len(rows) == 50 else ""  # fmt: skip
-        self.finish(self.page("service/audit.html", here="audit", rows=[_told(r) for r in rows],
+        self.finish(self.page("service/audit.html", here="audit", rows=[told(r) for r in rows],
                               chosen=chosen, actions=ACTIONS, older=older,
                               everybody=everybody))  # fmt: skip
 
 
-def _told(row: Mapping[str, Any]) -> dict[str, Any]:
+def told(row: Mapping[str, Any]) -> dict[str, Any]:
     """An audit row for people: its detail as short words."""
     detail = dict(row["detail"])
     options = detail.pop("options", None)

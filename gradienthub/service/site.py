@@ -6,7 +6,7 @@ from typing import Any
 from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler
 from tornado import web
 
-from . import money, operations
+from . import money, money_pages, operations
 from .api import routes
 from .context import KeeperContext
 from .metrics_handler import MetricsHandler
@@ -49,6 +49,7 @@ def application(context: KeeperContext, hub_auth: HubOAuth | None = None) -> web
         *routes(prefix, OPERATIONS),
         (rf"{prefix}api/v1/openapi.json", OpenApiHandler, {"operations": OPERATIONS}),
         *page_routes(prefix),
+        *money_pages.page_routes(prefix),
     ]
     shared = settings(context, hub_auth)
     handlers.append((rf"{prefix}metrics", MetricsHandler, {"hub_auth": shared["hub_auth"]}))

@@ -1,0 +1,327 @@
+"""The money's pages: Usage and statements for everybody, Accounts for who runs the money."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from ..ledger import accounts, audit, budgets, credits, requests, statements, usage
+from ..ledger.accounts import Account
+from ..ledger.usage import Day
+from ..rules.duration import format_duration
+from ..rules.entry import Kind, month_start, next_month
+from ..rules.money import MICRO, format_amount, format_price, format_rounded
+from ..rules.refusal import Refused
+from ..rules.statement import as_csv, as_json_text
+from . import money
+from .api import parsed
+from .chart import TONES, Chart, chart
+from .money import PurseView, person, some_amount
+from .operations import account_of, views
+from .pages import PageHandler, told
+
+#: Runs on the Usage page.
+RUNS = 20
+ON_A_PAGE = 50
+
+
+@dataclass(frozen=True)
+class MachineUse:
+    """A machine's line beside the charts; money is micro-units."""
+
+    title: str
+    tone: int
+    seconds: float
+    charged: int
+
+
+@dataclass(frozen=True)
+class MonthUse:
+    """A month's charts, lines and the days that they are made of."""
+
+    cost: Chart | None
+    hours: Chart | None
+    machines: tuple[MachineUse, ...]
+    days: tuple[tuple[str, MachineUse], ...]
+    charged: int
+    seconds: float
+
+
+def month_use(
+    used: Sequence[Day], now: datetime, titles: Mapping[str, str], currency: str
+) -> MonthUse:
+    """What was used in the month of `now`."""
+    first, end = month_start(now).date(), next_month(now).date()
+    cost: dict[str, int] = {}
+    spans: dict[str, float] = {}
+    for one in used:
+        cost[one.instance_type] = cost.get(one.instance_type, 0) + one.charged
+        spans[one.instance_type] = spans.get(one.instance_type, 0.0) + one.seconds
+    ranked = sorted(cost, key=lambda name: (-cost[name], -spans[name], name))
+    tones = {name: min(rank, TONES) for rank, name in enumerate(ranked, 1)}
+    names = dict(titles)
+
+    def line(name: str, seconds: float, charged: int) -> MachineUse:
+        return MachineUse(names.get(name, name), tones[name], seconds, charged)
+
+    return MonthUse(
+        cost=chart(used, first, end, lambda one: one.charged / MICRO,
+                   lambda units: format_rounded(round(units * MICRO), currency), tones, names),
+        hours=chart(used, first, end, lambda one: one.seconds / 3600,
+                    lambda hours: f"{hours:.3g} h", tones, names),
+        machines=tuple(line(name, spans[name], cost[name]) for name in ranked),
+        days=tuple(
+            (f"{one.day:%-d %b}", line(one.instance_type, one.seconds, one.charged))
+            for one in used
+        ),
+        charged=sum(cost.values()),
+        seconds=sum(spans.values()),
+    )  # fmt: skip
+
+
+class MoneyPage(PageHandler):
+    """A page with amounts."""
+
+    def money_page(self, template: str, **values: Any) -> str:
+        """The page, with `money` (exact), `about` (cents), `price` and `span` for its template."""
+        currency = self.published.catalog.currency
+        return self.page(
+            template,
+            money=lambda micros: format_amount(micros, currency),
+            about=lambda micros: format_rounded(micros, currency),
+            price=lambda micros: format_price(micros, currency),
+            span=format_duration,
+            titles=self.titles,
+            currency=currency,
+            **values,
+        )
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Machines' titles by name."""
+        return {one.name: one.title for one in self.published.catalog.instance_types}
+
+
+class UsageHandler(MoneyPage):
+    """What one's account has, and what this month was used and cost."""
+
+    async def get(self) -> None:
+        """The page."""
+        if self._finished:
+            return
+        published, context = self.published, self.context
+        now, currency = context.clock(), published.catalog.currency
+        account = await account_of(self, self.visitor.name)
+        if account is None:
+            self.finish(self.money_page("service/usage.html", here="usage", purse=None))
+            return
+        purse, used, months = await self.read(_usage_rows, self, account, now)
+        self.finish(
+            self.money_page(
+                "service/usage.html", here="usage", purse=purse, months=months,
+                month=now, resets=next_month(now),
+                use=month_use(used, now, self.titles, currency),
+                runs=await views(self, account_id=account.id, limit=RUNS),
+            )
+        )  # fmt: skip
+
+
+def _usage_rows(
+    tx: Any, page: MoneyPage, account: Account, now: datetime
+) -> tuple[PurseView, list[Day], list[str]]:
+    hub_id, published = page.context.hub_id, page.published
+    currency = published.catalog.currency
+    return (
+        money.purse_of(tx, hub_id, account, published, now),
+        usage.by_day(
+            tx, hub_id=hub_id, currency=currency, first=month_start(now).date(),
+            end=next_month(now).date(), scope=usage.account_scope(account.id),
+        ),
+        statements.months(tx, account_id=account.id, currency=currency),
+    )  # fmt: skip
+
+
+class StatementHandler(MoneyPage):
+    """A month of an account: to read and print, or as a file."""
+
+    async def get(self, month: str) -> None:
+        """The page; `format` csv or json is a file."""
+        if self._finished:
+            return
+        user = self.get_query_argument("user", "")[:255]
+        found = await money.statement_of(self, month, user)
+        form = self.get_query_argument("format", "")
+        if form in ("csv", "json"):
+            self.set_header("Content-Type", "text/csv; charset=utf-8" if form == "csv"
+                            else "application/json")  # fmt: skip
+            self.set_header(
+                "Content-Disposition", f'attachment; filename="statement-{month}.{form}"'
+            )
+            self.finish(as_csv(found) if form == "csv" else as_json_text(found))
+            return
+        in_out = found.total(Kind.CREDIT, Kind.TAKEN, Kind.EXPIRY)
+        self.finish(self.money_page("service/statement.html", here="usage", statement=found,
+                                    given=in_out, charged=found.total(Kind.CHARGE),
+                                    whose=user))  # fmt: skip
+
+
+class AccountsHandler(MoneyPage):
+    """Every account, and requests that wait."""
+
+    async def get(self) -> None:
+        """The page."""
+        if self._finished:
+            return
+        self.need(self.visitor.runs_money, "see everybody's accounts")
+        context = self.context
+        after = self.get_query_argument("after", "")[:255]
+        page, more = await self.read(
+            money.purses, context.hub_id, self.published, context.clock(), after=after,
+            limit=ON_A_PAGE,
+        )  # fmt: skip
+        waiting = await self.read(requests.waiting, hub_id=context.hub_id)
+        older = urlencode({"after": page[-1].name}) if more else ""
+        self.finish(self.money_page("service/accounts.html", here="accounts", purses=page,
+                                    waiting=waiting, next=older))  # fmt: skip
+
+
+class AccountHandler(MoneyPage):
+    """One account: its credits, budget, approvals, tier, and who did what to it."""
+
+    async def get(self, name: str) -> None:
+        """The page."""
+        if self._finished:
+            return
+        await self._show(name)
+
+    async def post(self, name: str) -> None:
+        """Do one thing, and come back."""
+        self.need(self.visitor.runs_money, "change accounts")
+        account = await person(self, name)
+        action = self.get_body_argument("action", "")
+        act = ACTS.get(action)
+        try:
+            if act is None:
+                raise Refused("bad_body", "There is no such action.", f"Known: {', '.join(ACTS)}.")
+            await act(self, account)
+        except Refused as refused:
+            if refused.status >= 500:
+                raise
+            self.set_status(refused.status)
+            await self._show(name, refused)
+            return
+        where = f"{self.context.prefix}accounts/{quote(name, safe='')}"
+        self.redirect(f"{where}?{urlencode({'said': action})}", status=303)
+
+    async def _show(self, name: str, refused: Refused | None = None) -> None:
+        self.need(self.visitor.runs_money, "see another's account")
+        account = await person(self, name)
+        rows = await self.read(_account_rows, self, account)
+        said = SAID.get(self.get_query_argument("said", ""), "")
+        sent = {} if refused is None else {
+            key: self.get_body_argument(key)[:400] for key in self.request.body_arguments
+        }  # fmt: skip
+        self.finish(
+            self.money_page(
+                "service/account.html", here="accounts", account=account, refused=refused,
+                said=said, sent=sent, tiers=self.published.tiers,
+                to_approve=[one for one in self.published.catalog.instance_types
+                            if one.needs_approval], **rows,
+            )
+        )  # fmt: skip
+
+    def sent(self, *names: str) -> dict[str, str]:
+        """Fields of the form that are not empty."""
+        found = {name: self.get_body_argument(name, "").strip() for name in names}
+        return {name: value for name, value in found.items() if value}
+
+
+def _account_rows(tx: Any, page: MoneyPage, account: Account) -> dict[str, Any]:
+    hub_id, now = page.context.hub_id, page.context.clock()
+    return {
+        "purse": money.purse_of(tx, hub_id, account, page.published, now),
+        "credits": credits.of_account(tx, account.id),
+        "requests": requests.of_account(tx, account.id)[:20],
+        "approvals": accounts.approvals_of(tx, account),
+        "months": statements.months(
+            tx, account_id=account.id, currency=page.published.catalog.currency
+        ),
+        "audit": [told(row) for row in audit.rows(tx, hub_id=hub_id, account_id=account.id,
+                                                  limit=20)],
+    }  # fmt: skip
+
+
+async def _credit(page: AccountHandler, account: Account) -> None:
+    body = parsed(money.CreditBody, page.sent("amount", "reason", "expires"), "bad_body")
+    assert isinstance(body, money.CreditBody)
+    await money.give_credit(page, account, body)
+
+
+async def _budget(page: AccountHandler, account: Account) -> None:
+    given = {key: some_amount(key, text) for key, text in page.sent("soft", "hard").items()}
+    soft, hard = given.get("soft"), given.get("hard")
+    if soft is not None and hard is not None and soft > hard:
+        raise Refused("bad_body", "soft is above hard and would never warn.", "Make it smaller.",
+                      field="soft")  # fmt: skip
+    await page.record(
+        budgets.put, hub_id=page.context.hub_id, scope=usage.account_scope(account.id),
+        currency=page.published.catalog.currency, soft=soft, hard=hard,
+        actor=page.visitor.actor, now=page.context.clock(),
+    )  # fmt: skip
+
+
+async def _decide(page: AccountHandler, account: Account) -> None:
+    given: dict[str, Any] = page.sent("instance_type", "answer", "expires")
+    given["grant"] = page.get_body_argument("grant", "") == "yes"
+    body = parsed(money.DecideBody, given, "bad_body")
+    assert isinstance(body, money.DecideBody)
+    await money.decide(page, account, body)
+
+
+async def _withdraw(page: AccountHandler, account: Account) -> None:
+    name = page.get_body_argument("instance_type", "")[:100]
+    await page.record(
+        accounts.withdraw, account, hub_id=page.context.hub_id, instance_type=name,
+        actor=page.visitor.actor, now=page.context.clock(),
+    )  # fmt: skip
+
+
+async def _tier(page: AccountHandler, account: Account) -> None:
+    tier = page.get_body_argument("tier", "")
+    if tier and tier not in page.published.tiers:
+        raise Refused("bad_body", "There is no such tier.", "Choose one of the list.", field="tier")
+    await page.record(
+        accounts.set_tier, account, hub_id=page.context.hub_id, tier=tier or None,
+        actor=page.visitor.actor, now=page.context.clock(),
+    )  # fmt: skip
+
+
+async def _payment(page: AccountHandler, account: Account) -> None:
+    await page.record(
+        accounts.set_payment_method, account, hub_id=page.context.hub_id,
+        there=page.get_body_argument("there", "") == "yes", actor=page.visitor.actor,
+        now=page.context.clock(),
+    )  # fmt: skip
+
+
+ACTS = {
+    "credit": _credit, "budget": _budget, "decide": _decide, "withdraw": _withdraw, "tier": _tier,
+    "payment": _payment,
+}  # fmt: skip
+SAID = {
+    "credit": "The credit is given.", "budget": "The budget is set.",
+    "decide": "The answer is given.", "withdraw": "The approval is withdrawn.",
+    "tier": "The tier is set; it counts from the next start.",
+    "payment": "The payment method is recorded.",
+}  # fmt: skip
+
+
+def page_routes(prefix: str) -> list[tuple[str, type]]:
+    """The pages."""
+    return [
+        (rf"{prefix}usage", UsageHandler),
+        (rf"{prefix}statements/(?P<month>[^/]+)", StatementHandler),
+        (rf"{prefix}accounts", AccountsHandler),
+        (rf"{prefix}accounts/(?P<name>[^/]+)", AccountHandler),
+    ]

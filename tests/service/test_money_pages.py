@@ -1,0 +1,140 @@
+"""The money's pages: Usage, statements to print and to keep, Accounts."""
+
+import csv
+import io
+import json
+from datetime import date
+from types import SimpleNamespace
+
+import pytest
+from home import plain
+
+from gradienthub.ledger.usage import Day
+from gradienthub.service.chart import FLOOR, TOP, chart, step_above
+
+
+async def _ran(at: SimpleNamespace) -> str:
+    """bob ran a t4 for an hour, which is $0.51; the month."""
+    options = {"instance_type": "t4", "shutdown_after": "1h"}
+    assert (await at.home.start_server("bob", **options)).status == 201
+    at.home.clock.advance(hours=1)
+    await at.keeper.one_pass()
+    await at.home.api("DELETE", "/users/bob/server")
+    return f"{at.home.clock():%Y-%m}"
+
+
+async def test_usage_shows_what_one_has_and_used(bank):
+    at = await bank()
+    empty = await at.page("usage", "eve")
+    assert "Nothing was charged this month" in empty.text
+    month = await _ran(at)
+    shown = await at.page("usage", "bob")
+    words = plain(shown.text)
+    assert "Balance $19.49" in words, words
+    assert "Available $19.49" in words
+    assert "The highest is" in words and "T4: $0.51" in words
+    assert "T4 1.00 h $0.51" in words
+    assert f"statements/{month}?format=csv" in shown.text
+    assert "accounts" not in shown.text
+    assert "$0.51" not in (await at.page("usage", "eve")).text
+
+
+async def test_a_statement_is_read_and_kept(bank):
+    at = await bank()
+    month = await _ran(at)
+    words = plain((await at.page(f"statements/{month}", "bob")).text)
+    assert "Opening $0.00 Credits $20.00 Charges -$0.51 Closing $19.49" in words, words
+    as_csv = await at.page(f"statements/{month}?format=csv", "bob")
+    assert as_csv.headers["Content-Disposition"] == f'attachment; filename="statement-{month}.csv"'
+    rows = list(csv.DictReader(io.StringIO(as_csv.text)))
+    assert [row["kind"] for row in rows] == ["credit", "charge", "closing"]
+    as_json = json.loads((await at.page(f"statements/{month}?format=json", "bob")).text)
+    assert as_json["closing"] == 19_490_000
+    assert (await at.page(f"statements/{month}?user=bob", "eve")).status == 403
+    other = await at.page(f"statements/{month}?user=bob", "ada")
+    assert "Statement" in other.text and "format=csv&amp;user=bob" in other.text
+    no_month = await at.page("statements/%22x", "bob")
+    assert no_month.status == 404
+
+
+async def test_accounts_are_for_who_runs_the_money(bank):
+    at = await bank()
+    for path in ("accounts", "accounts/bob", "accounts/eve"):
+        assert (await at.page(path, "eve")).status == 403, path
+    assert (
+        await at.page("accounts/eve", "eve", {"action": "payment", "there": "yes"})
+    ).status == 403
+    words = plain((await at.page("accounts", "ada")).text)
+    assert "bob prepaid yes $20.00 $0.00 $20.00" in words, words
+
+
+async def test_an_admin_gives_what_is_asked_for(bank):
+    at = await bank()
+    asked = {"instance_type": "a100", "reason": "<b>Large</b> models"}
+    assert (await at.ask("POST", "approvals", "bob", asked)).status == 200
+    assert "&lt;b&gt;Large&lt;/b&gt; models" in (await at.page("accounts", "ada")).text
+    for form in (
+        {"action": "credit", "amount": "5.25", "reason": "Exam", "expires": "30d"},
+        {"action": "budget", "soft": "10", "hard": "20"},
+        {"action": "decide", "instance_type": "a100", "answer": "Go on", "grant": "yes"},
+        {"action": "tier", "tier": "pro"},
+        {"action": "payment", "there": "no"},
+    ):
+        done = await at.page("accounts/bob", "ada", form)
+        assert (done.status, done.headers["Location"].split("?")[1]) == (
+            303, f"said={form['action']}"
+        ), done  # fmt: skip
+    words = plain((await at.page("accounts/bob?said=credit", "ada")).text)
+    assert "The credit is given." in words and "Exam" in words
+    assert "warns at $10.00, stops at $20.00" in words, words
+    said = (await at.ask("GET", "accounts/bob", "ada")).body
+    assert (said["balance"], said["tier"], said["payment_method"], said["approvals"]) == (
+        25_250_000, "pro", False, ["a100"]
+    )  # fmt: skip
+    assert {row["actor"] for row in await at.keeper.audit("approve")} == {"ada"}
+    gone = await at.page("accounts/bob", "ada", {"action": "withdraw", "instance_type": "a100"})
+    assert gone.status == 303
+    assert (await at.ask("GET", "accounts/bob", "ada")).body["approvals"] == []
+
+
+async def test_what_is_refused_is_said_and_what_was_written_is_kept(bank):
+    at = await bank()
+    for form, word in (
+        ({"action": "credit", "amount": "-5", "reason": "Exam<"}, "amount"),
+        ({"action": "credit", "amount": "5", "reason": ""}, "reason"),
+        ({"action": "budget", "soft": "20", "hard": "10"}, "soft is above hard"),
+        ({"action": "decide", "instance_type": "a100", "grant": "no"}, "No request"),
+        ({"action": "tier", "tier": "gold"}, "no such tier"),
+        ({"action": "rob"}, "no such action"),
+    ):
+        said = await at.page("accounts/bob", "ada", form)
+        assert said.status in (400, 404) and "Not done" in said.text, (form, said)
+        assert word in plain(said.text), (form, plain(said.text))
+        if "Exam<" in form.values():
+            assert 'value="Exam&lt;"' in said.text
+    assert (await at.ask("GET", "accounts/bob", "ada")).body["balance"] == 20_000_000
+
+
+def _day(day: int, machine: str, charged: int) -> Day:
+    return Day(date(2026, 11, day), machine, 1, 3600.0, charged)
+
+
+def test_bars_stand_on_one_another_and_none_is_nothing():
+    used = [_day(2, "a", 6), _day(2, "b", 3), _day(30, "a", 1)]
+    made = chart(used, date(2026, 11, 1), date(2026, 12, 1), lambda one: one.charged, str,
+                 {"a": 1, "b": 2}, {})  # fmt: skip
+    assert made is not None
+    low, high, last = made.bars
+    assert low.y + low.height == pytest.approx(FLOOR)
+    assert high.y + high.height == pytest.approx(low.y)
+    assert high.y >= TOP and low.height == pytest.approx(2 * high.height, abs=0.02)
+    assert last.x + last.width <= 100
+    assert chart([_day(1, "a", 0)], date(2026, 11, 1), date(2026, 12, 1),
+                 lambda one: one.charged, str, {"a": 1}, {}) is None  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("least", "step"), [(0.004, 0.01), (0.013, 0.02), (0.3, 0.5), (1, 1), (51, 100), (2e7, 2e7)]
+)
+def test_a_step_is_one_two_or_five(least, step):
+    assert step_above(least) == pytest.approx(step)

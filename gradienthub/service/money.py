@@ -279,8 +279,9 @@ async def person(handler: KeeperHandler, name: str) -> Account:
     if account is None:
         raise Refused("not_found", f"There is no account of {shown(name)}.",
                       "It is made at a person's first visit of the form.")  # fmt: skip
-    # Of the visitor the hub says which groups count; of others only their provider has said it.
-    return replace(account, groups=handler.visitor.groups) if own else account
+    # The hub's groups of others are not known here; those that their provider said are.
+    groups = handler.visitor.groups | account.groups
+    return replace(account, groups=groups) if own else account
 
 
 def allowed_funds(

@@ -9,7 +9,7 @@ from ..ledger.usage import Day
 #: Heights of the drawing, its units: the bars stand between TOP and FLOOR.
 TOP, FLOOR = 10.0, 190.0
 #: The left edge of the first day, in percent; what is left of it is for the axis.
-LEFT = 8.0
+LEFT = 12.0
 #: Lines above the floor.
 LINES = 4
 #: Machines that have a tone of their own; the rest share the last one.

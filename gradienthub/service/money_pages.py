@@ -84,7 +84,8 @@ class MoneyPage(PageHandler):
     """A page with amounts."""
 
     def money_page(self, template: str, **values: Any) -> str:
-        """The page, with `money` (exact), `about` (cents), `units` (for an input), `price` and `span` for its template."""
+        """The page; its template has `money` (exact), `about` (cents), `units` (for an input),
+        `price` and `span`."""
         currency = self.published.catalog.currency
         return self.page(
             template,

@@ -9,7 +9,9 @@ from ..ledger.usage import Day
 #: Heights of the drawing, its units: the bars stand between TOP and FLOOR.
 TOP, FLOOR = 10.0, 190.0
 #: The left edge of the first day, in percent; what is left of it is for the axis.
-LEFT = 8.0
+LEFT = 12.0
+#: Lines above the floor.
+LINES = 4
 #: Machines that have a tone of their own; the rest share the last one.
 TONES = 4
 
@@ -63,7 +65,7 @@ def chart(
     sums: dict[date, float] = {}
     for one in shown:
         sums[one.day] = sums.get(one.day, 0.0) + value(one)
-    top = step_above(max(sums.values()) / 3) * 3
+    top = step_above(max(sums.values()) / LINES) * LINES
     slot = (100 - LEFT) / (end - first).days
     bars, floors = [], dict.fromkeys(sums, FLOOR)
     for one in sorted(shown, key=lambda one: (one.day, tones[one.instance_type])):
@@ -82,7 +84,9 @@ def chart(
     marks = [first + timedelta(days=n) for n in range((end - first).days) if n % 7 == 0]
     return Chart(
         bars=tuple(bars),
-        lines=tuple(Mark(FLOOR - (FLOOR - TOP) * n / 3, word(top * n / 3)) for n in range(4)),
+        lines=tuple(
+            Mark(FLOOR - (FLOOR - TOP) * n / LINES, word(top * n / LINES)) for n in range(LINES + 1)
+        ),
         days=tuple(
             Mark(round(LEFT + slot * ((day - first).days + 0.5), 2), f"{day:%-d}") for day in marks
         ),

@@ -84,12 +84,14 @@ class MoneyPage(PageHandler):
     """A page with amounts."""
 
     def money_page(self, template: str, **values: Any) -> str:
-        """The page, with `money` (exact), `about` (cents), `price` and `span` for its template."""
+        """The page; its template has `money` (exact), `about` (cents), `units` (for an input),
+        `price` and `span`."""
         currency = self.published.catalog.currency
         return self.page(
             template,
             money=lambda micros: format_amount(micros, currency),
             about=lambda micros: format_rounded(micros, currency),
+            units=lambda micros: format_amount(micros, "").strip().replace(",", ""),
             price=lambda micros: format_price(micros, currency),
             span=format_duration,
             titles=self.titles,

@@ -42,8 +42,11 @@ async def test_usage_shows_what_one_has_and_used(bank):
 async def test_a_statement_is_read_and_kept(bank):
     at = await bank()
     month = await _ran(at)
-    words = plain((await at.page(f"statements/{month}", "bob")).text)
+    said = await at.page(f"statements/{month}", "bob")
+    words = plain(said.text)
     assert "Opening $0.00 Credits $20.00 Charges -$0.51 Closing $19.49" in words, words
+    # With its day in every zone: a statement is not "today".
+    assert f"{month}-" in words and "<time" not in said.text
     as_csv = await at.page(f"statements/{month}?format=csv", "bob")
     assert as_csv.headers["Content-Disposition"] == f'attachment; filename="statement-{month}.csv"'
     rows = list(csv.DictReader(io.StringIO(as_csv.text)))

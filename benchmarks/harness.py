@@ -139,6 +139,8 @@ async def hub(which: str, **settings: Any) -> AsyncIterator[Hub]:
 
 def _remove_warm(data: Path) -> None:
     """The pool outlives its hub, which would adopt it at its next start."""
+    if not (data / "hub_id").exists():
+        return  # it was given its name, and has no pool
     label = f"label=gradienthub.hub={(data / 'hub_id').read_text()}"
     found = subprocess.check_output(["docker", "ps", "-aq", "-f", label], text=True).split()
     if found:

@@ -381,8 +381,9 @@ async def test_starts_take_their_turns_in_the_order_they_were_asked_for(hub):
     for name in names:
         await home.person(name)
         faults[name] = home.engine.suffer(SlowToStart(user=name))
-    asking = []
-    for number, name in enumerate(names):
+    asking = [asyncio.create_task(home.start_server("anna", "free-cpu"))]
+    await faults["anna"].reached()
+    for number, name in enumerate(names[1:], start=1):
         asking.append(asyncio.create_task(home.start_server(name, "free-cpu")))
         await home.until(
             lambda number=number: sum(map(len, home.context.stage._waiting.values())) == number

@@ -6,10 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..ledger import watches
-from ..ledger.watches import Watched
 from ..rules.duration import format_duration
-from ..rules.outlook import LeaseView, lease_view
-from ..settings import Settings
+from ..rules.outlook import LeaseView
 from . import config
 from .columns import aligned
 from .desk import Desk
@@ -47,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
             state="" if args.all else "open",
             limit=MOST,
         )
-    views = [view_of(one, hub.settings, desk.now) for one in found]
+    house, grace = hub.settings.house, hub.settings.policy.grace
+    views = [one.view(house.catalog, house.tiers, grace, desk.now) for one in found]
     if args.json:
         print(json.dumps([view.model_dump(mode="json") for view in views], indent=2))
     elif views:
@@ -56,22 +55,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         print("Nothing has run yet." if args.all else "Nothing runs.")
     return 0
-
-
-def view_of(one: Watched, settings: Settings, now: datetime) -> LeaseView:
-    """A lease as the command line and programs are told of it."""
-    tier = settings.house.tiers.get(one.lease["tier"])
-    return lease_view(
-        one.lease,
-        settings.house.catalog.instance_type(one.lease["instance_type"]),
-        now,
-        deadlines=one.deadlines,
-        evidence=one.evidence,
-        warned=one.warned,
-        gpu_load=one.gpu_load,
-        longest=tier.shutdown_max if tier else None,
-        grace=settings.policy.grace,
-    )
 
 
 def _row(view: LeaseView) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from ..rules.refusal import Refused, error_body, shown
 from ..spawners.context import HubContext
 from ..spawners.engine import EngineAway
 from ..spawners.refused import StartRefused
+from .evidence import another_lease
 from .stopping import asked_by, forget_server
 
 #: The small mode's culler service.
@@ -172,10 +173,7 @@ class GradientServerAPIHandler(GradientAPIHandler, UserServerAPIHandler):
         spawner = user and user.spawners.get(server_name)
         if spawner is not None and hasattr(spawner, "expect_stop"):
             if body.lease and spawner.active and body.lease != spawner.lease_id:
-                raise self.refuse(
-                    Refused("another_lease", "It was stopped and started again since.",
-                            "Look at it anew, then stop it if that is still meant.")
-                )  # fmt: skip
+                raise self.refuse(another_lease(server_name or "default"))
             spawner.expect_stop(*await self._why(user, spawner, body), body.why)
         await super().delete(user_name, server_name)
 

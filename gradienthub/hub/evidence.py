@@ -10,7 +10,6 @@ from typing import Any
 
 from ..ledger import accounts, leases, watches
 from ..ledger.watches import Watched
-from ..rules.catalog import Catalog
 from ..rules.idleness import Evidence, Use
 from ..rules.outlook import Extension, LeaseView, Refusal, lease_view
 from ..rules.refusal import Refused, shown
@@ -55,24 +54,13 @@ def view_of(
     known: Known, last_activity: datetime | None, settings: Settings, now: datetime
 ) -> LeaseView:
     """The lease for people and programs, with what keeps or ends it while it runs."""
-    catalog: Catalog = settings.house.catalog
-    machine = catalog.instance_type(known.lease["instance_type"])
-    watched = known.watched
-    if watched is None or known.lease["ended_at"]:
-        # What it ended with is in its own columns; its watch is gone.
-        return lease_view(known.lease, machine, now)
-    tier = settings.house.tiers.get(known.lease["tier"])
-    view = lease_view(
-        known.lease,
-        machine,
-        now,
-        deadlines=watched.deadlines,
-        evidence=evidence_of(watched, last_activity),
-        warned=watched.warned,
-        gpu_load=watched.gpu_load,
-        longest=tier.shutdown_max if tier else None,
-        grace=settings.policy.grace,
-    )
+    house, watched = settings.house, known.watched
+    if watched is None:
+        return lease_view(
+            known.lease, house.catalog.instance_type(known.lease["instance_type"]), now
+        )
+    seen = replace(watched, evidence=evidence_of(watched, last_activity))
+    view = seen.view(house.catalog, house.tiers, settings.policy.grace, now)
     if view.extend is None or watched.known:
         return view
     no = nobody_watches(view.notebook)

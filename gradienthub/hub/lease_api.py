@@ -6,9 +6,8 @@ from typing import Any
 from jupyterhub.scopes import needs_scope
 
 from ..ledger import LedgerAway, accounts
-from ..rules.refusal import Refused, shown
+from ..rules.refusal import Refused, ledger_away, shown
 from ..spawners.context import hub_user
-from ..spawners.offer import ledger_away
 from .api import LONGEST_BODY, GradientAPIHandler
 from .evidence import active_at, extend_known, known_of, view_of
 from .stopping import who_asks

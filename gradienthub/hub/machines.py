@@ -13,10 +13,10 @@ from tornado.httputil import url_concat
 from ..ledger import LedgerAway, leases
 from ..rules.admission import lock
 from ..rules.catalog import Runtime
-from ..rules.refusal import Refused
+from ..rules.refusal import Refused, ledger_away
 from ..spawners.context import HubContext
 from ..spawners.form import Group, build_view
-from ..spawners.offer import Offer, Usual, ledger_away, offer_to
+from ..spawners.offer import Offer, Usual, offer_to
 from ..spawners.phases import spoken
 
 

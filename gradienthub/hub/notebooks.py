@@ -11,11 +11,11 @@ from tornado import web
 
 from ..ledger import LedgerAway, accounts, leases, notebooks
 from ..rules.options import parse_display_name
-from ..rules.refusal import Refused, shown
+from ..rules.refusal import Refused, ledger_away, shown
 from ..rules.tiers import Allowance
 from ..settings import Settings
 from ..spawners.context import HubContext, hub_user
-from ..spawners.offer import Taken, ledger_away
+from ..spawners.offer import Taken
 from ..spawners.refused import StartRefused
 from .evidence import active_at, another_lease, extend_known, known_of
 from .notebooks_view import Kept, NotebooksView, ServerSeen, notebooks_view

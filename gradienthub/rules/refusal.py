@@ -92,6 +92,16 @@ class Refused(Exception):
         return type(self), (*fields, self.alternatives)
 
 
+def ledger_away(what: str = "No notebook can start now") -> Refused:
+    """The refusal of what cannot be done while the ledger does not answer: of a start, of ..."""
+    return Refused(
+        "ledger_away",
+        f"{what}: the ledger does not answer.",
+        "Running notebooks go on. Try again in a minute; your administrator sees this.",
+        retry_after=timedelta(seconds=60),
+    )
+
+
 def error_body(refused: Refused, **extra: Any) -> dict[str, Any]:
     """The one JSON error shape: the hub's `status` and `message`, and our code, hint and field."""
     body: dict[str, Any] = {

@@ -1,18 +1,10 @@
 """What the parts of one keeper process share."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
+from ..clock import Clock, system_clock
 from ..ledger import Ledger, fleet
 from ..settings import Published
-
-Clock = Callable[[], datetime]
-
-
-def system_clock() -> datetime:
-    """Now, in UTC."""
-    return datetime.now(UTC)
 
 
 @dataclass

@@ -110,8 +110,6 @@ class UsageHandler(MoneyPage):
 
     async def get(self) -> None:
         """The page."""
-        if self._finished:
-            return
         published, context = self.published, self.context
         now, currency = context.clock(), published.catalog.currency
         account = await account_of(self, self.visitor.name)
@@ -149,8 +147,6 @@ class StatementHandler(MoneyPage):
 
     async def get(self, month: str) -> None:
         """The page; `format` csv or json is a file."""
-        if self._finished:
-            return
         user = self.get_query_argument("user", "")[:255]
         found = await money.statement_of(self, month, user)
         form = self.get_query_argument("format", "")
@@ -173,8 +169,6 @@ class AccountsHandler(MoneyPage):
 
     async def get(self) -> None:
         """The page."""
-        if self._finished:
-            return
         self.need(self.visitor.runs_money, "see everybody's accounts")
         context = self.context
         after = self.get_query_argument("after", "")[:255]
@@ -193,8 +187,6 @@ class AccountHandler(MoneyPage):
 
     async def get(self, name: str) -> None:
         """The page."""
-        if self._finished:
-            return
         await self._show(name)
 
     async def post(self, name: str) -> None:

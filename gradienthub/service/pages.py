@@ -208,8 +208,6 @@ class FrontHandler(PageHandler):
 
     async def get(self) -> None:
         """Fleet for those who may, else the audit."""
-        if self._finished:
-            return
         self.redirect(f"{self.context.prefix}{'fleet' if self.visitor.sees_all else 'audit'}")
 
 
@@ -218,8 +216,6 @@ class FleetHandler(PageHandler):
 
     async def get(self) -> None:
         """The page."""
-        if self._finished:
-            return
         self.need(self.visitor.sees_all, "see the fleet")
         self.finish(self.page("service/fleet.html", here="fleet", view=await self._view(),
                               said=self._said()))  # fmt: skip
@@ -302,8 +298,6 @@ class AuditHandler(PageHandler):
 
     async def get(self) -> None:
         """The page."""
-        if self._finished:
-            return
         who, context = self.visitor, self.context
         self.published  # noqa: B018 - refused while the keeper starts
         user = self.get_query_argument("user", "")[:255].strip()

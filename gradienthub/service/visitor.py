@@ -21,7 +21,7 @@ from jupyterhub.services.auth import HubOAuth, HubOAuthenticated
 from tornado import web
 
 from ..ledger import LedgerAway
-from ..rules.refusal import Refused, error_body
+from ..rules.refusal import Refused, error_body, ledger_away
 from ..settings import Published
 from .context import KeeperContext
 
@@ -164,7 +164,7 @@ class KeeperHandler(HubOAuthenticated, web.RequestHandler):
         try:
             return await self.context.ledger.aread(function, *args, **kwargs)
         except LedgerAway as away:
-            raise ledger_away() from away
+            raise ledger_away("Nothing can be shown now") from away
 
     async def record(
         self, function: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs
@@ -173,7 +173,7 @@ class KeeperHandler(HubOAuthenticated, web.RequestHandler):
         try:
             return await self.context.ledger.awrite(function, *args, **kwargs)
         except LedgerAway as away:
-            raise ledger_away() from away
+            raise ledger_away("Nothing was changed") from away
 
     def need(self, allowed: bool, what: str) -> None:
         """Refuse a visitor who may not."""
@@ -215,12 +215,3 @@ class KeeperHandler(HubOAuthenticated, web.RequestHandler):
             self.set_header("Retry-After", str(round(refused.retry_after.total_seconds())))
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps(error_body(refused, status=status_code)))
-
-
-def ledger_away() -> Refused:
-    """The ledger does not answer."""
-    return Refused(
-        "ledger_away", "The ledger does not answer.",
-        "Nothing is lost, and what runs goes on. Try again in a moment.",
-        retry_after=timedelta(seconds=10),
-    )  # fmt: skip

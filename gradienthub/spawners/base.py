@@ -19,11 +19,10 @@ from ..ledger import LedgerAway, accounts, leases, notebooks, slots
 from ..ledger.leases import Claim, Lease, Request
 from ..rules.idleness import Reason
 from ..rules.options import options_from_form, parse_options
-from ..rules.refusal import Refused, shown
+from ..rules.refusal import Refused, ledger_away, shown
 from . import form
 from .context import HubContext, hub_user
 from .engine import Corpse, Engine, EngineAway, Found, Waiting
-from .offer import ledger_away
 from .phases import GOING_ON
 from .refused import StartRefused
 from .stage import width_of

@@ -4,12 +4,13 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, ClassVar
 
 from traitlets.config import Config
 
 from .. import metrics
+from ..clock import Clock, system_clock
 from ..ledger import Ledger, LedgerAway, counts, leases
 from ..ledger.accounts import HubUser
 from ..ledger.journal import Journal
@@ -21,13 +22,6 @@ from .engine import Engine
 from .stage import Stage
 
 log = logging.getLogger("gradienthub")
-
-Clock = Callable[[], datetime]
-
-
-def system_clock() -> datetime:
-    """Now, aware, in UTC: the only place in the hub process that reads the clock."""
-    return datetime.now(UTC)
 
 
 class HubContext:

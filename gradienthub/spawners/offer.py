@@ -5,18 +5,18 @@ Reads only, and raises nothing but Refused `ledger_away`, so that a page always 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from ..ledger import LedgerAway, accounts, credits, holds, leases, notebooks
 from ..ledger.leases import Taken, Usual
 from ..rules.funds import Funds
-from ..rules.refusal import Refused
+from ..rules.refusal import ledger_away
 from ..rules.tiers import Allowance
 from ..settings import Settings
 from .context import HubContext, hub_user
 
-__all__ = ["Offer", "StartSeen", "Taken", "Usual", "ledger_away", "offer_to", "start_seen"]
+__all__ = ["Offer", "StartSeen", "Taken", "Usual", "offer_to", "start_seen"]
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,6 @@ class StartSeen:
     place: int
     usual: Usual | None
     download: str = ""
-
-
-def ledger_away(what: str = "No notebook can start now") -> Refused:
-    """The refusal of what cannot be done while the ledger does not answer: of a start, of ..."""
-    return Refused(
-        "ledger_away",
-        f"{what}: the ledger does not answer.",
-        "Running notebooks go on. Try again in a minute; your administrator sees this.",
-        retry_after=timedelta(seconds=60),
-    )
 
 
 async def offer_to(context: HubContext, user: Any, server_name: str) -> Offer:

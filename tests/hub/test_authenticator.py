@@ -27,6 +27,7 @@ from traitlets.config import Config
 from yarl import URL
 
 import gradienthub
+from gradienthub.clock import system_clock
 from gradienthub.hub import authenticator as module
 from gradienthub.hub import startup
 from gradienthub.hub.authenticator import TiersMixin, with_tiers
@@ -34,7 +35,7 @@ from gradienthub.ledger import Ledger, accounts, database
 from gradienthub.ledger.accounts import HubUser, NoSuchAccount, Subject
 from gradienthub.ledger.schema import identities, logins, notebooks
 from gradienthub.settings import Settings
-from gradienthub.spawners.context import HubContext, hub_user, system_clock
+from gradienthub.spawners.context import HubContext, hub_user
 
 #: A tier by group, by a claim, and by a claim further inside.
 RULES: dict[str, Any] = {

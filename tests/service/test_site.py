@@ -217,7 +217,7 @@ async def test_the_ledger_away_and_a_keeper_that_starts_are_said(site, monkeypat
         assert int(said.headers["Retry-After"]) > 0
         page = await at.site.ask("GET", "fleet", at.ada)
         assert page.status == 503
-        assert "The ledger does not answer" in page.text
+        assert "Nothing can be shown now: the ledger does not answer" in page.text
     at.keeper.context.published = None
     said = await at.site.get("catalog", at.bob)
     assert (said.status, said.body["code"]) == (503, "keeper_starting")

@@ -1,6 +1,7 @@
 """The keeper over a real hub: who is kept, warned and stopped, and what each bad day does to it."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
@@ -15,7 +16,7 @@ from gradienthub.ledger import LedgerAway
 from gradienthub.ledger.watches import extend_lease
 from gradienthub.rules.idleness import Answer, Reason
 from gradienthub.rules.refusal import Refused
-from gradienthub.service.hub_client import HubServer, Stopped
+from gradienthub.service.hub_client import HubClient, HubServer, Stopped
 from gradienthub.spawners.context import HubContext
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -269,7 +270,7 @@ async def test_a_server_started_anew_between_look_and_stop_runs_on(keeping):
     assert (await home.start_server("bob")).status == 201
     done = await keeper.hub.stop(old, Reason.IDLE)
     assert done.outcome == "moot"
-    assert "started again" in done.why
+    assert "started anew" in done.why
     assert (await state(home))["stop_requested_at"] is None
 
 
@@ -352,6 +353,50 @@ async def test_the_ledger_away_decides_nothing_and_the_loop_goes_on(keeping, mon
 # -- a hub that is no help ------------------------------------------------------------------------
 
 
+@contextlib.asynccontextmanager
+async def serving(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]):
+    """The API address of something in a hub's place."""
+    app = web.Application()
+    app.router.add_route("*", "/{any:.*}", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}/hub/api"
+    finally:
+        await runner.cleanup()
+
+
+async def test_stops_begin_one_a_turn_of_the_hub_so_that_nobody_waits_for_all_of_them():
+    began: list[str] = []
+    turn, all_begun = asyncio.Semaphore(0), asyncio.Event()
+
+    async def busy(request: web.Request) -> web.Response:
+        began.append(request.method)
+        if request.method == "GET":
+            assert "token" not in request.headers["Authorization"]
+            await turn.acquire()
+        elif began.count("DELETE") == 3:
+            all_begun.set()
+        else:
+            # A stop that takes long keeps no other from its turn.
+            await all_begun.wait()
+        return web.Response(status=204)
+
+    async with serving(busy) as api:
+        client = HubClient(api, "a-token")
+        server = HubServer(user="bob", server="", lease_id="x", ready=True, pending=None, url=None)
+        stops = [asyncio.ensure_future(client.stop(server, Reason.IDLE)) for _ in range(3)]
+        for number in range(1, 4):
+            while began.count("GET") < number:
+                await asyncio.sleep(0.005)
+            assert began.count("DELETE") <= number - 1
+            turn.release()
+        assert [one.outcome for one in await asyncio.gather(*stops)] == ["done"] * 3
+        await client.close()
+
+
 async def _slow(request: web.Request) -> web.Response:
     await asyncio.sleep(30)
     return web.Response()
@@ -398,15 +443,8 @@ async def test_a_hub_that_is_no_help_stops_no_loop_and_no_notebook(
     monkeypatch.setattr("gradienthub.service.hub_client.VIEW_SECONDS", 0.3)
     monkeypatch.setattr("gradienthub.service.hub_client.LONGEST_VIEW", 2**22)
     home, _ = await keeping()
-    app = web.Application()
-    app.router.add_route("*", "/{any:.*}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = site._server.sockets[0].getsockname()[1]
-    lost = Keeping(home, api_url=f"http://127.0.0.1:{port}/hub/api")
-    try:
+    async with serving(handler) as api:
+        lost = Keeping(home, api_url=api)
         assert (await lost.one_pass()).trouble == trouble
         home.clock.advance(hours=9)
         assert (await lost.one_pass()).trouble == trouble
@@ -415,9 +453,7 @@ async def test_a_hub_that_is_no_help_stops_no_loop_and_no_notebook(
         if handler in (_slow, _teapot, _elsewhere):
             monkeypatch.setattr("gradienthub.service.hub_client.STOP_SECONDS", 0.3)
             assert (await lost.hub.stop(server, Reason.IDLE)).outcome == "failed"
-    finally:
         await lost.close()
-        await runner.cleanup()
     assert (await state(home))["ended_at"] is None
 
 

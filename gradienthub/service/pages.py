@@ -12,7 +12,7 @@ import aiohttp
 from jinja2 import Environment, FileSystemLoader
 
 from .._version import __version__
-from ..ledger import audit, findings, fleet, keepers, watches
+from ..ledger import audit, findings, fleet, keepers, slots, watches
 from ..ledger.watches import Watched
 from ..rules.duration import format_duration
 from ..rules.outlook import LeaseView
@@ -26,6 +26,8 @@ from .visitor import SAFE, KeeperHandler
 TEMPLATES = Path(__file__).parent.parent / "templates"
 #: Seconds for the hub to stop what an administrator stops; it answers "on its way" after ten.
 STOP_SECONDS = 30
+#: How far back Fleet tells of mended findings and warm starts.
+LATELY = timedelta(days=1)
 ACTIONS = ("start", "stop", "warn", "extend", "refused", "would_stop", "tier", "approve", "credit")
 
 
@@ -55,12 +57,42 @@ class HostPart:
 
 
 @dataclass(frozen=True)
+class WarmServer:
+    """One warm server on the Fleet page; `used` is what it uses while it waits, in words."""
+
+    machine: str
+    runtime: str
+    host: str
+    devices: str
+    state: str
+    since: datetime
+    used: str
+
+
+@dataclass(frozen=True)
+class WarmPart:
+    """The warm servers of the hub, and how many starts of the last day had one.
+
+    `paused` is (who, since when), or None where the pool is filled.
+    """
+
+    servers: tuple[WarmServer, ...]
+    hits: int
+    starts: int
+    paused: tuple[str, datetime] | None
+
+    def __bool__(self) -> bool:
+        return bool(self.servers or self.hits or self.paused)
+
+
+@dataclass(frozen=True)
 class FleetView:
     """All that the Fleet page prints."""
 
     hosts: tuple[HostPart, ...]
     findings: tuple[Mapping[str, Any], ...]
     mended: tuple[Mapping[str, Any], ...]
+    pool: WarmPart
     devices: int
     leased: int
     warm: int
@@ -96,6 +128,7 @@ def fleet_view(
     open_leases: Sequence[Watched],
     found: Sequence[Mapping[str, Any]],
     keeper: Mapping[str, Any],
+    pool: WarmPart,
     trouble: str,
     now: datetime,
 ) -> FleetView:
@@ -105,11 +138,12 @@ def fleet_view(
     seconds = keeper.get("pass_seconds")
     kinds = [row["holder_kind"] for row in rows]
     standing = tuple(row for row in found if row["mended_at"] is None)
-    lately = now - timedelta(days=1)
+    lately = now - LATELY
     return FleetView(
         hosts=tuple(_host(host, tiles, views.values()) for host in published.hosts),
         findings=standing,
         mended=tuple(r for r in found if r["mended_at"] and r["mended_at"] > lately)[:20],
+        pool=pool,
         devices=len(rows),
         leased=kinds.count("lease"),
         warm=kinds.count("warm"),
@@ -150,7 +184,7 @@ def _tile(row: Mapping[str, Any], views: Mapping[str, LeaseView]) -> DeviceTile:
 
 def _state(row: Mapping[str, Any], lease: LeaseView | None) -> tuple[str, str, str]:
     if row["holder_kind"] == "warm":
-        return "start", "warm", "Warm"
+        return "start", "start", "Warm"
     if lease is None:
         if row["out_of_service"]:
             return "fail", "fail", "Out of service"
@@ -224,7 +258,8 @@ class FleetHandler(PageHandler):
         published, context = self.published, self.context
         now = context.clock()
         rows, open_leases, found, keeper = await self.read(_fleet_rows, context.hub_id)
-        return fleet_view(published, rows, open_leases, found, keeper, context.trouble, now)
+        pool = await self.read(_warm_part, context.hub_id, published, now)
+        return fleet_view(published, rows, open_leases, found, keeper, pool, context.trouble, now)
 
     def _said(self) -> str:
         words = {"stopped": "It is stopped.", "stopping": "It is on its way to its stop."}
@@ -291,6 +326,23 @@ def _fleet_rows(tx: Any, hub_id: str) -> tuple[Any, Any, Any, Any]:
         findings.listed(tx, hub_id, standing=False),
         keepers.holder(tx, hub_id) or {},
     )
+
+
+def _warm_part(tx: Any, hub_id: str, published: Published, now: datetime) -> WarmPart:
+    hits, starts = slots.warm_starts(tx, hub_id, now - LATELY)
+    servers = []
+    for row in slots.rows_of_hub(tx, hub_id):
+        machine = published.catalog.instance_type(row["instance_type"])
+        servers.append(
+            WarmServer(
+                machine=machine.title if machine else row["instance_type"],
+                runtime=row["runtime"], host=row["host"],
+                devices=", ".join(row["devices"]), state=row["state"],
+                since=row["ready_at"] or row["created_at"],
+                used=f"{row['used'] / 10**6:.0f} MB" if row["used"] else "",
+            )
+        )  # fmt: skip
+    return WarmPart(tuple(servers), hits, starts, slots.paused(tx, hub_id))
 
 
 class AuditHandler(PageHandler):

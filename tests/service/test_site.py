@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -18,8 +19,9 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
 from gradienthub.hub.api import KEEPER
-from gradienthub.ledger import LedgerAway, findings
+from gradienthub.ledger import LedgerAway, findings, slots, warm
 from gradienthub.ledger.findings import Found
+from gradienthub.rules.warm import Pool
 from gradienthub.service import operations
 from gradienthub.service.openapi import document
 from gradienthub.service.site import OPERATIONS, application
@@ -260,6 +262,28 @@ async def test_the_fleet_shows_who_has_what_and_stops_with_a_reason(site):
     assert (await at.home.lease_of("bob"))["stop_requested_at"] is None
 
 
+async def test_the_fleet_shows_the_warm_servers_and_who_paused_them(site):
+    at = await site()
+    ledger, settings, now = at.keeper.ledger, at.home.settings, at.home.clock()
+    assert "Warm servers" not in (await at.site.ask("GET", "fleet", at.ada)).text
+    pool = {Pool(instance_type="free-t4", runtime="python", count=1): "digest"}
+    slot = await ledger.awrite(warm.add, settings, pool, str(uuid.uuid4()), now)
+    assert slot is not None
+    page = (await at.site.ask("GET", "fleet", at.ada)).text
+    row = page[page.index("Warm servers") :]
+    assert "0 of 1 starts of the last day had one." in row
+    assert re.search(r">Starting</td>.*>-</td>", row)
+    await ledger.awrite(
+        slots.note_ready, slot.id, object_id="x", address="", used=61_000_000, now=now
+    )
+    row = (await at.site.ask("GET", "fleet", at.ada)).text.partition("Warm servers")[2]
+    assert re.search(r">Waits</td>.*>61 MB</td>.*>" + slot.devices[0], row)
+    await ledger.awrite(slots.pause, hub_id=settings.hub_id, actor="<ada>", now=now)
+    row = (await at.site.ask("GET", "fleet", at.ada)).text.partition("Warm servers")[2]
+    assert "Paused by &lt;ada&gt; since" in row
+    assert ">Ends</td>" in row
+
+
 async def test_people_see_in_the_audit_what_touched_them(site):
     at = await site()
     await at.home.api("DELETE", "/users/bob/server", {"why": "<b>too loud</b>"}, token=at.ada)
@@ -287,6 +311,11 @@ async def test_axe_finds_nothing_serious_on_fleet_and_audit_and_nothing_is_wider
     found = Found("x", "blind", "Something is “wrong”.", "Mend it.")
     report = {"hub_id": at.home.settings.hub_id, "source": "keeper", "found": [found]}
     await at.keeper.ledger.awrite(findings.report, **report, now=at.home.clock())
+    await at.keeper.ledger.awrite(
+        warm.add, at.home.settings,
+        {Pool(instance_type="free-t4", runtime="python", count=1): "digest"},
+        str(uuid.uuid4()), at.home.clock(),
+    )  # fmt: skip
     async with playwright.async_playwright() as engine:
         browser = await engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for width, scheme in ((1280, "light"), (360, "dark"), (360, "light"), (1280, "dark")):

@@ -15,7 +15,7 @@ from ..rules.admission import lock
 from ..rules.catalog import Runtime
 from ..rules.refusal import Refused, ledger_away
 from ..spawners.context import HubContext
-from ..spawners.form import Group, build_view
+from ..spawners.form_view import Group, build_view
 from ..spawners.offer import Offer, Usual, offer_to
 from ..spawners.phases import spoken
 

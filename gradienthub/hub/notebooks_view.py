@@ -18,7 +18,8 @@ from ..rules.outlook import LeaseView
 from ..rules.refusal import Refused
 from ..rules.tiers import Allowance
 from ..settings import Settings
-from ..spawners.form import INTERFACE_TITLES, availability, entries_of
+from ..spawners.entries import entries_of
+from ..spawners.form_view import INTERFACE_TITLES, availability
 from ..spawners.offer import Taken
 from .evidence import Known, evidence_of, view_of
 

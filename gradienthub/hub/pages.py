@@ -17,7 +17,8 @@ from tornado.httputil import url_concat
 from ..rules.options import options_from_form, parse_display_name, parse_options, slug_of
 from ..rules.refusal import Refused, shown
 from ..spawners.context import HubContext
-from ..spawners.form import FormView, Notice, Page, availability, load_view
+from ..spawners.form import load_view
+from ..spawners.form_view import FormView, Notice, Page, availability
 from ..spawners.offer import offer_to
 from ..spawners.refused import StartRefused
 from . import lease_api

@@ -18,7 +18,7 @@ from ..rules.duration import format_duration
 from ..rules.money import format_price, format_rounded
 from ..rules.refusal import Refused
 from ..spawners.context import HubContext, hub_user
-from ..spawners.form import INTERFACE_TITLES
+from ..spawners.form_view import INTERFACE_TITLES
 from ..spawners.offer import StartSeen, start_seen
 from ..spawners.phases import Phase, elapsed, phases, usual_text
 from ..spawners.refused import StartRefused

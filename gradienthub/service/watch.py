@@ -16,6 +16,7 @@ from ..rules.duration import format_duration
 from ..rules.idleness import (
     Answer,
     Keep,
+    Reason,
     Stop,
     Warn,
     decide,
@@ -195,7 +196,7 @@ class Watch:
         wrong = [*self._wrong(seen, policy, now), *hanging, *self.wrong()]
         seconds = self.monotonic() - started
         await context.ledger.awrite(
-            self._remember, seen, running, warns, due, wrong, policy, now, seconds
+            self._remember, seen, running, warns, wrong, policy, now, seconds
         )
         for one, warn in warns:
             metrics.warned(warn.reason)
@@ -309,7 +310,6 @@ class Watch:
         seen: list[Watched],
         before: list[Watched],
         warns: list[tuple[Watched, Warn]],
-        due: list[tuple[Watched, Stop]],
         wrong: list[Found],
         policy: KeeperPolicy,
         now: datetime,
@@ -371,7 +371,7 @@ class Watch:
         """The stop, if it is still due: a notebook may have waited for its turn to be stopped."""
         now = self.context.clock()
         looked = one.evidence.looked_at
-        if stop.reason.value != "idle" or (looked and now - looked <= FRESH):
+        if stop.reason is not Reason.IDLE or (looked and now - looked <= FRESH):
             return stop
         answer = await self.looks.ask(_address(server), now)
         again = replace(one, evidence=learn(one.evidence, answer, now))

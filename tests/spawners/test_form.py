@@ -15,8 +15,9 @@ from gradienthub.rules.placement import Load
 from gradienthub.rules.refusal import Refused
 from gradienthub.rules.tiers import Allowance
 from gradienthub.settings import Settings
-from gradienthub.spawners import form
-from gradienthub.spawners.form import Card, FormView, Page
+from gradienthub.spawners import form, form_view
+from gradienthub.spawners.entries import FIELDS, MOST_NOTES, entries_of, prefill
+from gradienthub.spawners.form_view import Card, FormView, Page
 from gradienthub.spawners.phases import phases, summary, usual_text
 
 NOW = datetime(2026, 11, 24, 16, 20, tzinfo=UTC)
@@ -61,7 +62,7 @@ def view(settings: Settings, allow: Callable[..., Allowance]) -> MakeView:
         refused: Refused | None = None,
         **more: Any,
     ) -> FormView:
-        return form.build_view(
+        return form_view.build_view(
             settings.house, allow(tier, pays), taken, running, values or {}, refused, NOW, **more
         )
 
@@ -131,7 +132,7 @@ def test_a_machine_that_no_host_carries_says_so(
     settings: Settings, allow: Callable[..., Allowance]
 ) -> None:
     house = replace(settings.house, hosts=())
-    shown = form.build_view(house, allow(), NOTHING_TAKEN, 0, {}, None, NOW)
+    shown = form_view.build_view(house, allow(), NOTHING_TAKEN, 0, {}, None, NOW)
     assert card(shown, "t4").note == "No host here carries it."
     assert not shown.can_start and shown.cost is None
 
@@ -278,7 +279,7 @@ HOSTILE = ['"><script>alert(1)</script>', "{{ 7 * 7 }}", "'; DROP TABLE leases; 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_entries_stay_text(view: MakeView, text: str) -> None:
-    typed = dict.fromkeys(form.FIELDS, text)
+    typed = dict.fromkeys(FIELDS, text)
     refused = Refused("bad_option", f"It is {text}.", field="stop_at")
     page = html(view(typed, refused=refused, notes=[text]))
     assert "<script" not in page
@@ -291,7 +292,7 @@ def test_hostile_entries_stay_text(view: MakeView, text: str) -> None:
 def test_a_link_fills_in_what_the_person_could_choose(
     settings: Settings, allow: Callable[..., Allowance]
 ) -> None:
-    entries, notes = form.prefill(
+    entries, notes = prefill(
         {"opt-instance_type": "t4", "runtime": "torch", "shutdown_after": "6h",
          "stop_at": "2026-11-25T18:00:00+01:00", "display_name": "Maps"},
         settings.house, allow(), NOW,
@@ -323,7 +324,7 @@ def test_a_link_fills_in_what_the_person_could_choose(
 def test_a_links_word_that_could_not_be_chosen_is_left_out_and_named(
     settings: Settings, allow: Callable[..., Allowance], key: str, value: str
 ) -> None:
-    entries, notes = form.prefill({key: value}, settings.house, allow(), NOW)
+    entries, notes = prefill({key: value}, settings.house, allow(), NOW)
     assert entries == {}
     assert len(notes) == 1
 
@@ -331,8 +332,8 @@ def test_a_links_word_that_could_not_be_chosen_is_left_out_and_named(
 def test_a_link_of_a_thousand_words_is_answered_shortly(
     settings: Settings, allow: Callable[..., Allowance]
 ) -> None:
-    _, notes = form.prefill({f"x{i}": "1" for i in range(1000)}, settings.house, allow(), NOW)
-    assert len(notes) == form.MOST_NOTES + 1
+    _, notes = prefill({f"x{i}": "1" for i in range(1000)}, settings.house, allow(), NOW)
+    assert len(notes) == MOST_NOTES + 1
     assert notes[-1].startswith("992 more")
 
 
@@ -351,7 +352,7 @@ def test_a_link_of_a_thousand_words_is_answered_shortly(
 def test_stored_options_fill_in_the_next_form(
     stored: Mapping[str, Any] | None, entries: dict[str, str]
 ) -> None:
-    assert form.entries_of(stored) == entries
+    assert entries_of(stored) == entries
 
 
 # -- the page itself ----------------------------------------------------------------------------
@@ -368,7 +369,7 @@ def test_the_fields_need_no_script_and_nothing_from_elsewhere(view: MakeView) ->
 
 def test_while_the_ledger_is_away_entries_are_kept_and_nothing_starts() -> None:
     away = Refused("ledger_away", "The ledger does not answer.", "Try again in a minute.")
-    shown = form.away_view({"instance_type": "t4", "bad": "x"}, away, NOW, Page())
+    shown = form_view.away_view({"instance_type": "t4", "bad": "x"}, away, NOW, Page())
     assert not shown.can_start
     assert shown.entries == (("instance_type", "t4"),)
     assert shown.notice is not None and shown.notice.status == 503

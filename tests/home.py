@@ -11,6 +11,7 @@ import json
 import re
 import secrets
 import shutil
+import subprocess
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -184,6 +185,7 @@ class Home:
         self._life: Life | None = None
         self._session: aiohttp.ClientSession | None = None
         self._browsers: list[Browser] = []
+        self._orphans: list[subprocess.Popen[bytes]] = []
 
     # -- its life -----------------------------------------------------------------------------
 
@@ -274,6 +276,8 @@ class Home:
         if JupyterHubHTTPClient.initialized():
             await JupyterHubHTTPClient.instance().close()
         await engine.close()
+        # A killed hub's notebooks are init's children. Here they stay this process's, to be reaped.
+        self._orphans += getattr(engine, "children", {}).values()
         await asyncio.to_thread(ledger.close)
         for name in ("commit", "flush", "delete", "add", "query", "execute"):
             delattr(app.db, name)
@@ -323,6 +327,9 @@ class Home:
         engine = self.engine
         await self.kill()
         await engine.clear()
+        for orphan in self._orphans:
+            orphan.kill()
+            await asyncio.to_thread(orphan.wait)
 
     async def settled(self) -> None:
         """Wait until hub, engine and ledger were compared after a start, and nothing is left."""

@@ -503,8 +503,6 @@ async def test_a_paused_pool_is_empty_and_a_resumed_one_is_filled(make):
     await subject.waiting()
 
 
-# A hub that is killed waits for none of its processes, and Python warns where it lets go of them.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_hubs_killed_anywhere_leave_no_container_mount_device_or_row(make):
     subject = await make({"free-t4": {"python": 1}}, hosts=HOSTS)
     await subject.home.person("anna")

@@ -8,7 +8,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Generic, TypeVar
@@ -19,6 +19,7 @@ from ..rules.refusal import Refused, shown
 from .visitor import KeeperHandler
 
 M = TypeVar("M", bound=BaseModel)
+Given = TypeVar("Given", bound="Input")
 #: Bytes of a request's body.
 LONGEST_BODY = 16_384
 LARGEST_PAGE = 200
@@ -129,7 +130,7 @@ class ApiHandler(KeeperHandler):
         return parsed(model, given, "bad_body")
 
 
-def parsed(model: type[Input], given: dict[str, Any], code: str) -> Input:
+def parsed(model: type[Given], given: Mapping[str, Any], code: str) -> Given:
     """The input, or a refusal that names the field."""
     if "\\u0000" in json.dumps(given):
         # No text to PostgreSQL.

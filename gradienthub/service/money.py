@@ -237,7 +237,7 @@ class AskBody(Input):
     """A request for an instance type that needs an approval."""
 
     instance_type: str
-    reason: str = Field(max_length=requests.LONGEST_REASON)
+    reason: str = Field(default="", max_length=requests.LONGEST_REASON)
 
 
 class DecideBody(Input):
@@ -403,17 +403,23 @@ async def billed_account(handler: KeeperHandler, user: str) -> str:
     return found[0]
 
 
+def begun_month(month: str, now: datetime) -> datetime:
+    """When a month began, from "2026-11". Refuses what is no month that has begun."""
+    try:
+        first = parse_month(month)
+    except ValueError:
+        first = None
+    if first is None or first > now:
+        raise Refused("not_found", f"{shown(month)} is not a month that has begun.",
+                      "Write for example 2026-11.", field="month")  # fmt: skip
+    return first
+
+
 async def statement_of(handler: KeeperHandler, month: str, user: str) -> Statement:
     """The statement of a month. Refuses what is no month that has begun."""
     now = handler.context.clock()
     currency = handler.published.catalog.currency
-    try:
-        begun = parse_month(month) <= now
-    except ValueError:
-        begun = False
-    if not begun:
-        raise Refused("not_found", f"{shown(month)} is not a month that has begun.",
-                      "Write for example 2026-11.", field="month")  # fmt: skip
+    begun_month(month, now)
     account_id = await billed_account(handler, user)
     return await handler.read(
         statements.statement, account_id=account_id, month=month, currency=currency, now=now
@@ -514,14 +520,19 @@ def known_type(handler: KeeperHandler, name: str) -> str:
     return name
 
 
-async def ask_approval(handler: ApiHandler, query: Nothing, body: AskBody) -> Page[RequestView]:
-    """Ask for a machine that needs an approval."""
+async def ask(handler: KeeperHandler, body: AskBody) -> None:
+    """Ask for a machine that needs an approval, for oneself."""
     account = await person(handler, handler.visitor.name)
     await handler.record(
         requests.ask, account, hub_id=handler.context.hub_id,
         instance_type=known_type(handler, body.instance_type), reason=body.reason,
         now=handler.context.clock(),
     )  # fmt: skip
+
+
+async def ask_approval(handler: ApiHandler, query: Nothing, body: AskBody) -> Page[RequestView]:
+    """Ask for a machine that needs an approval."""
+    await ask(handler, body)
     return await list_requests(handler, RequestsQuery())
 
 

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 
 from ..ledger import accounts, audit, budgets, credits, requests, statements, usage
 from ..ledger.accounts import Account
+from ..ledger.requests import ApprovalRequest
 from ..ledger.usage import Day
 from ..rules.duration import format_duration
 from ..rules.entry import Kind, month_start, next_month
@@ -17,8 +18,8 @@ from ..rules.statement import as_csv, as_json_text
 from . import money
 from .api import parsed
 from .chart import TONES, Chart, chart
-from .money import PurseView, person, some_amount
-from .operations import account_of, views
+from .money import AskBody, person, some_amount
+from .operations import own_account, views
 from .pages import PageHandler, told
 
 #: Runs on the Usage page.
@@ -99,6 +100,16 @@ class MoneyPage(PageHandler):
             **values,
         )
 
+    def sent(self, *names: str) -> dict[str, str]:
+        """Fields of the form that are not empty."""
+        found = {name: self.get_body_argument(name, "").strip() for name in names}
+        return {name: value for name, value in found.items() if value}
+
+    def sent_back(self, refused: Refused | None) -> dict[str, str]:
+        """What a refused form sent, to be mended there; nothing where none was refused."""
+        names = self.request.body_arguments if refused else ()
+        return {name: self.get_body_argument(name)[:400] for name in names}
+
     @property
     def titles(self) -> dict[str, str]:
         """Machines' titles by name."""
@@ -106,40 +117,67 @@ class MoneyPage(PageHandler):
 
 
 class UsageHandler(MoneyPage):
-    """What one's account has, and what this month was used and cost."""
+    """What one's account has, what a month was used and cost, and machines to be asked for."""
 
     async def get(self) -> None:
-        """The page."""
-        published, context = self.published, self.context
-        now, currency = context.clock(), published.catalog.currency
-        account = await account_of(self, self.visitor.name)
-        if account is None:
+        """The page; `month` is another one than this, as "2026-11"."""
+        await self._show()
+
+    async def post(self) -> None:
+        """Ask for a machine that needs an approval, and come back."""
+        try:
+            body = parsed(AskBody, self.sent("instance_type", "reason"), "bad_body")
+            await money.ask(self, body)
+        except Refused as refused:
+            if refused.status >= 500:
+                raise
+            self.set_status(refused.status)
+            await self._show(refused)
+            return
+        self.redirect(f"{self.context.prefix}usage?said=asked", status=303)
+
+    async def _show(self, refused: Refused | None = None) -> None:
+        now = self.context.clock()
+        asked = self.get_query_argument("month", "")
+        month = money.begun_month(asked, now) if asked else month_start(now)
+        if await own_account(self) is None:
             self.finish(self.money_page("service/usage.html", here="usage", purse=None))
             return
-        purse, used, months = await self.read(_usage_rows, self, account, now)
+        account = await person(self, self.visitor.name)
+        rows = await self.read(_usage_rows, self, account, month, now)
+        used = rows.pop("used")
         self.finish(
             self.money_page(
-                "service/usage.html", here="usage", purse=purse, months=months,
-                month=now, resets=next_month(now),
-                use=month_use(used, now, self.titles, currency),
-                runs=await views(self, account_id=account.id, limit=RUNS),
+                "service/usage.html", here="usage", month=month, resets=next_month(now),
+                past=month < month_start(now), refused=refused, sent=self.sent_back(refused),
+                said="It is asked for. The answer is shown here." if self.get_query_argument("said", "") else "",
+                use=month_use(used, month, self.titles, self.published.catalog.currency),
+                runs=await views(self, account_id=account.id, limit=RUNS), **rows,
             )
         )  # fmt: skip
 
 
 def _usage_rows(
-    tx: Any, page: MoneyPage, account: Account, now: datetime
-) -> tuple[PurseView, list[Day], list[str]]:
+    tx: Any, page: MoneyPage, account: Account, month: datetime, now: datetime
+) -> dict[str, Any]:
     hub_id, published = page.context.hub_id, page.published
     currency = published.catalog.currency
-    return (
-        money.purse_of(tx, hub_id, account, published, now),
-        usage.by_day(
-            tx, hub_id=hub_id, currency=currency, first=month_start(now).date(),
-            end=next_month(now).date(), scope=usage.account_scope(account.id),
+    newest: dict[str, ApprovalRequest] = {}
+    for one in requests.of_account(tx, account.id):
+        newest.setdefault(one.instance_type, one)
+    return {
+        "purse": money.purse_of(tx, hub_id, account, published, now),
+        "used": usage.by_day(
+            tx, hub_id=hub_id, currency=currency, first=month.date(),
+            end=next_month(month).date(), scope=usage.account_scope(account.id),
         ),
-        statements.months(tx, account_id=account.id, currency=currency),
-    )  # fmt: skip
+        "months": statements.months(tx, account_id=account.id, currency=currency),
+        "on_request": [
+            (machine, newest.get(machine.name))
+            for machine in published.catalog.instance_types
+            if machine.needs_approval
+        ],
+    }  # fmt: skip
 
 
 class StatementHandler(MoneyPage):
@@ -213,22 +251,14 @@ class AccountHandler(MoneyPage):
         account = await person(self, name)
         rows = await self.read(_account_rows, self, account)
         said = SAID.get(self.get_query_argument("said", ""), "")
-        sent = {} if refused is None else {
-            key: self.get_body_argument(key)[:400] for key in self.request.body_arguments
-        }  # fmt: skip
         self.finish(
             self.money_page(
                 "service/account.html", here="accounts", account=account, refused=refused,
-                said=said, sent=sent, tiers=self.published.tiers,
+                said=said, sent=self.sent_back(refused), tiers=self.published.tiers,
                 to_approve=[one for one in self.published.catalog.instance_types
                             if one.needs_approval], **rows,
             )
         )  # fmt: skip
-
-    def sent(self, *names: str) -> dict[str, str]:
-        """Fields of the form that are not empty."""
-        found = {name: self.get_body_argument(name, "").strip() for name in names}
-        return {name: value for name, value in found.items() if value}
 
 
 def _account_rows(tx: Any, page: MoneyPage, account: Account) -> dict[str, Any]:
@@ -248,7 +278,6 @@ def _account_rows(tx: Any, page: MoneyPage, account: Account) -> dict[str, Any]:
 
 async def _credit(page: AccountHandler, account: Account) -> None:
     body = parsed(money.CreditBody, page.sent("amount", "reason", "expires"), "bad_body")
-    assert isinstance(body, money.CreditBody)
     await money.give_credit(page, account, body)
 
 
@@ -269,7 +298,6 @@ async def _decide(page: AccountHandler, account: Account) -> None:
     given: dict[str, Any] = page.sent("instance_type", "answer", "expires")
     given["grant"] = page.get_body_argument("grant", "") == "yes"
     body = parsed(money.DecideBody, given, "bad_body")
-    assert isinstance(body, money.DecideBody)
     await money.decide(page, account, body)
 
 

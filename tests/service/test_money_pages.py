@@ -39,6 +39,47 @@ async def test_usage_shows_what_one_has_and_used(bank):
     assert "$0.51" not in (await at.page("usage", "eve")).text
 
 
+async def test_usage_of_another_month_is_a_link_away(bank):
+    at = await bank()
+    month = await _ran(at)
+    assert f'usage?month={month}"' in (await at.page("usage", "bob")).text
+    at.home.clock.advance(days=31)
+    assert "Nothing was charged this month" in (await at.page("usage", "bob")).text
+    past = plain((await at.page(f"usage?month={month}", "bob")).text)
+    assert "T4 1.00 h $0.51" in past and "This month" in past
+    empty = plain((await at.page("usage?month=2020-02", "bob")).text)
+    assert "Nothing was charged in February 2020" in empty
+    for nonsense in ("2999-01", "%22x", "2026-13"):
+        assert (await at.page(f"usage?month={nonsense}", "bob")).status == 404, nonsense
+
+
+async def test_one_asks_for_a_machine_and_sees_the_answer(bank):
+    at = await bank()
+    page = await at.page("usage", "bob")
+    assert "Machines on request" in page.text and "Ask for it" in page.text
+    nothing = await at.page("usage", "bob", {"instance_type": "a100", "reason": " "})
+    assert nothing.status == 400 and "asked for with a reason" in nothing.text
+    unknown = await at.page("usage", "bob", {"instance_type": "<x>", "reason": "Why not"})
+    assert unknown.status == 400 and "<x>" not in unknown.text
+    form = {"instance_type": "a100", "reason": "<b>Large</b> models"}
+    said = await at.page("usage", "bob", form)
+    assert (said.status, said.headers["Location"].endswith("usage?said=asked")) == (303, True)
+    waits = (await at.page("usage?said=asked", "bob")).text
+    assert "it waits for an answer: &lt;b&gt;Large&lt;/b&gt; models" in waits
+    assert "It is asked for." in waits and "Change the reason" in waits
+    assert "Large" not in (await at.page("usage", "eve")).text
+    no = {"action": "decide", "instance_type": "a100", "answer": "Not <yet>", "grant": "no"}
+    assert (await at.page("accounts/bob", "ada", no)).status == 303
+    refused = (await at.page("usage", "bob")).text
+    assert "Not &lt;yet&gt;" in refused and "Ask again" in refused
+    at.home.clock.advance(seconds=1)
+    assert (await at.page("usage", "bob", form)).status == 303
+    yes = {"action": "decide", "instance_type": "a100", "answer": "Go on", "grant": "yes"}
+    assert (await at.page("accounts/bob", "ada", yes)).status == 303
+    granted = plain((await at.page("usage", "bob")).text)
+    assert "You may use it. ada wrote: Go on" in granted
+
+
 async def test_a_statement_is_read_and_kept(bank):
     at = await bank()
     month = await _ran(at)

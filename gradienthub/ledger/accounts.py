@@ -215,6 +215,10 @@ def _account(tx: Connection, account_id: str, name: str) -> Account:
     row = tx.execute(select(accounts).where(accounts.c.id == account_id)).one()
     if row.name != name:
         tx.execute(update(accounts).where(accounts.c.id == account_id).values(name=name))
+    return _from_row(row, name)
+
+
+def _from_row(row: Row[Any], name: str) -> Account:
     return Account(
         id=row.id,
         name=name,
@@ -301,14 +305,17 @@ def find(tx: Connection, *, hub_id: str, name: str) -> Account:
     return _account(tx, row.id, name)
 
 
-def everyone(tx: Connection, *, hub_id: str) -> list[Account]:
-    """All open accounts of this hub by name."""
+def everyone(
+    tx: Connection, *, hub_id: str, after: str = "", limit: int | None = None
+) -> list[Account]:
+    """Open accounts of this hub by name behind `after`, at most `limit` (None: all)."""
     rows = tx.execute(
-        select(accounts.c.id, accounts.c.name)
-        .where(accounts.c.hub_id == hub_id, accounts.c.closed_at.is_(None))
+        select(accounts)
+        .where(accounts.c.hub_id == hub_id, accounts.c.closed_at.is_(None), accounts.c.name > after)
         .order_by(accounts.c.name)
-    ).all()
-    return [_account(tx, row.id, row.name) for row in rows]
+        .limit(limit)
+    )
+    return [_from_row(row, row.name) for row in rows]
 
 
 def approvals_of(tx: Connection, account: Account) -> list[Approval]:

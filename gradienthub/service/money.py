@@ -454,9 +454,9 @@ def purses(
     tx: Any, hub_id: str, published: Published, now: datetime, *, after: str, limit: int
 ) -> tuple[list[PurseView], bool]:
     """Open accounts by name behind `after`, at most `limit`; and whether there are more."""
-    behind = [one for one in accounts.everyone(tx, hub_id=hub_id) if one.name > after]
-    page = [purse_of(tx, hub_id, one, published, now) for one in behind[:limit]]
-    return page, len(behind) > limit
+    found = accounts.everyone(tx, hub_id=hub_id, after=after, limit=limit + 1)
+    page = [purse_of(tx, hub_id, one, published, now) for one in found[:limit]]
+    return page, len(found) > limit
 
 
 async def one_account(handler: ApiHandler, query: Nothing, name: str) -> PurseView:

@@ -138,8 +138,8 @@ class UsageHandler(MoneyPage):
 
     async def _show(self, refused: Refused | None = None) -> None:
         now = self.context.clock()
-        asked = self.get_query_argument("month", "")
-        month = money.begun_month(asked, now) if asked else month_start(now)
+        wanted = self.get_query_argument("month", "")
+        month = money.begun_month(wanted, now) if wanted else month_start(now)
         if await own_account(self) is None:
             self.finish(self.money_page("service/usage.html", here="usage", purse=None))
             return
@@ -150,7 +150,7 @@ class UsageHandler(MoneyPage):
             self.money_page(
                 "service/usage.html", here="usage", month=month, resets=next_month(now),
                 past=month < month_start(now), refused=refused, sent=self.sent_back(refused),
-                said="It is asked for. The answer is shown here." if self.get_query_argument("said", "") else "",
+                asked=self.get_query_argument("said", "") == "asked",
                 use=month_use(used, month, self.titles, self.published.catalog.currency),
                 runs=await views(self, account_id=account.id, limit=RUNS), **rows,
             )

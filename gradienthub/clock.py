@@ -1,4 +1,4 @@
-"""The clock of a process of ours: the only place that reads it, so that tests can set another."""
+"""The clock of hub and keeper, given to what needs the time, so that tests can set another."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

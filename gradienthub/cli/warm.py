@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from ..ledger import Ledger, slots
@@ -10,8 +10,6 @@ from ..rules.duration import format_duration
 from ..settings import Settings
 from . import config
 from .columns import aligned
-
-LOOK_BACK = timedelta(days=1)
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
@@ -41,21 +39,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(ledger: Ledger, settings: Settings, now: datetime) -> None:
-    rows = ledger.read(slots.rows_of_hub, settings.hub_id)
+    pool = ledger.read(slots.overview, settings.hub_id, now)
+    rows = pool.servers
     header = ("INSTANCE TYPE", "RUNTIME", "HOST", "DEVICES", "STATE", "MEMORY", "SINCE")
     if rows:
         print(aligned([header, *(_row(row, now) for row in rows)]))
     wanted = sum(pool.count for pool in settings.pools)
     print(f"{len(rows)} of {wanted} warm servers.")
-    if pause := ledger.read(slots.paused, settings.hub_id):
-        print(f"Paused by {pause[0]} since {pause[1]:%Y-%m-%d %H:%M} UTC.")
-    warm, answered = ledger.read(slots.warm_starts, settings.hub_id, now - LOOK_BACK)
-    print(f"{warm} of {answered} starts of the last 24 h had one.")
+    if pool.paused:
+        print(f"Paused by {pool.paused[0]} since {pool.paused[1]:%Y-%m-%d %H:%M} UTC.")
+    print(f"{pool.hits} of {pool.starts} starts of the last 24 h had one.")
 
 
 def _row(row: Mapping[str, Any], now: datetime) -> tuple[str, ...]:
     used = f"{row['used'] / 10**6:.0f} MB" if row["used"] else "-"
-    since = row["ready_at"] or row["created_at"]
     return (
         row["instance_type"],
         row["runtime"],
@@ -63,7 +60,7 @@ def _row(row: Mapping[str, Any], now: datetime) -> tuple[str, ...]:
         ", ".join(row["devices"]) or "-",
         row["state"],
         used,
-        format_duration(now - since),
+        format_duration(now - row["since"]),
     )
 
 

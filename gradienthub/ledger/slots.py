@@ -1,7 +1,8 @@
 """Rows of warm servers. `warm.py` decides over the pool with them, `leases.py` admits past them."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
@@ -10,6 +11,8 @@ from ..rules.warm import Slot
 from .schema import device_holders, leases, warm_pauses, warm_slots
 
 WARM = "warm"
+#: How far back people are told which starts had a warm server.
+LOOK_BACK = timedelta(days=1)
 
 
 def of_hub(tx: Connection, hub_id: str) -> list[Slot]:
@@ -157,6 +160,29 @@ def paused(tx: Connection, hub_id: str) -> tuple[str, datetime] | None:
     """(who paused it, since when), or None."""
     row = tx.execute(select(warm_pauses).where(warm_pauses.c.hub_id == hub_id)).first()
     return (row.paused_by, row.paused_at) if row else None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The pool as people are shown it: `hits` of `starts` in the last day had a warm server.
+
+    `servers` have all columns, and `since`: when one was ready, or else begun. `paused` is (who,
+    since when), or None where the pool is filled.
+    """
+
+    servers: tuple[Mapping[str, Any], ...]
+    hits: int
+    starts: int
+    paused: tuple[str, datetime] | None
+
+
+def overview(tx: Connection, hub_id: str, now: datetime) -> Overview:
+    """This hub's warm servers, oldest first, and what they were good for."""
+    servers = tuple(
+        {**row, "since": row["ready_at"] or row["created_at"]} for row in rows_of_hub(tx, hub_id)
+    )
+    hits, starts = warm_starts(tx, hub_id, now - LOOK_BACK)
+    return Overview(servers, hits, starts, paused(tx, hub_id))
 
 
 def warm_starts(tx: Connection, hub_id: str, since: datetime) -> tuple[int, int]:

@@ -93,7 +93,7 @@ class Refused(Exception):
 
 
 def ledger_away(what: str = "No notebook can start now") -> Refused:
-    """The refusal of what cannot be done while the ledger does not answer: of a start, of ..."""
+    """The refusal while the ledger does not answer; `what` says what is not done meanwhile."""
     return Refused(
         "ledger_away",
         f"{what}: the ledger does not answer.",

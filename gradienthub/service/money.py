@@ -22,7 +22,7 @@ from ..rules.statement import Statement, as_json
 from ..rules.tiers import Allowance
 from ..settings import Published
 from .api import ApiHandler, Input, Nothing, Operation, Page, Paging, cursor, place
-from .operations import ANYBODY, SEES_ALL, account_of, whose
+from .operations import ANYBODY, SEES_ALL, account_of, own_account, whose
 from .visitor import KeeperHandler
 
 T = TypeVar("T")
@@ -270,18 +270,26 @@ def expiry(text: str, now: datetime) -> datetime | None:
     return now + in_field("expires", parse_duration, text) if text else None
 
 
+async def own(handler: KeeperHandler) -> Account | None:
+    """The visitor's account with the groups that hub and provider say of them; None: none yet."""
+    account = await own_account(handler)
+    return account and replace(account, groups=handler.visitor.groups | account.groups)
+
+
 async def person(handler: KeeperHandler, name: str) -> Account:
-    """The open account of that name; the visitor's own, or anybody's for who runs the money."""
-    own = handler.visitor.is_user(name)
-    if not own:
+    """The open account of that name; the visitor's own, or anybody's for who runs the money.
+
+    The hub's groups of others are not known here; those that their provider said are.
+    """
+    if handler.visitor.is_user(name):
+        account = await own(handler)
+    else:
         handler.need(handler.visitor.runs_money, "see another's account")
-    account = await account_of(handler, name)
+        account = await account_of(handler, name)
     if account is None:
         raise Refused("not_found", f"There is no account of {shown(name)}.",
                       "It is made at a person's first visit of the form.")  # fmt: skip
-    # The hub's groups of others are not known here; those that their provider said are.
-    groups = handler.visitor.groups | account.groups
-    return replace(account, groups=groups) if own else account
+    return account
 
 
 def allowed_funds(

@@ -1,6 +1,6 @@
 """The money's pages: Usage and statements for everybody, Accounts for who runs the money."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from . import money
 from .api import parsed
 from .chart import TONES, Chart, chart
 from .money import AskBody, person, some_amount
-from .operations import own_account, views
+from .operations import views
 from .pages import PageHandler, told
 
 #: Runs on the Usage page.
@@ -105,15 +105,21 @@ class MoneyPage(PageHandler):
         found = {name: self.get_body_argument(name, "").strip() for name in names}
         return {name: value for name, value in found.items() if value}
 
+    async def tried(self, act: Awaitable[None]) -> Refused | None:
+        """Why an act of a form was refused, to be said on its page; faults are raised on."""
+        try:
+            await act
+        except Refused as refused:
+            if refused.status >= 500:
+                raise
+            self.set_status(refused.status)
+            return refused
+        return None
+
     def sent_back(self, refused: Refused | None) -> dict[str, str]:
         """What a refused form sent, to be mended there; nothing where none was refused."""
         names = self.request.body_arguments if refused else ()
         return {name: self.get_body_argument(name)[:400] for name in names}
-
-    @property
-    def titles(self) -> dict[str, str]:
-        """Machines' titles by name."""
-        return {one.name: one.title for one in self.published.catalog.instance_types}
 
 
 class UsageHandler(MoneyPage):
@@ -125,33 +131,29 @@ class UsageHandler(MoneyPage):
 
     async def post(self) -> None:
         """Ask for a machine that needs an approval, and come back."""
-        try:
-            body = parsed(AskBody, self.sent("instance_type", "reason"), "bad_body")
-            await money.ask(self, body)
-        except Refused as refused:
-            if refused.status >= 500:
-                raise
-            self.set_status(refused.status)
+        if refused := await self.tried(self._ask()):
             await self._show(refused)
             return
         self.redirect(f"{self.context.prefix}usage?said=asked", status=303)
+
+    async def _ask(self) -> None:
+        body = parsed(AskBody, self.sent("instance_type", "reason"), "bad_body")
+        await money.ask(self, body)
 
     async def _show(self, refused: Refused | None = None) -> None:
         now = self.context.clock()
         wanted = self.get_query_argument("month", "")
         month = money.begun_month(wanted, now) if wanted else month_start(now)
-        if await own_account(self) is None:
+        account = await money.own(self)
+        if account is None:
             self.finish(self.money_page("service/usage.html", here="usage", purse=None))
             return
-        account = await person(self, self.visitor.name)
         rows = await self.read(_usage_rows, self, account, month, now)
-        used = rows.pop("used")
         self.finish(
             self.money_page(
                 "service/usage.html", here="usage", month=month, resets=next_month(now),
                 past=month < month_start(now), refused=refused, sent=self.sent_back(refused),
                 asked=self.get_query_argument("said", "") == "asked",
-                use=month_use(used, month, self.titles, self.published.catalog.currency),
                 runs=await views(self, account_id=account.id, limit=RUNS), **rows,
             )
         )  # fmt: skip
@@ -162,15 +164,16 @@ def _usage_rows(
 ) -> dict[str, Any]:
     hub_id, published = page.context.hub_id, page.published
     currency = published.catalog.currency
+    used = usage.by_day(
+        tx, hub_id=hub_id, currency=currency, first=month.date(), end=next_month(month).date(),
+        scope=usage.account_scope(account.id),
+    )  # fmt: skip
     newest: dict[str, ApprovalRequest] = {}
     for one in requests.of_account(tx, account.id):
         newest.setdefault(one.instance_type, one)
     return {
         "purse": money.purse_of(tx, hub_id, account, published, now),
-        "used": usage.by_day(
-            tx, hub_id=hub_id, currency=currency, first=month.date(),
-            end=next_month(month).date(), scope=usage.account_scope(account.id),
-        ),
+        "use": month_use(used, month, page.titles, currency),
         "months": statements.months(tx, account_id=account.id, currency=currency),
         "on_request": [
             (machine, newest.get(machine.name))
@@ -232,19 +235,17 @@ class AccountHandler(MoneyPage):
         self.need(self.visitor.runs_money, "change accounts")
         account = await person(self, name)
         action = self.get_body_argument("action", "")
-        act = ACTS.get(action)
-        try:
-            if act is None:
-                raise Refused("bad_body", "There is no such action.", f"Known: {', '.join(ACTS)}.")
-            await act(self, account)
-        except Refused as refused:
-            if refused.status >= 500:
-                raise
-            self.set_status(refused.status)
+        if refused := await self.tried(self._act(action, account)):
             await self._show(name, refused)
             return
         where = f"{self.context.prefix}accounts/{quote(name, safe='')}"
         self.redirect(f"{where}?{urlencode({'said': action})}", status=303)
+
+    async def _act(self, action: str, account: Account) -> None:
+        act = ACTS.get(action)
+        if act is None:
+            raise Refused("bad_body", "There is no such action.", f"Known: {', '.join(ACTS)}.")
+        await act(self, account)
 
     async def _show(self, name: str, refused: Refused | None = None) -> None:
         self.need(self.visitor.runs_money, "see another's account")

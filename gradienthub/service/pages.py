@@ -26,7 +26,7 @@ from .visitor import SAFE, KeeperHandler
 TEMPLATES = Path(__file__).parent.parent / "templates"
 #: Seconds for the hub to stop what an administrator stops; it answers "on its way" after ten.
 STOP_SECONDS = 30
-#: How far back Fleet tells of mended findings and warm starts.
+#: How far back Fleet tells of mended findings.
 LATELY = timedelta(days=1)
 ACTIONS = ("start", "stop", "warn", "extend", "refused", "would_stop", "tier", "approve", "credit")
 
@@ -57,42 +57,13 @@ class HostPart:
 
 
 @dataclass(frozen=True)
-class WarmServer:
-    """One warm server on the Fleet page; `used` is what it uses while it waits, in words."""
-
-    machine: str
-    runtime: str
-    host: str
-    devices: str
-    state: str
-    since: datetime
-    used: str
-
-
-@dataclass(frozen=True)
-class WarmPart:
-    """The warm servers of the hub, and how many starts of the last day had one.
-
-    `paused` is (who, since when), or None where the pool is filled.
-    """
-
-    servers: tuple[WarmServer, ...]
-    hits: int
-    starts: int
-    paused: tuple[str, datetime] | None
-
-    def __bool__(self) -> bool:
-        return bool(self.servers or self.hits or self.paused)
-
-
-@dataclass(frozen=True)
 class FleetView:
     """All that the Fleet page prints."""
 
     hosts: tuple[HostPart, ...]
     findings: tuple[Mapping[str, Any], ...]
     mended: tuple[Mapping[str, Any], ...]
-    pool: WarmPart
+    pool: slots.Overview
     devices: int
     leased: int
     warm: int
@@ -128,7 +99,7 @@ def fleet_view(
     open_leases: Sequence[Watched],
     found: Sequence[Mapping[str, Any]],
     keeper: Mapping[str, Any],
-    pool: WarmPart,
+    pool: slots.Overview,
     trouble: str,
     now: datetime,
 ) -> FleetView:
@@ -209,6 +180,11 @@ class PageHandler(KeeperHandler):
                           " too old.", "Nothing was done. Open it again.")  # fmt: skip
         self.redirect(self.get_login_url())
 
+    @property
+    def titles(self) -> dict[str, str]:
+        """Machines' titles by name."""
+        return {one.name: one.title for one in self.published.catalog.instance_types}
+
     def page(self, template: str, **values: Any) -> str:
         """The HTML of a template."""
         context = self.context
@@ -252,14 +228,13 @@ class FleetHandler(PageHandler):
         """The page."""
         self.need(self.visitor.sees_all, "see the fleet")
         self.finish(self.page("service/fleet.html", here="fleet", view=await self._view(),
-                              said=self._said()))  # fmt: skip
+                              titles=self.titles, said=self._said()))  # fmt: skip
 
     async def _view(self) -> FleetView:
         published, context = self.published, self.context
         now = context.clock()
-        rows, open_leases, found, keeper = await self.read(_fleet_rows, context.hub_id)
-        pool = await self.read(_warm_part, context.hub_id, published, now)
-        return fleet_view(published, rows, open_leases, found, keeper, pool, context.trouble, now)
+        seen = await self.read(_fleet_rows, context.hub_id, now)
+        return fleet_view(published, *seen, context.trouble, now)
 
     def _said(self) -> str:
         words = {"stopped": "It is stopped.", "stopping": "It is on its way to its stop."}
@@ -319,30 +294,14 @@ def hub_refused(status: int, text: str) -> Refused:
     return Refused(code, message.removesuffix(hint).strip(), hint)
 
 
-def _fleet_rows(tx: Any, hub_id: str) -> tuple[Any, Any, Any, Any]:
+def _fleet_rows(tx: Any, hub_id: str, now: datetime) -> tuple[Any, Any, Any, Any, Any]:
     return (
         fleet.device_list(tx, hub_id),
         watches.listing(tx, hub_id, account_id=None, state="open", limit=5000),
         findings.listed(tx, hub_id, standing=False),
         keepers.holder(tx, hub_id) or {},
+        slots.overview(tx, hub_id, now),
     )
-
-
-def _warm_part(tx: Any, hub_id: str, published: Published, now: datetime) -> WarmPart:
-    hits, starts = slots.warm_starts(tx, hub_id, now - LATELY)
-    servers = []
-    for row in slots.rows_of_hub(tx, hub_id):
-        machine = published.catalog.instance_type(row["instance_type"])
-        servers.append(
-            WarmServer(
-                machine=machine.title if machine else row["instance_type"],
-                runtime=row["runtime"], host=row["host"],
-                devices=", ".join(row["devices"]), state=row["state"],
-                since=row["ready_at"] or row["created_at"],
-                used=f"{row['used'] / 10**6:.0f} MB" if row["used"] else "",
-            )
-        )  # fmt: skip
-    return WarmPart(tuple(servers), hits, starts, slots.paused(tx, hub_id))
 
 
 class AuditHandler(PageHandler):

@@ -6,6 +6,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+# Test files run side by side: most of their time they wait for processes. JOBS=0 is one process, for a debugger.
+JOBS ?= 3
 bin := $(VENV)/bin
 
 .PHONY: demo test lint format docs clean
@@ -15,7 +17,7 @@ demo: $(VENV)/.installed-demo $(VENV)/.installed-lab
 	$(bin)/gradienthub demo $(ARGS)
 
 test: lint
-	$(bin)/python -m pytest $(ARGS)
+	$(bin)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # In the order of what is fixed fastest.
 lint: $(VENV)/.installed-test

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from home import NOW, Home, make_empty_databases, small_tables, tagging_factory
 from prometheus_client import REGISTRY
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 from traitlets.config import Config
 
 from gradienthub.hub import settle
@@ -26,6 +26,12 @@ from gradienthub.spawners.context import HubContext
 from gradienthub.testing import ProxyInMemory, TestClock
 
 POSTGRESQL = "GRADIENTHUB_TEST_POSTGRESQL"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with real processes first: none of them is left alone at the end of a parallel run."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")
@@ -88,13 +94,33 @@ def _emptied(url: str) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def worker_database(worker_id: str) -> Iterator[str]:
+    """The URL of a PostgreSQL database that no other process of this run empties."""
+    named = os.environ.get(POSTGRESQL)
+    if not named:
+        pytest.skip(
+            f"{POSTGRESQL} is not set: the URL of a PostgreSQL database it may empty, of a user who"
+            " may create others"
+        )
+    if worker_id == "master":
+        yield named
+        return
+    url = make_url(named)
+    own = f"{url.database}_{worker_id}"
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f'DROP DATABASE IF EXISTS "{own}"'))
+        connection.execute(text(f'CREATE DATABASE "{own}"'))
+        yield url.set(database=own).render_as_string(hide_password=False)
+        connection.execute(text(f'DROP DATABASE "{own}" WITH (FORCE)'))
+    engine.dispose()
+
+
 @pytest.fixture
-def postgresql_url() -> str:
+def postgresql_url(worker_database: str) -> str:
     """An empty PostgreSQL database, where the environment names one that may be emptied."""
-    url = os.environ.get(POSTGRESQL)
-    if not url:
-        pytest.skip(f"{POSTGRESQL} is not set: the URL of a PostgreSQL database it may empty")
-    return _emptied(url)
+    return _emptied(worker_database)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])

@@ -19,7 +19,7 @@ from docker.utils import kwargs_from_env
 
 from ..rules.catalog import ConfigurationFault
 from ..spawners import waiting_program
-from ..spawners.docker import tell, until_ready
+from ..spawners.docker import start_until_ready, tell
 from . import config
 
 SERVER = "jupyterhub-singleuser"
@@ -92,8 +92,8 @@ class Trial:
         folder.chmod(0o755)
 
     @contextmanager
-    def running(self, command: list[str], environment: Mapping[str, str]) -> Iterator[str]:
-        """A started container's id."""
+    def made(self, command: list[str], environment: Mapping[str, str]) -> Iterator[str]:
+        """The id of a container that is not started yet."""
         made = self.client.create_container(
             self.image, command=command, environment=dict(environment), working_dir=HOME,
             stdin_open=True,
@@ -102,13 +102,16 @@ class Trial:
             ),
         )  # fmt: skip
         try:
-            self.client.start(made["Id"])
             yield made["Id"]
         finally:
             self.client.remove_container(made["Id"], force=True, v=True)
 
     def end_of(self, container: str) -> Any:
-        """The JSON that it showed last. Raises RuntimeError with its log where it did not."""
+        """The JSON that it showed last. Raises RuntimeError with its log where it did not.
+
+        Starts it where it does not run.
+        """
+        self.client.start(container)
         self.client.wait(container, timeout=SECONDS)
         log = self.client.logs(container).decode("utf-8", "replace").strip()
         last = log.splitlines()[-1] if log else "it said nothing"
@@ -121,16 +124,16 @@ class Trial:
 def _compared(trial: Trial) -> list[str]:
     ask = PROGRAM.rpartition("if __name__")[0]
     ask += f"print(json.dumps(interpreter(command([{SERVER!r}]))))"
-    with trial.running(["python3", "-c", ask], {}) as container:
+    with trial.made(["python3", "-c", ask], {}) as container:
         python = trial.end_of(container)
     script = trial.folder / "server"
     script.write_text(f"#!{python}\n{SHOW}")
     script.chmod(0o755)
     command = [f"{INSIDE}/server", "--ip=0.0.0.0"]
-    with trial.running(command, TOLD) as container:
+    with trial.made(command, TOLD) as container:
         cold = trial.end_of(container)["seen"]
-    with trial.running(["python3", "-c", PROGRAM, *command], {}) as container:
-        until_ready(trial.client, container)
+    with trial.made(["python3", "-c", PROGRAM, *command], {}) as container:
+        start_until_ready(trial.client, container)
         told = {"env": TOLD, "drop": [], "argv": command, "cwd": HOME, "folders": {}}
         tell(trial.client, container, told)
         warm = trial.end_of(container)["seen"]

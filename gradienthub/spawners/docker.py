@@ -629,9 +629,8 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
         }
         made = await self.docker("create_container", **warm)
         self.object_id = made["Id"]
-        await self.docker("start", self.object_id)
         said = await asyncio.wrap_future(
-            self.engine.submit_to("warm", lambda client: until_ready(client, self.object_id))
+            self.engine.submit_to("warm", lambda client: start_until_ready(client, self.object_id))
         )
         return Waiting(self.object_id, await self.get_ip_and_port(), int(said.get("memory") or 0))
 
@@ -697,10 +696,15 @@ def _lines(connection: Any) -> Iterator[dict[str, Any]]:
                 yield said
 
 
-def until_ready(client: Any, object_id: str) -> dict[str, Any]:
-    """Wait until it waits. Raises RuntimeError with its last words where it died instead."""
-    params = {"stdout": 1, "stderr": 1, "stream": 1, "logs": 1}
+def start_until_ready(client: Any, object_id: str) -> dict[str, Any]:
+    """Start it and wait until it waits. Raises RuntimeError with its last words where it died.
+
+    It is listened to before it starts: of one that runs, what it says between the engine's reading
+    of its log and joining its stream would be lost.
+    """
+    params = {"stdout": 1, "stderr": 1, "stream": 1}
     with closing(client.attach_socket(object_id, params)) as connection:
+        client.start(object_id)
         for said in _lines(connection):
             return said
     raise RuntimeError(_last_lines(client, object_id).strip()[-300:] or "it said nothing")

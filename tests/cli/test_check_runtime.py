@@ -8,7 +8,7 @@ import pytest
 from docker.errors import DockerException
 
 IMAGE = "gradienthub/demo:dev"
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 
 @pytest.fixture

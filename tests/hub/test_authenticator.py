@@ -1062,7 +1062,7 @@ async def test_hostile_words_of_a_provider_do_not_break_a_sign_in(hub, provider,
 @pytest.mark.parametrize(
     "groups",
     ["pros", b"pros", 7, ["pros", 3, None, b"pros", {"a": 1}], ["g" * 1000] * 10, object()],
-    ids=repr,
+    ids=["word", "bytes", "number", "mixed", "long words", "object"],
 )
 async def test_groups_of_a_wrong_shape_do_not_break_a_login(house, groups):
     made = with_tiers(scripted(said={"name": "anna", "groups": groups}))(allow_all=True)

@@ -10,7 +10,7 @@ from gradienthub.rules.duration import format_duration
 from gradienthub.rules.money import charge, format_rounded
 from gradienthub.testing import DiesAtStart, SlowToPrepare, SlowToStart
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from gradienthub.spawners.warm import WarmPool
 
 pytestmark = [
     pytest.mark.docker,
+    pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root binds folders"),
 ]
 

@@ -13,7 +13,7 @@ from test_warm import Warm
 from gradienthub.spawners import warm
 from gradienthub.spawners.local import GradientLocalSpawner
 
-pytestmark = pytest.mark.local_engine
+pytestmark = [pytest.mark.local_engine, pytest.mark.slow]
 SCRIPT = f"#!{sys.executable}\n" + SERVER.replace(
     "dict(os.environ)",
     "dict(env=dict(os.environ), argv=sys.argv, path=sys.path, cwd=os.getcwd(),"

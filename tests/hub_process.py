@@ -33,33 +33,45 @@ def free_port():
 
 
 class HubProcess:
-    """A hub and a proxy, as processes, on the local engine; requests to both.
+    """A hub and a proxy, as processes; requests to both. It may be killed and started again.
 
-    `proxy`: traefik, node, or memory: none, and the hub is asked directly. `traits` are
-    c.GradientHub's.
+    `proxy`: traefik, node, or memory: none, and the hub is asked directly. `spawner` and
+    `poll_interval` are the hub's, `hub_ip` is where its notebooks reach it, `environment` is added
+    to its own, and `traits` are c.GradientHub's.
     """
 
-    def __init__(self, folder, proxy="memory", **traits):
+    def __init__(
+        self, folder, proxy="memory", *, spawner="gradient-local", hub_ip="127.0.0.1",
+        poll_interval=30, environment=None, **traits,
+    ):  # fmt: skip
         self.folder, self.proxy, self.traits = folder, proxy, traits
         self.token = secrets.token_hex(16)
         self.port = free_port()
         self.hub_port = self.port if proxy == "memory" else free_port()
-        self.public = f"http://127.0.0.1:{self.port}"
+        self.hub_url = f"http://{hub_ip}:{self.hub_port}"
+        self.public = self.hub_url if proxy == "memory" else f"http://127.0.0.1:{self.port}"
+        self._hub = {"spawner": spawner, "hub_ip": hub_ip, "poll_interval": poll_interval}
+        self._environment = environment or {}
+        self._proxy_port = free_port()
         self._session = aiohttp.ClientSession(headers={"Authorization": f"token {self.token}"})
 
     async def start(self):
         own_bin = str(Path(sys.executable).parent)
         asked = {
             "folder": str(self.folder), "proxy": self.proxy, "token": self.token,
-            "port": self.port, "hub_port": self.hub_port, "proxy_port": free_port(),
-            "traits": self.traits, "node_proxy": NODE_PROXY,
+            "port": self.port, "hub_port": self.hub_port, "proxy_port": self._proxy_port,
+            **self._hub, "traits": self.traits, "node_proxy": NODE_PROXY,
         }  # fmt: skip
-        environment = os.environ | {
-            "GRADIENTHUB_TEST_HUB": json.dumps(asked),
-            "PATH": f"{own_bin}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}",
-        }
-        with (self.folder / "log").open("wb") as log:
+        environment = (
+            os.environ
+            | self._environment
+            | {
+                "GRADIENTHUB_TEST_HUB": json.dumps(asked),
+                "PATH": f"{own_bin}{os.pathsep}{os.environ['PATH']}",
+                "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}",
+            }
+        )
+        with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "jupyterhub", f"--config={CONFIG}"], cwd=self.folder,
                 env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -74,6 +86,10 @@ class HubProcess:
                 return answer.status == 200
         except aiohttp.ClientError:
             return False
+
+    @property
+    def hub_id(self):
+        return (self.folder / "hub_id").read_text().strip()
 
     async def until(self, true, what):
         """Wait for what other processes do."""
@@ -91,7 +107,7 @@ class HubProcess:
 
     async def api(self, method, path, body=None):
         """Past the proxy: under one of the two, requests through it count as activity."""
-        return await self.call(method, f"http://127.0.0.1:{self.hub_port}/hub/api{path}", body)
+        return await self.call(method, f"{self.hub_url}/hub/api{path}", body)
 
     async def notebook(self, name, **options):
         """A notebook of somebody new, running: where and how it is asked."""

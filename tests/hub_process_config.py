@@ -15,16 +15,19 @@ for name, value in asked["traits"].items():
     c.GradientHub[name] = value
 
 c.JupyterHub.bind_url = f"http://127.0.0.1:{asked['port']}/"
-c.JupyterHub.hub_ip = "127.0.0.1"
+c.JupyterHub.hub_ip = asked["hub_ip"]
 c.JupyterHub.hub_port = asked["hub_port"]
 c.JupyterHub.cleanup_servers = True
 c.JupyterHub.cookie_secret = b"a cookie secret of 32 bytes only"
 c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.allow_all = True
-c.JupyterHub.spawner_class = "gradient-local"
+c.JupyterHub.spawner_class = asked["spawner"]
+c.Spawner.poll_interval = asked["poll_interval"]
 c.Spawner.args = ["--LabApp.expose_app_in_browser=True"]
-if os.geteuid() == 0:
+if asked["spawner"] == "gradient-local" and os.geteuid() == 0:
     c.Spawner.args.append("--allow-root")
+# The devices do not exist, so that no engine could attach them.
+c.GradientDockerSpawner.device_driver = "environment"
 
 c.Spawner.environment = {"JUPYTERHUB_ACTIVITY_INTERVAL": "1"}
 c.JupyterHub.last_activity_interval = 1

@@ -66,13 +66,13 @@ def _put(desk: Desk, args: argparse.Namespace, soft: int | None, hard: int | Non
 
 
 def _list(desk: Desk, _args: argparse.Namespace) -> None:
-    names = desk.account_names()
     rows = [("OF", "SOFT", "HARD", "CHARGED THIS MONTH", "SET BY")]
     for budget in desk.ledger.read(budgets.of_hub, hub_id=desk.hub_id, now=desk.now):
-        kind, _, whose = budget.scope.partition(":")
         rows.append(
             (
-                f"group {whose}" if kind == "group" else names.get(whose, whose),
+                f"group {budget.group}"
+                if budget.group is not None
+                else budget.user or budget.scope,
                 "-" if budget.soft is None else desk.amount(budget.soft),
                 "-" if budget.hard is None else desk.amount(budget.hard),
                 desk.amount(budget.charged),

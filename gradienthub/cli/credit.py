@@ -1,9 +1,10 @@
 """gradienthub credit: money given to accounts, payments recorded, what is left."""
 
 import argparse
+from collections.abc import Callable
 from typing import Any
 
-from ..ledger import credits, statements
+from ..ledger import credits, idempotency, statements
 from .columns import aligned
 from .desk import Desk, add_act, money, span
 
@@ -22,6 +23,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     for act in (give, take):
         act.add_argument("amount", metavar="AMOUNT", type=money, help="for example 50 or 12.50")
         act.add_argument("--reason", required=True, help="on the statement, up to 400 characters")
+        act.add_argument(
+            "--key", type=_key, default="", metavar="KEY",
+            help="of your choice, for example an invoice's number: run again with the same key,"
+            " it is not done again",
+        )  # fmt: skip
     give.add_argument(
         "--expires", type=span, metavar="90d", help="how long it lasts (default: for ever)"
     )
@@ -31,34 +37,42 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 def _give(desk: Desk, args: argparse.Namespace) -> None:
     account = desk.account(args.name)
     expires_at = desk.now + args.expires if args.expires else None
-    desk.ledger.write(
-        credits.give,
-        hub_id=desk.hub_id,
-        account_id=account.id,
-        currency=desk.currency,
-        amount=args.amount,
-        reason=args.reason,
-        expires_at=expires_at,
-        actor=desk.actor,
-        now=desk.now,
-    )
+    _once(
+        desk, args, "credit", account.id,
+        lambda tx, money: credits.give(tx, **money, expires_at=expires_at),
+    )  # fmt: skip
     until = f" until {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else ""
     print(f"{account.name}: {desk.amount(args.amount)} given{until}; {_has(desk, account.id)}")
 
 
 def _take(desk: Desk, args: argparse.Namespace) -> None:
     account_id = desk.account_id(args.name)
-    desk.ledger.write(
-        credits.take,
-        hub_id=desk.hub_id,
-        account_id=account_id,
-        currency=desk.currency,
-        amount=args.amount,
-        reason=args.reason,
-        actor=desk.actor,
-        now=desk.now,
-    )
+    _once(desk, args, "take", account_id, lambda tx, money: credits.take(tx, **money))
     print(f"{args.name}: {desk.amount(args.amount)} taken back; {_has(desk, account_id)}")
+
+
+def _key(text: str) -> str:
+    if len(text) > idempotency.LONGEST_KEY:
+        raise argparse.ArgumentTypeError(f"a key has at most {idempotency.LONGEST_KEY} characters")
+    return text
+
+
+def _once(
+    desk: Desk, args: argparse.Namespace, what: str, account_id: str,
+    act: Callable[[Any, dict[str, Any]], str | None],
+) -> None:  # fmt: skip
+    """Do it, once for each key."""
+    money = {"hub_id": desk.hub_id, "account_id": account_id, "currency": desk.currency,
+             "amount": args.amount, "reason": args.reason, "actor": desk.actor,
+             "now": desk.now}  # fmt: skip
+    said = {"what": what, "account": account_id, "amount": args.amount, "reason": args.reason,
+            "expires": str(getattr(args, "expires", None))}  # fmt: skip
+    desk.ledger.write(
+        lambda tx: idempotency.once(
+            tx, lambda: act(tx, money), hub_id=desk.hub_id, actor=desk.actor, key=args.key,
+            said=said, now=desk.now,
+        )
+    )  # fmt: skip
 
 
 def _has(desk: Desk, account_id: str) -> str:

@@ -77,11 +77,6 @@ class Desk:
             raise config.UsageFault(f"There is no instance type {name!r}; known are {known}")
         return name
 
-    def account_names(self) -> dict[str, str]:
-        """Names of all open accounts by id."""
-        everyone = self.ledger.read(accounts.everyone, hub_id=self.hub_id)
-        return {account.id: account.name for account in everyone}
-
     def account_id(self, name: str) -> str:
         """The id of an account by name or id, also of one that is closed. Raises NoSuchAccount."""
         found = self.ledger.read(statements.account_ids, hub_id=self.hub_id, name=name)

@@ -9,17 +9,20 @@ from sqlalchemy import Connection, delete, or_, select, update
 from ..rules.entry import month_of, month_start, next_month
 from . import audit, usage
 from .database import lock_admissions
-from .schema import budgets
+from .schema import accounts, budgets
 
 
 @dataclass(frozen=True)
 class Budget:
     """A limit for a UTC month, micro-units; `soft` warns, `hard` stops. None: not set.
 
-    `charged` is what the month's entries have, without what open leases hold.
+    `user` or `group` is whose, the other None. `charged` is what the month's entries have, without
+    what open leases hold.
     """
 
     scope: str
+    user: str | None
+    group: str | None
     currency: str
     soft: int | None
     hard: int | None
@@ -56,9 +59,8 @@ def put(
                 set_by=actor[:255], set_at=now,
             )
         )  # fmt: skip
-    account = scope.removeprefix(usage.ACCOUNT) if scope.startswith(usage.ACCOUNT) else None
     audit.record(
-        tx, hub_id=hub_id, actor=actor, account_id=account, action="budget",
+        tx, hub_id=hub_id, actor=actor, account_id=usage.account_in(scope), action="budget",
         detail={"scope": scope, "currency": currency, "soft": soft, "hard": hard}, now=now,
     )  # fmt: skip
 
@@ -85,11 +87,21 @@ def of_hub(
             first=month_start(now).date(), end=next_month(now).date(),
         )  # fmt: skip
         charged |= {(scope, each): amount for scope, amount in found.items()}
+    names = _names(tx, [row.scope for row in rows])
     return [
-        Budget(row.scope, row.currency, row.soft, row.hard,
-               charged.get((row.scope, row.currency), 0), row.set_by, row.set_at, row.warned)
+        Budget(
+            row.scope, names.get(row.scope), usage.group_in(row.scope), row.currency, row.soft,
+            row.hard, charged.get((row.scope, row.currency), 0), row.set_by, row.set_at, row.warned,
+        )
         for row in rows
     ]  # fmt: skip
+
+
+def _names(tx: Connection, scopes: Iterable[str]) -> dict[str, str]:
+    """Names of the accounts among these scopes, by scope."""
+    ids = [found for scope in scopes if (found := usage.account_in(scope))]
+    rows = tx.execute(select(accounts.c.id, accounts.c.name).where(accounts.c.id.in_(ids)))
+    return {usage.account_scope(row.id): row.name for row in rows}
 
 
 def warn_once(
@@ -108,13 +120,9 @@ def warn_once(
         .values(warned=month)
     ).rowcount
     if told:
-        account = (
-            budget.scope.removeprefix(usage.ACCOUNT)
-            if budget.scope.startswith(usage.ACCOUNT)
-            else None
-        )
         audit.record(
-            tx, hub_id=hub_id, actor="keeper", account_id=account, action="budget_passed",
+            tx, hub_id=hub_id, actor="keeper", account_id=usage.account_in(budget.scope),
+            action="budget_passed",
             detail={"scope": budget.scope, "soft": budget.soft, "spent": spent,
                     "currency": budget.currency, "month": month}, now=now,
         )  # fmt: skip

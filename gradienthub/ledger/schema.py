@@ -560,3 +560,15 @@ warm_pauses = Table(
     Column("paused_by", String(255), nullable=False),
     Column("paused_at", Moment, nullable=False),
 )
+
+# What a request did under its sender's key, so that a retry does not do it again.
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    _hub_column(primary_key=True),
+    Column("actor", String(255), primary_key=True),
+    Column("key", String(80), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("result", String(255), nullable=False),
+    Column("at", Moment, nullable=False),
+)

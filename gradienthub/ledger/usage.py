@@ -49,6 +49,16 @@ def group_scope(group: str) -> str:
     return GROUP + group
 
 
+def account_in(scope: str) -> str | None:
+    """The account's id in a scope; None in another's."""
+    return scope.removeprefix(ACCOUNT) if scope.startswith(ACCOUNT) else None
+
+
+def group_in(scope: str) -> str | None:
+    """The group in a scope; None in another's."""
+    return scope.removeprefix(GROUP) if scope.startswith(GROUP) else None
+
+
 def scopes_of(account_id: str, groups: Iterable[str]) -> list[str]:
     """Whose budgets a lease of this account counts for."""
     return [account_scope(account_id), *(group_scope(group) for group in sorted(groups))]

@@ -43,6 +43,7 @@ STATUS = {
     "not_running": 409,
     "cannot_extend": 409,
     "another_lease": 409,
+    "key_used": 409,
     "start_failed": 502,
     "no_capacity": 503,
     "ledger_away": 503,

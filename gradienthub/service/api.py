@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..ledger import idempotency
 from ..rules.refusal import Refused, shown
 from .visitor import KeeperHandler
 
@@ -23,6 +24,7 @@ Given = TypeVar("Given", bound="Input")
 #: Bytes of a request's body.
 LONGEST_BODY = 16_384
 LARGEST_PAGE = 200
+KEY_HEADER = "Idempotency-Key"
 
 
 class Input(BaseModel):
@@ -42,6 +44,12 @@ class Paging(Input):
     after: str = Field(default="", max_length=200)
 
 
+class Keyed(Input):
+    """A key of the sender's choice: what was done under it is not done again."""
+
+    key: str = Field(default="", max_length=idempotency.LONGEST_KEY)
+
+
 class Page(BaseModel, Generic[M]):
     """A page of a list, the newest first; `next` is null on the last one."""
 
@@ -54,7 +62,10 @@ Run = Callable[..., Awaitable[BaseModel]]
 
 @dataclass(frozen=True)
 class Operation:
-    """One call: `run(handler, input, **path names)` answers `answer`; `who` may, in words."""
+    """One call: `run(handler, input, **path names)` answers `answer`; `who` may, in words.
+
+    `keyed`: the header Idempotency-Key makes retrying it safe.
+    """
 
     method: str
     path: str
@@ -64,6 +75,7 @@ class Operation:
     who: str
     query: type[Input] = Nothing
     body: type[Input] | None = None
+    keyed: bool = False
 
 
 class ApiHandler(KeeperHandler):
@@ -86,6 +98,15 @@ class ApiHandler(KeeperHandler):
     async def put(self, **path: str) -> None:
         """Set."""
         await self._run("PUT", path)
+
+    async def delete(self, **path: str) -> None:
+        """Take away."""
+        await self._run("DELETE", path)
+
+    @property
+    def idempotency_key(self) -> str:
+        """What the header of that name says, or nothing. Refuses what is no key."""
+        return parsed(Keyed, {"key": self.request.headers.get(KEY_HEADER, "")}, "bad_query").key
 
     async def _run(self, method: str, path: dict[str, str]) -> None:
         operation = self.operations.get(method)

@@ -1,6 +1,5 @@
-"""Operations on money: quote, usage, statements, accounts, credits, approvals."""
+"""Operations on money: quote, usage, statements, accounts, what one asks for."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any, Literal, TypeVar
@@ -10,11 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt
 from ..ledger import accounts, budgets, credits, holds, requests, statements, usage
 from ..ledger.accounts import Account
 from ..rules.admission import House, entitle
-from ..rules.duration import parse_duration
 from ..rules.entry import Kind, month_of, month_start, parse_month
 from ..rules.funds import Funds, refusal
 from ..rules.metering import quote
-from ..rules.money import parse_amount
 from ..rules.options import Interface, parse_options
 from ..rules.outlook import Refusal
 from ..rules.refusal import Refused, shown
@@ -203,15 +200,6 @@ class CreditView(BaseModel):
     expires_at: datetime | None
 
 
-class CreditBody(Input):
-    """A credit: `amount` in the hub's currency as text, "12.50"; `expires` as a duration, "90d"."""
-
-    amount: str = Field(max_length=40)
-    currency: str = Field(default="", max_length=10)
-    reason: str = Field(min_length=1, max_length=credits.LONGEST_REASON)
-    expires: str = Field(default="", max_length=20)
-
-
 class RequestsQuery(Input):
     """`all`: everybody's that wait, for those who may answer."""
 
@@ -238,36 +226,6 @@ class AskBody(Input):
 
     instance_type: str
     reason: str = Field(default="", max_length=requests.LONGEST_REASON)
-
-
-class DecideBody(Input):
-    """The answer: `expires` as a duration, "30d"; without one a grant lasts until withdrawn."""
-
-    instance_type: str
-    grant: bool
-    answer: str = Field(default="", max_length=requests.LONGEST_REASON)
-    expires: str = Field(default="", max_length=20)
-
-
-def in_field(field: str, parse: Callable[[str], T], text: str) -> T:
-    """What `parse` makes of the text, or a refusal that names the field."""
-    try:
-        return parse(text)
-    except ValueError as fault:
-        raise Refused("bad_body", f"{field}: {fault}."[:400], field=field) from None
-
-
-def some_amount(field: str, text: str) -> int:
-    """An amount above 0 in micro-units."""
-    amount = in_field(field, parse_amount, text[:40])
-    if not amount:
-        raise Refused("bad_body", f"{field}: it must be more than 0.", field=field)
-    return amount
-
-
-def expiry(text: str, now: datetime) -> datetime | None:
-    """When what lasts that long from now ends; None for an empty text."""
-    return now + in_field("expires", parse_duration, text) if text else None
 
 
 async def own(handler: KeeperHandler) -> Account | None:
@@ -330,11 +288,10 @@ def purse_of(
 
 
 def _budget(limit: budgets.Budget, spent: dict[str, int]) -> BudgetView:
-    kind, _, name = limit.scope.partition(":")
-    group = name if kind == "group" else None
     return BudgetView(
-        group=group, soft=limit.soft, hard=limit.hard, spent=spent.get(group or "", limit.charged)
-    )
+        group=limit.group, soft=limit.soft, hard=limit.hard,
+        spent=spent.get(limit.group or "", limit.charged),
+    )  # fmt: skip
 
 
 async def make_quote(handler: ApiHandler, query: Nothing, body: QuoteBody) -> QuoteView:
@@ -481,33 +438,6 @@ async def list_credits(handler: ApiHandler, query: Nothing, name: str) -> Page[C
     return Page(items=[CreditView.model_validate(one) for one in given])
 
 
-async def give_credit(handler: KeeperHandler, account: Account, body: CreditBody) -> str:
-    """Give it; the credit's id."""
-    handler.need(handler.visitor.runs_money, "give credit")
-    currency, now = handler.published.catalog.currency, handler.context.clock()
-    if body.currency not in ("", currency):
-        raise Refused(
-            "bad_body", f"currency: this hub's money is {currency}, not {shown(body.currency)}.",
-            field="currency",
-        )  # fmt: skip
-    return await handler.record(
-        credits.give, hub_id=handler.context.hub_id, account_id=account.id, currency=currency,
-        amount=some_amount("amount", body.amount), reason=body.reason,
-        expires_at=expiry(body.expires, now), actor=handler.visitor.actor, now=now,
-    )  # fmt: skip
-
-
-async def post_credit(
-    handler: ApiHandler, query: Nothing, body: CreditBody, name: str
-) -> CreditView:
-    """Give a credit, or record a payment."""
-    handler.need(handler.visitor.runs_money, "give credit")
-    account = await person(handler, name)
-    credit_id = await give_credit(handler, account, body)
-    given = await handler.read(credits.of_account, account.id)
-    return CreditView.model_validate(next(one for one in given if one.id == credit_id))
-
-
 async def list_requests(handler: ApiHandler, query: RequestsQuery) -> Page[RequestView]:
     """Requests for machines that need an approval."""
     if query.all:
@@ -544,31 +474,6 @@ async def ask_approval(handler: ApiHandler, query: Nothing, body: AskBody) -> Pa
     return await list_requests(handler, RequestsQuery())
 
 
-async def decide(handler: KeeperHandler, account: Account, body: DecideBody) -> None:
-    """Grant a machine, or refuse a request that waits."""
-    handler.need(handler.visitor.runs_money, "answer requests")
-    now = handler.context.clock()
-    # A refused request may be for a machine that is gone since.
-    name = known_type(handler, body.instance_type) if body.grant else body.instance_type
-    answered = await handler.record(
-        requests.decide, account, hub_id=handler.context.hub_id, instance_type=name,
-        grant=body.grant, answer=body.answer, expires_at=expiry(body.expires, now),
-        actor=handler.visitor.actor, now=now,
-    )  # fmt: skip
-    if not (answered or body.grant):
-        raise Refused("not_found", f"No request for {shown(name)} waits for an answer.",
-                      field="instance_type")  # fmt: skip
-
-
-async def post_decision(
-    handler: ApiHandler, query: Nothing, body: DecideBody, name: str
-) -> PurseView:
-    """Grant a machine, or refuse a request."""
-    handler.need(handler.visitor.runs_money, "answer requests")
-    await decide(handler, await person(handler, name), body)
-    return await one_account(handler, query, name)
-
-
 OPERATIONS = (
     Operation("POST", "quote", make_quote, QuoteView, "What a start would cost", ANYBODY,
               body=QuoteBody),
@@ -584,13 +489,9 @@ OPERATIONS = (
               OWN_MONEY),
     Operation("GET", "accounts/{name}/credits", list_credits, Page[CreditView],
               "Credits of an account, the newest first", OWN_MONEY),
-    Operation("POST", "accounts/{name}/credits", post_credit, CreditView,
-              "Give a credit, or record a payment", RUNS_MONEY, body=CreditBody),
     Operation("GET", "approvals", list_requests, Page[RequestView],
               "Requests for machines that need an approval",
               f"own: {ANYBODY}; all that wait: {RUNS_MONEY}", RequestsQuery),
     Operation("POST", "approvals", ask_approval, Page[RequestView],
               "Ask for a machine that needs an approval", ANYBODY, body=AskBody),
-    Operation("POST", "accounts/{name}/approvals", post_decision, PurseView,
-              "Grant a machine, or refuse a request", RUNS_MONEY, body=DecideBody),
 )  # fmt: skip

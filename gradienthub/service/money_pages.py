@@ -1,5 +1,6 @@
 """The money's pages: Usage and statements for everybody, Accounts for who runs the money."""
 
+import secrets
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,10 +16,10 @@ from ..rules.entry import Kind, month_start, next_month
 from ..rules.money import MICRO, format_amount, format_price, format_rounded
 from ..rules.refusal import Refused
 from ..rules.statement import as_csv, as_json_text
-from . import money
-from .api import parsed
+from . import money, treasury
+from .api import Keyed, parsed
 from .chart import TONES, Chart, chart
-from .money import AskBody, person, some_amount
+from .money import AskBody, person
 from .operations import views
 from .pages import PageHandler, told
 
@@ -116,6 +117,11 @@ class MoneyPage(PageHandler):
             return refused
         return None
 
+    @property
+    def key(self) -> str:
+        """The form's own key: sent twice, it is done once."""
+        return parsed(Keyed, self.sent("key"), "bad_body").key
+
     def sent_back(self, refused: Refused | None) -> dict[str, str]:
         """What a refused form sent, to be mended there; nothing where none was refused."""
         names = self.request.body_arguments if refused else ()
@@ -210,6 +216,21 @@ class AccountsHandler(MoneyPage):
 
     async def get(self) -> None:
         """The page."""
+        await self._show()
+
+    async def post(self) -> None:
+        """Set a group's budget, and come back."""
+        self.need(self.visitor.runs_money, "set budgets")
+        if refused := await self.tried(self._set()):
+            await self._show(refused)
+            return
+        self.redirect(f"{self.context.prefix}accounts?said=budget", status=303)
+
+    async def _set(self) -> None:
+        body = parsed(treasury.GroupLimitsBody, self.sent("group", "soft", "hard"), "bad_body")
+        await treasury.set_budget(self, usage.group_scope(body.group), body)
+
+    async def _show(self, refused: Refused | None = None) -> None:
         self.need(self.visitor.runs_money, "see everybody's accounts")
         context = self.context
         after = self.get_query_argument("after", "")[:255]
@@ -218,9 +239,16 @@ class AccountsHandler(MoneyPage):
             limit=ON_A_PAGE,
         )  # fmt: skip
         waiting = await self.read(requests.waiting, hub_id=context.hub_id)
+        limits = await self.read(
+            budgets.of_hub, hub_id=context.hub_id, now=context.clock(),
+            currency=self.published.catalog.currency,
+        )  # fmt: skip
         older = urlencode({"after": page[-1].name}) if more else ""
         self.finish(self.money_page("service/accounts.html", here="accounts", purses=page,
-                                    waiting=waiting, next=older))  # fmt: skip
+                                    waiting=waiting, next=older, refused=refused,
+                                    groups=[one for one in limits if one.group is not None],
+                                    said=SAID.get(self.get_query_argument("said", ""), ""),
+                                    sent=self.sent_back(refused)))  # fmt: skip
 
 
 class AccountHandler(MoneyPage):
@@ -255,7 +283,8 @@ class AccountHandler(MoneyPage):
         self.finish(
             self.money_page(
                 "service/account.html", here="accounts", account=account, refused=refused,
-                said=said, sent=self.sent_back(refused), tiers=self.published.tiers,
+                said=said, sent=self.sent_back(refused), key=secrets.token_hex(8),
+                tiers=self.published.tiers,
                 to_approve=[one for one in self.published.catalog.instance_types
                             if one.needs_approval], **rows,
             )
@@ -278,63 +307,47 @@ def _account_rows(tx: Any, page: MoneyPage, account: Account) -> dict[str, Any]:
 
 
 async def _credit(page: AccountHandler, account: Account) -> None:
-    body = parsed(money.CreditBody, page.sent("amount", "reason", "expires"), "bad_body")
-    await money.give_credit(page, account, body)
+    body = parsed(treasury.CreditBody, page.sent("amount", "reason", "expires"), "bad_body")
+    await treasury.give_credit(page, account, body, page.key)
+
+
+async def _take(page: AccountHandler, account: Account) -> None:
+    body = parsed(treasury.TakeBody, page.sent("amount", "reason"), "bad_body")
+    await treasury.take_credit(page, account, body, page.key)
 
 
 async def _budget(page: AccountHandler, account: Account) -> None:
-    given = {key: some_amount(key, text) for key, text in page.sent("soft", "hard").items()}
-    soft, hard = given.get("soft"), given.get("hard")
-    if soft is not None and hard is not None and soft > hard:
-        raise Refused("bad_body", "soft is above hard and would never warn.", "Make it smaller.",
-                      field="soft")  # fmt: skip
-    await page.record(
-        budgets.put, hub_id=page.context.hub_id, scope=usage.account_scope(account.id),
-        currency=page.published.catalog.currency, soft=soft, hard=hard,
-        actor=page.visitor.actor, now=page.context.clock(),
-    )  # fmt: skip
+    body = parsed(treasury.LimitsBody, page.sent("soft", "hard"), "bad_body")
+    await treasury.set_budget(page, usage.account_scope(account.id), body)
 
 
 async def _decide(page: AccountHandler, account: Account) -> None:
     given: dict[str, Any] = page.sent("instance_type", "answer", "expires")
     given["grant"] = page.get_body_argument("grant", "") == "yes"
-    body = parsed(money.DecideBody, given, "bad_body")
-    await money.decide(page, account, body)
+    await treasury.decide(page, account, parsed(treasury.DecideBody, given, "bad_body"))
 
 
 async def _withdraw(page: AccountHandler, account: Account) -> None:
-    name = page.get_body_argument("instance_type", "")[:100]
-    await page.record(
-        accounts.withdraw, account, hub_id=page.context.hub_id, instance_type=name,
-        actor=page.visitor.actor, now=page.context.clock(),
-    )  # fmt: skip
+    await treasury.withdraw(page, account, page.get_body_argument("instance_type", ""))
 
 
 async def _tier(page: AccountHandler, account: Account) -> None:
-    tier = page.get_body_argument("tier", "")
-    if tier and tier not in page.published.tiers:
-        raise Refused("bad_body", "There is no such tier.", "Choose one of the list.", field="tier")
-    await page.record(
-        accounts.set_tier, account, hub_id=page.context.hub_id, tier=tier or None,
-        actor=page.visitor.actor, now=page.context.clock(),
-    )  # fmt: skip
+    await treasury.set_tier(page, account, page.get_body_argument("tier", "") or None)
 
 
 async def _payment(page: AccountHandler, account: Account) -> None:
-    await page.record(
-        accounts.set_payment_method, account, hub_id=page.context.hub_id,
-        there=page.get_body_argument("there", "") == "yes", actor=page.visitor.actor,
-        now=page.context.clock(),
-    )  # fmt: skip
+    there = page.get_body_argument("there", "") == "yes"
+    await treasury.set_payment_method(page, account, there)
 
 
 ACTS = {
-    "credit": _credit, "budget": _budget, "decide": _decide, "withdraw": _withdraw, "tier": _tier,
-    "payment": _payment,
+    "credit": _credit, "take": _take, "budget": _budget, "decide": _decide, "withdraw": _withdraw,
+    "tier": _tier, "payment": _payment,
 }  # fmt: skip
 SAID = {
-    "credit": "The credit is given.", "budget": "The budget is set.",
-    "decide": "The answer is given.", "withdraw": "The approval is withdrawn.",
+    "credit": "The credit is given.", "take": "The money is taken back.",
+    "budget": "The budget is set.", "decide": "The answer is given.",
+    "withdraw": "The approval is withdrawn.",
     "tier": "The tier is set; it counts from the next start.",
     "payment": "The payment method is recorded.",
 }  # fmt: skip

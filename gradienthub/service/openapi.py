@@ -8,7 +8,8 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from .._version import __version__
-from .api import ApiHandler, Operation
+from ..ledger import idempotency
+from .api import KEY_HEADER, ApiHandler, Operation
 
 ERROR = {
     "type": "object",
@@ -26,6 +27,15 @@ ERROR = {
 REFUSED = {
     "description": "Refused: what was asked, why not, what to do now.",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+}
+
+KEY = {
+    "name": KEY_HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Choose one for each new request; one that is sent again with the same key is"
+    f" not done again. Remembered {idempotency.REMEMBERED.days} days.",
+    "schema": {"type": "string", "maxLength": idempotency.LONGEST_KEY},
 }
 
 
@@ -93,10 +103,11 @@ def _call(operation: Operation, by_model: dict[Any, Any]) -> dict[str, Any]:
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     schema = TypeAdapter(operation.query).json_schema()
-    return [
+    query = [
         {"name": name, "in": "query", "required": False, "schema": field}
         for name, field in schema.get("properties", {}).items()
     ]
+    return [*query, KEY] if operation.keyed else query
 
 
 class OpenApiHandler(ApiHandler):

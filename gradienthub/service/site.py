@@ -6,7 +6,7 @@ from typing import Any
 from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler
 from tornado import web
 
-from . import money, money_pages, operations
+from . import money, money_pages, operations, treasury
 from .api import routes
 from .context import KeeperContext
 from .metrics_handler import MetricsHandler
@@ -14,7 +14,7 @@ from .openapi import OpenApiHandler
 from .pages import PageHandler, page_routes
 from .visitor import KeeperHandler, settings
 
-OPERATIONS = (*operations.OPERATIONS, *money.OPERATIONS)
+OPERATIONS = (*operations.OPERATIONS, *money.OPERATIONS, *treasury.OPERATIONS)
 
 
 class NoSuchCall(KeeperHandler):

@@ -32,6 +32,20 @@ def spent(hub):
 # -- credit --------------------------------------------------------------------------------------
 
 
+def test_a_payment_that_is_run_again_with_its_key_is_recorded_once(hub):
+    hub.start_once()
+    hub.account("ann")
+    for _ in range(2):
+        said = hub.run("credit", "give", "ann", "5", "--reason", "Invoice 7", "--key", "7")
+        assert said.code == 0, said.err
+        hub.run("credit", "take", "ann", "1", "--reason", "slip", "--key", "8")
+        assert hub.run("credit", "show", "ann").out.startswith("ann: balance $4.00")
+    other = hub.run("credit", "give", "ann", "6", "--reason", "Invoice 7", "--key", "7")
+    assert other.code != 0
+    assert "was used for another request" in other.err
+    assert hub.run("credit", "give", "ann", "6", "--reason", "x", "--key", "k" * 81).code == 2
+
+
 def test_credit_is_given_with_reason_and_expiry_and_shown(hub):
     hub.start_once()
     hub.account("ann")

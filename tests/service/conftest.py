@@ -49,10 +49,12 @@ async def bank(hub: Callable[..., Awaitable[Home]]) -> AsyncIterator[Make]:
         tokens = {name: await home.person(name, "prepaid", pays=True)
                   for name in ("ada", "bob", "eve")}  # fmt: skip
 
-        async def ask(method: str, path: str, name: str, body: Any = None) -> Answer:
+        async def ask(
+            method: str, path: str, name: str, body: Any = None, **headers: str
+        ) -> Answer:
             async with session.request(
                 method, f"http://127.0.0.1:{port}{PREFIX}api/v1/{path}",
-                headers={"Authorization": f"token {tokens[name]}"},
+                headers={"Authorization": f"token {tokens[name]}"} | headers,
                 data=body if isinstance(body, str) else None if body is None else json.dumps(body),
             ) as response:  # fmt: skip
                 said = await response.text()

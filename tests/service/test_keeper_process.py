@@ -41,7 +41,7 @@ class Seen:
 
     def __init__(self, hub):
         self.hub = hub
-        self.hub_id = (hub.folder / "hub_id").read_text().strip()
+        self.hub_id = hub.hub_id
         self.ledger = Ledger(f"sqlite:///{hub.folder / 'gradienthub.sqlite'}")
 
     async def lease_of(self, name):

@@ -1,5 +1,6 @@
 """Money over REST v1: what a start costs, what was used, statements, credits, approvals."""
 
+import asyncio
 from types import SimpleNamespace
 
 from gradienthub.ledger import accounts, credits
@@ -111,6 +112,11 @@ async def test_the_money_is_the_owners_and_the_admins(bank):
         ("POST", "accounts/bob/credits", {"amount": "1", "reason": "me"}),
         ("POST", "accounts/eve/credits", {"amount": "1", "reason": "me"}),
         ("POST", "accounts/eve/approvals", {"instance_type": "a100", "grant": True}),
+        ("DELETE", "accounts/bob/approvals/a100", None), ("GET", "budgets", None),
+        ("POST", "accounts/bob/credits/taken", {"amount": "1", "reason": "me"}),
+        ("PUT", "accounts/eve/tier", {"tier": "pro"}), ("PUT", "accounts/eve/budget", {}),
+        ("PUT", "accounts/eve/payment_method", {"there": True}),
+        ("PUT", "budgets", {"group": "lab", "hard": "1"}),
     ):  # fmt: skip
         said = await at.ask(method, path, "eve", body)
         assert (said.status, said.body["code"]) == (403, "not_allowed"), (path, said)
@@ -138,6 +144,80 @@ async def test_a_credit_is_given_and_written_down(bank):
     names = [row["name"] for row in first["items"] + rest["items"]]
     assert names == sorted(names) and {"ada", "bob", "eve"} <= set(names)
     assert rest["next"] is None
+
+
+async def test_a_request_that_is_sent_again_with_its_key_is_done_once(bank):
+    at = await bank()
+    key = {"Idempotency-Key": "invoice-7"}
+    body = {"amount": "5", "reason": "Invoice 7"}
+    path = "accounts/bob/credits"
+    first = await at.ask("POST", path, "ada", body, **key)
+    again = await at.ask("POST", path, "ada", body, **key)
+    assert (first.status, again.status) == (200, 200), again
+    assert again.body == first.body
+    both = await asyncio.gather(*(
+        at.ask("POST", "accounts/bob/credits/taken", "ada", {"amount": "2", "reason": "r"},
+               **{"Idempotency-Key": "back"}) for _ in range(4)
+    ))  # fmt: skip
+    assert {said.status for said in both} == {200}
+    assert (await at.ask("GET", "accounts/bob", "ada")).body["balance"] == 23 * MICRO
+    # The key is of that request only: another amount, another person, another act.
+    for other_path, other in (
+        (path, body | {"amount": "50"}), ("accounts/eve/credits", body),
+        ("accounts/bob/credits/taken", body),
+    ):  # fmt: skip
+        said = await at.ask("POST", other_path, "ada", other, **key)
+        assert (said.status, said.body["code"]) == (409, "key_used"), said
+    too_long = await at.ask("POST", path, "ada", body, **{"Idempotency-Key": "k" * 81})
+    assert (too_long.status, too_long.body["field"]) == (400, "key")
+    assert (await at.ask("GET", "accounts/bob", "ada")).body["balance"] == 23 * MICRO
+    # Without one each request is another, and after a month a key is forgotten.
+    assert (await at.ask("POST", path, "ada", body)).status == 200
+    at.home.clock.advance(days=31)
+    assert (await at.ask("POST", path, "ada", body, **key)).body["id"] != first.body["id"]
+
+
+async def test_a_refused_request_leaves_its_key_free(bank):
+    at = await bank()
+    key = {"Idempotency-Key": "k"}
+    path = "accounts/bob/credits"
+    wrong = await at.ask("POST", path, "ada", {"amount": "-5", "reason": "r"}, **key)
+    assert wrong.status == 400
+    right = await at.ask("POST", path, "ada", {"amount": "5", "reason": "r"}, **key)
+    assert right.status == 200, right
+
+
+async def test_what_administrators_set_is_set_by_rest(bank):
+    at = await bank()
+    taken = await at.ask("POST", "accounts/bob/credits/taken", "ada",
+                         {"amount": "25", "reason": "By mistake"})  # fmt: skip
+    assert taken.body["balance"] == -5 * MICRO
+    tier = await at.ask("PUT", "accounts/bob/tier", "ada", {"tier": "pro"})
+    assert (tier.body["tier"], tier.body["given_by"]) == ("pro", "ada")
+    assert (await at.ask("PUT", "accounts/bob/tier", "ada", {"tier": None})).body["tier"] != "pro"
+    there = await at.ask("PUT", "accounts/bob/payment_method", "ada", {"there": False})
+    assert there.body["payment_method"] is False
+    limits = {"soft": "10", "hard": "20.50"}
+    own = await at.ask("PUT", "accounts/bob/budget", "ada", limits)
+    assert [(b["soft"], b["hard"]) for b in own.body["budgets"]] == [(10 * MICRO, 20_500_000)]
+    group = await at.ask("PUT", "budgets", "ada", {"group": "lab/öl", "hard": "7"})
+    assert [(b["user"], b["group"], b["hard"]) for b in group.body["items"]] == [
+        ("bob", None, 20_500_000), (None, "lab/öl", 7 * MICRO),
+    ]  # fmt: skip
+    assert (await at.ask("GET", "budgets", "ada")).body == group.body
+    assert (await at.ask("PUT", "accounts/bob/budget", "ada", {})).body["budgets"] == []
+    await at.ask("POST", "accounts/bob/approvals", "ada", {"instance_type": "a100", "grant": True})
+    gone = await at.ask("DELETE", "accounts/bob/approvals/a100", "ada")
+    assert gone.body["approvals"] == []
+    for path, body, field in (
+        ("accounts/bob/tier", {"tier": "gold"}, "tier"),
+        ("accounts/bob/budget", {"soft": "9", "hard": "8"}, "soft"),
+        ("accounts/bob/budget", {"hard": "-1"}, "hard"),
+        ("budgets", {"group": "", "hard": "1"}, "group"),
+        ("accounts/bob/payment_method", {"there": "perhaps"}, "there"),
+    ):
+        said = await at.ask("PUT", path, "ada", body)
+        assert (said.status, said.body["field"]) == (400, field), said
 
 
 NO_CREDITS = [

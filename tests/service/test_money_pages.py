@@ -118,7 +118,9 @@ async def test_an_admin_gives_what_is_asked_for(bank):
     assert (await at.ask("POST", "approvals", "bob", asked)).status == 200
     assert "&lt;b&gt;Large&lt;/b&gt; models" in (await at.page("accounts", "ada")).text
     for form in (
-        {"action": "credit", "amount": "5.25", "reason": "Exam", "expires": "30d"},
+        {"action": "credit", "amount": "5.25", "reason": "Exam", "expires": "30d", "key": "a"},
+        {"action": "credit", "amount": "5.25", "reason": "Exam", "expires": "30d", "key": "a"},
+        {"action": "take", "amount": "1", "reason": "By mistake", "key": "b"},
         {"action": "budget", "soft": "10", "hard": "20"},
         {"action": "decide", "instance_type": "a100", "answer": "Go on", "grant": "yes"},
         {"action": "tier", "tier": "pro"},
@@ -133,12 +135,26 @@ async def test_an_admin_gives_what_is_asked_for(bank):
     assert "warns at $10.00, stops at $20.00" in words, words
     said = (await at.ask("GET", "accounts/bob", "ada")).body
     assert (said["balance"], said["tier"], said["payment_method"], said["approvals"]) == (
-        25_250_000, "pro", False, ["a100"]
+        24_250_000, "pro", False, ["a100"]
     )  # fmt: skip
     assert {row["actor"] for row in await at.keeper.audit("approve")} == {"ada"}
     gone = await at.page("accounts/bob", "ada", {"action": "withdraw", "instance_type": "a100"})
     assert gone.status == 303
     assert (await at.ask("GET", "accounts/bob", "ada")).body["approvals"] == []
+
+
+async def test_a_group_has_a_budget(bank):
+    at = await bank()
+    done = await at.page("accounts", "ada", {"group": "lab", "soft": "5", "hard": "9"})
+    assert (done.status, done.headers["Location"].split("?")[1]) == (303, "said=budget"), done
+    words = plain((await at.page("accounts?said=budget", "ada")).text)
+    assert "The budget is set." in words and "lab $5.00 $9.00 $0.00 ada" in words, words
+    wrong = await at.page("accounts", "ada", {"group": "lab<", "soft": "9", "hard": "5"})
+    assert wrong.status == 400 and "soft is above hard" in wrong.text
+    assert 'value="lab&lt;"' in wrong.text
+    assert (await at.page("accounts", "eve", {"group": "lab", "hard": "900"})).status == 403
+    assert (await at.page("accounts", "ada", {"group": "lab"})).status == 303
+    assert "$9.00" not in (await at.page("accounts", "ada")).text
 
 
 async def test_what_is_refused_is_said_and_what_was_written_is_kept(bank):
@@ -148,7 +164,7 @@ async def test_what_is_refused_is_said_and_what_was_written_is_kept(bank):
         ({"action": "credit", "amount": "5", "reason": ""}, "reason"),
         ({"action": "budget", "soft": "20", "hard": "10"}, "soft is above hard"),
         ({"action": "decide", "instance_type": "a100", "grant": "no"}, "No request"),
-        ({"action": "tier", "tier": "gold"}, "no such tier"),
+        ({"action": "tier", "tier": "gold"}, "There is no tier"),
         ({"action": "rob"}, "no such action"),
     ):
         said = await at.page("accounts/bob", "ada", form)

@@ -1,0 +1,333 @@
+"""What administrators change: credits, budgets, tiers, payment methods, approvals.
+
+The pages and REST v1 do it through the same functions.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..ledger import accounts, budgets, credits, idempotency, requests, usage
+from ..ledger.accounts import Account
+from ..ledger.credits import LONGEST_REASON
+from ..rules.duration import parse_duration
+from ..rules.money import parse_amount
+from ..rules.refusal import Refused, shown
+from .api import ApiHandler, Input, Nothing, Operation, Page
+from .money import RUNS_MONEY, CreditView, PurseView, known_type, one_account, person
+from .visitor import KeeperHandler
+
+T = TypeVar("T")
+#: Amounts come as text, "12.50": a JSON number could not say every cent.
+AMOUNT = Field(max_length=40)
+EXPIRES = Field(default="", max_length=20)
+
+
+class TakeBody(Input):
+    """Money taken back: `amount` in the hub's currency as text, "12.50"."""
+
+    amount: str = AMOUNT
+    currency: str = Field(default="", max_length=10)
+    reason: str = Field(min_length=1, max_length=LONGEST_REASON)
+
+
+class CreditBody(TakeBody):
+    """A credit: `amount` in the hub's currency as text, "12.50"; `expires` as a duration, "90d"."""
+
+    expires: str = EXPIRES
+
+
+class DecideBody(Input):
+    """The answer: `expires` as a duration, "30d"; without one a grant lasts until withdrawn."""
+
+    instance_type: str
+    grant: bool
+    answer: str = Field(default="", max_length=requests.LONGEST_REASON)
+    expires: str = EXPIRES
+
+
+class LimitsBody(Input):
+    """A month's budget as text, "50": `soft` warns, `hard` stops. What is empty is removed."""
+
+    soft: str | None = Field(default=None, max_length=40)
+    hard: str | None = Field(default=None, max_length=40)
+
+
+class GroupLimitsBody(LimitsBody):
+    """A group's budget of a month."""
+
+    group: str = Field(min_length=1, max_length=255)
+
+
+class TierBody(Input):
+    """A tier's name; null leaves it to groups and claims again."""
+
+    tier: str | None = None
+
+
+class PaymentBody(Input):
+    """Whether the account has a payment method."""
+
+    there: bool
+
+
+class LimitView(BaseModel):
+    """A budget of this month, micro-units; `user` or `group` is null. `charged` is without what is
+    held for running notebooks."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    user: str | None
+    group: str | None
+    currency: str
+    soft: int | None
+    hard: int | None
+    charged: int
+    set_by: str
+    set_at: datetime
+
+
+# -- input --------------------------------------------------------------------------------------
+
+
+def in_field(field: str, parse: Callable[[str], T], text: str) -> T:
+    """What `parse` makes of the text, or a refusal that names the field."""
+    try:
+        return parse(text)
+    except ValueError as fault:
+        raise Refused("bad_body", f"{field}: {fault}."[:400], field=field) from None
+
+
+def some_amount(field: str, text: str) -> int:
+    """An amount above 0 in micro-units."""
+    amount = in_field(field, parse_amount, text[:40])
+    if not amount:
+        raise Refused("bad_body", f"{field}: it must be more than 0.", field=field)
+    return amount
+
+
+def expiry(text: str, now: datetime) -> datetime | None:
+    """When what lasts that long from now ends; None for an empty text."""
+    return now + in_field("expires", parse_duration, text) if text else None
+
+
+def limits(body: LimitsBody) -> tuple[int | None, int | None]:
+    """(soft, hard) in micro-units."""
+    soft = some_amount("soft", body.soft) if body.soft else None
+    hard = some_amount("hard", body.hard) if body.hard else None
+    if soft is not None and hard is not None and soft > hard:
+        raise Refused("bad_body", "soft is above hard and would never warn.", "Make it smaller.",
+                      field="soft")  # fmt: skip
+    return soft, hard
+
+
+# -- acts ---------------------------------------------------------------------------------------
+
+
+async def give_credit(
+    handler: KeeperHandler, account: Account, body: CreditBody, key: str = ""
+) -> str:
+    """Give it, once for each key; the credit's id."""
+    now = handler.context.clock()
+    given = {**_money_of(handler, account, body), "expires_at": expiry(body.expires, now)}
+    return await _once(handler, "credit", account, body, key, lambda tx: credits.give(tx, **given))
+
+
+async def take_credit(
+    handler: KeeperHandler, account: Account, body: TakeBody, key: str = ""
+) -> None:
+    """Take money back, once for each key. May leave a debt."""
+    taken = _money_of(handler, account, body)
+    await _once(handler, "take", account, body, key, lambda tx: credits.take(tx, **taken))
+
+
+def _money_of(handler: KeeperHandler, account: Account, body: TakeBody) -> dict[str, Any]:
+    handler.need(handler.visitor.runs_money, "give or take credit")
+    currency = handler.published.catalog.currency
+    if body.currency not in ("", currency):
+        raise Refused(
+            "bad_body", f"currency: this hub's money is {currency}, not {shown(body.currency)}.",
+            field="currency",
+        )  # fmt: skip
+    return {
+        "hub_id": handler.context.hub_id, "account_id": account.id, "currency": currency,
+        "amount": some_amount("amount", body.amount), "reason": body.reason,
+        "actor": handler.visitor.actor, "now": handler.context.clock(),
+    }  # fmt: skip
+
+
+async def _once(
+    handler: KeeperHandler, what: str, account: Account, body: Input, key: str,
+    act: Callable[[Any], str | None],
+) -> str:  # fmt: skip
+    said = {"what": what, "account": account.id, **body.model_dump()}
+    return await handler.record(
+        lambda tx: idempotency.once(
+            tx, lambda: act(tx), hub_id=handler.context.hub_id, actor=handler.visitor.actor,
+            key=key, said=said, now=handler.context.clock(),
+        )
+    )  # fmt: skip
+
+
+async def set_budget(handler: KeeperHandler, scope: str, body: LimitsBody) -> None:
+    """Set the month's budget of `usage.account_scope` or `usage.group_scope`."""
+    handler.need(handler.visitor.runs_money, "set budgets")
+    soft, hard = limits(body)
+    await handler.record(
+        budgets.put, hub_id=handler.context.hub_id, scope=scope,
+        currency=handler.published.catalog.currency, soft=soft, hard=hard,
+        actor=handler.visitor.actor, now=handler.context.clock(),
+    )  # fmt: skip
+
+
+async def set_tier(handler: KeeperHandler, account: Account, tier: str | None) -> None:
+    """Set a person's tier, or leave it to groups and claims (None)."""
+    handler.need(handler.visitor.runs_money, "set tiers")
+    known = handler.published.tiers
+    if tier is not None and tier not in known:
+        raise Refused("bad_body", f"There is no tier {shown(tier)}.", f"Known: {', '.join(known)}.",
+                      field="tier")  # fmt: skip
+    await handler.record(
+        accounts.set_tier, account, hub_id=handler.context.hub_id, tier=tier,
+        actor=handler.visitor.actor, now=handler.context.clock(),
+    )  # fmt: skip
+
+
+async def set_payment_method(handler: KeeperHandler, account: Account, there: bool) -> None:
+    """Record that the account has a payment method, or none."""
+    handler.need(handler.visitor.runs_money, "record payment methods")
+    await handler.record(
+        accounts.set_payment_method, account, hub_id=handler.context.hub_id, there=there,
+        actor=handler.visitor.actor, now=handler.context.clock(),
+    )  # fmt: skip
+
+
+async def decide(handler: KeeperHandler, account: Account, body: DecideBody) -> None:
+    """Grant a machine, or refuse a request that waits."""
+    handler.need(handler.visitor.runs_money, "answer requests")
+    now = handler.context.clock()
+    # A refused request may be for a machine that is gone since.
+    name = known_type(handler, body.instance_type) if body.grant else body.instance_type
+    answered = await handler.record(
+        requests.decide, account, hub_id=handler.context.hub_id, instance_type=name,
+        grant=body.grant, answer=body.answer, expires_at=expiry(body.expires, now),
+        actor=handler.visitor.actor, now=now,
+    )  # fmt: skip
+    if not (answered or body.grant):
+        raise Refused("not_found", f"No request for {shown(name)} waits for an answer.",
+                      field="instance_type")  # fmt: skip
+
+
+async def withdraw(handler: KeeperHandler, account: Account, instance_type: str) -> None:
+    """Take an approval back. What runs goes on."""
+    handler.need(handler.visitor.runs_money, "withdraw approvals")
+    await handler.record(
+        accounts.withdraw, account, hub_id=handler.context.hub_id,
+        instance_type=instance_type[:100], actor=handler.visitor.actor,
+        now=handler.context.clock(),
+    )  # fmt: skip
+
+
+# -- REST v1 ------------------------------------------------------------------------------------
+
+
+async def _of(handler: ApiHandler, name: str) -> Account:
+    """Somebody's account, for who runs the money: also one's own only then."""
+    handler.need(handler.visitor.runs_money, "change accounts")
+    return await person(handler, name)
+
+
+async def post_credit(
+    handler: ApiHandler, query: Nothing, body: CreditBody, name: str
+) -> CreditView:
+    """Give a credit, or record a payment."""
+    account = await _of(handler, name)
+    credit_id = await give_credit(handler, account, body, handler.idempotency_key)
+    given = await handler.read(credits.of_account, account.id)
+    return CreditView.model_validate(next(one for one in given if one.id == credit_id))
+
+
+async def post_taken(handler: ApiHandler, query: Nothing, body: TakeBody, name: str) -> PurseView:
+    """Take back what was given by mistake."""
+    await take_credit(handler, await _of(handler, name), body, handler.idempotency_key)
+    return await one_account(handler, query, name)
+
+
+async def post_decision(
+    handler: ApiHandler, query: Nothing, body: DecideBody, name: str
+) -> PurseView:
+    """Grant a machine, or refuse a request."""
+    await decide(handler, await _of(handler, name), body)
+    return await one_account(handler, query, name)
+
+
+async def delete_approval(
+    handler: ApiHandler, query: Nothing, name: str, instance_type: str
+) -> PurseView:
+    """Withdraw an approval."""
+    await withdraw(handler, await _of(handler, name), instance_type)
+    return await one_account(handler, query, name)
+
+
+async def put_tier(handler: ApiHandler, query: Nothing, body: TierBody, name: str) -> PurseView:
+    """Set a tier."""
+    await set_tier(handler, await _of(handler, name), body.tier)
+    return await one_account(handler, query, name)
+
+
+async def put_payment_method(
+    handler: ApiHandler, query: Nothing, body: PaymentBody, name: str
+) -> PurseView:
+    """Record a payment method, or that there is none."""
+    await set_payment_method(handler, await _of(handler, name), body.there)
+    return await one_account(handler, query, name)
+
+
+async def put_budget(handler: ApiHandler, query: Nothing, body: LimitsBody, name: str) -> PurseView:
+    """Set a person's budget of a month."""
+    account = await _of(handler, name)
+    await set_budget(handler, usage.account_scope(account.id), body)
+    return await one_account(handler, query, name)
+
+
+async def list_budgets(handler: ApiHandler, query: Nothing) -> Page[LimitView]:
+    """Every budget and what this month has cost."""
+    handler.need(handler.visitor.runs_money, "see everybody's budgets")
+    context = handler.context
+    currency = handler.published.catalog.currency
+    found = await handler.read(
+        budgets.of_hub, hub_id=context.hub_id, now=context.clock(), currency=currency
+    )
+    return Page(items=[LimitView.model_validate(one) for one in found])
+
+
+async def put_group_budget(
+    handler: ApiHandler, query: Nothing, body: GroupLimitsBody
+) -> Page[LimitView]:
+    """Set a group's budget of a month."""
+    await set_budget(handler, usage.group_scope(body.group), body)
+    return await list_budgets(handler, query)
+
+
+OPERATIONS = (
+    Operation("POST", "accounts/{name}/credits", post_credit, CreditView,
+              "Give a credit, or record a payment", RUNS_MONEY, body=CreditBody, keyed=True),
+    Operation("POST", "accounts/{name}/credits/taken", post_taken, PurseView,
+              "Take back what was given by mistake", RUNS_MONEY, body=TakeBody, keyed=True),
+    Operation("POST", "accounts/{name}/approvals", post_decision, PurseView,
+              "Grant a machine, or refuse a request", RUNS_MONEY, body=DecideBody),
+    Operation("DELETE", "accounts/{name}/approvals/{instance_type}", delete_approval, PurseView,
+              "Withdraw an approval", RUNS_MONEY),
+    Operation("PUT", "accounts/{name}/tier", put_tier, PurseView, "Set a tier", RUNS_MONEY,
+              body=TierBody),
+    Operation("PUT", "accounts/{name}/payment_method", put_payment_method, PurseView,
+              "Record a payment method, or that there is none", RUNS_MONEY, body=PaymentBody),
+    Operation("PUT", "accounts/{name}/budget", put_budget, PurseView,
+              "Set a person's budget of a month", RUNS_MONEY, body=LimitsBody),
+    Operation("GET", "budgets", list_budgets, Page[LimitView],
+              "Every budget and what this month has cost", RUNS_MONEY),
+    Operation("PUT", "budgets", put_group_budget, Page[LimitView],
+              "Set a group's budget of a month", RUNS_MONEY, body=GroupLimitsBody),
+)  # fmt: skip

@@ -1,4 +1,5 @@
 # make demo    a hub with priced machines on this computer, in a virtual environment of its own
+# make soak    long days with a kill every few seconds, as root with Docker
 # make test    everything CI runs: lint, then the tests, which say what they skipped and how to have it
 #
 # ARGS goes to the command: make demo ARGS='--port 8080', make test ARGS='tests/rules -x'. PYTHON and VENV choose the interpreter
@@ -10,7 +11,7 @@ ARGS ?=
 JOBS ?= 3
 bin := $(VENV)/bin
 
-.PHONY: demo test lint format docs clean
+.PHONY: demo test soak lint format docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed-demo $(VENV)/.installed-lab
@@ -18,6 +19,11 @@ demo: $(VENV)/.installed-demo $(VENV)/.installed-lab
 
 test: lint
 	$(bin)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# A long day with KILLS of hub, keeper and engine, and as many of hubs that fill and claim warm servers: half an hour and more.
+KILLS ?= 200
+soak: $(VENV)/.installed-test
+	GRADIENTHUB_SOAK=$(KILLS) $(bin)/python -m pytest -s tests/soak tests/spawners/test_warm.py -k "billed or killed" $(ARGS)
 
 # In the order of what is fixed fastest.
 lint: $(VENV)/.installed-test

@@ -40,7 +40,8 @@ class Hub:
     ) -> None:
         self.which, self._session = which, session
         self.folder, self.pid = folder, pid
-        self.api = f"http://127.0.0.1:{port}/hub/api"
+        self.url = f"http://127.0.0.1:{port}"
+        self.api = f"{self.url}/hub/api"
 
     async def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """(status, JSON or text) of one API call."""
@@ -76,7 +77,7 @@ class Hub:
     async def until_warm(self, count: int) -> None:
         """Wait until so many warm servers wait for a start."""
         for _ in range(400):
-            async with self._session.get(f"{self._api}/../metrics") as answer:
+            async with self._session.get(f"{self.api}/../metrics") as answer:
                 text = await answer.text()
             if f'gradienthub_warm_servers{{state="ready"}} {float(count)}' in text:
                 return

@@ -79,6 +79,8 @@ def _wire_keeper(hub: Config, settings: Settings) -> None:
             "environment": {
                 "GRADIENTHUB_DATABASE_URL": settings.database_url,
                 "GRADIENTHUB_HUB_ID": settings.hub_id,
+                # It ends with this process, however that ends.
+                "GRADIENTHUB_HUB_PID": str(os.getpid()),
                 # The hub hands few variables on; these say how to reach a database or a mail
                 # server, and where a password file lies.
                 **{

@@ -74,7 +74,7 @@ def test_a_wrong_type_ends_the_start(c):
         configure(c)
 
 
-def test_the_keeper_gets_two_words_and_no_more_scopes_than_it_needs(c, monkeypatch):
+def test_the_keeper_gets_three_words_and_no_more_scopes_than_it_needs(c, monkeypatch):
     monkeypatch.setattr(os, "environ", {"PGPASSFILE": "/srv/pgpass", "AWS_SECRET": "x"})
     settings = configure(c)
     service = listed(c.JupyterHub.services)[0]
@@ -82,6 +82,7 @@ def test_the_keeper_gets_two_words_and_no_more_scopes_than_it_needs(c, monkeypat
         "PGPASSFILE": "/srv/pgpass",
         "GRADIENTHUB_DATABASE_URL": settings.database_url,
         "GRADIENTHUB_HUB_ID": settings.hub_id,
+        "GRADIENTHUB_HUB_PID": str(os.getpid()),
     }
     roles = {role["name"]: role["scopes"] for role in listed(c.JupyterHub.load_roles)}
     assert set(roles[KEEPER]) == {"read:servers", "access:servers", "delete:servers"}

@@ -19,7 +19,7 @@ from ..spawners.context import HubContext
 from ..spawners.engine import EngineAway
 from ..spawners.refused import StartRefused
 from .evidence import another_lease
-from .stopping import asked_by, forget_server
+from .stopping import asked_by, forget_server, until_checked
 
 #: The small mode's culler service.
 CULLER = "gradient-idle-culler"
@@ -180,6 +180,10 @@ class GradientServerAPIHandler(GradientAPIHandler, UserServerAPIHandler):
         user = self.find_user(user_name)
         spawner = user and user.spawners.get(server_name)
         if spawner is not None and hasattr(spawner, "expect_stop"):
+            try:
+                await until_checked(spawner)
+            except Refused as refused:
+                raise self.refuse(refused) from None
             if body.lease and spawner.active and body.lease != spawner.lease_id:
                 raise self.refuse(another_lease(server_name or "default"))
             spawner.expect_stop(*await self._why(user, spawner, body), body.why)

@@ -136,7 +136,10 @@ class GradientSpawnPendingHandler(SpawnPendingHandler):
     @needs_scope("delete:servers")
     async def _post(self, user_name: str, server_name: str) -> None:
         user, _ = self._server(user_name, server_name)
-        await stop_server(self, user, server_name)
+        try:
+            await stop_server(self, user, server_name)
+        except Refused as refused:
+            raise StartRefused(refused) from None
         self.redirect(url_path_join(self.hub.base_url, "home"), status=303)
 
     def _server(self, user_name: str, server_name: str) -> tuple[Any, Any]:

@@ -1,9 +1,11 @@
 """Stop a notebook from a page: what DELETE on its server does, also while it starts."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 from ..rules.idleness import Reason
+from ..rules.refusal import Refused
 
 #: A cancelled start tidies up after itself; longer than this a page does not wait for it.
 PATIENCE = 10.0
@@ -21,9 +23,30 @@ def asked_by(who: Any, owner: Any) -> tuple[Reason, str]:
     return (Reason.USER if own else Reason.ADMIN), who_asks(who)
 
 
+async def until_checked(spawner: Any) -> None:
+    """Wait until a hub that has just started knows whether this server still runs.
+
+    JupyterHub takes a stop meanwhile for the end of a start, and fails. Raises Refused
+    `still_checking` where it takes longer than PATIENCE: then the engine is away or busy.
+    """
+    for _ in range(round(PATIENCE / STEP)):
+        if spawner.pending != "check":
+            return
+        await asyncio.sleep(STEP)
+    raise Refused(
+        "still_checking", "The hub has just started and still asks whether this notebook runs.",
+        "Nothing was done. Try again in a few seconds.", retry_after=timedelta(seconds=5),
+    )  # fmt: skip
+
+
 async def stop_server(handler: Any, user: Any, server_name: str) -> None:
-    """Stop it on behalf of the handler's visitor. Safe to call for what does not run."""
+    """Stop it on behalf of the handler's visitor. Safe to call for what does not run.
+
+    Raises Refused as `until_checked` does.
+    """
     spawner = user.spawners.get(server_name)
+    if spawner is not None:
+        await until_checked(spawner)
     if spawner is None or spawner.pending == "stop" or not spawner.active:
         return
     spawner.expect_stop(*asked_by(handler.current_user, user))

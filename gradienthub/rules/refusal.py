@@ -50,6 +50,7 @@ STATUS = {
     "engine_away": 503,
     "hub_away": 503,
     "keeper_starting": 503,
+    "still_checking": 503,
 }
 
 

@@ -1,7 +1,8 @@
 """The keeper's process: a managed service of the hub that listens at once and never gives up.
 
-Run as `python -m gradienthub.service`. Its configuration is two words of the environment,
-GRADIENTHUB_DATABASE_URL and GRADIENTHUB_HUB_ID; the hub adds its own JUPYTERHUB_ ones.
+Run as `python -m gradienthub.service`. Its configuration is three words of the environment,
+GRADIENTHUB_DATABASE_URL, GRADIENTHUB_HUB_ID and GRADIENTHUB_HUB_PID; the hub adds its own
+JUPYTERHUB_ ones.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlparse
 
@@ -20,7 +22,7 @@ from ..ledger import Ledger, LedgerAway, keepers
 from .context import KeeperContext
 from .evidence import Notebooks
 from .gpu import Gpus
-from .holder import dead, me
+from .holder import dead, lives, me
 from .hub_client import HubClient
 from .site import application
 from .tell import Teller
@@ -52,6 +54,7 @@ class Environment:
     hub_prefix: str
     host: str
     port: int
+    hub_pid: int
     #: The Notebooks page as people reach it, "" where the hub does not know its public address.
     notebooks_url: str
 
@@ -75,6 +78,7 @@ def environment(given: Mapping[str, str]) -> Environment:
         hub_prefix=f"{given.get('JUPYTERHUB_BASE_URL', '/').rstrip('/')}/hub/",
         host=url.hostname or "127.0.0.1",
         port=url.port or 80,
+        hub_pid=int(given.get("GRADIENTHUB_HUB_PID", "0")),
         notebooks_url=f"{public.rstrip('/')}/home" if public else "",
     )
 
@@ -107,9 +111,11 @@ async def serve(given: Environment) -> None:
         gone=await _gone(context.ledger, given.hub_id),
     )  # fmt: skip
     keeping = asyncio.gather(watch.keep(), metrics.measure_loop_lag("keeper"))
-    await _end_of(os.getppid())
+    await _end_of(given.hub_pid)
     log.info("The keeper ends")
     keeping.cancel()
+    with suppress(asyncio.CancelledError):
+        await keeping
     server.stop()
     await watch.close()
     await hub.close()
@@ -119,16 +125,18 @@ async def serve(given: Environment) -> None:
 
 
 async def _end_of(hub: int) -> None:
-    """Return on SIGTERM or SIGINT, or when the process that started this one is gone.
+    """Return on SIGTERM or SIGINT, or when the hub or the process that started this one is gone.
 
     A hub that was killed leaves its services behind; this one would hold its port, and watch
-    with a token of yesterday.
+    with a token of yesterday. The hub says who it is (0: it did not), because one that is killed
+    while this process loads is gone before anybody could ask for a parent.
     """
+    parent = os.getppid()
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    while not ended.is_set() and os.getppid() == hub:
+    while not ended.is_set() and os.getppid() == parent and (not hub or lives(hub)):
         try:
             await asyncio.wait_for(ended.wait(), PARENT_LOOK)
         except TimeoutError:

@@ -13,12 +13,15 @@ def me() -> str:
 def dead(holder: str) -> bool:
     """Whether the keeper of that name ran on this machine and does not any more."""
     host, _, rest = holder.rpartition(":")[0].rpartition(":")
-    if host != socket.gethostname() or not rest.isdigit():
-        return False
+    return host == socket.gethostname() and rest.isdigit() and not lives(int(rest))
+
+
+def lives(pid: int) -> bool:
+    """Whether this machine has a process of that number."""
     try:
-        os.kill(int(rest), 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
-        return True
-    except PermissionError:
         return False
-    return False
+    except PermissionError:
+        return True
+    return True

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from home import HOSTS, HubExited
 
-from gradienthub.hub import settle
+from gradienthub.hub import settle, stopping
 from gradienthub.ledger import Ledger, LedgerAway, leases
 from gradienthub.testing import (
     PATIENCE,
@@ -372,6 +372,30 @@ async def test_a_start_whose_folders_cannot_be_made_leaves_nothing(hub, monkeypa
 
 
 # -- turns --------------------------------------------------------------------------------------
+
+
+async def test_a_stop_waits_until_a_hub_that_has_just_started_knows_what_runs(hub, monkeypatch):
+    home = await hub()
+    token = await home.person("anna")
+    await home.start_server("anna")
+    spawner = home.spawner("anna")
+    monkeypatch.setattr(spawner, "_check_pending", True)
+    stop = asyncio.create_task(home.api("DELETE", "/users/anna/server", token=token))
+    await asyncio.sleep(0.2)
+    assert not stop.done()
+    spawner._check_pending = False
+    assert (await stop).status == 204
+    # It lasts: the engine is away. Nothing is stopped, and both ways say so in the same words.
+    home.clock.advance(minutes=5)
+    await home.start_server("anna")
+    monkeypatch.setattr(stopping, "PATIENCE", 0.2)
+    monkeypatch.setattr(home.spawner("anna"), "_check_pending", True)
+    refused = await home.api("DELETE", "/users/anna/server", token=token)
+    assert (refused.status, refused.body["code"]) == (503, "still_checking")
+    assert refused.headers["Retry-After"] == "5"
+    home.spawner("anna")._check_pending = False
+    assert home.spawner("anna").ready
+    assert (await home.lease_of("anna"))["stop_requested_at"] is None
 
 
 async def test_starts_take_their_turns_in_the_order_they_were_asked_for(hub):

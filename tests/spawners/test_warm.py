@@ -10,6 +10,7 @@ import os
 import subprocess
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -504,10 +505,25 @@ async def test_a_paused_pool_is_empty_and_a_resumed_one_is_filled(make):
     await subject.waiting()
 
 
+def contents(folder: Path) -> dict[str, tuple[int, str]]:
+    """Every file below it with its owner and its text."""
+    return {
+        str(file.relative_to(folder)): (file.stat().st_uid, file.read_text())
+        for file in sorted(folder.rglob("*")) if file.is_file()
+    }  # fmt: skip
+
+
 async def test_hubs_killed_anywhere_leave_no_container_mount_device_or_row(make):
     subject = await make({"free-t4": {"python": 1}}, hosts=HOSTS)
-    await subject.home.person("anna")
     root = subject.home.settings.storage_root
+    lease = await subject.start()
+    await subject.stop()
+    own = [root / "notebooks" / lease["notebook_id"], root / "accounts" / lease["account_id"]]
+    for folder in own:
+        (folder / "deep").mkdir()
+        (folder / "deep" / "mine").write_text(str(folder))
+        os.chown(folder / "deep" / "mine", 1000, 1000)
+    before = [contents(folder) for folder in own]
     for number in range(int(os.environ.get("GRADIENTHUB_SOAK", "6"))):
         # From the first millisecond of a fill to the last of a claim.
         starting = None
@@ -529,3 +545,4 @@ async def test_hubs_killed_anywhere_leave_no_container_mount_device_or_row(make)
     assert await subject.home.devices_held() == {}
     assert await subject.slots() == []
     assert await subject.home.open_leases() == []
+    assert [contents(folder) for folder in own] == before

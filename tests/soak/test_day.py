@@ -1,0 +1,403 @@
+"""A scripted day: people start and stop, while hub, keeper and engine are killed at random.
+
+GRADIENTHUB_SOAK is how many kills, GRADIENTHUB_SOAK_SEED which day. `make soak` asks for 200.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import socket
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+from docker.errors import DockerException
+from home import HOSTS, T4
+from hub_process import HubProcess
+from private_engine import IMAGE, PrivateEngine, missing
+from sqlalchemy import select
+
+from gradienthub.ledger import Ledger, accounts, keepers, proof
+from gradienthub.ledger.schema import device_holders, entries, leases
+
+KILLS = int(os.environ.get("GRADIENTHUB_SOAK", "8"))
+SEED = int(os.environ.get("GRADIENTHUB_SOAK_SEED", "1"))
+PEOPLE = [f"person{n}" for n in range(4)]
+MACHINES = ("t4", "t4", "c1", "t4x2", "free-cpu")
+#: Seconds between two looks of the observer, and how much later people see what has happened.
+LOOK, SLACK = 0.25, timedelta(seconds=3)
+#: How long a server may be dead until the hub sees it, and who stops it meanwhile pays for that.
+POLL = timedelta(seconds=5)
+TIER = {
+    "title": "Day", "max_running": 3, "max_running_free": None, "funding": "prepaid",
+    "shutdown_choices": ["15s", "1h"], "shutdown_min": "10s", "shutdown_max": "1h",
+    "shutdown_default": "15s",
+    "session_limit": "40s",
+}  # fmt: skip
+TRAITS = {
+    "tiers": {"day": TIER}, "tier_rules": {"default": "day"}, "new_account_credit": "500",
+    "runtimes": {"python": {"title": "Python 3", "image": IMAGE}}, "keeper_interval": 1,
+    "keeper_warnings": ["6s", "3s"], "reconcile_interval": 3, "answer_timeout": 40,
+    "hosts": {"rack": HOSTS["rack"] | {"stage_width": 3, "devices": [
+        {"uuid": f"GPU-t4-{n}", "model": T4} for n in range(3)]}},
+}  # fmt: skip
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.docker,
+    pytest.mark.timeout(240 + 30 * KILLS),
+    pytest.mark.skipif(bool(missing()), reason=missing() or "it is all there"),
+]
+
+
+@dataclass
+class Run:
+    """One lease as its owner saw it: when its start was asked for, when it was seen ready, when
+    its stop was first asked for, when that was answered."""
+
+    asked: datetime
+    ready: datetime
+    stop: datetime | None = None
+    stopped: datetime | None = None
+
+
+@dataclass
+class Seen:
+    """What was seen from outside, with the moments of whoever saw it."""
+
+    runs: dict[str, Run] = field(default_factory=dict)
+    listening: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+class People:
+    """Who rents, by REST, and tries again whatever happens."""
+
+    def __init__(self, hub: HubProcess, seen: Seen, dice: random.Random) -> None:
+        self.hub, self.seen, self.dice = hub, seen, dice
+        self.over = False
+        # Nobody's clock: an answer that never comes is asked for again.
+        self.session = aiohttp.ClientSession(
+            headers={"Authorization": f"token {hub.token}"},
+            timeout=aiohttp.ClientTimeout(total=30),
+        )
+
+    async def ask(self, method, path, body=None):
+        """(status, body) as soon as somebody answers."""
+        while True:
+            try:
+                url = f"{self.hub.hub_url}/hub/api{path}"
+                async with self.session.request(method, url, json=body) as answer:
+                    if answer.status < 500:
+                        said = await answer.read()
+                        return answer.status, (await answer.json()) if said else None
+                    self.seen.counts[f"answer {answer.status}"] += 1
+            except (aiohttp.ClientError, TimeoutError, OSError):
+                self.seen.counts["no answer"] += 1
+            await asyncio.sleep(0.3)
+
+    async def lives(self, name):
+        """Start, work, stop, and again, until the day is over."""
+        while not self.over:
+            asked = now()
+            chosen = {"instance_type": self.dice.choice(MACHINES), "shutdown_after": "15s"}
+            status, _ = await self.ask("POST", f"/users/{name}/server", chosen)
+            self.seen.counts[f"start {status}"] += 1
+            if status >= 400:
+                await asyncio.sleep(0.5 + self.dice.random())
+            lease = await self.ready(name)
+            if lease:
+                self.seen.runs[lease] = run = Run(asked, now())
+                await asyncio.sleep(self.dice.random() * 5)
+                if self.dice.random() < 0.3:
+                    # The keeper's: idle after its interval.
+                    await self.until_gone(name, 20)
+                run.stop = now()
+            await self.stops(name, lease)
+            if lease:
+                run.stopped = now()
+
+    async def server(self, name):
+        """What the hub says of the server."""
+        _, body = await self.ask("GET", "/gradient/servers")
+        return next((s for s in body["servers"] if s["user"] == name), None)
+
+    async def ready(self, name):
+        """The lease of the server that is ready; None where none comes."""
+        for _ in range(120):
+            server = await self.server(name)
+            if server is None:
+                return None
+            if server["ready"]:
+                return server["lease_id"]
+            await asyncio.sleep(0.3)
+        return None
+
+    async def until_gone(self, name, seconds):
+        """Wait for somebody else to stop it."""
+        for _ in range(int(seconds / 0.5)):
+            if await self.server(name) is None:
+                return
+            await asyncio.sleep(0.5)
+
+    async def stops(self, name, lease):
+        """Stop that lease's server, or whatever runs, until there is none."""
+        body = {"lease": lease} if lease else None
+        while await self.server(name) is not None:
+            status, _ = await self.ask("DELETE", f"/users/{name}/server", body)
+            self.seen.counts[f"stop {status}"] += 1
+            if status in (404, 409) and lease:
+                return
+            await asyncio.sleep(0.3)
+
+
+class Observer:
+    """When each container took connections, whatever hub and ledger say."""
+
+    def __init__(self, engine: PrivateEngine, seen: Seen) -> None:
+        self.engine, self.seen = engine, seen
+        self.addresses: dict[str, str] = {}
+
+    async def watch(self):
+        """Until it is cancelled."""
+        while True:
+            try:
+                rows = await asyncio.to_thread(self.engine.containers)
+            except (DockerException, OSError):
+                rows = []
+            for row in rows:
+                # One that is being made has no network yet.
+                network = row["NetworkSettings"]["Networks"].get("bridge", {})
+                address = network.get("IPAddress")
+                lease = row["Labels"].get("gradienthub.lease")
+                if lease and address:
+                    # An address is another's once its first holder is gone.
+                    others = [k for k, v in self.addresses.items() if v == address and k != lease]
+                    for other in others:
+                        del self.addresses[other]
+                    self.addresses[lease] = address
+            await asyncio.gather(*(self._look(*one) for one in self.addresses.items()))
+            await asyncio.sleep(LOOK)
+
+    async def _look(self, lease, address):
+        try:
+            async with asyncio.timeout(0.5):
+                _, writer = await asyncio.open_connection(address, 8888, family=socket.AF_INET)
+        except (OSError, TimeoutError):
+            return
+        writer.close()
+        first, _ = self.seen.listening.get(lease, (now(), None))
+        self.seen.listening[lease] = (first, now())
+
+
+class Killer:
+    """kill -9, a moment of nothing, and a start, in any order."""
+
+    def __init__(
+        self, hub: HubProcess, engine: PrivateEngine, ledger: Ledger, dice: random.Random
+    ) -> None:
+        self.hub, self.engine, self.ledger, self.dice = hub, engine, ledger, dice
+
+    async def kills(self, seen):
+        """As many as were asked for."""
+        for _ in range(KILLS):
+            await asyncio.sleep(self.dice.random() * 6)
+            victims = self.dice.choice(
+                [("hub",), ("hub",), ("keeper",), ("keeper",), ("engine",), ("engine",),
+                 ("hub", "engine"), ("hub", "keeper")]
+            )  # fmt: skip
+            for victim in victims:
+                await getattr(self, f"kill_{victim}")()
+                seen.counts[f"kill {victim}"] += 1
+            await asyncio.sleep(self.dice.random() * 2)
+            for victim in self.dice.sample(victims, len(victims)):
+                if victim == "hub":
+                    await self.hub.start()
+                elif victim == "engine":
+                    await self.engine.restart(keeps=self.dice.random() < 0.5)
+
+    async def kill_hub(self):
+        await self.hub.kill()
+
+    async def kill_engine(self):
+        await asyncio.to_thread(self.engine.kill)
+
+    async def kill_keeper(self):
+        holder = await self.ledger.aread(keepers.holder, self.hub.hub_id)
+        pid = int(holder["holder"].split(":")[-2]) if holder else 0
+        # A number that a keeper had is another process's once it is dead.
+        if pid and psutil.pid_exists(pid) and "gradienthub.service" in _command(pid):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _command(pid):
+    try:
+        return " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return ""
+
+
+def now():
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+async def engine():
+    # A socket's path has to be short.
+    made = PrivateEngine(Path(tempfile.mkdtemp(prefix="gh-")))
+    try:
+        await asyncio.to_thread(made.make)
+        yield made
+    finally:
+        await asyncio.to_thread(made.close)
+
+
+@pytest.fixture
+async def hub(tmp_path, engine):
+    running = HubProcess(
+        tmp_path, spawner="gradient-docker", hub_ip=engine.address, poll_interval=POLL.seconds,
+        environment={"DOCKER_HOST": engine.url}, **TRAITS,
+    )  # fmt: skip
+    await running.start()
+    yield running
+    await running.close()
+
+
+@pytest.fixture
+async def day(hub, engine):
+    found = Day(hub, engine, random.Random(SEED))
+    yield found
+    await found.close()
+
+
+async def test_what_is_billed_is_what_was_seen_and_nothing_is_left(day):
+    await day.passes()
+    hub, seen, ledger = day.hub, day.seen, day.ledger
+    await hub.close()
+    print(dict(sorted(seen.counts.items())), f"{len(seen.listening)} containers were seen")
+
+    assert not seen.counts["answer 500"]
+    assert ledger.read(lambda tx: tx.execute(select(device_holders)).all()) == []
+    assert [p.pid for p in psutil.process_iter() if hub.hub_id in _environment(p)] == []
+    assert ledger.read(proof.prove, hub_id=hub.hub_id, now=now()).faults == ()
+    rows = ledger.read(lambda tx: tx.execute(select(leases)).mappings().all())
+    assert len(rows) >= len(seen.runs) > 0
+    charged = ledger.read(
+        lambda tx: Counter({
+            lease: sum(amounts) for lease, amounts in _by_lease(tx).items()
+        })
+    )  # fmt: skip
+    closed = {row["id"]: closed_form(row) for row in rows}
+    assert {k: v for k, v in closed.items() if v} == {k: -v for k, v in charged.items() if v}
+    for row in rows:
+        fits_what_was_seen(row, seen)
+    total = sum(closed.values())
+    print(f"{len(rows)} leases, {len(seen.runs)} seen ready, {total} micro-units")
+    assert total > 0
+
+
+class Day:
+    """All of them together, on one hub and one engine."""
+
+    def __init__(self, hub, engine, dice):
+        self.hub, self.engine, self.seen = hub, engine, Seen()
+        self.ledger = Ledger(f"sqlite:///{hub.folder / 'gradienthub.sqlite'}")
+        self.people = People(hub, self.seen, dice)
+        self.killer = Killer(hub, engine, self.ledger, dice)
+
+    async def passes(self):
+        """Until all were killed, everybody has stopped and the engine is empty."""
+        async with asyncio.TaskGroup() as together:
+            observer = together.create_task(Observer(self.engine, self.seen).watch())
+            await self._may_pay()
+            lives = [together.create_task(self.people.lives(name)) for name in PEOPLE]
+            await self.killer.kills(self.seen)
+            self.people.over = True
+            await asyncio.wait(lives)
+            for name in PEOPLE:
+                await self.people.stops(name, None)
+            await self.hub.until(self._nothing_is_open, "every lease and container has ended")
+            observer.cancel()
+
+    async def _may_pay(self):
+        for name in PEOPLE:
+            await self.people.ask("POST", f"/users/{name}")
+            # Refused without a payment method; the account is there from then on.
+            status, said = await self.people.ask(
+                "POST", f"/users/{name}/server", {"instance_type": "c1", "shutdown_after": "15s"}
+            )
+            assert (status, said["code"]) == (402, "payment_method_required"), said
+            account = await self.ledger.aread(accounts.find, hub_id=self.hub.hub_id, name=name)
+            await self.ledger.awrite(
+                accounts.set_payment_method, account, hub_id=self.hub.hub_id, there=True,
+                actor="tester", now=now(),
+            )  # fmt: skip
+
+    async def _nothing_is_open(self):
+        return not await self.ledger.aread(_open_leases) and not self.engine.containers()
+
+    async def close(self):
+        await self.people.session.close()
+        self.ledger.close()
+
+
+def _open_leases(tx):
+    return tx.execute(select(leases.c.id).where(leases.c.ended_at.is_(None))).scalars().all()
+
+
+def _by_lease(tx):
+    found = {}
+    for lease, amount in tx.execute(
+        select(entries.c.lease_id, entries.c.amount).where(entries.c.lease_id.is_not(None))
+    ):
+        found.setdefault(lease, []).append(amount)
+    return found
+
+
+def _environment(process):
+    try:
+        return process.environ().get("GRADIENTHUB_HUB_ID", "")
+    except psutil.Error:
+        return ""
+
+
+def observed(row):
+    """From the first answer to the request to stop, or to when it was last seen alive."""
+    if row["answered_at"] is None:
+        return None
+    end = row["stop_requested_at"] or row["seen_at"] or row["answered_at"]
+    return row["answered_at"], max(row["answered_at"], min(end, row["ended_at"]))
+
+
+def closed_form(row):
+    """Its price an hour for that time, rounded half up to a micro-unit."""
+    if (interval := observed(row)) is None:
+        return 0
+    start, end = interval
+    hours = Fraction((end - start) // timedelta(microseconds=1), 3600 * 10**6)
+    return int(row["price"] * hours + Fraction(1, 2))
+
+
+def fits_what_was_seen(row, seen):
+    """Nobody pays for a time at which nothing listened, nor uses one for nothing."""
+    interval = observed(row)
+    listened = seen.listening.get(row["id"])
+    if interval is None or listened is None:
+        # One that answered between two looks of ours lived no longer than that.
+        assert interval is None or interval[1] - interval[0] < SLACK, dict(row)
+        return
+    assert interval[0] >= listened[0] - SLACK, (dict(row), listened)
+    assert interval[1] <= listened[1] + SLACK + POLL, (dict(row), listened)
+    run = seen.runs.get(row["id"])
+    if run is None:
+        return
+    assert interval[0] <= run.ready, (dict(row), run)
+    if row["reason"] == "user" and run.stop is not None and run.stopped is not None:
+        assert run.stop <= interval[1] <= run.stopped + SLACK, (dict(row), run)

@@ -194,8 +194,6 @@ def _take(
     now: datetime,
     choice: Choice,
 ) -> Lease:
-    entitled = plan.entitled
-    instance_type = entitled.instance_type
     notebook = notebooks.notebook_of(
         tx,
         hub_id=settings.hub_id,
@@ -209,12 +207,54 @@ def _take(
         .where(notebook_table.c.id == notebook.id)
         .values(options=request.options.as_json())
     )
-    lease_id = request.lease_id
+    _write(tx, request, settings, account, notebook.id, allowance, plan, now, choice)
+    row = slots.claim(tx, choice.claims) if choice.claims else None
+    slots.evict(tx, choice.evicts, request.lease_id)
+    _take_devices(tx, request.lease_id, settings.hub_id, plan.placement.devices, now)
+    if plan.hold:
+        holds.take(
+            tx, hub_id=settings.hub_id, lease_id=request.lease_id, account_id=account.id,
+            currency=plan.currency, amount=plan.hold, tier=allowance.tier,
+            charge_overrun=settings.charge_overrun,
+        )  # fmt: skip
+    audit.record(
+        tx, hub_id=settings.hub_id, actor=request.actor, account_id=account.id, action="start",
+        detail={"lease": request.lease_id, "server": request.server_name,
+                "options": request.options.as_json(), "host": plan.placement.host,
+                "devices": plan.placement.devices, "tier": allowance.tier.name,
+                "tier_given_by": allowance.given_by}, now=now,
+    )  # fmt: skip
+    return replace(
+        _lease(
+            tx.execute(select(leases).where(leases.c.id == request.lease_id)).one(),
+            plan.placement.devices,
+            account.name,
+        ),
+        claim=_claim(row) if row else None,
+        evicts=choice.evicts,
+    )
+
+
+def _write(
+    tx: Connection,
+    request: Request,
+    settings: Settings,
+    account: accounts.Account,
+    notebook_id: str,
+    allowance: Allowance,
+    plan: Plan,
+    now: datetime,
+    choice: Choice,
+) -> None:
+    """The lease's row, with the terms of its start."""
+    entitled = plan.entitled
+    instance_type = entitled.instance_type
     host = next(h for h in settings.house.hosts if h.name == plan.placement.host)
     seconds = entitled.shutdown_after and round(entitled.shutdown_after.total_seconds())
     tx.execute(
         leases.insert().values(
-            id=lease_id, hub_id=settings.hub_id, account_id=account.id, notebook_id=notebook.id,
+            id=request.lease_id, hub_id=settings.hub_id, account_id=account.id,
+            notebook_id=notebook_id,
             instance_type=instance_type.name, price=plan.price, currency=plan.currency,
             tier=allowance.tier.name, tier_given_by=allowance.given_by[:255],
             groups=sorted(allowance.groups),
@@ -227,42 +267,22 @@ def _take(
             warm_slot=choice.claims,
         )
     )  # fmt: skip
-    row = slots.claim(tx, choice.claims) if choice.claims else None
-    slots.evict(tx, choice.evicts, lease_id)
-    for device in plan.placement.devices:
+
+
+def _take_devices(
+    tx: Connection, lease_id: str, hub_id: str, devices: tuple[str, ...], now: datetime
+) -> None:
+    """Who holds each now, which the database gives to one only, and what the lease had for ever."""
+    for device in devices:
         tx.execute(
             device_holders.insert().values(
-                device_uuid=device, hub_id=settings.hub_id, holder_kind="lease",
-                holder_id=lease_id, since=now,
+                device_uuid=device, hub_id=hub_id, holder_kind="lease", holder_id=lease_id,
+                since=now,
             )
         )  # fmt: skip
         tx.execute(
-            lease_devices.insert().values(
-                lease_id=lease_id, device_uuid=device, hub_id=settings.hub_id
-            )
+            lease_devices.insert().values(lease_id=lease_id, device_uuid=device, hub_id=hub_id)
         )
-    if plan.hold:
-        holds.take(
-            tx, hub_id=settings.hub_id, lease_id=lease_id, account_id=account.id,
-            currency=plan.currency, amount=plan.hold, tier=allowance.tier,
-            charge_overrun=settings.charge_overrun,
-        )  # fmt: skip
-    audit.record(
-        tx, hub_id=settings.hub_id, actor=request.actor, account_id=account.id, action="start",
-        detail={"lease": lease_id, "server": request.server_name,
-                "options": request.options.as_json(), "host": host.name,
-                "devices": plan.placement.devices, "tier": allowance.tier.name,
-                "tier_given_by": allowance.given_by}, now=now,
-    )  # fmt: skip
-    return replace(
-        _lease(
-            tx.execute(select(leases).where(leases.c.id == lease_id)).one(),
-            plan.placement.devices,
-            account.name,
-        ),
-        claim=_claim(row) if row else None,
-        evicts=choice.evicts,
-    )
 
 
 def _claim(row: Mapping[str, Any]) -> Claim:

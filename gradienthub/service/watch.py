@@ -28,7 +28,7 @@ from ..rules.refusal import shown
 from ..settings import KeeperPolicy
 from .context import KeeperContext
 from .evidence import Address
-from .hub_client import HubAway, HubClient, HubServer
+from .hub_client import HubAway, HubClient, HubServer, HubView
 
 log = logging.getLogger("gradienthub")
 
@@ -153,42 +153,16 @@ class Watch:
         if not await self._acts(policy):
             return Pass(trouble="waiting")
         view = await self.hub.view()
-        if view.hub_id != context.hub_id:
-            log.error(
-                "The hub is %s, this keeper is %s's; check hub_id", view.hub_id, context.hub_id
-            )
-            return Pass(trouble="other_hub")
-        if not view.settled:
-            self._say("hub_not_settled", "the hub still checks its servers after its start")
-            return Pass(trouble="hub_not_settled")
-        tick = await context.ledger.awrite(
-            holds.tick, hub_id=context.hub_id, seen=view.alive(), now=context.clock()
-        )
-        running = [
-            one.paid_until(tick.money_ends.get(one.id))
-            for one in self._after_a_jump(
-                await context.ledger.aread(watches.open_watched, context.hub_id)
-            )
-        ]
+        if trouble := self._not_ours_yet(view):
+            return Pass(trouble=trouble)
+        running = await self._running(view)
         servers = {
             lease: server
             for lease, server in view.by_lease().items()
             if server.ready and server.url
         }
-        answers = await self.looks.ask_all(
-            {one.id: _address(servers[one.id]) for one in running if one.id in servers},
-            context.clock(),
-        )
-        for answer in answers.values():
-            metrics.looked(answer)
-        loads = await self.loads()
+        learned = await self._look([one for one in running if one.id in servers], servers, policy)
         now = context.clock()
-        # A server that the hub starts, stops or checks right now, or does not know, is the hub's.
-        learned = [
-            self._learned(one, answers.get(one.id), loads, policy, now)
-            for one in running
-            if one.id in servers
-        ]
         seen, warns, due = self._decided(learned, policy, now)
         hanging = await context.ledger.aread(
             watches.hanging_stops, context.hub_id, now - STOP_HANGS_AFTER
@@ -203,7 +177,44 @@ class Watch:
             self._soon(self.tell(one, warn))
         for one, stop in due:
             self._begin_stop(one, servers[one.id], stop, policy)
-        return Pass(len(answers), len(warns), len(self.stops))
+        return Pass(len(learned), len(warns), len(self.stops))
+
+    def _not_ours_yet(self, view: HubView) -> str:
+        """The trouble of a hub that is another's, or does not know its own servers yet; or none."""
+        if view.hub_id != self.context.hub_id:
+            log.error(
+                "The hub is %s, this keeper is %s's; check hub_id", view.hub_id, self.context.hub_id
+            )
+            return "other_hub"
+        if not view.settled:
+            self._say("hub_not_settled", "the hub still checks its servers after its start")
+            return "hub_not_settled"
+        return ""
+
+    async def _running(self, view: HubView) -> list[Watched]:
+        """Every open lease as it is known, with when its money ends; holds are extended."""
+        context = self.context
+        tick = await context.ledger.awrite(
+            holds.tick, hub_id=context.hub_id, seen=view.alive(), now=context.clock()
+        )
+        known = await context.ledger.aread(watches.open_watched, context.hub_id)
+        return [one.paid_until(tick.money_ends.get(one.id)) for one in self._after_a_jump(known)]
+
+    async def _look(
+        self, running: list[Watched], servers: Mapping[str, HubServer], policy: KeeperPolicy
+    ) -> list[Watched]:
+        """What is known after asking them all.
+
+        A server that the hub starts, stops or checks right now, or does not know, is the hub's.
+        """
+        answers = await self.looks.ask_all(
+            {one.id: _address(servers[one.id]) for one in running}, self.context.clock()
+        )
+        for answer in answers.values():
+            metrics.looked(answer)
+        loads = await self.loads()
+        now = self.context.clock()
+        return [self._learned(one, answers.get(one.id), loads, policy, now) for one in running]
 
     async def _acts(self, policy: KeeperPolicy) -> bool:
         now = self.context.clock()

@@ -25,6 +25,9 @@ from gradienthub.spawners import warm
 from gradienthub.spawners.docker import GradientDockerSpawner
 from gradienthub.spawners.warm import WarmPool
 
+#: How many hubs are killed; `make soak` asks for more.
+KILLS = int(os.environ.get("GRADIENTHUB_SOAK", "6"))
+
 pytestmark = [
     pytest.mark.docker,
     pytest.mark.slow,
@@ -513,6 +516,7 @@ def contents(folder: Path) -> dict[str, tuple[int, str]]:
     }  # fmt: skip
 
 
+@pytest.mark.timeout(120 + 3 * KILLS)
 async def test_hubs_killed_anywhere_leave_no_container_mount_device_or_row(make):
     subject = await make({"free-t4": {"python": 1}}, hosts=HOSTS)
     root = subject.home.settings.storage_root
@@ -524,7 +528,7 @@ async def test_hubs_killed_anywhere_leave_no_container_mount_device_or_row(make)
         (folder / "deep" / "mine").write_text(str(folder))
         os.chown(folder / "deep" / "mine", 1000, 1000)
     before = [contents(folder) for folder in own]
-    for number in range(int(os.environ.get("GRADIENTHUB_SOAK", "6"))):
+    for number in range(KILLS):
         # From the first millisecond of a fill to the last of a claim.
         starting = None
         if number % 2:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from datetime import datetime
@@ -26,6 +27,7 @@ from gradienthub.spawners.context import HubContext
 from gradienthub.testing import ProxyInMemory, TestClock
 
 POSTGRESQL = "GRADIENTHUB_TEST_POSTGRESQL"
+CHROMIUM = os.environ.get("GRADIENTHUB_TEST_CHROMIUM") or shutil.which("chromium")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -199,3 +201,35 @@ def _registry_as_before() -> Iterator[None]:
     yield
     for collector in set(REGISTRY._collector_to_names) - before:
         REGISTRY.unregister(collector)
+
+
+# -- a browser ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def window() -> AsyncIterator[Callable[..., Awaitable[Any]]]:
+    """A factory of pages in windows of their own, logged in: `await window(home, "anna")`."""
+    playwright = pytest.importorskip("playwright.async_api")
+    if not CHROMIUM:
+        pytest.skip("needs Chromium: install it, or name it in GRADIENTHUB_TEST_CHROMIUM")
+    async with playwright.async_playwright() as engine:
+        # --no-sandbox: a test machine is often root in a container, where Chromium's cannot work.
+        browser = await engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+
+        async def make(home: Home, name: str, width: int = 1280, **options: Any) -> Any:
+            context = await browser.new_context(
+                viewport={"width": width, "height": 900}, locale="en-GB",
+                **{"timezone_id": "Europe/Berlin", **options},
+            )  # fmt: skip
+            page = await context.new_page()
+            page.faults = []
+            page.on("pageerror", lambda error: page.faults.append(str(error)))
+            await page.goto(home.url("/login"))
+            await page.fill("#username_input", name)
+            await page.fill("#password_input", "any")
+            await page.click("#login_submit")
+            await page.wait_for_url("**/hub/home")
+            return page
+
+        yield make
+        await browser.close()

@@ -18,10 +18,6 @@ from .database import lock_admissions
 from .entries import append, balance_of, use_credits
 from .schema import entries, holds, leases, notebooks
 
-#: The columns of a lease that its bill is made of.
-TIMES = ("price", "custom_image", "started_at", "answered_at", "seen_at", "stop_requested_at",
-         "ended_at")  # fmt: skip
-
 
 @dataclass(frozen=True)
 class _Written:
@@ -35,7 +31,7 @@ class _Written:
 
 def times_of(row: Row[Any]) -> Times:
     """A lease's row as what its bill is made of."""
-    return Times(**{name: getattr(row, name) for name in TIMES})
+    return Times.of(row._asdict())
 
 
 def settle(tx: Connection, lease_id: str, now: datetime) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, func, or_, select, update
 
 from ..rules.catalog import Catalog
 from ..rules.idleness import (
@@ -23,7 +23,7 @@ from ..rules.refusal import Refused, shown
 from ..rules.tiers import Tier
 from . import audit
 from .findings import Found
-from .schema import accounts, lease_devices, leases, notebooks, watches
+from .schema import accounts, entries, lease_devices, leases, notebooks, watches
 
 COLUMNS = [
     *leases.c,
@@ -39,7 +39,8 @@ COLUMNS = [
 class Watched:
     """A lease and what the keeper knows of it; it decides on answered, open ones only.
 
-    `lease` has all columns of the lease, `account_name`, `server_name` and `display_name`.
+    `lease` has all columns of the lease, `account_name`, `server_name`, `display_name` and
+    `forgiven`, what was not charged of it.
     `known` is false before the first pass that saw it. `would_stop_at` is set in a dry run.
     """
 
@@ -130,7 +131,7 @@ def watched(tx: Connection, lease_id: str) -> Watched | None:
     row = tx.execute(
         _query().where(leases.c.id == lease_id, leases.c.answered_at.is_not(None))
     ).first()
-    return _watched(row, _devices_of(tx, [lease_id]).get(lease_id, ())) if row else None
+    return _whole(tx, [row])[0] if row else None
 
 
 def listing(
@@ -161,14 +162,29 @@ def listing(
     rows = tx.execute(
         query.order_by(leases.c.admitted_at.desc(), leases.c.id.desc()).limit(limit)
     ).all()
-    had = _devices_of(tx, [row.id for row in rows])
-    return [_watched(row, had.get(row.id, ())) for row in rows]
+    return _whole(tx, rows)
 
 
 def any_lease(tx: Connection, hub_id: str, lease_id: str) -> Watched | None:
     """One lease of this hub, whatever became of it, or None."""
     row = tx.execute(_query().where(leases.c.hub_id == hub_id, leases.c.id == lease_id)).first()
-    return _watched(row, _devices_of(tx, [lease_id]).get(lease_id, ())) if row else None
+    return _whole(tx, [row])[0] if row else None
+
+
+def _whole(tx: Connection, rows: Sequence[Row[Any]]) -> list[Watched]:
+    """Rows of `_query` with their devices and what was not charged of them."""
+    ids = [row.id for row in rows]
+    had, forgiven = _devices_of(tx, ids), _forgiven_of(tx, ids)
+    return [_watched(row, had.get(row.id, ()), forgiven.get(row.id, 0)) for row in rows]
+
+
+def _forgiven_of(tx: Connection, lease_ids: Sequence[str]) -> dict[str, int]:
+    found = tx.execute(
+        select(entries.c.lease_id, func.sum(entries.c.forgiven))
+        .where(entries.c.lease_id.in_(lease_ids))
+        .group_by(entries.c.lease_id)
+    )
+    return {lease_id: int(forgiven) for lease_id, forgiven in found}
 
 
 def _devices_of(tx: Connection, lease_ids: Sequence[str]) -> dict[str, list[str]]:
@@ -182,8 +198,8 @@ def _devices_of(tx: Connection, lease_ids: Sequence[str]) -> dict[str, list[str]
     return had
 
 
-def _watched(row: Row[Any], devices: Iterable[str]) -> Watched:
-    columns = dict(row._mapping)
+def _watched(row: Row[Any], devices: Iterable[str], forgiven: int = 0) -> Watched:
+    columns = {**row._mapping, "forgiven": forgiven}
     watch = {
         name.removeprefix("watch_"): columns.pop(name)
         for name in list(columns)

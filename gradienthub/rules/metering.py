@@ -1,8 +1,9 @@
 """Quote before, charge during, bill after: one function for all three."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from .entry import next_month
 from .funds import Funds
@@ -32,6 +33,11 @@ class Times:
     seen_at: datetime | None = None
     stop_requested_at: datetime | None = None
     ended_at: datetime | None = None
+
+    @classmethod
+    def of(cls, lease: Mapping[str, Any]) -> "Times":
+        """Those of a lease's columns."""
+        return cls(**{one.name: lease[one.name] for one in fields(cls)})
 
     @property
     def final(self) -> bool:

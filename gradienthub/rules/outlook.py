@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from .catalog import InstanceType
 from .idleness import Deadlines, Evidence, Warned, ending, extend, standing, why_kept
-from .metering import bill
+from .metering import Times, bill
 from .money import format_price, format_rounded
 from .refusal import Refused
 
@@ -40,7 +40,10 @@ class Extension(BaseModel):
 
 
 class LeaseView(BaseModel):
-    """A lease in JSON. Prices are micro-units an hour, costs micro-units, spans seconds."""
+    """A lease in JSON. Prices are micro-units an hour, costs micro-units, spans seconds.
+
+    `cost` is the bill of its time so far; of one that was stopped, what was charged of it.
+    """
 
     lease: str
     notebook: str
@@ -105,12 +108,11 @@ def lease_view(
 ) -> LeaseView:
     """The view of a lease's columns; with deadlines and evidence also what keeps or ends it.
 
-    `lease` also has account_name, server_name, display_name and devices. `longest` is what its
+    `lease` also has account_name, server_name, display_name and devices, and where it is known
+    `forgiven`, what was not charged of its bill. `longest` is what its
     tier allows to extend by.
     """
-    begun = lease["answered_at"]
-    until = lease["stop_requested_at"] or lease["ended_at"] or now
-    cost = bill(lease["price"], [(begun, until)]) if begun else 0
+    cost = Times.of(lease).billed(now) - lease.get("forgiven", 0)
     currency = lease["currency"]
     view = LeaseView(
         lease=lease["id"],

@@ -68,9 +68,9 @@ def month_use(
         return MachineUse(names.get(name, name), tones[name], seconds, charged)
 
     return MonthUse(
-        cost=chart(used, first, end, lambda one: one.charged / MICRO,
+        cost=chart(used, first, end, currency, lambda one: one.charged / MICRO,
                    lambda units: format_rounded(round(units * MICRO), currency), tones, names),
-        hours=chart(used, first, end, lambda one: one.seconds / 3600,
+        hours=chart(used, first, end, "h", lambda one: one.seconds / 3600,
                     lambda hours: f"{hours:.3g} h", tones, names),
         machines=tuple(line(name, spans[name], cost[name]) for name in ranked),
         days=tuple(

@@ -11,7 +11,7 @@ from typing import Literal
 from ..rules.admission import House, lock, next_free
 from ..rules.catalog import InstanceType
 from ..rules.duration import format_duration, parse_duration, short_duration
-from ..rules.funds import Funds
+from ..rules.funds import Funds, refusal
 from ..rules.metering import Quote, bill, quote
 from ..rules.money import format_amount, format_price, format_rounded
 from ..rules.options import INTERFACES, Interval
@@ -39,7 +39,11 @@ RETRIED = frozenset(
 
 @dataclass(frozen=True)
 class Card:
-    """One machine. `state` free can be chosen; locked and none say in `note` why not."""
+    """One machine. `state` free can be chosen; locked and none say in `note` why not.
+
+    `paid_seconds` is how long the person's money carries it (None: no end within a year), `unpaid`
+    why it cannot be paid now, or nothing.
+    """
 
     name: str
     title: str
@@ -54,6 +58,8 @@ class Card:
     disabled: bool
     checked: bool
     refused: bool
+    paid_seconds: float | None
+    unpaid: str
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,9 @@ class Cost:
     walk_away: Figure
     at_most: Figure
     #: What may still be spent, and what will be left of it; None where nothing limits it.
-    funds: Figure | None = None
+    funds: Figure | None
+    #: Why it cannot be paid now, or nothing.
+    unpaid: str
 
 
 @dataclass(frozen=True)
@@ -185,8 +193,8 @@ class FormView:
     money_prefix: str
     money_suffix: str
     session_seconds: int | None
-    #: When money would end the chosen start, for the script.
-    money_ends: datetime | None = None
+    #: What may still be spent, for the script; None where nothing limits it.
+    available: int | None = None
 
     @property
     def full(self) -> bool:
@@ -208,9 +216,9 @@ def build_view(
     funds: Funds | None = None,
 ) -> FormView:
     """The form of this person now, with these entries, after this refusal. Never raises."""
-    page = page or Page()
+    page, funds = page or Page(), funds or Funds()
     tier, currency = allowance.tier, house.catalog.currency
-    groups = _groups(house, allowance, taken, values, refused, now)
+    groups = _groups(house, allowance, taken, values, refused, now, funds)
     chosen = _chosen_type(house, groups)
     interval = _interval(values, tier)
     stop_at = stop_at_of(values)
@@ -245,7 +253,7 @@ def build_view(
         money_prefix=prefix,
         money_suffix=suffix,
         session_seconds=round(tier.session_limit.total_seconds()) if tier.session_limit else None,
-        money_ends=funds.money_ends(chosen.price, now) if funds and chosen else None,
+        available=funds.available,
     )
 
 
@@ -275,9 +283,10 @@ def _groups(
     values: Entries,
     refused: Refused | None,
     now: datetime,
+    funds: Funds,
 ) -> tuple[Group, ...]:
     cards = [
-        (t.kind, _card(t, house, allowance, taken, values, refused, now))
+        (t.kind, _card(t, house, allowance, taken, values, refused, now, funds))
         for t in house.catalog.instance_types
     ]
     if not any(card.checked for _, card in cards) and not refused:
@@ -298,9 +307,12 @@ def _card(
     values: Entries,
     refused: Refused | None,
     now: datetime,
+    funds: Funds,
 ) -> Card:
     state, note, free_at = availability(instance_type, house, allowance, taken, now)
     wanted = values.get("instance_type") == instance_type.name
+    ends = funds.money_ends(instance_type.price, now)
+    unpaid = refusal(instance_type.price, instance_type.title, funds)
     is_refused = wanted and refused is not None and refused.field == "instance_type"
     return Card(
         name=instance_type.name,
@@ -317,6 +329,8 @@ def _card(
         disabled=state == "locked" or (state == "none" and not wanted),
         checked=wanted and state != "locked",
         refused=is_refused,
+        paid_seconds=(ends - now).total_seconds() if ends else None,
+        unpaid=unpaid.text if unpaid else "",
     )
 
 
@@ -456,7 +470,7 @@ def _cost(
     interval: timedelta | Interval,
     stop_at: datetime | None,
     now: datetime,
-    funds: Funds | None,
+    funds: Funds,
 ) -> Cost:
     span = interval if isinstance(interval, timedelta) else None
     price = format_price(chosen.price, currency)
@@ -481,22 +495,27 @@ def _cost(
     if q.if_you_walk_away is not None and span is not None:
         walk_away = Figure(
             format_rounded(q.if_you_walk_away, currency),
-            f"{format_duration(span)} × {price}",
+            # A hard end that comes first has its own reason.
+            f"{format_duration(span)} × {price}" if q.idle_stop == now + span else at_most.note,
             q.idle_stop,
         )
     elif interval is Interval.UNSET:
         walk_away = Figure("–", "choose when it stops")
     else:
         walk_away = Figure(at_most.text, "nothing stops it when idle", at_most.moment)
-    return Cost(chosen.title, price, walk_away, at_most, _funds_figure(funds, q, currency))
+    no = refusal(chosen.price, chosen.title, funds)
+    return Cost(
+        chosen.title, price, walk_away, at_most, _funds_figure(funds, q, currency),
+        no.text if no else "",
+    )  # fmt: skip
 
 
-def _funds_figure(funds: Funds | None, q: Quote, currency: str) -> Figure | None:
-    if funds is None or funds.available is None or not q.per_hour:
+def _funds_figure(funds: Funds, q: Quote, currency: str) -> Figure | None:
+    if funds.available is None:
         return None
     note = (
         ""
-        if q.left_after is None
+        if q.left_after is None or not q.per_hour
         else f"{format_rounded(q.left_after, currency)} if you walk away now"
     )
     return Figure(f"{format_rounded(funds.available, currency)} left", note, q.money_ends)

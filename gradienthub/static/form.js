@@ -12,6 +12,7 @@ const money = (micros) => rounded(micros, form.dataset.prefix, form.dataset.suff
 function out(name, text) {
   for (const element of form.querySelectorAll(`[data-out="${name}"]`)) {
     if (element.textContent !== text) element.textContent = text;
+    if (name === "unpaid") element.hidden = !text;
   }
 }
 
@@ -35,11 +36,14 @@ function figures() {
 
   const stopAt = endTime();
   const session = form.dataset.session ? now + Number(form.dataset.session) * 1000 : Infinity;
-  const endsBy = Math.min(session, stopAt && stopAt > now ? stopAt.getTime() : Infinity);
+  const paid = machine.dataset.paidSeconds;
+  const moneyEnds = paid === undefined ? Infinity : now + Number(paid) * 1000;
+  const endsBy = Math.min(session, moneyEnds, stopAt && stopAt > now ? stopAt.getTime() : Infinity);
   const hard = Number.isFinite(endsBy);
   const most = hard ? money(charge(price, endsBy - now)) : free ? money(0n) : "No upper limit";
   const mostNote = hard
-    ? endsBy === session ? `session limit of ${duration(form.dataset.session)}` : "the end time you chose"
+    ? endsBy === moneyEnds ? "your money ends then"
+    : endsBy === session ? `session limit of ${duration(form.dataset.session)}` : "the end time you chose"
     : free ? "it costs nothing" : `while it is in use, ${priceText}`;
 
   const interval = field("shutdown_after");
@@ -50,7 +54,7 @@ function figures() {
   let awayMoment = hard ? endsBy : null;
   if (seconds) {
     away = money(charge(price, idleStop - now));
-    awayNote = `${duration(seconds)} × ${priceText}`;
+    awayNote = idleStop === endsBy ? mostNote : `${duration(seconds)} × ${priceText}`;
     awayMoment = idleStop;
   } else if (!interval && form.querySelector('input[name="shutdown_after"][required]')) {
     away = "–";
@@ -58,6 +62,10 @@ function figures() {
     awayMoment = null;
   }
 
+  // Known where it is idle for a chosen time, or ends in any case; else nobody can say.
+  const spent = seconds ? idleStop : hard ? endsBy : null;
+  out("unpaid", machine.dataset.unpaid);
+  if (form.dataset.available) funds(price, spent === null ? null : spent - now);
   out("title", machine.dataset.title);
   out("price", priceText);
   out("away", away);
@@ -66,6 +74,14 @@ function figures() {
   out("most", most);
   out("most-note", mostNote);
   outMoment("most-moment", ", ends at ", hard ? new Date(endsBy) : null);
+}
+
+function funds(price, milliseconds) {
+  const available = BigInt(form.dataset.available);
+  const known = milliseconds !== null && price !== "0";
+  const left = known ? available - charge(price, milliseconds) : 0n;
+  out("funds", `${money(available)} left`);
+  out("funds-note", known ? `${money(left > 0n ? left : 0n)} if you walk away now` : "");
 }
 
 function endTime() {

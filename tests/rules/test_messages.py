@@ -28,7 +28,7 @@ def view(*, ends_at=NOW + timedelta(hours=3), stopped=False, **columns):
         "admitted_at": NOW - 61 * MINUTES, "answered_at": NOW - 60 * MINUTES,
         "stop_requested_at": NOW if stopped else None, "ended_at": None, "reason": None,
         "stopped_by": None, "stop_note": None, "shutdown_after": 3600, "used_at": None,
-        "used_by": None,
+        "used_by": None, "custom_image": False, "started_at": NOW - 60 * MINUTES, "seen_at": NOW,
     } | columns  # fmt: skip
     return lease_view(
         lease,

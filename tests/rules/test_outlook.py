@@ -23,7 +23,7 @@ LEASE = {
     "cpus": 16.0, "memory": 60.0, "admitted_at": NOW - 2 * HOUR - MINUTE,
     "answered_at": NOW - 2 * HOUR, "stop_requested_at": None, "ended_at": None, "reason": None,
     "stopped_by": None, "stop_note": None, "shutdown_after": 3600, "used_at": None,
-    "used_by": None,
+    "used_by": None, "custom_image": False, "started_at": NOW - 2 * HOUR, "seen_at": NOW,
 }  # fmt: skip
 IDLE = Evidence(used_at=NOW - 50 * MINUTE, used_by=Use.PERSON, looked_at=NOW)
 

@@ -97,11 +97,12 @@ def test_each_code_has_its_kind_of_status():
               "runtime_not_in_tier", "type_not_in_tier"],
         404: ["not_found"],
         405: ["bad_method"],
-        409: ["another_lease", "cannot_extend", "image_failing", "name_taken", "not_running",
-              "start_cancelled", "still_stopping", "too_many_running"],
+        409: ["another_lease", "cannot_extend", "image_failing", "key_used", "name_taken",
+              "not_running", "start_cancelled", "still_stopping", "too_many_running"],
         500: ["failed"],
         502: ["start_failed"],
-        503: ["engine_away", "hub_away", "keeper_starting", "ledger_away", "no_capacity"],
+        503: ["engine_away", "hub_away", "keeper_starting", "ledger_away", "no_capacity",
+                  "still_checking"],
     }  # fmt: skip
     assert FULL.status == 503
 

@@ -6,11 +6,10 @@ import json
 from datetime import date
 from types import SimpleNamespace
 
-import pytest
 from home import plain
 
 from gradienthub.ledger.usage import Day
-from gradienthub.service.chart import FLOOR, TOP, chart, step_above
+from gradienthub.service.chart import chart
 
 
 async def _ran(at: SimpleNamespace) -> str:
@@ -32,7 +31,7 @@ async def test_usage_shows_what_one_has_and_used(bank):
     words = plain(shown.text)
     assert "Balance $19.49" in words, words
     assert "Available $19.49" in words
-    assert "The highest is" in words and "T4: $0.51" in words
+    assert "The highest is" in words and "&#34;$0.51&#34;" in shown.text
     assert "T4 1.00 h $0.51" in words
     assert f"statements/{month}?format=csv" in shown.text
     assert "accounts" not in shown.text
@@ -179,22 +178,21 @@ def _day(day: int, machine: str, charged: int) -> Day:
     return Day(date(2026, 11, day), machine, 1, 3600.0, charged)
 
 
-def test_bars_stand_on_one_another_and_none_is_nothing():
-    used = [_day(2, "a", 6), _day(2, "b", 3), _day(30, "a", 1)]
-    made = chart(used, date(2026, 11, 1), date(2026, 12, 1), lambda one: one.charged, str,
-                 {"a": 1, "b": 2}, {})  # fmt: skip
+def test_a_chart_has_every_day_and_machines_in_the_order_of_their_tones():
+    used = [_day(2, "b", 3), _day(2, "a", 6), _day(30, "a", 1), _day(4, "c", 0)]
+    tones = {"a": 1, "b": 2, "c": 3}
+    made = chart(used, date(2026, 11, 1), date(2026, 12, 1), "USD", lambda one: one.charged,
+                 lambda value: f"${value:.0f}", tones, {"a": "P5000"})  # fmt: skip
     assert made is not None
-    low, high, last = made.bars
-    assert low.y + low.height == pytest.approx(FLOOR)
-    assert high.y + high.height == pytest.approx(low.y)
-    assert high.y >= TOP and low.height == pytest.approx(2 * high.height, abs=0.02)
-    assert last.x + last.width <= 100
-    assert chart([_day(1, "a", 0)], date(2026, 11, 1), date(2026, 12, 1),
+    assert (len(made.days), made.days[0], made.days[29]) == (30, "1 Nov", "30 Nov")
+    assert [(one.title, one.tone, sum(one.values)) for one in made.series] == [
+        ("P5000", 1, 7), ("b", 2, 3)
+    ]  # fmt: skip
+    assert (made.series[0].values[1], made.series[0].words[1]) == (6, "$6")
+    assert made.says == "The highest is 2 November with $9."
+    assert json.loads(json.dumps(made.data))["series"][1]["values"][1] == 3
+
+
+def test_a_month_of_nothing_has_no_chart():
+    assert chart([_day(1, "a", 0)], date(2026, 11, 1), date(2026, 12, 1), "USD",
                  lambda one: one.charged, str, {"a": 1}, {}) is None  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("least", "step"), [(0.004, 0.01), (0.013, 0.02), (0.3, 0.5), (1, 1), (51, 100), (2e7, 2e7)]
-)
-def test_a_step_is_one_two_or_five(least, step):
-    assert step_above(least) == pytest.approx(step)

@@ -332,12 +332,22 @@ class Home:
             await asyncio.to_thread(orphan.wait)
 
     async def settled(self) -> None:
-        """Wait until hub, engine and ledger were compared after a start, and nothing is left."""
+        """Wait until hub, engine and ledger were compared after a start, and nothing is left.
+
+        A stop that the comparison has begun is waited for too: it is no finding any more.
+        """
         for _ in range(500):
             if self.context.settled and not await settle.settle(self.app, self.context):
+                await self.until(self._no_server_stops, "the end of the stops that go on")
                 return
             await asyncio.sleep(0.02)
         raise AssertionError("it does not settle")
+
+    def _no_server_stops(self) -> bool:
+        return not any(
+            spawner.pending == "stop"
+            for user in self.app.users.values() for spawner in user.spawners.values()
+        )  # fmt: skip
 
     @property
     def engine(self) -> FakeEngine:

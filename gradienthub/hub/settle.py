@@ -13,6 +13,7 @@ from ..rules.drift import Finding, Repair, findings
 from ..rules.idleness import Reason
 from ..spawners.context import HubContext
 from ..spawners.engine import EngineAway, Found
+from .stopping import stop_for_hub
 
 #: What the findings in the ledger say of each repair.
 IN_WORDS = {
@@ -133,9 +134,9 @@ def _finish_stops(app: Any, context: HubContext, asked: set[str]) -> None:
     for user, spawner in _quiet(app):
         if spawner.lease_id in asked:
             app.log.warning("Lease %s: its stop was interrupted; stopping", spawner.lease_id)
-            # Set before anything is awaited, as the hub does: nobody else stops it meanwhile.
+            # Before the stop has begun: nobody else begins one meanwhile.
             spawner._stop_pending = True
-            context.soon(_stop(app, user, spawner))
+            context.soon(stop_for_hub(app, user, spawner))
 
 
 async def _stop_server(app: Any, lease_id: str) -> None:
@@ -143,16 +144,7 @@ async def _stop_server(app: Any, lease_id: str) -> None:
     for user, spawner in list(_quiet(app)):
         if spawner.lease_id == lease_id:
             spawner.expect_stop(Reason.HUB, "hub")
-            spawner._stop_pending = True
-            await _stop(app, user, spawner)
-
-
-async def _stop(app: Any, user: Any, spawner: Any) -> None:
-    try:
-        await app.proxy.delete_user(user, spawner.name)
-        await user.stop(spawner.name)
-    finally:
-        spawner._stop_pending = False
+            await stop_for_hub(app, user, spawner)
 
 
 async def _try_repair(app: Any, context: HubContext, finding: Finding, seen: Found | None) -> bool:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from home import plain
 
-from gradienthub.hub import pages
+from gradienthub.hub import charging, pages
 from gradienthub.ledger import LedgerAway
 from gradienthub.spawners import form
 from gradienthub.testing import DiesAtStart, FailsAtCreate, SlowToPrepare, SlowToStart, SlowToStop
@@ -524,8 +524,11 @@ async def test_running_notebooks_come_first_with_cost_and_end(hub, clock):
     mira = await home.browser("mira")
     await mira.post("/new", {**T4, "display_name": "Old"})
     await home.until(lambda: home.spawner("mira", "old").ready)
-    clock.advance(minutes=90)
+    for _ in range(9):
+        clock.advance(minutes=10)
+        await charging.charge(home.app, home.context)
     await mira.post("/home", {"server": "old", "action": "stop"})
+    await home.until(lambda: not home.spawner("mira", "old").active)
     await mira.post("/new", {**T4, "display_name": "New <i>one</i>", "shutdown_after": "6h"})
     await home.until(lambda: home.spawner("mira", "new-i-one-i").ready)
     clock.advance(minutes=30)

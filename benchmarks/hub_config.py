@@ -36,8 +36,6 @@ elif told.get("proxy") == "node":
 else:
     c.JupyterHub.proxy_class = "traefik_file"
     c.TraefikProxy.traefik_api_url = f"http://127.0.0.1:{told['proxy_port']}"
-    c.TraefikProxy.traefik_api_username = "bench"
-    c.TraefikProxy.traefik_api_password = told["token"]
     c.TraefikFileProviderProxy.static_config_file = f"{folder}/traefik.toml"
     c.TraefikFileProviderProxy.dynamic_config_file = f"{folder}/rules.toml"
 

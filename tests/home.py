@@ -22,7 +22,7 @@ import aiohttp
 from jupyterhub.app import JupyterHub
 from jupyterhub.httpclient import JupyterHubHTTPClient
 from jupyterhub.orm import new_session_factory
-from jupyterhub.utils import random_port
+from ports import free_port
 from traitlets.config import Config
 
 from gradienthub.configuration import configure
@@ -175,7 +175,7 @@ class Home:
         (folder / "data").mkdir()
         shutil.copy(empty / "jupyterhub.sqlite", folder)
         shutil.copy(empty / "gradienthub.sqlite", folder / "data")
-        self.port = random_port()
+        self.port = free_port()
         self.token = secrets.token_hex(16)
         self.culler_token = secrets.token_hex(16)
         self.keeper_token = secrets.token_hex(16)

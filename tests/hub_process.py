@@ -6,14 +6,13 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 
 import aiohttp
+from ports import free_port
 
 from gradienthub.service.evidence import Address
 
@@ -24,12 +23,6 @@ NODE_PROXY = os.environ.get("GRADIENTHUB_TEST_NODE_PROXY") or shutil.which(
 )
 #: Seconds that other processes get for what they do.
 PATIENCE = 90
-
-
-def free_port():
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class HubProcess:

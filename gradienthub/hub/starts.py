@@ -1,6 +1,8 @@
 """A start on its way, as page and as JSON; and a start that failed, with what to do now."""
 
+import asyncio
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
@@ -24,6 +26,9 @@ from ..spawners.phases import Phase, elapsed, phases, usual_text
 from ..spawners.refused import StartRefused
 from .api import GradientAPIHandler
 from .stopping import stop_server
+
+#: Seconds; an answer that a proxy on the way has given up is of no use.
+LONGEST_WAIT = 20.0
 
 
 @dataclass(frozen=True)
@@ -241,11 +246,17 @@ class StartPhasesHandler(GradientAPIHandler):
 
     @needs_scope("read:servers")
     async def get(self, user_name: str, server_name: str = "") -> None:
-        """`ready` with the notebook's address, or `failed` with the words of the refusal."""
+        """`ready` with the notebook's address, or `failed` with the words of the refusal.
+
+        With `?wait=SECONDS` the answer comes once the start has ended, at the latest after so many.
+        """
+        wait = self._wait()
         user = self.find_user(user_name)
         if user is None or (server_name and server_name not in user.orm_spawners):
             raise web.HTTPError(404, "No such notebook")
         spawner, context = user.spawners[server_name], self.context
+        if wait and spawner.pending == "spawn" and spawner._spawn_future:
+            await asyncio.wait([spawner._spawn_future], timeout=wait)
         try:
             seen = await start_seen(context, spawner.lease_id)
         except Refused:
@@ -270,3 +281,15 @@ class StartPhasesHandler(GradientAPIHandler):
                 }
             )
         )
+
+    def _wait(self) -> float:
+        asked = self.get_argument("wait", "0")
+        try:
+            wait = float(asked)
+        except ValueError:
+            wait = math.nan
+        if not 0 <= wait <= LONGEST_WAIT:
+            raise web.HTTPError(
+                400, f"wait is {asked!r}; it is a number of seconds from 0 to {LONGEST_WAIT:g}"
+            )
+        return wait

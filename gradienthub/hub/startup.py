@@ -10,7 +10,7 @@ from ..rules.catalog import ConfigurationFault
 from ..spawners.base import GradientSpawner
 from ..spawners.context import HubContext
 from ..spawners.warm import WarmPool
-from . import api, charging, pages, settle
+from . import api, charging, pages, proxy, settle
 
 
 def begin(app: Any) -> list[Any]:
@@ -27,6 +27,8 @@ def begin(app: Any) -> list[Any]:
     except ConfigurationFault as fault:
         app.log.critical("GradientHub cannot start:\n%s", fault)
         app.exit(1)
+    if proxy.hasten(app.proxy):
+        app.log.info("Traefik compares the password of its API with bcrypt's fewest rounds")
     context.soon(settle.keep_settled(app, context, prepared=prepared))
     if any(service.get("name") == api.CULLER for service in app.services):
         # Without a keeper nobody else would.

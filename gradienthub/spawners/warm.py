@@ -34,9 +34,10 @@ LOOK_SECONDS = 10.0
 FILL_SECONDS = 120.0
 #: How long a pool that cannot be filled is left alone: doubled each time, up to the last.
 FIRST_PATIENCE, LAST_PATIENCE = 5.0, 300.0
-#: Filling costs a core two seconds: it begins when nobody has started anything for so long, and
+#: Filling costs a core two seconds, which a page that has just been opened needs to load its
+#: JupyterLab and kernel: it begins when nobody has started anything for so long, and
 #: after the second time in any case where no start waits for its turn.
-QUIET_SECONDS, PATIENT_SECONDS = 2.0, 20.0
+QUIET_SECONDS, PATIENT_SECONDS = 6.0, 20.0
 QUIET_EVERY = 0.25
 
 

@@ -1,4 +1,4 @@
-// Follows a start: phases and elapsed time each second; on to the notebook when it answers.
+// Follows a start: phases and elapsed time each second; on to the notebook as soon as it answers.
 
 const EVERY = 1000;
 const list = document.getElementById("steps");
@@ -34,12 +34,15 @@ function show(start) {
 }
 
 async function follow() {
+  let heard = false;
   try {
-    const response = await fetch(list.dataset.start, {
+    // Answered after a second, and at once when the start ends.
+    const response = await fetch(`${list.dataset.start}?wait=${EVERY / 1000}`, {
       headers: { "X-XSRFToken": list.dataset.xsrf, Accept: "application/json" },
     });
     if (response.status === 404) return location.reload();
-    if (response.ok) {
+    heard = response.ok;
+    if (heard) {
       const start = await response.json();
       // The page itself knows where to go, and has the words of a failure.
       if (start.ready || start.failed || start.pending !== "spawn") return location.reload();
@@ -48,8 +51,8 @@ async function follow() {
   } catch {
     // the hub restarts: ask again
   }
-  setTimeout(follow, EVERY);
+  setTimeout(follow, heard ? EVERY / 20 : EVERY);
 }
 
-if (list && list.dataset.start) setTimeout(follow, EVERY);
+if (list && list.dataset.start) follow();
 else setTimeout(() => location.reload(), 2 * EVERY);

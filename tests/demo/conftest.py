@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ import docker
 import pytest
 import requests
 from docker.errors import DockerException
+from ports import free_port
 
 from gradienthub.cli.demo.engines import IMAGE
 
@@ -73,12 +73,6 @@ class Demo:
             timeout=60,
             **kwargs,
         )
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def run_demo(folder: Path, *arguments: str) -> Demo:

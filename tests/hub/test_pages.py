@@ -405,10 +405,16 @@ async def test_the_start_as_json_follows_it_for_who_may_see_it(hub):
     assert (said.body["ready"], said.body["failed"], said.body["pending"]) == (False, None, "spawn")
     assert (await home.api("GET", "/gradient/starts/anna/", token=stranger)).status == 404
     assert (await home.api("GET", "/gradient/starts/anna/nonesuch", token=token)).status == 404
+    still = await home.api("GET", "/gradient/starts/anna/?wait=0.1", token=token)
+    assert still.body["pending"] == "spawn"
+    waits = asyncio.ensure_future(home.api("GET", "/gradient/starts/anna/?wait=20", token=token))
     slow.let_go()
-    await home.until(lambda: home.spawner("anna").ready)
-    said = await home.api("GET", "/gradient/starts/anna/", token=token)
+    said = await waits
     assert said.body["ready"] and said.body["url"].endswith("/user/anna/")
+    for wrong in ("nan", "-1", "21", "soon"):
+        said = await home.api("GET", f"/gradient/starts/anna/?wait={wrong}", token=token)
+        assert said.status == 400
+        assert f"wait is '{wrong}'" in said.body["message"]
 
 
 @pytest.mark.parametrize("fault", [SlowToPrepare, SlowToStart])

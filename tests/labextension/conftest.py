@@ -4,12 +4,10 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +17,7 @@ from typing import Any
 
 import pytest
 import requests
+from ports import free_port
 
 SOURCE = Path(__file__).parents[2] / "labextension"
 TOKEN = "the-server's-own-token"
@@ -175,9 +174,7 @@ def serve(
             "JUPYTERHUB_SERVER_NAME": "",
             **changes,
         }
-        with closing(socket.socket()) as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         base_url = "/user/anna/maps/"
         command = [sys.executable, "-m", module, "--no-browser", "--allow-root"]
         settings = {

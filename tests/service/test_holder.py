@@ -1,10 +1,10 @@
 """A dead keeper's row need not expire; a living one's must."""
 
 import os
-import socket
 import subprocess
 import sys
-from contextlib import closing
+
+from ports import free_port
 
 from gradienthub.service.holder import dead, me
 
@@ -32,15 +32,12 @@ def test_nothing_is_known_of_other_machines_or_of_words_that_name_none():
 def test_a_keeper_whose_hub_died_before_it_came_up_ends_at_once(tmp_path):
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
                           capture_output=True, text=True, check=True)  # fmt: skip
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     told = {
         "GRADIENTHUB_DATABASE_URL": f"sqlite:///{tmp_path}/none.sqlite", "GRADIENTHUB_HUB_ID": "h",
         "GRADIENTHUB_HUB_PID": gone.stdout.strip(), "JUPYTERHUB_API_TOKEN": "t",
         "JUPYTERHUB_API_URL": "http://127.0.0.1:1/hub/api",
         "JUPYTERHUB_SERVICE_PREFIX": "/services/gradient/",
-        "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{port}", "JUPYTERHUB_CLIENT_ID": "s",
+        "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{free_port()}", "JUPYTERHUB_CLIENT_ID": "s",
     }  # fmt: skip
     ended = subprocess.run(
         [sys.executable, "-m", "gradienthub.service"], env=os.environ | told, capture_output=True,

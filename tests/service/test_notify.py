@@ -180,7 +180,9 @@ async def test_a_target_that_answers_500_is_tried_three_times_and_then_once(file
     assert notifier.found() == []
 
 
-async def test_a_target_that_hangs_delays_nobody(file, hanging, webhook):
+async def test_a_target_that_hangs_delays_nobody(file, hanging, webhook, monkeypatch):
+    # Long enough for twenty to the other one on a busy machine, and below Apprise's own 4 s.
+    monkeypatch.setattr(notify, "LONGEST", 3.0)
     notifier = Notifier(file(hanging.url, webhook.url))
     sent = [asyncio.create_task(notifier.send(ANNA, f"{n}", "body")) for n in range(20)]
     while len(webhook.got) < 20:

@@ -71,7 +71,6 @@ def run(args: argparse.Namespace) -> int:
         "engine": choice.name,
         "image": choice.image,
         "hub_ip": choice.hub_ip,
-        "token": secrets.token_hex(16),
         "password": _kept_password(data),
     }
     settings = demo_settings(demo)

@@ -42,8 +42,6 @@ if shutil.which("configurable-http-proxy"):
 else:
     c.JupyterHub.proxy_class = "traefik_file"
     c.TraefikProxy.traefik_api_url = f"http://127.0.0.1:{demo['proxy_port']}"
-    c.TraefikProxy.traefik_api_username = "demo"
-    c.TraefikProxy.traefik_api_password = demo["token"]
     c.TraefikFileProviderProxy.static_config_file = os.path.join(demo["data"], "traefik.toml")
     c.TraefikFileProviderProxy.dynamic_config_file = os.path.join(demo["data"], "rules.toml")
     c.TraefikProxy.extra_static_config = {

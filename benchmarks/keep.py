@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from harness import TOKEN, Hub, arguments, hub, show
@@ -76,22 +77,26 @@ class Lag:
     """The slowest answer to a request that costs the hub nothing, beside what is measured."""
 
     def __init__(self, running: Hub) -> None:
-        self._running = running
+        where = urlsplit(running.api)
+        self._command = [
+            sys.executable,
+            HERE / "lag.py",
+            where.hostname,
+            str(where.port),
+            where.path,
+        ]
         self.worst = 0.0
 
     async def __aenter__(self) -> "Lag":
-        self._task = asyncio.ensure_future(self._look())
+        pipe = asyncio.subprocess.PIPE
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command, stdin=pipe, stdout=pipe
+        )
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self._task.cancel()
-
-    async def _look(self) -> None:
-        while True:
-            began = time.monotonic()
-            await self._running.call("GET", "/")
-            self.worst = max(self.worst, time.monotonic() - began)
-            await asyncio.sleep(0.02)
+        said, _ = await self._process.communicate(b"")
+        self.worst = float(said)
 
 
 def cpu(pid: int) -> float:
@@ -138,7 +143,7 @@ async def ours(port: int, count: int) -> tuple[float, float, int]:
 
 async def theirs(port: int, count: int) -> tuple[float, float]:
     """(seconds, worst lag) until the stock culler has stopped all of them."""
-    async with filled("theirs", port, count) as running, Lag(running) as lag:
+    async with filled("theirs", port, count) as running:
         environment = os.environ | {
             "JUPYTERHUB_API_TOKEN": TOKEN,
             "JUPYTERHUB_API_URL": running.api,
@@ -150,8 +155,9 @@ async def theirs(port: int, count: int) -> tuple[float, float]:
             env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            while await _running(running):
-                await asyncio.sleep(0.5)
+            async with Lag(running) as lag:
+                while await _running(running):
+                    await asyncio.sleep(0.5)
             return time.monotonic() - began, lag.worst
         finally:
             culler.kill()

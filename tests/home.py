@@ -26,7 +26,7 @@ from ports import free_port
 from traitlets.config import Config
 
 from gradienthub.configuration import configure
-from gradienthub.hub import settle
+from gradienthub.hub import settle, startup
 from gradienthub.hub.api import CULLER, KEEPER
 from gradienthub.ledger import Ledger, accounts, fleet, leases
 from gradienthub.settings import GradientHub, Settings
@@ -99,6 +99,18 @@ def tagging_factory(loop: asyncio.AbstractEventLoop, coroutine: Any, **kwargs: A
         life.tasks.add(task)
         task.add_done_callback(life.tasks.discard)
     return task
+
+
+#: What a hub that has its process for itself does. Here many come and go in one process, and each
+#: is garbage afterwards.
+FREEZE = startup.spare_long_pauses
+
+
+async def _keep_collecting(_context: HubContext) -> None:
+    """In place of FREEZE."""
+
+
+startup.spare_long_pauses = _keep_collecting
 
 
 class HubInProcess(JupyterHub):

@@ -1,5 +1,7 @@
 """What happens once while the hub starts: the check, the schema, the handlers, the reconciler."""
 
+import asyncio
+import gc
 from typing import Any
 
 from jupyterhub.auth import Authenticator
@@ -11,6 +13,9 @@ from ..spawners.base import GradientSpawner
 from ..spawners.context import HubContext
 from ..spawners.warm import WarmPool
 from . import api, charging, pages, proxy, settle
+
+#: Seconds between two looks whether the hub is settled.
+SETTLED_EVERY = 0.5
 
 
 def begin(app: Any) -> list[Any]:
@@ -34,8 +39,21 @@ def begin(app: Any) -> list[Any]:
         # Without a keeper nobody else would.
         context.soon(charging.keep_charged(app, context))
     context.soon(metrics.measure_loop_lag("hub"))
+    context.soon(spare_long_pauses(context))
     context.soon(WarmPool(context, app.spawner_class, app.config).keep())
     return [*api.handlers(), *pages.handlers()]
+
+
+async def spare_long_pauses(context: HubContext) -> None:
+    """Once the hub is settled, take what it has loaded out of the garbage collector's rounds.
+
+    Half a million objects, nearly all of them modules that stay: a full round over them took
+    0.16 to 0.2 s each few hundred requests, in which nobody was answered.
+    """
+    while not context.settled:
+        await asyncio.sleep(SETTLED_EVERY)
+    gc.collect()
+    gc.freeze()
 
 
 def _prepared(app: Any, context: HubContext) -> bool:

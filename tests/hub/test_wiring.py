@@ -1,8 +1,11 @@
 """A line after configure(c) that undoes it stops the hub's start with a cure."""
 
+import asyncio
+import gc
 from types import SimpleNamespace
 
 import pytest
+from home import FREEZE
 
 from gradienthub.hub.api import CULLER, KEEPER, KEEPER_SCOPES
 from gradienthub.hub.startup import wiring_faults
@@ -44,3 +47,18 @@ def test_what_undoes_it_is_said_with_its_cure(changes, words):
     assert len(faults) == 1
     assert words in faults[0]
     assert ";" in faults[0]
+
+
+async def test_a_settled_hub_takes_what_it_loaded_out_of_the_collectors_rounds():
+    settling = SimpleNamespace(settled=False)
+    there = len(gc.get_objects())
+    try:
+        freezing = asyncio.ensure_future(FREEZE(settling))
+        await asyncio.sleep(0)
+        assert gc.get_freeze_count() == 0
+        settling.settled = True
+        await freezing
+        assert gc.get_freeze_count() > there / 2
+        assert len(gc.get_objects()) < there / 2
+    finally:
+        gc.unfreeze()

@@ -1,30 +1,49 @@
-"""The hub's proxy: traefik hears of a route in a tenth of a second instead of a second."""
+"""A traefik that the hub starts: it hears of a route at once, and starts after a hub was killed."""
 
 from typing import Any
 
 #: bcrypt's least. Many rounds slow down who guesses a password that a person has chosen; a token
 #: of 128 random bits is not guessed, however fast it is compared.
 ROUNDS = 4
+#: What jupyterhub-traefik-proxy calls the middleware that asks for its API's password.
+ASKS_FOR_PASSWORD = "auth_api"
 
 
-def hasten(proxy: Any) -> bool:
-    """Let a traefik that the hub starts compare its API's password fast; whether it was done.
+def prepare(proxy: Any) -> bool:
+    """Before it starts; whether this is a proxy that was prepared.
 
-    jupyterhub-traefik-proxy asks traefik's API three times whether a route is there, and traefik
-    hashes the password for each question, which with bcrypt's usual 12 rounds takes 0.3 s of one
-    core: nine tenths of what a route takes. Only a password that nobody has set is touched, because
-    only that one is known to be random. To be called before the proxy starts.
+    Another proxy than traefik, and a traefik that somebody else starts, are left alone.
     """
-    if not type(proxy).__module__.startswith("jupyterhub_traefik_proxy"):
+    traefik = type(proxy).__module__.startswith("jupyterhub_traefik_proxy")
+    if not traefik or not proxy.should_start:
         return False
+    _forget_old_password(proxy)
     set_by_admin = any(
         proxy.trait_has_value(name)
         for name in ("traefik_api_password", "traefik_api_hashed_password")
     )
-    if set_by_admin or not proxy.should_start:
-        return False
+    if not set_by_admin:
+        _compare_fast(proxy)
+    return True
+
+
+def _forget_old_password(proxy: Any) -> None:
+    """A hub that was killed leaves its rules; what they say of the API's password wins.
+
+    A new hub with a new password is then never let in, and gives up.
+    """
+    http = proxy.dynamic_config.get("http", {})
+    http.get("middlewares", {}).pop(ASKS_FOR_PASSWORD, None)
+
+
+def _compare_fast(proxy: Any) -> None:
+    """Let traefik compare a random password with bcrypt's fewest rounds.
+
+    jupyterhub-traefik-proxy asks traefik's API three times whether a route is there, and traefik
+    hashes the password for each question, which with bcrypt's usual 12 rounds takes 0.3 s of one
+    core: nine tenths of what a route takes.
+    """
     import bcrypt  # noqa: PLC0415 - comes with jupyterhub-traefik-proxy, and without it is not needed
 
     password = proxy.traefik_api_password.encode()
     proxy.traefik_api_hashed_password = bcrypt.hashpw(password, bcrypt.gensalt(ROUNDS)).decode()
-    return True

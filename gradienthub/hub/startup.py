@@ -32,8 +32,7 @@ def begin(app: Any) -> list[Any]:
     except ConfigurationFault as fault:
         app.log.critical("GradientHub cannot start:\n%s", fault)
         app.exit(1)
-    if proxy.hasten(app.proxy):
-        app.log.info("Traefik compares the password of its API with bcrypt's fewest rounds")
+    proxy.prepare(app.proxy)
     context.soon(settle.keep_settled(app, context, prepared=prepared))
     if any(service.get("name") == api.CULLER for service in app.services):
         # Without a keeper nobody else would.

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import psutil
 import pytest
+from conftest import run_demo
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -73,3 +74,21 @@ def test_ctrl_c_leaves_nothing_running(demo):
     assert demo.interrupt() == 0
     _gone, alive = psutil.wait_procs(family, timeout=10)
     assert alive == []
+
+
+@pytest.mark.local_engine
+def test_a_hub_that_is_killed_leaves_nothing_and_the_next_demo_starts(tmp_path):
+    running = run_demo(tmp_path / "data", "--engine=local")
+    fay = running.log_in("fay")
+    running.api(fay, "POST", "/users/fay/server", json=START)
+    process = psutil.Process(running.process.pid)
+    family = process.children(recursive=True)
+    (hub,) = process.children()
+    hub.kill()
+    said, _ = running.process.communicate(timeout=60)
+    assert running.process.returncode == 1
+    assert "The hub ended by itself. Its log is" in said
+    _gone, alive = psutil.wait_procs(family, timeout=10)
+    assert alive == []
+    again = run_demo(tmp_path / "data", "--engine=local")
+    assert again.interrupt() == 0

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     finally:
         _stop_hub(hub)
+        _stop_proxy(hub, data)
         _sweep(engines.engine_of(choice, settings.hub_id, data))
         try:
             Mounts(settings.storage_root).remove()
@@ -188,6 +189,16 @@ def _stop_hub(hub: "subprocess.Popen[bytes]") -> None:
             hub.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             continue
+
+
+def _stop_proxy(hub: "subprocess.Popen[bytes]", data: Path) -> None:
+    """End the proxy of a hub that was killed, which would keep the port."""
+    with suppress(ProcessLookupError, PermissionError):
+        # traefik is of the hub's process group, which lasts as long as one of its processes.
+        os.killpg(hub.pid, signal.SIGTERM)
+    with suppress(OSError, ValueError):
+        # configurable-http-proxy has a session of its own; a hub that ends in order removes this.
+        os.kill(int((data / "jupyterhub-proxy.pid").read_text()), signal.SIGTERM)
 
 
 def _sweep(engine: Engine) -> None:

@@ -1,8 +1,6 @@
 // Draws the charts of Usage with Chart.js, in the page's own tones. The table beside them says the
 // same to whoever has no script.
 
-const charts = [];
-
 // What the style sheet makes of a class here and now; a canvas knows no variables.
 function styled(parent, name, property) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
@@ -10,7 +8,7 @@ function styled(parent, name, property) {
   parent.append(svg);
   const found = getComputedStyle(svg)[property];
   svg.remove();
-  return found;
+  return found === "none" ? "transparent" : found;
 }
 
 function amount(unit) {
@@ -30,24 +28,21 @@ function colours(holder, data) {
   };
 }
 
-function paint(chart, data) {
-  const { series, words, lines } = colours(chart.canvas.parentElement, data);
-  chart.data.datasets.forEach((dataset, at) => Object.assign(dataset, series[at]));
-  for (const axis of Object.values(chart.options.scales)) {
-    axis.ticks.color = words;
-    axis.grid.color = axis.border.color = lines;
-  }
-  chart.update("none");
-}
-
 function draw(holder) {
   const data = JSON.parse(holder.dataset.chart);
   const { days, series, unit } = data;
-  const chart = new Chart(holder.querySelector("canvas"), {
+  const tones = colours(holder, data);
+  const ticks = { color: tones.words };
+  const line = { color: tones.lines };
+  const canvas = holder.querySelector("canvas");
+  Chart.getChart(canvas)?.destroy();
+  new Chart(canvas, {
     type: "bar",
     data: {
       labels: days,
-      datasets: series.map(({ title, values }) => ({ label: title, data: values, borderWidth: 1 })),
+      datasets: series.map(({ title, values }, at) => ({
+        label: title, data: values, borderWidth: 1, ...tones.series[at],
+      })),
     },
     options: {
       animation: false,
@@ -65,21 +60,20 @@ function draw(holder) {
         },
       },
       scales: {
-        x: { stacked: true, grid: { display: false }, border: {}, ticks: { maxRotation: 0 } },
-        y: { stacked: true, grid: {}, border: {}, ticks: { callback: amount(unit), maxTicksLimit: 6 } },
+        x: { stacked: true, grid: { display: false }, border: line, ticks: { ...ticks, maxRotation: 0 } },
+        y: { stacked: true, grid: line, border: line, ticks: { ...ticks, callback: amount(unit), maxTicksLimit: 6 } },
       },
     },
   });
-  paint(chart, data);
-  charts.push([chart, data]);
 }
 
-for (const holder of document.querySelectorAll(".gh-chart")) draw(holder);
 function repaint() {
-  for (const one of charts) paint(...one);
+  for (const holder of document.querySelectorAll(".gh-chart")) draw(holder);
 }
+repaint();
+// Drawn anew: what a chart has resolved once it keeps, whatever its data say later.
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
 new MutationObserver(repaint).observe(document.documentElement, { attributeFilter: ["data-bs-theme"] });
 addEventListener("beforeprint", () => {
-  for (const [chart] of charts) chart.resize();
+  for (const canvas of document.querySelectorAll(".gh-chart canvas")) Chart.getChart(canvas).resize();
 });

@@ -148,7 +148,8 @@ async def test_the_charts_are_drawn_in_the_pages_tones_and_everybody_can_read_th
         )
         drawn = await page.evaluate(
             "[...document.querySelectorAll('canvas')].map(c => Chart.getChart(c)).map(c =>"
-            " c.data.datasets.map(d => [d.label, d.data.length, d.backgroundColor]))"
+            " c.data.datasets.map((d, at) => [d.label, d.data.length,"
+            " c.getDatasetMeta(at).data[0].options.backgroundColor]))"
         )
         assert [[one[:2] for one in chart] for chart in drawn] == [[["T4", 30], ["C1", 30]]] * 2
         tones = [one[2] for one in drawn[0]]

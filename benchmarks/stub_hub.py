@@ -1,15 +1,15 @@
 """A process in a hub's place: so many idle servers, each of which takes 100 ms to stop.
 
-Told by environment: COUNT, NOTEBOOKS (the port that answers for them) and LEASES (their ids, as a
+Told by environment: NOTEBOOKS (the port that answers for them) and LEASES (their ids, as a
 JSON list). Prints its port.
 """
 
 import asyncio
 import json
 import os
-import sys
 
 from aiohttp import web
+from stub_notebooks import serve
 
 LONG_AGO = "2020-01-01T00:00:00.000000Z"
 leases = json.loads(os.environ["LEASES"])
@@ -56,20 +56,15 @@ async def stop(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-async def main() -> None:
+def the_hub() -> web.Application:
     app = web.Application()
     app.router.add_get("/hub/api/gradient/servers", servers)
     app.router.add_get("/hub/api/users", users)
     app.router.add_delete("/hub/api/users/{name}/server", stop)
     app.router.add_delete("/hub/api/users/{name}/servers/", stop)
     app.router.add_get("/hub/api/", lambda _: web.json_response({"version": "6.1.1"}))
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    print(site._server.sockets[0].getsockname()[1], flush=True)
-    await asyncio.Event().wait()
+    return app
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    asyncio.run(serve(the_hub()))

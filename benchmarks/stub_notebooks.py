@@ -1,7 +1,6 @@
 """A process that answers for any number of idle notebooks; prints its port."""
 
 import asyncio
-import sys
 
 from aiohttp import web
 
@@ -17,9 +16,8 @@ async def answer(request: web.Request) -> web.Response:
     return web.json_response(STATUS, headers={"X-JupyterHub-Version": "6.1.1"})
 
 
-async def main() -> None:
-    app = web.Application()
-    app.router.add_route("*", "/{any:.*}", answer)
+async def serve(app: web.Application) -> None:
+    """Serve it on a free port of the loopback address, say which, and go on until killed."""
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -29,4 +27,6 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    notebooks = web.Application()
+    notebooks.router.add_route("*", "/{any:.*}", answer)
+    asyncio.run(serve(notebooks))

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import docker
-from docker.errors import DockerException
+from docker.errors import DockerException, NotFound
 
 IMAGE = "gradienthub/demo:dev"
 #: Seconds an engine gets to answer.
@@ -115,10 +115,18 @@ class PrivateEngine:
         await asyncio.to_thread(self.start, keeps=keeps)
 
     def containers(self) -> list[dict[str, object]]:
-        """All of them, with their labels and addresses."""
+        """All of them, with their labels and states."""
         with closing(self.client()) as client:
             rows: list[dict[str, object]] = client.containers(all=True)
             return rows
+
+    def process_of(self, container: str) -> int:
+        """Its first process; 0 where it has ended or is gone. Raises DockerException."""
+        with closing(self.client()) as client:
+            try:
+                return int(client.inspect_container(container)["State"]["Pid"])
+            except NotFound:
+                return 0
 
     def close(self) -> None:
         """Nothing of it stays."""

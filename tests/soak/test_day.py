@@ -7,7 +7,6 @@ import asyncio
 import os
 import random
 import signal
-import socket
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
@@ -35,6 +34,8 @@ MACHINES = ("t4", "t4", "c1", "t4x2", "free-cpu")
 LOOK, SLACK = 0.25, timedelta(seconds=3)
 #: How long a server may be dead until the hub sees it, and who stops it meanwhile pays for that.
 POLL = timedelta(seconds=5)
+#: A notebook's port, and how the kernel's table writes that somebody listens.
+PORT, LISTEN = 8888, "0A"
 TIER = {
     "title": "Day", "max_running": 3, "max_running_free": None, "funding": "prepaid",
     "shutdown_choices": ["15s", "1h"], "shutdown_min": "10s", "shutdown_max": "1h",
@@ -75,7 +76,7 @@ class Seen:
     runs: dict[str, Run] = field(default_factory=dict)
     #: When each look at all containers began and ended; none while the engine is away.
     looks: list[tuple[datetime, datetime]] = field(default_factory=list)
-    #: The first and the last look in which a lease's container took connections.
+    #: The first and the last look in which a lease's container listened.
     listening: dict[str, tuple[int, int]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -162,46 +163,52 @@ class People:
 
 
 class Observer:
-    """When each container took connections, whatever hub and ledger say."""
+    """When each container listened, by the kernel's word, whatever hub, ledger and network say."""
 
     def __init__(self, engine: PrivateEngine, seen: Seen) -> None:
         self.engine, self.seen = engine, seen
-        self.addresses: dict[str, str] = {}
+        #: Lease -> the first process of its container, once it runs.
+        self.processes: dict[str, int] = {}
 
     async def watch(self):
         """Until it is cancelled."""
         while True:
             began = now()
             try:
-                rows = await asyncio.to_thread(self.engine.containers)
+                self.processes |= await asyncio.to_thread(self._new_processes)
             except (DockerException, OSError):
+                # Of one that runs since a moment nothing would be known.
                 await asyncio.sleep(LOOK)
                 continue
-            for row in rows:
-                # One that is being made has no network yet.
-                network = row["NetworkSettings"]["Networks"].get("bridge", {})
-                address = network.get("IPAddress")
-                lease = row["Labels"].get("gradienthub.lease")
-                if lease and address:
-                    # An address is another's once its first holder is gone.
-                    others = [k for k, v in self.addresses.items() if v == address and k != lease]
-                    for other in others:
-                        del self.addresses[other]
-                    self.addresses[lease] = address
             number = len(self.seen.looks)
-            await asyncio.gather(*(self._look(number, *one) for one in self.addresses.items()))
+            for lease, process in self.processes.items():
+                if listens(process):
+                    first, _ = self.seen.listening.get(lease, (number, number))
+                    self.seen.listening[lease] = (first, number)
             self.seen.looks.append((began, now()))
             await asyncio.sleep(LOOK)
 
-    async def _look(self, number, lease, address):
+    def _new_processes(self):
+        rows = ((row["Labels"].get("gradienthub.lease"), row["Id"])
+                for row in self.engine.containers() if row["State"] == "running")  # fmt: skip
+        return {
+            lease: self.engine.process_of(container)
+            for lease, container in rows if lease and lease not in self.processes
+        }  # fmt: skip
+
+
+def listens(process):
+    """Whether anything in its network namespace listens on a notebook's port."""
+    for table in ("tcp", "tcp6"):
         try:
-            async with asyncio.timeout(2):
-                _, writer = await asyncio.open_connection(address, 8888, family=socket.AF_INET)
-        except (OSError, TimeoutError):
-            return
-        writer.close()
-        first, _ = self.seen.listening.get(lease, (number, number))
-        self.seen.listening[lease] = (first, number)
+            rows = Path(f"/proc/{process}/net/{table}").read_text().splitlines()[1:]
+        except OSError:  # it has ended
+            return False
+        for row in rows:
+            _, local, _, state, *_ = row.split()
+            if state == LISTEN and int(local.rpartition(":")[2], 16) == PORT:
+                return True
+    return False
 
 
 class Killer:

@@ -78,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
     # shell started us in the background with SIGINT ignored.
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, signal.default_int_handler)
+    began = time.time()
     hub = _start_hub(demo, data)
     try:
         if not _wait_until_ready(hub, demo):
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     finally:
         _stop_hub(hub)
-        _stop_proxy(hub, data)
+        _stop_proxy(hub, data, began)
         _sweep(engines.engine_of(choice, settings.hub_id, data))
         try:
             Mounts(settings.storage_root).remove()
@@ -191,14 +192,20 @@ def _stop_hub(hub: "subprocess.Popen[bytes]") -> None:
             continue
 
 
-def _stop_proxy(hub: "subprocess.Popen[bytes]", data: Path) -> None:
-    """End the proxy of a hub that was killed, which would keep the port."""
+def _stop_proxy(hub: "subprocess.Popen[bytes]", data: Path, began: float) -> None:
+    """End the proxy of a hub that was killed, which would keep the port.
+
+    `began` is when the hub was started, in seconds since 1970.
+    """
     with suppress(ProcessLookupError, PermissionError):
         # traefik is of the hub's process group, which lasts as long as one of its processes.
         os.killpg(hub.pid, signal.SIGTERM)
+    # configurable-http-proxy has a session of its own. A hub that ends in order removes its file;
+    # one of an earlier demo names a process that may be somebody else's by now.
+    written = data / "jupyterhub-proxy.pid"
     with suppress(OSError, ValueError):
-        # configurable-http-proxy has a session of its own; a hub that ends in order removes this.
-        os.kill(int((data / "jupyterhub-proxy.pid").read_text()), signal.SIGTERM)
+        if written.stat().st_mtime >= began:
+            os.kill(int(written.read_text()), signal.SIGTERM)
 
 
 def _sweep(engine: Engine) -> None:

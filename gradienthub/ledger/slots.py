@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, select, update
 
 from ..rules.warm import Slot
+from .database import lock_admissions
 from .schema import device_holders, leases, warm_pauses, warm_slots
 
 WARM = "warm"
@@ -146,6 +147,7 @@ def claimed(tx: Connection, hub_id: str) -> dict[str, str]:
 
 def pause(tx: Connection, *, hub_id: str, actor: str, now: datetime) -> None:
     """No warm servers from now on, and none of those that wait is claimed any more."""
+    lock_admissions(tx)
     tx.execute(update(warm_slots).where(warm_slots.c.hub_id == hub_id).values(state="leaving"))
     if paused(tx, hub_id) is None:
         tx.execute(warm_pauses.insert().values(hub_id=hub_id, paused_by=actor, paused_at=now))

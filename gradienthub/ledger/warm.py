@@ -36,8 +36,17 @@ def standing(tx: Connection, hub_id: str) -> Standing:
 
 def let_go_surplus(tx: Connection, settings: Settings) -> None:
     """What no pool of the configuration wants any more."""
+    # A start that has just read what waits may still claim one of them.
+    lock_admissions(tx)
     paused = slots.paused(tx, settings.hub_id) is not None
     slots.let_go(tx, surplus(() if paused else settings.pools, slots.of_hub(tx, settings.hub_id)))
+
+
+def let_go(tx: Connection, hub_id: str, slot_id: str) -> bool:
+    """Nobody can claim this warm server any more; False where somebody has."""
+    lock_admissions(tx)
+    slots.let_go(tx, [slot_id])
+    return slot_id not in slots.claimed(tx, hub_id)
 
 
 def add(

@@ -250,7 +250,14 @@ class WarmPool:
     # -- destroying -------------------------------------------------------------------------
 
     async def destroy(self, slot_id: str) -> None:
-        """End it on the engine's word, then its folders and its row. Raises EngineAway."""
+        """End it on the engine's word, then its folders and its row, unless somebody has it.
+
+        Raises EngineAway and LedgerAway.
+        """
+        ledger, hub_id = self.context.ledger, self.context.settings.hub_id
+        # Whoever calls decided on rows and containers of some moments ago.
+        if not await ledger.awrite(pool_rows.let_go, hub_id, slot_id):
+            return
         for found in await self._census():
             if found.slot == slot_id:
                 await self.context.engine.destroy(found)
@@ -258,7 +265,7 @@ class WarmPool:
             await asyncio.to_thread(self.mounts.clear, slot_id)
         except MountFault as fault:
             self._say_once(f"The folders of warm server {slot_id} stay: {fault}")
-        await self.context.ledger.awrite(slots.gone, slot_id)
+        await ledger.awrite(slots.gone, slot_id)
 
     @property
     def mounts(self) -> Mounts:

@@ -110,6 +110,20 @@ def test_no_more_are_added_than_configured_and_none_while_paused(ledger, setting
     assert fill(ledger, setting) is not None
 
 
+def test_one_that_is_let_go_is_claimed_by_nobody_and_one_that_is_claimed_stays(
+    ledger, setting, ask
+):
+    old, new = fill(ledger, setting), fill(ledger, setting)
+    assert ledger.write(pool_rows.let_go, "h", old.id)
+    lease = ask(ledger, setting, "anna", "free-t4")
+    assert lease.claim.slot_id == new.id
+    assert not ledger.write(pool_rows.let_go, "h", new.id)
+    # Of one without a row, which a hub that was killed has left, nobody has anything.
+    assert ledger.write(pool_rows.let_go, "h", "nobody's")
+    ledger.write(leases.end, lease.id, NOW, Reason.USER)
+    assert ledger.write(pool_rows.let_go, "h", new.id)
+
+
 def test_warm_starts_are_counted(ledger, setting, ask):
     fill(ledger, setting)
     for name in ("anna", "berta"):

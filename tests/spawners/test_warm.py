@@ -486,6 +486,19 @@ async def test_a_server_made_of_something_else_is_replaced(make):
     assert new.id != old.id
 
 
+async def test_one_that_is_claimed_while_the_pool_is_sorted_out_stays(make):
+    subject = await make({"free-cpu": {"python": 1}})
+    (slot,) = await subject.waiting()
+    lease = await subject.start()
+    assert lease["warm_slot"] == slot.id
+    # What a pass does that saw it wait, made of something else, a moment before.
+    await subject.pool.destroy(slot.id)
+    assert subject.container(slot.id).status == "running"
+    assert (await subject.facts())["file"]
+    await subject.stop()
+    assert subject.container(slot.id) is None
+
+
 async def test_a_hook_that_makes_a_start_different_gets_it_cold(make):
     def hook(spawner: Any) -> None:
         spawner.extra_host_config = {"pids_limit": 99}

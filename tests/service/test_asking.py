@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 
 import aiohttp
 import pytest
+from ports import free_port
 from yarl import URL
 
 from gradienthub.rules.idleness import Answer, Use
@@ -38,31 +40,25 @@ class Real:
     """A Jupyter server as a process, and a person's requests to it."""
 
     def __init__(self, folder, *options):
-        self.runtime = folder / "runtime"
-        folders = {"HOME": folder, "JUPYTER_RUNTIME_DIR": self.runtime}
+        port = free_port()
+        folders = {"HOME": folder, "JUPYTER_RUNTIME_DIR": folder / "runtime"}
         folders |= {"JUPYTER_CONFIG_DIR": folder / "config", "JUPYTER_DATA_DIR": folder / "data"}
         with (folder / "log").open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root",
-                 "--ServerApp.ip=127.0.0.1", "--ServerApp.port=0",
+                 "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}",
+                 "--ServerApp.port_retries=0",
                  "--ServerApp.base_url=/user/mira%40x/", f"--IdentityProvider.token={TOKEN}",
                  f"--ServerApp.root_dir={folder}", *options],
                 env=os.environ | {name: str(path) for name, path in folders.items()},
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         deadline = time.monotonic() + 60
-        while not (port := self._port()):
+        while not _listens(port):
             assert self.process.poll() is None, (folder / "log").read_text()
             assert time.monotonic() < deadline, (folder / "log").read_text()
             time.sleep(0.05)
         self.address = Address(f"http://127.0.0.1:{port}/user/mira%40x/", TOKEN)
-
-    def _port(self):
-        written = self.runtime / f"jpserver-{self.process.pid}.json"
-        try:
-            return json.loads(written.read_text())["port"]
-        except (OSError, ValueError):
-            return None
 
     def _url(self, path):
         # The hub's addresses are quoted, and are left as they are.
@@ -107,6 +103,14 @@ class Real:
     def end(self):
         self.process.terminate()
         self.process.wait(20)
+
+
+def _listens(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="module")

@@ -3,15 +3,21 @@
 import asyncio
 import json
 import os
+from contextlib import closing
 
+import docker
+from docker.utils import kwargs_from_env
 from jupyterhub.spawner import Spawner
+
+from gradienthub.spawners.bridge import default_bridge_address
 
 c = get_config()  # noqa: F821
 told = json.loads(os.environ["BENCH"])
 folder = told["folder"]
 
 c.JupyterHub.bind_url = f"http://127.0.0.1:{told['port']}/"
-c.JupyterHub.hub_ip = "172.17.0.1"
+with closing(docker.APIClient(version="auto", **kwargs_from_env())) as engine:
+    c.JupyterHub.hub_ip = default_bridge_address(engine)
 c.JupyterHub.hub_port = told["hub_port"]
 c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.allow_all = True

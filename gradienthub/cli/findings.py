@@ -171,7 +171,7 @@ def hub_address(scene: Scene) -> Iterator[Finding]:
             "hub address",
             f"containers are told to reach the hub at {told or listens}, which is themselves",
             "set c.JupyterHub.hub_ip to the address of their bridge, for the default network"
-            ' "172.17.0.1" (docker network inspect bridge says it)',
+            ' "172.17.0.1" (`ip address show docker0` says it)',
         )
     elif listens in EVERYWHERE and not told:
         yield _warn(

@@ -21,6 +21,7 @@ from docker.utils import kwargs_from_env
 from .. import presets
 from ..rules.catalog import ConfigurationFault
 from ..settings import this_machine
+from ..spawners.bridge import default_bridge_address
 from . import nvml
 from .config import DEFAULT_FILE
 from .nvml import Gpu, Inventory
@@ -119,11 +120,10 @@ def look() -> Machine:
 
 def _bridge() -> str | None:
     try:
-        with closing(docker.DockerClient(version="auto", timeout=5, **kwargs_from_env())) as client:
-            pools = client.networks.get("bridge").attrs["IPAM"]["Config"] or []
+        with closing(docker.APIClient(version="auto", timeout=5, **kwargs_from_env())) as client:
+            return default_bridge_address(client)
     except (DockerException, OSError):
         return None
-    return next((str(pool["Gateway"]) for pool in pools if pool.get("Gateway")), None)
 
 
 def _proxy_program() -> str:

@@ -75,11 +75,12 @@ class Demo:
         )
 
 
-def run_demo(folder: Path, *arguments: str) -> Demo:
-    """Start a demo and wait until it says its address."""
+def run_demo(folder: Path, *arguments: str, beside=lambda *words: list(words)) -> Demo:
+    """Start a demo and wait until it says its address; `beside` changes its command line."""
     port = free_port()
+    own = [f"--port={port}", f"--data={folder}"]
     process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, "demo", f"--port={port}", f"--data={folder}", *arguments],
+        beside(sys.executable, "-c", COMMAND, "demo", *own, *arguments),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

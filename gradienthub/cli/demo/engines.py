@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import docker
-from docker.errors import BuildError, DockerException
+from docker.errors import BuildError, ContainerError, DockerException
 from docker.utils import kwargs_from_env
 
+from ...spawners.bridge import default_bridge_address
 from ...spawners.engine import Engine
 
 IMAGE = "gradienthub/demo:dev"
+#: How long a container may take to reach this computer; a firewall that drops says nothing.
+REACH_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -35,17 +38,19 @@ def choose(wanted: str) -> Choice:
     except (DockerException, OSError):
         return _without(wanted, "no Docker engine answers")
     with closing(client):
-        gateway = _gateway(client)
-        if gateway is None:
-            return _without(wanted, "containers of this Docker engine cannot reach a hub here")
-        fault = _image_fault(client)
+        address = default_bridge_address(client.api)
+        if address is None:
+            return _without(
+                wanted, "this computer has no address on the default network of its containers"
+            )
+        fault = _image_fault(client) or _reach_fault(client, address)
         if fault:
             return _without(wanted, fault)
     return Choice(
         "docker",
         ["Notebooks run in Docker containers. GPUs are declared, not real."],
         image=IMAGE,
-        hub_ip=gateway,
+        hub_ip=address,
     )
 
 
@@ -61,19 +66,30 @@ def _local(first: str) -> Choice:
     )
 
 
-def _gateway(client: docker.DockerClient) -> str | None:
-    """The bridge's address on this computer: containers see it, the network does not."""
-    pools = client.networks.get("bridge").attrs["IPAM"]["Config"] or []
-    for pool in pools:
-        address = pool.get("Gateway")
-        with closing(socket.socket()) as probe:
-            try:
-                probe.bind((address or "", 0))
-            except OSError:
-                continue
-            if address:
-                return str(address)
-    return None
+def _reach_fault(client: docker.DockerClient, address: str) -> str:
+    """Let a container connect to `address`; return why it could not, or nothing.
+
+    Firewalls often let nothing pass from containers to the computer itself, and the engine may be
+    another computer's whose bridge has the same address as ours.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with closing(socket.socket(family)) as hub:
+        hub.bind((address, 0))
+        hub.listen()
+        words = (address, hub.getsockname()[1], REACH_SECONDS)
+        program = f"import socket; socket.create_connection({words[:2]!r}, {words[2]}).close()"
+        try:
+            client.containers.run(
+                IMAGE, ["-c", program], entrypoint="python3", network="bridge", remove=True
+            )
+        except ContainerError:
+            return (
+                f"its containers cannot reach this computer at {address}; let your firewall accept"
+                " what comes from its bridge"
+            )
+        except (DockerException, OSError) as error:
+            return f"a container could not be started ({str(error)[:160]})"
+    return ""
 
 
 def _image_fault(client: docker.DockerClient) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from gradienthub import metrics
 from gradienthub.cli import parser
+from gradienthub.hub import traits
 from gradienthub.rules.refusal import STATUS
 from gradienthub.service import visitor
 from gradienthub.service.site import OPERATIONS
@@ -135,12 +136,36 @@ def rest_v1_page() -> str:
     )
 
 
+def traits_page() -> str:
+    """Every trait of JupyterHub and its spawners, with what it does on a hub with GradientHub."""
+    parts = [
+        NOTE,
+        "# Traits of JupyterHub, and what becomes of them\n",
+        "What a trait that you set does on a hub with GradientHub. **yours**: what its own",
+        "documentation says. **ours**: GradientHub sets it, from the lease or from settings of its",
+        "own. **without effect**: nothing reads it. The row of the nearest class counts; traits of",
+        "classes that are not here are yours. `gradienthub check` prints the rows of the traits",
+        "that your configuration sets; the hub's log names those that are not yours.\n",
+        "KubeSpawner's and SystemdSpawner's are written from their documentation and not checked",
+        "against an installed version.\n",
+    ]
+    for section, rows in traits.table().items():
+        parts += [f"## `c.{section}`\n", "| trait | | why | instead |", "|---|---|---|---|"]
+        parts += [
+            f"| `{name}` | {row.fate.words} | {row.why} | {row.cure or '–'} |"
+            for name, row in sorted(rows.items())
+        ]
+        parts.append("")
+    return "\n".join(parts)
+
+
 PAGES = {
     "settings.md": settings_page,
     "cli.md": cli_page,
     "refusals.md": refusals_page,
     "metrics.md": metrics_page,
     "rest-v1.md": rest_v1_page,
+    "traits.md": traits_page,
 }
 
 

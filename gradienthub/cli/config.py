@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from traitlets import Undefined
 from traitlets.config import Config, Configurable
-from traitlets.config.loader import LazyConfigValue, PyFileConfigLoader
+from traitlets.config.loader import PyFileConfigLoader
 
 from ..ledger import Ledger, LedgerAway
 from ..rules.catalog import ConfigurationFault
 from ..settings import GradientHub, Settings
+from ..spawners.sections import configured
 
 DEFAULT_FILE = "jupyterhub_config.py"
 #: Stands for a hub_id that the hub makes at its first start. Looking must not make one: a folder
@@ -39,13 +39,7 @@ class HubConfig:
 
     def value(self, cls: type[Configurable], name: str) -> Any:
         """The value that a trait of `cls` will have in the hub; None where only the hub knows."""
-        found = cls.class_traits()[name].default()
-        for section in cls.section_names():
-            if section in self.config and name in self.config[section]:
-                set_ = self.config[section][name]
-                # c.X.y.append(...): added to what stood there before.
-                found = set_.get_value(found) if isinstance(set_, LazyConfigValue) else set_
-        return None if found is Undefined else found
+        return configured(self.config, cls, name)
 
 
 def add_config_option(parser: argparse.ArgumentParser) -> None:

@@ -8,9 +8,11 @@ from types import SimpleNamespace
 
 from jupyterhub.app import JupyterHub
 
-from ..hub import startup
+from ..hub import startup, traits
 from ..rules.placement import Host, Load, fits
+from ..rules.traits import Fate
 from ..settings import this_machine
+from ..spawners.sections import section_of
 from . import config, nvml
 from .scene import Folder, Program, Scene
 
@@ -137,13 +139,13 @@ def weakened(scene: Scene) -> Iterator[Finding]:
         yield _warn(
             "limits",
             "enforce_limits is False: a notebook may use more CPUs and memory than it rents",
-            f"remove c.{spawner.__name__}.enforce_limits",
+            f"remove {_dotted(scene, 'enforce_limits')}",
         )
     if hub.value(spawner, "device_driver") == "environment" and _declares_devices(scene):
         yield _warn(
             "limits",
             "device_driver is 'environment': nothing keeps a notebook to its own GPUs",
-            f'set c.{spawner.__name__}.device_driver to "nvidia" or "cdi"',
+            f'set {_dotted(scene, "device_driver")} to "nvidia" or "cdi"',
         )
     extras = hub.value(spawner, "extra_host_config")
     for key in ("device_requests", "devices", "privileged", "runtime"):
@@ -155,6 +157,24 @@ def weakened(scene: Scene) -> Iterator[Finding]:
                 " each GPU to one",
                 f"remove {key!r} from extra_host_config; leases bring their own devices",
             )
+
+
+def set_traits(scene: Scene) -> Iterator[Finding]:
+    """Every trait that this configuration sets, and what becomes of it on this hub."""
+    found = traits.set_traits(scene.hub.config, scene.wiring.spawner, scene.wiring.authenticator)
+    counts = {fate: [t for t in found if t.row.fate is fate] for fate in Fate}
+    for trait in (*counts[Fate.OURS], *counts[Fate.NONE]):
+        yield _warn("traits", trait.sentence.partition(". Instead")[0].rstrip("."), trait.row.cure)
+    if unjudged := [trait.dotted for trait in found if not trait.judged]:
+        yield _ok(
+            "traits",
+            f"{', '.join(unjudged)}: what a callable sets is seen when a notebook starts; the hub's"
+            " log and the audit then name what the lease overrides",
+        )
+    if found:
+        lines = [f"{t.row.fate.words:<15} {t.dotted}: {t.row.why}" for t in found]
+        says = ", ".join(f"{len(counts[fate])} {fate.words}" for fate in Fate)
+        yield Finding("traits", State.OK, f"{len(found)} set: {says}", "\n".join(lines))
 
 
 def hub_address(scene: Scene) -> Iterator[Finding]:
@@ -330,6 +350,12 @@ def _declaration(scene: Scene, here: list[Host]) -> str:
     )
 
 
+def _dotted(scene: Scene, name: str) -> str:
+    """Spell a spawner's trait by the section that sets it, or else by the class that has it."""
+    assert scene.wiring.spawner is not None  # only asked for where the engine is known
+    return f"c.{section_of(scene.hub.config, scene.wiring.spawner, name)}.{name}"
+
+
 def _driver(scene: Scene) -> str | None:
     spawner = scene.wiring.spawner
     if scene.wiring.engine != "docker" or spawner is None:
@@ -466,7 +492,7 @@ def _owner(scene: Scene) -> Iterator[Finding]:
             "folders",
             f"{scene.user} (uid {scene.uid}) cannot give folders to uid {owner}, as which"
             " containers run",
-            f"run the hub as root; or set c.{spawner.__name__}.folder_owner = {scene.uid} and use"
+            f"run the hub as root; or set {_dotted(scene, 'folder_owner')} = {scene.uid} and use"
             " images that run as that uid",
         )
     options = [str(option) for option in scene.engine.info.get("SecurityOptions") or []]
@@ -476,7 +502,7 @@ def _owner(scene: Scene) -> Iterator[Finding]:
             "folders",
             "the engine shifts user ids, so that a container does not own folders of uid"
             f" {owner} here",
-            f"set c.{spawner.__name__}.folder_owner to the id that the container's user has on"
+            f"set {_dotted(scene, 'folder_owner')} to the id that the container's user has on"
             " this machine (its first id is in /etc/subuid)",
         )
 
@@ -654,6 +680,7 @@ CHECKS: tuple[Check, ...] = (
     configuration,
     wiring,
     weakened,
+    set_traits,
     hub_id,
     database,
     folders,

@@ -19,8 +19,9 @@ from docker.utils import kwargs_from_env
 
 from ..rules.catalog import ConfigurationFault
 from ..spawners import waiting_program
-from ..spawners.docker import start_until_ready, tell
+from ..spawners.docker import GradientDockerSpawner, start_until_ready, tell
 from . import config
+from .scene import wiring_of
 
 SERVER = "jupyterhub-singleuser"
 PROGRAM = inspect.getsource(waiting_program)
@@ -77,11 +78,19 @@ def differences(hub: config.HubConfig, name: str) -> list[str]:
     if runtime.image is None:
         raise ConfigurationFault(f"The runtime {name} has no image, so there is nothing to compare")
     try:
-        client = docker.APIClient(version="auto", timeout=SECONDS, **kwargs_from_env())
+        client = docker.APIClient(**{"version": "auto", **_client_options(hub), "timeout": SECONDS})
         with tempfile.TemporaryDirectory(prefix="gradienthub-check-") as folder:
             return _compared(Trial(client, runtime.image, Path(folder)))
     except (DockerException, OSError, RuntimeError) as fault:
         raise ConfigurationFault(f"{runtime.image} cannot be warm: {fault}") from fault
+
+
+def _client_options(hub: config.HubConfig) -> dict[str, Any]:
+    """Reach the engine that the hub will reach; of another spawner only the variables are known."""
+    spawner = wiring_of(hub).spawner
+    if spawner is not None and issubclass(spawner, GradientDockerSpawner):
+        return spawner.client_options(hub.config)
+    return dict(kwargs_from_env())
 
 
 class Trial:

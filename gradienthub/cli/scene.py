@@ -17,7 +17,6 @@ from typing import Any, cast
 from urllib.parse import urlparse
 
 from docker.errors import DockerException, NotFound
-from docker.utils import kwargs_from_env
 from jupyterhub.app import JupyterHub
 from jupyterhub.proxy import ConfigurableHTTPProxy
 from traitlets import import_item
@@ -231,9 +230,10 @@ def engine_seen(hub: HubConfig, wiring: Wiring) -> EngineSeen:
 
 async def _docker_seen(hub: HubConfig, wiring: Wiring) -> EngineSeen:
     assert wiring.spawner is not None  # its engine is docker
-    own = hub.value(wiring.spawner, "engine_options") or {}
+    assert issubclass(wiring.spawner, GradientDockerSpawner)
     try:
-        options = {"timeout": ENGINE_SECONDS, **kwargs_from_env(), **own}
+        options = wiring.spawner.client_options(hub.config)
+        options["timeout"] = min(options["timeout"], ENGINE_SECONDS)
     except DockerException as error:
         return EngineSeen(away=f"DOCKER_HOST and its TLS variables do not fit: {error}")
     remote = _is_remote(str(options.get("base_url") or ""))

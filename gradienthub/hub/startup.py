@@ -12,7 +12,7 @@ from ..rules.catalog import ConfigurationFault
 from ..spawners.base import GradientSpawner
 from ..spawners.context import HubContext
 from ..spawners.warm import WarmPool
-from . import api, charging, pages, proxy, settle
+from . import api, charging, pages, proxy, settle, traits
 
 #: Seconds between two looks whether the hub is settled.
 SETTLED_EVERY = 0.5
@@ -32,6 +32,8 @@ def begin(app: Any) -> list[Any]:
     except ConfigurationFault as fault:
         app.log.critical("GradientHub cannot start:\n%s", fault)
         app.exit(1)
+    for trait in traits.lost_traits(app.config, app.spawner_class, app.authenticator_class):
+        app.log.warning("%s", trait.sentence)
     proxy.prepare(app.proxy)
     context.soon(settle.keep_settled(app, context, prepared=prepared))
     if any(service.get("name") == api.CULLER for service in app.services):

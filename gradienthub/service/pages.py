@@ -28,7 +28,18 @@ TEMPLATES = Path(__file__).parent.parent / "templates"
 STOP_SECONDS = 30
 #: How far back Fleet tells of mended findings.
 LATELY = timedelta(days=1)
-ACTIONS = ("start", "stop", "warn", "extend", "refused", "would_stop", "tier", "approve", "credit")
+ACTIONS = (
+    "start",
+    "stop",
+    "warn",
+    "extend",
+    "refused",
+    "overridden",
+    "would_stop",
+    "tier",
+    "approve",
+    "credit",
+)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -15,12 +15,13 @@ from jupyterhub.utils import maybe_future
 from traitlets import Unicode, default
 
 from .. import metrics
-from ..ledger import LedgerAway, accounts, leases, notebooks, slots
+from ..ledger import LedgerAway, accounts, audit, leases, notebooks, slots
 from ..ledger.leases import Claim, Lease, Request
 from ..rules.idleness import Reason
 from ..rules.options import options_from_form, parse_options
 from ..rules.refusal import Refused, ledger_away, shown
-from . import form
+from ..rules.traits import overridden
+from . import form, hooked
 from .context import HubContext, hub_user
 from .engine import Corpse, Engine, EngineAway, Found, Waiting
 from .phases import GOING_ON
@@ -53,6 +54,11 @@ class GradientSpawner(Spawner):
     """
 
     lease_id = Unicode(help="The open lease of this server; empty where there is none.")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        #: What traits were before the hooks of this start.
+        self._configured = hooked.set_values(self)
 
     lease: Lease | None = None
     _stop_reason: tuple[Reason, str, str] | None = None
@@ -124,6 +130,7 @@ class GradientSpawner(Spawner):
     async def run_pre_spawn_hook(self) -> None:
         """The deployer's hook, then admission, then the wait for a turn."""
         await maybe_future(super().run_pre_spawn_hook())
+        hooks_left = hooked.set_values(self)
         self._timer = metrics.StartTimer("admitted")
         try:
             await self._admit()
@@ -134,6 +141,7 @@ class GradientSpawner(Spawner):
         try:
             with self._failures_said():
                 await self.apply_lease(self.lease)
+                await self._tell_overridden(self.lease, hooks_left)
                 if self.lease.claim is None:
                     await self._prepare_cold(self.lease)
         except asyncio.CancelledError:
@@ -141,6 +149,25 @@ class GradientSpawner(Spawner):
             raise StartRefused(
                 Refused("start_cancelled", "The start was cancelled.", "Nothing was charged.")
             ) from None
+
+    async def _tell_overridden(self, lease: Lease, hooks_left: Mapping[str, Any]) -> None:
+        """Name in the log and in the audit what a hook set and the lease overrides."""
+        before = hooked.with_defaults(self, self._configured, hooks_left)
+        self._configured = hooked.set_values(self)
+        found = overridden(before, hooks_left, self._configured)
+        if not found:
+            return
+        context = self.context
+        for one in found:
+            # A hook that does so at every start says nothing new each time.
+            if context.tell_once((one.name, str(one.wanted)[: hooked.LONGEST])):
+                self.log.warning("%s: %s", self._log_name, hooked.in_words(self, one))
+        await context.ledger.awrite(
+            audit.record, hub_id=context.settings.hub_id, actor=self._actor(),
+            account_id=lease.account_id, action="overridden",
+            detail={"lease": lease.id, "server": self.name, **hooked.as_detail(found)},
+            now=context.clock(),
+        )  # fmt: skip
 
     async def _prepare_cold(self, lease: Lease) -> None:
         await self._note("preparing")

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from datetime import UTC
 from typing import Any, ClassVar
 
@@ -22,6 +22,9 @@ from .engine import Engine
 from .stage import Stage
 
 log = logging.getLogger("gradienthub")
+
+#: Facts that are logged once; what a hook makes up anew for each start must not fill the memory.
+MOST_FACTS = 1000
 
 
 class HubContext:
@@ -48,6 +51,7 @@ class HubContext:
         #: Called when a start begins and when it answers: the pool keeps quiet meanwhile.
         self.somebody_starts: Callable[[], None] = lambda: None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._told: set[Hashable] = set()
 
     @classmethod
     def of(cls, config: Config) -> "HubContext":
@@ -61,6 +65,13 @@ class HubContext:
     def put(cls, context: "HubContext | None") -> None:
         """Set or clear this process's context; for tests and for a second hub in one process."""
         cls._of_process = context
+
+    def tell_once(self, fact: Hashable) -> bool:
+        """Return whether this fact is to be logged: once in a run of the hub, and not too many."""
+        new = fact not in self._told and len(self._told) < MOST_FACTS
+        if new:
+            self._told.add(fact)
+        return new
 
     def soon(self, coroutine: Any) -> None:
         """Run a coroutine beside what is going on; its failure is logged once."""

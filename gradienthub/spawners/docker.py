@@ -15,6 +15,7 @@ from typing import Any
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env, parse_repository_tag
 from docker.utils.socket import frames_iter
 from dockerspawner import DockerSpawner
@@ -28,6 +29,7 @@ from .base import Claim, GradientSpawner, Lease
 from .context import HubContext
 from .download import Download
 from .engine import Corpse, Engine, EngineAway, Found, Waiting
+from .sections import configured
 from .warm import NOBODY, WarmPool
 
 HUB_LABEL = "gradienthub.hub"
@@ -82,7 +84,7 @@ class DockerEngine(Engine):
     def client(self) -> Any:
         """This thread's client: docker-py's sessions are not made for many threads."""
         if not hasattr(self._local, "client"):
-            self._local.client = docker.APIClient(version="auto", **self._options)
+            self._local.client = docker.APIClient(**{"version": "auto", **self._options})
             self._clients.append(self._local.client)
         return self._local.client
 
@@ -282,7 +284,8 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
     engine_options = Dict(
         help="""More keywords for docker.APIClient, for example {"timeout": 30}.
 
-        Default {}: DOCKER_HOST and its TLS variables, else the local socket; 60 s a call.""",
+        Default {}: DOCKER_HOST and its TLS variables, else DockerSpawner's client_kwargs and
+        tls_config, else the local socket; 60 s a call.""",
     ).tag(config=True)
 
     # DockerSpawner declares these traits without types.
@@ -308,9 +311,22 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
     @classmethod
     def make_engine(cls, context: HubContext, config: Config) -> DockerEngine:
         """An engine as this class's traits say."""
-        section = config.get(cls.__name__, {})
-        options = {"timeout": 60, **kwargs_from_env(), **dict(section.get("engine_options", {}))}
-        return DockerEngine(context.settings.hub_id, options)
+        return DockerEngine(context.settings.hub_id, cls.client_options(config))
+
+    @classmethod
+    def client_options(cls, config: Config) -> dict[str, Any]:
+        """Collect how the engine is reached: DockerSpawner's traits and the variables, then ours.
+
+        Sections of parent classes count. Raises DockerException where the variables do not fit.
+        """
+        tls = configured(config, cls, "tls_config")
+        return {
+            "timeout": 60,
+            **({"tls": TLSConfig(**tls)} if tls else {}),
+            **kwargs_from_env(),
+            **(configured(config, cls, "client_kwargs") or {}),
+            **(configured(config, cls, "engine_options") or {}),
+        }
 
     @property
     def engine(self) -> DockerEngine:

@@ -89,7 +89,8 @@ def test_where_all_is_well_nothing_else_is_said(well):
     found = judge(well())
     assert [f for f in found if f.state is not State.OK] == []
     assert {f.name for f in found} == {
-        "configuration", "wiring", "hub_id", "database", "folders", "engine", "hub address",
+        "configuration", "wiring", "traits", "hub_id", "database", "folders", "engine",
+            "hub address",
         "GPU runtime", "devices", "machines", "images", "orphans", "clocks", "proxy",
     }  # fmt: skip
 
@@ -629,3 +630,37 @@ def test_the_notify_file_is_looked_at_as_the_keeper_reads_it(hub, tmp_path):
     hub.write(f"c.GradientHub.notify_file = {str(targets)!r}")
     seen = look(hub.load(), Inventory(away="no driver")).notify
     assert seen == FileSeen(str(targets), everybody_reads=True, targets=2, odd=("line 2",))
+
+
+# -- traits --------------------------------------------------------------------------------------
+
+
+def test_check_prints_every_trait_with_what_becomes_of_it(well):
+    scene = well(
+        """
+        c.DockerSpawner.image = "acme/old:1"
+        c.Spawner.pre_spawn_hook = lambda spawner: None
+        """
+    )
+    found = [f for f in judge(scene) if f.name == "traits"]
+    [warned] = [f for f in found if f.state is State.WARN]
+    assert warned.says.startswith("c.DockerSpawner.image is not used: the lease brings")
+    assert warned.cure == "one row of c.GradientHub.runtimes"
+    assert any(
+        "c.Spawner.pre_spawn_hook: what a callable sets is seen when" in f.says for f in found
+    )
+    assert "yours           c.JupyterHub.hub_ip" in found[-1].cure
+    assert "ours            c.DockerSpawner.image" in found[-1].cure
+
+
+def test_a_cure_names_the_section_that_sets_the_trait(well):
+    scene = well(
+        """
+        from gradienthub.spawners.docker import GradientDockerSpawner
+        class Mine(GradientDockerSpawner): pass
+        c.JupyterHub.spawner_class = Mine
+        c.GradientDockerSpawner.enforce_limits = False
+        """
+    )
+    [limits] = [f for f in judge(scene) if f.name == "limits"]
+    assert limits.cure == "remove c.GradientDockerSpawner.enforce_limits"

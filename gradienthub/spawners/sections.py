@@ -1,0 +1,33 @@
+"""Read a trait from a configuration before there is an object, as traitlets will read it then."""
+
+from typing import Any
+
+from traitlets import Undefined
+from traitlets.config import Config, Configurable
+from traitlets.config.loader import LazyConfigValue
+
+
+def configured(config: Config, cls: type[Configurable], name: str) -> Any:
+    """Return the value that a trait of `cls` will have; None where only the hub knows.
+
+    The sections of parent classes count, and the nearest class wins.
+    """
+    value = cls.class_traits()[name].default()
+    for section in cls.section_names():
+        if section in config and name in config[section]:
+            value = set_value(config[section][name], value)
+    return None if value is Undefined else value
+
+
+def set_value(value: Any, before: Any = None) -> Any:
+    """Resolve what `c.X.y.append(...)` leaves in a configuration; other values are themselves."""
+    return value.get_value(before) if isinstance(value, LazyConfigValue) else value
+
+
+def section_of(config: Config, cls: type[Configurable], name: str) -> str:
+    """Name the section that sets this trait, or else the class that declares it."""
+    setting = [s for s in cls.section_names() if s in config and name in config[s]]
+    if setting:
+        return setting[-1]
+    declaring = [c.__name__ for c in cls.__mro__ if name in vars(c)]
+    return declaring[-1] if declaring else cls.__name__

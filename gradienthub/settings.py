@@ -115,10 +115,11 @@ class GradientHub(Configurable):
 
     charge_overrun = Bool(
         False,
-        help="""Whether time that ran on without a hold is charged.
+        help="""Whether time that ran on when the money was used up is charged.
 
-        Money for the next 15 minutes is held before they are used; a notebook that runs longer
-        because keeper, hub or engine were away overruns its hold. Default False: that is forgiven,
+        Money for the next 15 minutes is held before they are used, and a notebook is stopped before
+        it ends. One that runs longer because keeper, hub or engine were away is paid as far as
+        credit and budgets go; the rest is an overrun. Default False: that is forgiven,
         because nobody could have stopped it; administrators see it in `gradienthub usage
         --overruns`. True: it is charged, also below a credit of 0. Counts for new starts.""",
     ).tag(config=True)

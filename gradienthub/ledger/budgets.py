@@ -1,35 +1,15 @@
 """Budgets: a month's limit of a person or a group; soft ones warn, hard ones stop."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy import Connection, delete
 
-from ..rules.entry import month_of, month_start, next_month
-from . import audit, usage
+from . import audit, extension, usage
 from .database import lock_admissions
-from .schema import accounts, budgets
+from .limits import Budget, of_hub, warn_once
+from .schema import budgets
 
-
-@dataclass(frozen=True)
-class Budget:
-    """A limit for a UTC month, micro-units; `soft` warns, `hard` stops. None: not set.
-
-    `user` or `group` is whose, the other None. `charged` is what the month's entries have, without
-    what open leases hold.
-    """
-
-    scope: str
-    user: str | None
-    group: str | None
-    currency: str
-    soft: int | None
-    hard: int | None
-    charged: int
-    set_by: str
-    set_at: datetime
-    warned: str | None
+__all__ = ["Budget", "of_hub", "put", "warn_once"]
 
 
 def put(
@@ -50,6 +30,8 @@ def put(
     if soft is not None and hard is not None and soft > hard:
         raise ValueError("the soft budget must not be above the hard one")
     lock_admissions(tx)
+    # What was used until now is paid by the limits of until now.
+    extension.catch_up(tx, hub_id=hub_id, now=now, account_id=usage.account_in(scope))
     key = [budgets.c.hub_id == hub_id, budgets.c.scope == scope, budgets.c.currency == currency]
     tx.execute(delete(budgets).where(*key))
     if soft is not None or hard is not None:
@@ -63,67 +45,3 @@ def put(
         tx, hub_id=hub_id, actor=actor, account_id=usage.account_in(scope), action="budget",
         detail={"scope": scope, "currency": currency, "soft": soft, "hard": hard}, now=now,
     )  # fmt: skip
-
-
-def of_hub(
-    tx: Connection,
-    *,
-    hub_id: str,
-    now: datetime,
-    currency: str | None = None,
-    scopes: Iterable[str] | None = None,
-) -> list[Budget]:
-    """The hub's budgets with what this month has cost, of all scopes or of these."""
-    query = select(budgets).where(budgets.c.hub_id == hub_id).order_by(budgets.c.scope)
-    if currency is not None:
-        query = query.where(budgets.c.currency == currency)
-    if scopes is not None:
-        query = query.where(budgets.c.scope.in_(list(scopes)))
-    rows = tx.execute(query).all()
-    charged: dict[tuple[str, str], int] = {}
-    for each in {row.currency for row in rows}:
-        found = usage.charged_between(
-            tx, hub_id=hub_id, scopes=[row.scope for row in rows], currency=each,
-            first=month_start(now).date(), end=next_month(now).date(),
-        )  # fmt: skip
-        charged |= {(scope, each): amount for scope, amount in found.items()}
-    names = _names(tx, [row.scope for row in rows])
-    return [
-        Budget(
-            row.scope, names.get(row.scope), usage.group_in(row.scope), row.currency, row.soft,
-            row.hard, charged.get((row.scope, row.currency), 0), row.set_by, row.set_at, row.warned,
-        )
-        for row in rows
-    ]  # fmt: skip
-
-
-def _names(tx: Connection, scopes: Iterable[str]) -> dict[str, str]:
-    """Names of the accounts among these scopes, by scope."""
-    ids = [found for scope in scopes if (found := usage.account_in(scope))]
-    rows = tx.execute(select(accounts.c.id, accounts.c.name).where(accounts.c.id.in_(ids)))
-    return {usage.account_scope(row.id): row.name for row in rows}
-
-
-def warn_once(
-    tx: Connection, *, hub_id: str, budget: Budget, spent: int, now: datetime
-) -> bool:  # fmt: skip
-    """Write that a soft budget is passed, once a month; whether this was the time."""
-    month = month_of(now)
-    told = tx.execute(
-        update(budgets)
-        .where(
-            budgets.c.hub_id == hub_id,
-            budgets.c.scope == budget.scope,
-            budgets.c.currency == budget.currency,
-            or_(budgets.c.warned.is_(None), budgets.c.warned != month),
-        )
-        .values(warned=month)
-    ).rowcount
-    if told:
-        audit.record(
-            tx, hub_id=hub_id, actor="keeper", account_id=usage.account_in(budget.scope),
-            action="budget_passed",
-            detail={"scope": budget.scope, "soft": budget.soft, "spent": spent,
-                    "currency": budget.currency, "month": month}, now=now,
-        )  # fmt: skip
-    return bool(told)

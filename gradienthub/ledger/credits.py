@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, select
 
-from ..rules.credit import Credit, expiring, given
+from ..rules.credit import Credit, given
 from ..rules.entry import Kind
-from . import audit
+from . import audit, extension
 from .database import lock_admissions
 from .entries import append, balance_of, credits_of, use_credits
-from .schema import credits, holds, identities
+from .schema import credits, identities
 
 LONGEST_REASON = 400
 
@@ -54,6 +54,7 @@ def give(
     if expires_at is not None and expires_at <= now:
         raise ValueError("a credit must expire in the future")
     lock_admissions(tx)
+    extension.catch_up(tx, hub_id=hub_id, now=now, account_id=account_id)
     reason = reason.replace("\0", " ")[:LONGEST_REASON]
     before = balance_of(tx, account_id, currency)
     credit = given(
@@ -99,6 +100,7 @@ def take(
     if amount <= 0:
         raise ValueError("what is taken back must be more than 0")
     lock_admissions(tx)
+    extension.catch_up(tx, hub_id=hub_id, now=now, account_id=account_id)
     reason = reason.replace("\0", " ")[:LONGEST_REASON]
     use_credits(tx, account_id, currency, amount, balance_of(tx, account_id, currency))
     append(
@@ -144,49 +146,6 @@ def _welcomed(tx: Connection, hub_id: str, account_id: str) -> bool:
         .where(identities.c.hub_id == hub_id, mine.c.account_id == account_id, mine.c.subject != "")
     )
     return tx.execute(welcomed.where(credits.c.account_id.in_(same_person))).first() is not None
-
-
-def expire(tx: Connection, *, hub_id: str, now: datetime) -> int:
-    """Write off what is left of this hub's credits that have expired; how many there were.
-
-    What an open lease holds is left until it ends. The keeper calls it each tick; safe to repeat.
-    """
-    due = tx.execute(
-        select(credits.c.account_id, credits.c.currency)
-        .where(
-            credits.c.hub_id == hub_id,
-            credits.c.unspent > 0,
-            credits.c.expires_at.is_not(None),
-            credits.c.expires_at <= now,
-        )
-        .distinct()
-    ).all()
-    if due:
-        lock_admissions(tx)
-    return sum(_expire(tx, hub_id, row.account_id, row.currency, now) for row in due)
-
-
-def _expire(tx: Connection, hub_id: str, account_id: str, currency: str, now: datetime) -> int:
-    held = tx.execute(
-        select(func.coalesce(func.sum(holds.c.amount), 0)).where(
-            holds.c.account_id == account_id, holds.c.currency == currency
-        )
-    ).scalar_one()
-    found = expiring(
-        credits_of(tx, account_id, currency),
-        balance=balance_of(tx, account_id, currency),
-        held=int(held),
-        now=now,
-    )
-    for credit, gone in found:
-        tx.execute(
-            update(credits).where(credits.c.id == credit.id).values(unspent=credit.unspent - gone)
-        )
-        append(
-            tx, hub_id=hub_id, account_id=account_id, currency=currency, kind=Kind.EXPIRY,
-            amount=-gone, at=now, credit_id=credit.id, note="Expired", actor="keeper",
-        )  # fmt: skip
-    return len(found)
 
 
 def of_account(tx: Connection, account_id: str) -> list[Given]:

@@ -16,7 +16,7 @@ from ..rules.refusal import Refused, shown
 from ..rules.tiers import Allowance
 from ..rules.warm import Choice, choose
 from ..settings import Settings
-from . import accounts, audit, charges, credits, holds, notebooks, slots
+from . import accounts, audit, charges, credits, extension, holds, notebooks, slots, usage
 from .database import lock_admissions
 from .schema import device_holders, lease_devices, leases, watches
 from .schema import notebooks as notebook_table
@@ -108,6 +108,10 @@ def admit_start(
     credits.welcome(
         tx, hub_id=hub_id, account_id=account.id, currency=settings.house.catalog.currency,
         amount=settings.new_account_credit, now=now,
+    )  # fmt: skip
+    extension.catch_up(
+        tx, hub_id=hub_id, now=now, account_id=account.id,
+        scopes=usage.scopes_of(account.id, allowance.groups),
     )  # fmt: skip
     outcome = _decide(tx, request, settings, account.id, allowance, now)
     if isinstance(outcome, Refused):

@@ -468,6 +468,9 @@ holds = Table(
     Column("billed", BigInteger, nullable=False),
     Column("credit_limit", BigInteger),
     Column("charge_overrun", Boolean, nullable=False),
+    # Until when it pays: to the microsecond, which the rounded amount does not say. Null before it
+    # was first extended.
+    Column("paid_until", Moment),
 )
 
 # A month's limit of an account or group (`scope`: "account:<id>" or "group:<name>").

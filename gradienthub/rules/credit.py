@@ -52,13 +52,15 @@ def restored(credits: Iterable[Credit], amount: int, balance: int) -> list[Credi
     return changed
 
 
-def expiring(
-    credits: Iterable[Credit], *, balance: int, held: int, now: datetime
-) -> list[tuple[Credit, int]]:
-    """(credit, what of it expires now). What holds of open leases need is left until they end."""
-    free = max(0, balance - held)
-    found = []
+def expiring(credits: Iterable[Credit], *, held: int, now: datetime) -> list[tuple[Credit, int]]:
+    """Return each credit that has expired, with what of it is written off now.
+
+    Open leases hold what expires first, as their charges will use it first. So much is left until
+    they end, whatever else the account has.
+    """
     due = [c for c in in_order(credits) if c.unspent and c.expires_at and c.expires_at <= now]
+    free = max(0, sum(c.unspent for c in due) - held)
+    found = []
     for credit in reversed(due):
         if gone := min(credit.unspent, free):
             found.append((credit, gone))

@@ -184,15 +184,26 @@ def test_postpaid_owes_up_to_its_limit_and_a_payment_makes_it_free_again(bank):
     assert bank.faults() == []
 
 
-def test_what_runs_on_while_nobody_ticks_is_an_overrun_and_forgiven(bank):
+def test_what_runs_on_while_nobody_ticks_is_paid_as_far_as_money_goes(bank):
     bank.credit("ann", usd(5))
     lease = bank.start("ann")
     bank.later(HOUR)
     bank.stop(lease)
     [entry] = [row for row in bank.entries("ann") if row.kind == "charge"]
-    assert (entry.billed, -entry.amount, entry.overrun) == (T4, T4_HOLD, T4 - T4_HOLD)
+    assert (entry.billed, -entry.amount, entry.overrun) == (T4, T4, 0)
+    assert bank.faults() == []
+
+
+def test_what_runs_on_when_the_money_is_used_up_is_an_overrun_and_forgiven(bank):
+    bank.credit("ann", T4 // 2)
+    lease = bank.start("ann")
+    bank.later(HOUR)
+    bank.stop(lease)
+    [entry] = [row for row in bank.entries("ann") if row.kind == "charge"]
+    assert (entry.billed, -entry.amount, entry.overrun) == (T4, T4 // 2, T4 // 2)
+    assert bank.balance("ann") == 0
     found = bank.ledger.read(statements.overruns, hub_id=HUB, since=bank.now - HOUR)
-    assert [(one.name, one.entry.forgiven) for one in found] == [("ann", T4 - T4_HOLD)]
+    assert [(one.name, one.entry.forgiven) for one in found] == [("ann", T4 // 2)]
     assert bank.faults() == []
 
 

@@ -124,9 +124,9 @@ def test_a_new_credit_pays_what_is_owed_first():
 
 def test_a_hold_keeps_expired_credit_until_it_ends():
     old = credit("old", 10, days=-1)
-    assert expiring([old], balance=10, held=4, now=NOW) == [(old, 6)]
-    assert expiring([old], balance=10, held=12, now=NOW) == []
-    assert expiring([credit("ever", 10)], balance=10, held=0, now=NOW) == []
+    assert expiring([old], held=4, now=NOW) == [(old, 6)]
+    assert expiring([old], held=12, now=NOW) == []
+    assert expiring([credit("ever", 10)], held=0, now=NOW) == []
 
 
 @given(st.lists(st.tuples(st.integers(1, 50), st.none() | st.integers(-3, 3)), max_size=5),

@@ -1,0 +1,66 @@
+"""Expiry: what is left of a credit at its end is written off."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, func, select, update
+
+from ..rules.credit import expiring
+from ..rules.entry import Kind, month_of
+from .database import lock_admissions
+from .entries import append, credits_of
+from .schema import credits, holds
+
+
+def due(
+    tx: Connection, *, hub_id: str, until: datetime, account_id: str | None = None
+) -> list[datetime]:
+    """Return the moments until `until` at which something is left of an expired credit."""
+    query = select(credits.c.expires_at).where(*_due(hub_id, until, account_id)).distinct()
+    return list(tx.execute(query.order_by(credits.c.expires_at)).scalars())
+
+
+def expire(
+    tx: Connection, *, hub_id: str, until: datetime, now: datetime, account_id: str | None = None
+) -> int:
+    """Write off what is left of credits that expired by `until`; how many there were.
+
+    What an open lease holds is left until it ends. Of this hub, or of one account. Safe to repeat.
+    """
+    query = select(credits.c.account_id, credits.c.currency).distinct()
+    rows = tx.execute(query.where(*_due(hub_id, until, account_id))).all()
+    if rows:
+        lock_admissions(tx)
+    return sum(_expire(tx, hub_id, row.account_id, row.currency, until, now) for row in rows)
+
+
+def _due(hub_id: str, until: datetime, account_id: str | None) -> list[ColumnElement[bool]]:
+    of_account: list[Any] = [] if account_id is None else [credits.c.account_id == account_id]
+    return [
+        credits.c.hub_id == hub_id,
+        credits.c.unspent > 0,
+        credits.c.expires_at.is_not(None),
+        credits.c.expires_at <= until,
+        *of_account,
+    ]
+
+
+def _expire(
+    tx: Connection, hub_id: str, account_id: str, currency: str, until: datetime, now: datetime
+) -> int:
+    held = tx.execute(
+        select(func.coalesce(func.sum(holds.c.amount), 0)).where(
+            holds.c.account_id == account_id, holds.c.currency == currency
+        )
+    ).scalar_one()
+    found = expiring(credits_of(tx, account_id, currency), held=int(held), now=until)
+    for credit, gone in found:
+        tx.execute(
+            update(credits).where(credits.c.id == credit.id).values(unspent=credit.unspent - gone)
+        )
+        append(
+            tx, hub_id=hub_id, account_id=account_id, currency=currency, kind=Kind.EXPIRY,
+            amount=-gone, at=now, month=month_of(credit.expires_at or until), credit_id=credit.id,
+            note="Expired", actor="keeper",
+        )  # fmt: skip
+    return len(found)

@@ -1,0 +1,322 @@
+"""Extension: holds of open paid leases grow as far as money goes, by one rule.
+
+Whatever reads or moves money calls `catch_up` first. It does in order what a keeper would have done
+that had looked all the time: at the end of each month and of each credit, holds are extended as of
+that moment. So a keeper that was away changes no bill.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from ..rules.duration import LONGEST
+from ..rules.entry import month_start, next_month
+from ..rules.funds import HOLD, Purse, PurseKind, Running, time_for
+from ..rules.metering import Times
+from ..rules.sharing import Common, Paid, extend
+from . import expiry, limits, postings, usage
+from .schema import balances, holds, leases
+
+#: Ids in one statement, below every database's limit.
+AT_ONCE = 500
+_BEFORE = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Held:
+    """An open paid lease with its hold, at one moment."""
+
+    lease_id: str
+    account_id: str
+    currency: str
+    amount: int
+    billed: int
+    credit_limit: int | None
+    times: Times
+    scopes: tuple[str, ...]
+    paid_until: datetime
+    #: What its hold pays for; None until it answers.
+    paid: Paid | None = None
+
+    @property
+    def running(self) -> Running:
+        """It as a purse sees it."""
+        return Running(self.times.price, self.paid_until)
+
+    def if_running(self, now: datetime) -> "Held":
+        """Return it as if it had answered by now."""
+        if self.paid is not None:
+            return self
+        return replace(self, paid=Paid(self.times.price, now, 0, self.paid_until))
+
+    def extended(self, until: datetime) -> "Held":
+        """Return it with a hold that pays until then."""
+        if self.paid is None or until <= self.paid.until:
+            return self
+        paid = replace(self.paid, until=until)
+        return replace(self, amount=paid.amount, paid_until=until, paid=paid)
+
+
+@dataclass(frozen=True)
+class Closing:
+    """A lease that is being settled: its months are closed although its stop was asked for."""
+
+    lease_id: str
+    end: datetime
+
+
+def catch_up(
+    tx: Connection,
+    *,
+    hub_id: str,
+    now: datetime,
+    account_id: str | None = None,
+    scopes: Iterable[str] = (),
+    closing: Closing | None = None,
+    written: datetime | None = None,
+) -> None:
+    """Extend holds, close months and write expired credit off, in their order, until `now`.
+
+    Of the whole hub; with `account_id`, of what shares money with this account and these `scopes`.
+    The caller has the money lock. `written` is the time that entries get, `now` unless given.
+    """
+    if account_id is not None and _shares(tx, hub_id, account_id, scopes, now):
+        account_id = None
+    written = written or now
+    for moment, ends_month in _moments(tx, hub_id, account_id, closing, now):
+        if ends_month:
+            _extend_all(tx, hub_id, account_id, moment, month=moment - _BEFORE)
+            postings.close_month(
+                tx, hub_id=hub_id, first=moment, now=written, account_id=account_id,
+                closing=closing.lease_id if closing and closing.end > moment else None,
+            )  # fmt: skip
+        else:
+            _extend_all(tx, hub_id, account_id, moment, month=moment)
+            expiry.expire(tx, hub_id=hub_id, until=moment, now=written, account_id=account_id)
+    _extend_all(tx, hub_id, account_id, now, month=now)
+
+
+def _shares(
+    tx: Connection, hub_id: str, account_id: str, scopes: Iterable[str], now: datetime
+) -> bool:
+    """Return whether a budget that stops is shared with other accounts."""
+    open_ = held(tx, hub_id=hub_id, now=now, account_id=account_id)
+    groups = {scope for one in open_ for scope in one.scopes} | set(scopes)
+    groups = {scope for scope in groups if usage.group_in(scope) is not None}
+    return bool(groups) and limits.stops_any(tx, hub_id=hub_id, scopes=groups)
+
+
+def _moments(
+    tx: Connection,
+    hub_id: str,
+    account_id: str | None,
+    closing: Closing | None,
+    now: datetime,
+) -> list[tuple[datetime, bool]]:
+    """Return when credit expired or a month ended that is not yet done; True: a month."""
+    expired = expiry.due(tx, hub_id=hub_id, until=now, account_id=account_id)
+    months = _months(tx, hub_id, account_id, None, now)
+    if closing is not None:
+        months |= _months(tx, hub_id, account_id, closing.lease_id, closing.end)
+    # A month that ends as a credit expires has used it.
+    done = [(moment, False) for moment in expired] + [(moment, True) for moment in months]
+    return sorted(done, key=lambda one: (one[0], not one[1]))
+
+
+def _months(
+    tx: Connection, hub_id: str, account_id: str | None, closing: str | None, until: datetime
+) -> set[datetime]:
+    first = month_start(until)
+    begin = postings.unclosed_since(
+        tx, hub_id=hub_id, first=first, account_id=account_id, closing=closing
+    )
+    months = set()
+    while begin is not None and (begin := next_month(begin)) <= first:
+        months.add(begin)
+    return months
+
+
+def _extend_all(
+    tx: Connection, hub_id: str, account_id: str | None, now: datetime, *, month: datetime
+) -> None:
+    open_ = held(tx, hub_id=hub_id, now=now, account_id=account_id)
+    if not open_:
+        return
+    budgets = limits.of_hub(tx, hub_id=hub_id, now=month, scopes=_scopes(open_, account_id))
+    extended = shared_out(tx, open_, budgets, now + HOLD)
+    more = [
+        {"of": one.lease_id, "to": one.amount, "until": one.paid_until}
+        for one, before in zip(extended, open_, strict=True)
+        if one is not before
+    ]
+    if more:
+        tx.execute(
+            update(holds)
+            .where(holds.c.lease_id == bindparam("of"))
+            .values(amount=bindparam("to"), paid_until=bindparam("until")),
+            more,
+        )
+
+
+def _scopes(open_: Sequence[Held], account_id: str | None) -> set[str] | None:
+    return None if account_id is None else {scope for one in open_ for scope in one.scopes}
+
+
+def shared_out(
+    tx: Connection, open_: Sequence[Held], budgets: Iterable[limits.Budget], until: datetime
+) -> list[Held]:
+    """Return the leases with holds that pay until then, or as far as money goes. Writes nothing."""
+    moments = extend(_paid(open_), _commons(tx, open_, budgets), until)
+    return [one.extended(moments.get(one.lease_id, one.paid_until)) for one in open_]
+
+
+def ends_of(
+    tx: Connection, open_: Sequence[Held], budgets: Iterable[limits.Budget], now: datetime
+) -> dict[str, datetime]:
+    """Return when money ends each lease; without those that it carries for over a year."""
+    open_ = [one.if_running(now) for one in open_]
+    commons, longest = _commons(tx, open_, budgets), now + LONGEST
+    moments = extend(_paid(open_), commons, longest)
+    limited = frozenset[str]().union(*(common.members for common in commons))
+    return {
+        lease_id: moment
+        for lease_id, moment in moments.items()
+        if lease_id in limited and moment < longest
+    }
+
+
+def cover(
+    tx: Connection, *, hub_id: str, account_id: str, lease_id: str, owed: int, now: datetime
+) -> None:
+    """Let a lease that is being settled hold the last micro-units that rounding put aside."""
+    whole = _shares(tx, hub_id, account_id, (), now)
+    open_ = held(tx, hub_id=hub_id, now=now, account_id=None if whole else account_id)
+    mine = next((one for one in open_ if one.lease_id == lease_id), None)
+    if mine is None or owed <= mine.amount:
+        return
+    budgets = limits.of_hub(tx, hub_id=hub_id, now=now, scopes=mine.scopes)
+    amounts = {one.lease_id: one.amount for one in open_}
+    left = [
+        common.money - common.starting - sum(amounts[one] for one in common.holders)
+        for common in _commons(tx, open_, budgets)
+        if lease_id in common.members
+    ]
+    more = min([owed - mine.amount, *left])
+    if more > 0:
+        tx.execute(
+            update(holds).where(holds.c.lease_id == lease_id).values(amount=mine.amount + more)
+        )
+
+
+def _paid(open_: Iterable[Held]) -> dict[str, Paid]:
+    return {one.lease_id: one.paid for one in open_ if one.paid is not None}
+
+
+def held(
+    tx: Connection, *, hub_id: str, now: datetime, account_id: str | None = None
+) -> list[Held]:
+    """The open paid leases with their holds, of the hub or of one account."""
+    query = (
+        select(leases, holds.c.amount, holds.c.billed, holds.c.credit_limit, holds.c.paid_until)
+        .join(holds, holds.c.lease_id == leases.c.id)
+        .where(holds.c.hub_id == hub_id)
+        .order_by(leases.c.admitted_at, leases.c.id)
+    )
+    if account_id is not None:
+        query = query.where(holds.c.account_id == account_id)
+    return [_held(row, now) for row in tx.execute(query)]
+
+
+def _held(row: Any, now: datetime) -> Held:
+    times = postings.times_of(row)
+    # A lease that does not answer yet uses nothing of its hold.
+    begin = times.begins if times.begins is not None and times.begins <= now else None
+    until = row.paid_until if begin else None
+    if until is None:
+        until = (begin or now) + time_for(row.price, row.amount + (row.billed if begin else 0))
+    return Held(
+        lease_id=row.id,
+        account_id=row.account_id,
+        currency=row.currency,
+        amount=row.amount,
+        billed=row.billed,
+        credit_limit=row.credit_limit,
+        times=times,
+        scopes=tuple(usage.scopes_of(row.account_id, row.groups or ())),
+        paid_until=until,
+        paid=Paid(row.price, begin, row.billed, until) if begin else None,
+    )
+
+
+def account_purse(balance: int, limit: int | None, mine: Sequence[Held]) -> Purse | None:
+    """Return what an account may still spend; None where nothing limits it."""
+    if limit is None:
+        return None
+    return Purse(
+        kind=PurseKind.CREDIT_LIMIT if limit else PurseKind.CREDIT,
+        left=balance + limit - sum(one.amount for one in mine),
+        total=limit or balance,
+        running=tuple(one.running for one in mine),
+    )
+
+
+def budget_purse(budget: limits.Budget, mine: Sequence[Held]) -> Purse:
+    """Return what is left of a budget."""
+    spent = budget.charged + sum(one.amount for one in mine)
+    group = usage.group_in(budget.scope) or ""
+    total = budget.hard if budget.hard is not None else budget.soft or 0
+    return Purse(
+        kind=PurseKind.GROUP_BUDGET if group else PurseKind.OWN_BUDGET,
+        left=total - spent,
+        total=total,
+        running=tuple(one.running for one in mine),
+        group=group,
+        soft=budget.soft,
+        spent=spent,
+    )
+
+
+def _commons(
+    tx: Connection, open_: Sequence[Held], budgets: Iterable[limits.Budget]
+) -> list[Common]:
+    amounts = _balances(tx, {one.account_id for one in open_})
+    by_account: dict[tuple[str, str], list[Held]] = {}
+    by_scope: dict[tuple[str, str], list[Held]] = {}
+    for one in open_:
+        by_account.setdefault((one.account_id, one.currency), []).append(one)
+        for scope in one.scopes:
+            by_scope.setdefault((scope, one.currency), []).append(one)
+    commons = []
+    for key, mine in by_account.items():
+        # Leases of different terms: who may owe more lives longer on the same balance.
+        for limit in {one.credit_limit for one in mine} - {None}:
+            members = [one for one in mine if one.credit_limit == limit]
+            commons.append(_common(amounts.get(key, 0) + (limit or 0), mine, members))
+    for budget in budgets:
+        mine = by_scope.get((budget.scope, budget.currency), [])
+        if mine and budget.hard is not None:
+            commons.append(_common(budget.hard - budget.charged, mine, mine))
+    return commons
+
+
+def _common(money: int, mine: Iterable[Held], members: Iterable[Held]) -> Common:
+    return Common(
+        money,
+        holders=frozenset(one.lease_id for one in mine if one.paid),
+        members=frozenset(one.lease_id for one in members),
+        starting=sum(one.amount for one in mine if not one.paid),
+    )
+
+
+def _balances(tx: Connection, account_ids: Iterable[str]) -> Mapping[tuple[str, str], int]:
+    ids = sorted(account_ids)
+    amounts: dict[tuple[str, str], int] = {}
+    for first in range(0, len(ids), AT_ONCE):
+        rows = tx.execute(
+            select(balances).where(balances.c.account_id.in_(ids[first : first + AT_ONCE]))
+        )
+        amounts |= {(row.account_id, row.currency): row.amount for row in rows}
+    return amounts

@@ -1,0 +1,203 @@
+"""Postings: a lease's bill becomes entries, credits that are used up, and usage by the day.
+
+A charge is the difference between the bill of all its time and what its entries have already, so
+doing it again, late, or after a crash in between changes nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, exists, func, select, update
+
+from ..rules.entry import Kind, month_of
+from ..rules.metering import Portion, Times, by_day, by_month
+from . import usage
+from .entries import append, balance_of, use_credits
+from .schema import entries, holds, leases, notebooks
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What the entries of a lease have already."""
+
+    billed: int
+    forgiven: int
+    until: datetime | None
+    closed: bool
+
+
+def times_of(row: Row[Any]) -> Times:
+    """A lease's row as what its bill is made of."""
+    return Times.of(row._asdict())
+
+
+def close_month(
+    tx: Connection,
+    *,
+    hub_id: str,
+    first: datetime,
+    now: datetime,
+    account_id: str | None = None,
+    closing: str | None = None,
+) -> int:
+    """Charge what ran before the month that begins at `first`; how many leases there were.
+
+    Of leases that run on, and of the one that is `closing`.
+    """
+    rows = tx.execute(leases_with_names().where(*_unclosed(hub_id, first, account_id, closing)))
+    found = rows.all()
+    for row in found:
+        begin = times_of(row).begins
+        if begin is not None:
+            post(tx, row, begin=begin, end=first, gap_until=None, closes=False, now=now)
+    return len(found)
+
+
+def unclosed_since(
+    tx: Connection,
+    *,
+    hub_id: str,
+    first: datetime,
+    account_id: str | None = None,
+    closing: str | None = None,
+) -> datetime | None:
+    """Return since when a lease runs whose months before `first` are not charged; None: none."""
+    rows = tx.execute(
+        select(leases.c.answered_at, _charged_until().label("until")).where(
+            *_unclosed(hub_id, first, account_id, closing)
+        )
+    ).all()
+    return min((max(row.answered_at, row.until or row.answered_at) for row in rows), default=None)
+
+
+def _charged_until() -> Any:
+    until = select(func.max(entries.c.until_at)).where(entries.c.lease_id == leases.c.id)
+    return until.correlate(leases).scalar_subquery()
+
+
+def _unclosed(
+    hub_id: str, first: datetime, account_id: str | None, closing: str | None
+) -> list[ColumnElement[bool]]:
+    runs = leases.c.ended_at.is_(None) & leases.c.stop_requested_at.is_(None)
+    return [
+        leases.c.hub_id == hub_id,
+        runs if closing is None else runs | (leases.c.id == closing),
+        leases.c.answered_at < first,
+        ~exists().where(entries.c.lease_id == leases.c.id, entries.c.until_at >= first),
+        *([] if account_id is None else [leases.c.account_id == account_id]),
+    ]
+
+
+def leases_with_names() -> Select[Any]:
+    """Return the query of leases with the names of their notebooks."""
+    return select(leases, notebooks.c.display_name, notebooks.c.server_name).join(
+        notebooks, notebooks.c.id == leases.c.notebook_id
+    )
+
+
+def post(
+    tx: Connection,
+    row: Row[Any],
+    *,
+    begin: datetime,
+    end: datetime,
+    gap_until: datetime | None,
+    closes: bool,
+    now: datetime,
+) -> None:
+    """Write what the time from `begin` to `end` adds to a lease's entries, an entry a month."""
+    before = _written(tx, row.id)
+    start = before.until or begin
+    if before.closed and start == end:
+        return
+    portions = by_month(row.price, begin, start, end)
+    for portion in portions:
+        last = portion is portions[-1]
+        _write(
+            tx, row, portion, now=now, begin=begin,
+            closes=closes and last and not before.closed, gap_until=gap_until if last else None,
+            forgiven_before=before.forgiven,
+        )  # fmt: skip
+
+
+def billed_of(tx: Connection, lease_id: str) -> int:
+    """Return what a lease's entries bill already."""
+    return _written(tx, lease_id).billed
+
+
+def _written(tx: Connection, lease_id: str) -> _Written:
+    rows = tx.execute(
+        select(entries.c.billed, entries.c.forgiven, entries.c.until_at, entries.c.closes)
+        .where(entries.c.lease_id == lease_id)
+        .order_by(entries.c.id)
+    ).all()
+    return _Written(
+        billed=sum(row.billed for row in rows),
+        forgiven=sum(row.forgiven for row in rows),
+        until=rows[-1].until_at if rows else None,
+        closed=any(row.closes for row in rows),
+    )
+
+
+def _write(
+    tx: Connection,
+    row: Row[Any],
+    portion: Portion,
+    *,
+    begin: datetime,
+    closes: bool,
+    gap_until: datetime | None,
+    forgiven_before: int,
+    now: datetime,
+) -> None:
+    hold = tx.execute(select(holds).where(holds.c.lease_id == row.id)).first()
+    held = hold.amount if hold else 0
+    if portion.billed >= 0:
+        overrun = max(0, portion.billed - held)
+        forgiven = 0 if hold and hold.charge_overrun else overrun
+    else:
+        # Time that was billed and turns out not to have been used: what was forgiven of it first.
+        overrun = forgiven = -min(forgiven_before, -portion.billed)
+    charged = portion.billed - forgiven
+    account = {"account_id": row.account_id, "currency": row.currency}
+    use_credits(tx, **account, amount=charged, before=balance_of(tx, **account))
+    append(
+        tx, hub_id=row.hub_id, **account, kind=Kind.CHARGE, amount=-charged, at=now,
+        month=month_of(min(portion.start, portion.end)), lease_id=row.id,
+        instance_type=row.instance_type, price=row.price, from_at=portion.start,
+        until_at=portion.end, gap_until=gap_until, billed=portion.billed, overrun=overrun,
+        forgiven=forgiven, closes=closes, note=row.display_name or row.server_name or "default",
+        actor=row.stopped_by or "",
+    )  # fmt: skip
+    if hold:
+        tx.execute(
+            update(holds)
+            .where(holds.c.lease_id == row.id)
+            .values(
+                amount=max(0, held - portion.billed),
+                billed=hold.billed + portion.billed,
+                paid_until=hold.paid_until and max(hold.paid_until, portion.end),
+            )
+        )
+    days = _charged_days(by_day(row.price, begin, portion.start, portion.end), forgiven)
+    if closes and not days:
+        days = {portion.end.date(): Portion(portion.end, portion.end, 0.0, 0)}
+    if days:
+        usage.add(
+            tx, hub_id=row.hub_id, scopes=usage.scopes_of(row.account_id, row.groups or ()),
+            instance_type=row.instance_type, currency=row.currency, days=days,
+            leases=int(closes),
+        )  # fmt: skip
+
+
+def _charged_days(days: Mapping[date, Portion], forgiven: int) -> dict[date, Portion]:
+    """The days with what is charged for them: what is forgiven was used last."""
+    charged = dict(days)
+    for day in sorted(days, reverse=True):
+        size = min(abs(forgiven), abs(days[day].billed))
+        less = size if forgiven > 0 else -size
+        charged[day] = replace(days[day], billed=days[day].billed - less)
+        forgiven -= less
+    return charged

@@ -4,7 +4,6 @@ import os
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 from jupyterhub.app import JupyterHub
 from jupyterhub.auth import Authenticator
@@ -59,7 +58,6 @@ def configure(c: Config, *, keeper: bool = True) -> Settings:
     # The hub's default stops everybody's notebook whenever the hub restarts.
     _default(hub, "cleanup_servers", False)
     _default(hub, "allow_named_servers", True)
-    _default(hub, "default_url", f"{_base(hub)}/hub/home")
     _add_path(hub, "template_paths", str(TEMPLATES))
     if keeper:
         _wire_keeper(hub, settings)
@@ -100,8 +98,6 @@ def _wire_keeper(hub: Config, settings: Settings) -> None:
         {"name": KEEPER, "scopes": list(KEEPER_SCOPES), "services": [KEEPER]},
     )
     _open_to_everybody(hub)
-    # The pages' links to the keeper's.
-    hub.template_vars.update({"service_url": f"{_base(hub)}/services/{KEEPER}/"})
 
 
 def _open_to_everybody(hub: Config) -> None:
@@ -136,14 +132,6 @@ def _wire_culler(hub: Config) -> None:
         "load_roles",
         {"name": CULLER, "scopes": list(CULLER_SCOPES), "services": [CULLER]},
     )
-
-
-def _base(hub: Config) -> str:
-    """The hub's base URL without a slash at its end."""
-    base = (
-        str(hub.get("base_url", "/")) if "bind_url" not in hub else urlparse(str(hub.bind_url)).path
-    )
-    return base.rstrip("/")
 
 
 def _authenticator(hub: Config) -> type[Authenticator]:

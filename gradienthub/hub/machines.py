@@ -53,7 +53,7 @@ class MachinesHandler(BaseHandler):
             self.set_header("Retry-After", "60")
         form = url_path_join(self.hub.base_url, "new")
         html = await self.render_template(
-            "machines.html",
+            "gradient/machines.html",
             view=view,
             start_urls={
                 card.name: url_concat(form, {"instance_type": card.name})

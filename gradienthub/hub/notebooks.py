@@ -118,7 +118,7 @@ class NotebooksHandler(HomeHandler):
                 self.set_header(name, value)
         settings = self.context.settings
         html = await self.render_template(
-            "home.html",
+            "gradient/notebooks.html",
             view=await self._view(user),
             refused=refused,
             help_url=settings.help_url,

@@ -215,7 +215,7 @@ class GradientSpawnHandler(SpawnHandler):
         if after := self.get_argument("next", ""):
             action = url_concat(action, {"next": after})
         html = await self.render_template(
-            "spawn.html",
+            "gradient/form.html",
             view=view,
             action=action,
             for_user=user,

@@ -130,6 +130,7 @@ class GradientSpawnPendingHandler(SpawnPendingHandler):
                 user=self.current_user,
                 server_name=title_of(spawner.orm_spawner) if server_name else "",
                 spawn_url=self._form_url(user, server_name),
+                auth_state=await user.get_auth_state(),
             )
             self.finish(html)
 
@@ -233,7 +234,9 @@ class GradientSpawnPendingHandler(SpawnPendingHandler):
         return url_concat(url, {"next": after}) if after else str(url)
 
     async def _show(self, view: StartView) -> None:
-        html = await self.render_template("spawn_pending.html", start=view, action=self.request.uri)
+        html = await self.render_template(
+            "gradient/pending.html", start=view, action=self.request.uri
+        )
         self.finish(html)
 
 

@@ -12,7 +12,7 @@ from ..rules.catalog import ConfigurationFault
 from ..spawners.base import GradientSpawner
 from ..spawners.context import HubContext
 from ..spawners.warm import WarmPool
-from . import api, charging, pages, proxy, settle, traits
+from . import api, charging, frame, pages, proxy, settle, traits
 
 #: Seconds between two looks whether the hub is settled.
 SETTLED_EVERY = 0.5
@@ -34,6 +34,8 @@ def begin(app: Any) -> list[Any]:
         app.exit(1)
     for trait in traits.lost_traits(app.config, app.spawner_class, app.authenticator_class):
         app.log.warning("%s", trait.sentence)
+    for sentence in frame.arrange_hub(app):
+        app.log.warning("%s", sentence)
     proxy.prepare(app.proxy)
     context.soon(settle.keep_settled(app, context, prepared=prepared))
     if any(service.get("name") == api.CULLER for service in app.services):
@@ -42,7 +44,7 @@ def begin(app: Any) -> list[Any]:
     context.soon(metrics.measure_loop_lag("hub"))
     context.soon(spare_long_pauses(context))
     context.soon(WarmPool(context, app.spawner_class, app.config).keep())
-    return [*api.handlers(), *pages.handlers()]
+    return [*api.handlers(), *frame.handlers(), *pages.handlers()]
 
 
 async def spare_long_pauses(context: HubContext) -> None:

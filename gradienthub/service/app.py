@@ -75,12 +75,24 @@ def environment(given: Mapping[str, str]) -> Environment:
         token=given["JUPYTERHUB_API_TOKEN"],
         api_url=given["JUPYTERHUB_API_URL"],
         prefix=given["JUPYTERHUB_SERVICE_PREFIX"],
-        hub_prefix=f"{given.get('JUPYTERHUB_BASE_URL', '/').rstrip('/')}/hub/",
+        hub_prefix=_hub_prefix(given),
         host=url.hostname or "127.0.0.1",
         port=url.port or 80,
         hub_pid=int(given.get("GRADIENTHUB_HUB_PID", "0")),
         notebooks_url=f"{public.rstrip('/')}/home" if public else "",
     )
+
+
+def _hub_prefix(given: Mapping[str, str]) -> str:
+    """Return the address of the hub's pages: a path, with its host where services have others."""
+    path = f"{given.get('JUPYTERHUB_BASE_URL', '/').rstrip('/')}/hub/"
+    service, hub = (
+        urlparse(given.get(name, ""))
+        for name in ("JUPYTERHUB_PUBLIC_URL", "JUPYTERHUB_PUBLIC_HUB_URL")
+    )
+    if service.netloc and hub.netloc and service.netloc != hub.netloc:
+        return f"{hub.scheme}://{hub.netloc}{path}"
+    return path
 
 
 async def _gone(ledger: Ledger, hub_id: str) -> str:

@@ -1,17 +1,20 @@
 """What the parts of one keeper process share."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ..clock import Clock, system_clock
 from ..ledger import Ledger, fleet
 from ..settings import Published
+from .frame import Frames
 
 
 @dataclass
 class KeeperContext:
     """The ledger of hub `hub_id`, what that hub published, and where this service is served.
 
-    `prefix` and `hub_prefix` are URL paths with a slash at both ends; `api_url` is the hub's REST
+    `prefix` and `hub_prefix` are URL paths with a slash at both ends, `hub_prefix` with its host in
+    front where the service has another host than the hub; `api_url` is the hub's REST
     API as this process reaches it; `token` is the keeper's own. `published` is None until it was
     read once: until then every request but a look at the state is answered "starting".
     """
@@ -29,6 +32,19 @@ class KeeperContext:
     acting: bool = False
     #: Why nothing is decided right now: "ledger_away", "hub_away", "hub_not_settled"; "" is fine.
     trouble: str = field(default="starting")
+
+    @property
+    def static_url(self) -> str:
+        """Where pages find our style sheet and scripts. Browsers load modules from their own host
+        only, so that a service on another host than the hub's serves them itself."""
+        if self.hub_prefix.startswith("/"):
+            return f"{self.hub_prefix}gradient/static/"
+        return f"{self.prefix}static/"
+
+    @cached_property
+    def frames(self) -> Frames:
+        """What stands around people's pages."""
+        return Frames(self.api_url, self.static_url)
 
     async def refresh(self) -> None:
         """Read the hub's published settings again if they changed. Raises LedgerAway."""

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import aiohttp
-from jinja2 import Environment, FileSystemLoader
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader
 
 from .._version import __version__
 from ..ledger import audit, findings, fleet, keepers, slots, watches
@@ -20,6 +20,7 @@ from ..rules.placement import Host
 from ..rules.refusal import STATUS, Refused, shown
 from ..settings import Published
 from .api import cursor, is_id, place_by_number
+from .frame import Frame
 from .operations import account_of, lease_as_view, own_account, within
 from .visitor import SAFE, KeeperHandler
 
@@ -184,12 +185,25 @@ def _state(row: Mapping[str, Any], lease: LeaseView | None) -> tuple[str, str, s
 class PageHandler(KeeperHandler):
     """A page; failures are pages too."""
 
+    frame: Frame | None = None
+
     def unknown(self) -> None:
         """To the hub's login, and back; what a form sent would be lost on that way."""
         if self.request.method not in SAFE:
             raise Refused("not_logged_in", "You are not logged in here any more, or the page is"
                           " too old.", "Nothing was done. Open it again.")  # fmt: skip
         self.redirect(self.get_login_url())
+
+    async def prepare(self) -> None:
+        """Find out who asks, and ask the hub for the frame of their page."""
+        await super().prepare()
+        visitor = getattr(self, "visitor", None)
+        if visitor is None or visitor.kind != "user" or self._finished:
+            return
+        part = self.request.path.removeprefix(self.context.prefix).split("/")[0]
+        self.frame = await self.context.frames.ask(
+            visitor.name, PARTS.get(part, part), self.hub_auth.get_token(self) or ""
+        )
 
     @property
     def titles(self) -> dict[str, str]:
@@ -204,6 +218,9 @@ class PageHandler(KeeperHandler):
                 base_url=context.hub_prefix,
                 service_url=context.prefix,
                 static_url=lambda path: f"{context.hub_prefix}static/{path}",
+                gradient_static=context.static_url,
+                gradient_framed="service/framed.html" if self.frame else "",
+                frame=self.frame and self.frame.pieces(),
                 version_hash=__version__,
                 visitor=getattr(self, "visitor", None),
                 user=getattr(self, "visitor", None),
@@ -368,6 +385,16 @@ def page_routes(prefix: str) -> list[tuple[str, type]]:
     ]
 
 
+#: The entry of the bar under which a page stands, where that is not its address.
+PARTS = {"statements": "usage"}
 ENVIRONMENT = Environment(
-    loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    loader=ChoiceLoader(
+        [
+            PrefixLoader({"templates": FileSystemLoader(TEMPLATES / "hub")}),
+            FileSystemLoader(TEMPLATES),
+        ]
+    ),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
 )

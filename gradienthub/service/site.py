@@ -1,6 +1,7 @@
 """Everything that the keeper serves below its prefix."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler
@@ -14,6 +15,7 @@ from .openapi import OpenApiHandler
 from .pages import PageHandler, page_routes
 from .visitor import KeeperHandler, settings
 
+STATIC = Path(__file__).parent.parent / "static"
 OPERATIONS = (*operations.OPERATIONS, *money.OPERATIONS, *treasury.OPERATIONS)
 
 
@@ -48,6 +50,7 @@ def application(context: KeeperContext, hub_auth: HubOAuth | None = None) -> web
         (rf"{prefix}oauth_callback", CallbackHandler),
         *routes(prefix, OPERATIONS),
         (rf"{prefix}api/v1/openapi.json", OpenApiHandler, {"operations": OPERATIONS}),
+        (rf"{prefix}static/(.*)", web.StaticFileHandler, {"path": str(STATIC)}),
         *page_routes(prefix),
         *money_pages.page_routes(prefix),
     ]

@@ -30,8 +30,8 @@ async def bank(hub: Callable[..., Awaitable[Home]]) -> AsyncIterator[Make]:
     """A hub whose keeper serves; ada is an admin, bob and eve are prepaid, bob has $20."""
     close: list[Callable[[], Any]] = []
 
-    async def make() -> SimpleNamespace:
-        home = await hub(keeper=True, tiers=TIERS | PREPAID)
+    async def make(changes: Callable[..., None] | None = None) -> SimpleNamespace:
+        home = await hub(changes, keeper=True, tiers=TIERS | PREPAID)
         await home.settled()
         keeper = Keeping(home)
         close.append(keeper.close)

@@ -223,8 +223,45 @@ class GradientHub(Configurable):
         max=600,
         help="""Seconds between two passes of the keeper over all running notebooks.
 
-        Default 30: a stop comes at most so much later than its time. Each pass asks every running
+        Default 30: use is seen and people are warned at most so much later. Stops do not wait for
+        a pass: the keeper wakes when the next known end is due. Each pass asks every running
         notebook three small questions.""",
+    ).tag(config=True)
+
+    unknown_intervals = Float(
+        3,
+        allow_none=True,
+        min=0,
+        help="""How many idle intervals a notebook may run on while its use cannot be read: its
+        server does not answer, or answers nonsense.
+
+        Default 3: unknown is not idle, so it gets more time than an idle one, and does not hold
+        its machine for ever. It is warned like any stop, Extend moves it, and a finding names it.
+        Values from 1 on. 0 or None: it runs on until a hard end.""",
+    ).tag(config=True)
+
+    no_work_intervals = Float(
+        3,
+        allow_none=True,
+        min=0,
+        help="""How many idle intervals a notebook may be busy without work: a kernel says that it
+        runs a cell, but neither the container's CPU nor its GPU does anything, for example in
+        `input()`, or in a call that hangs.
+
+        Default 3: enough to wait for something slow, and no cell that hangs holds a machine for
+        ever. It is warned like any stop, and Extend moves it. Values from 1 on. 0 or None: busy
+        is busy. Nothing ends for it where the engine tells no CPU time.""",
+    ).tag(config=True)
+
+    work_percent = Float(
+        5,
+        min=0,
+        max=100,
+        help="""Load in per cent of one CPU, or of its GPU, above which a busy notebook works.
+
+        Default 5: a Jupyter server with an open tab and a kernel that waits use about 1, a cell
+        that computes 100. More stops slow jobs that mostly wait; less takes an open tab for
+        work.""",
     ).tag(config=True)
 
     keeper_warnings = List(
@@ -301,6 +338,9 @@ class KeeperPolicy(Row):
     dry_run: bool
     notify_file: str
     busy_gpu_percent: float
+    unknown_intervals: float | None = 3
+    no_work_intervals: float | None = 3
+    work_percent: float = 5
 
     @property
     def grace(self) -> timedelta:
@@ -427,7 +467,21 @@ def _policy(traits: GradientHub) -> KeeperPolicy:
         dry_run=traits.keeper_dry_run,
         notify_file=str(Path(traits.notify_file).absolute()) if traits.notify_file else "",
         busy_gpu_percent=traits.busy_gpu_percent,
+        unknown_intervals=_intervals(traits, "unknown_intervals"),
+        no_work_intervals=_intervals(traits, "no_work_intervals"),
+        work_percent=traits.work_percent,
     )
+
+
+def _intervals(traits: GradientHub, name: str) -> float | None:
+    """Return how many idle intervals a setting means; None: no end."""
+    count: float | None = getattr(traits, name)
+    if count and count < 1:
+        raise ConfigurationFault(
+            f"c.GradientHub.{name} = {count!r} would stop it sooner than an idle one; write 1 or"
+            " more, or None for never"
+        )
+    return count or None
 
 
 def _pools(warm: Mapping[str, Any], catalog: Catalog) -> tuple[Pool, ...]:

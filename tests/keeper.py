@@ -61,11 +61,24 @@ class Keeping:
         self.hub = HubClient(self.context.api_url, self.context.token)
         self.watch = Watch(
             self.context, self.hub, self.says, me(), self._tell, self._loads,
-            wrong=list, monotonic=self._monotonic,
+            wrong=list, monotonic=self._monotonic, sleep=self._sleep,
         )  # fmt: skip
 
     def _monotonic(self) -> float:
         return (self.home.clock() - self.monotonic_drift).timestamp()
+
+    async def _sleep(self, seconds: float) -> None:
+        # What was begun goes on in the time that passes here at once.
+        for task in [*self.watch.stops.values()]:
+            await task
+        self.home.clock.advance(seconds=seconds)
+
+    async def loop_once(self) -> None:
+        """A pass, and the pause until the next with what the keeper does in it."""
+        await self.one_pass()
+        await self.watch.pause(self.context.published.policy.interval)
+        for task in [*self.watch.stops.values(), *self.watch._tasks]:
+            await task
 
     async def _tell(self, one: Watched, verdict: Any) -> None:
         self.told.append((one.title, "warn" if isinstance(verdict, Warn) else "stop"))

@@ -40,7 +40,7 @@ class StopBody(BaseModel):
     remove: bool = False
     lease: str = Field(default="", max_length=36)
     why: str = Field(default="", max_length=400)
-    reason: Literal["", "idle", "session_limit", "stop_at", "budget"] = ""
+    reason: Literal["", "idle", "unknown_use", "no_work", "session_limit", "stop_at", "budget"] = ""
 
     @field_validator("why")
     @classmethod

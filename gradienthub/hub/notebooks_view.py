@@ -226,7 +226,7 @@ def _running(
             lines=tuple(_keeping(server, known, view, now)), **fields,
         )  # fmt: skip
     idle = view.stop_reason == Reason.IDLE
-    lines = [Line(f"It may be idle for {_span(view.shutdown_after)} at most.")] if idle else []
+    lines = [Line(words)] if (words := _before_stop(view)) else []
     if given and given.until:
         lines.append(
             Line("Extending keeps it until", given.until, f", for at most {given.cost_text} more.")
@@ -242,6 +242,15 @@ def _running(
     )  # fmt: skip
 
 
+def _before_stop(view: LeaseView) -> str:
+    """Return what leads to a soft stop, and what helps."""
+    return {
+        Reason.IDLE.value: f"It may be idle for {_span(view.shutdown_after)} at most.",
+        Reason.UNKNOWN_USE.value: "If it does not answer you either, stop it and start it again.",
+        Reason.NO_WORK.value: "A cell may wait for input, or hang.",
+    }.get(view.stop_reason or "", "")
+
+
 def _keeping(server: ServerSeen, known: Known, view: LeaseView, now: datetime) -> Iterable[Line]:
     """What keeps it alive, or when it stops and why."""
     watched = known.watched
@@ -250,13 +259,19 @@ def _keeping(server: ServerSeen, known: Known, view: LeaseView, now: datetime) -
     evidence, deadlines = evidence_of(watched, server.last_activity), watched.deadlines
     why = why_kept(evidence, deadlines, now)
     after = deadlines.shutdown_after
-    if evidence.unknown_since:
-        yield Line(f"{_capital(why)}: it does not answer. It is not taken for idle meanwhile.")
-    elif evidence.busy:
+    if evidence.busy:
+        cpu = f" CPU {view.cpu_load:.0f}%." if view.cpu_load is not None else ""
         gpu = f" GPU {view.gpu_load:.0f}%." if view.gpu_load is not None else ""
-        yield Line(f"Kept alive, {why}.{gpu}")
-        if after:
+        yield Line(f"Kept alive, {why}.{cpu}{gpu}")
+        if view.stops_at and view.stop_reason == Reason.NO_WORK and "without work" in why:
+            yield Line("If it does not work, it stops at", view.stops_at, ".")
+        elif after:
             yield Line(f"Stops {format_duration(after)} after it falls idle.")
+    elif evidence.unknown_since:
+        silent = "" if evidence.unread else ": it does not answer"
+        yield Line(f"{_capital(why)}{silent}. It is not taken for idle meanwhile.")
+        if view.stops_at and view.stop_reason == Reason.UNKNOWN_USE:
+            yield Line("If that stays so, it stops at", view.stops_at, ".")
     elif after is None:
         yield Line("Nothing stops it when idle.")
     else:
@@ -328,6 +343,8 @@ def _reason(lease: Mapping[str, Any], view: LeaseView) -> Line:
     code = "" if lease["exit_code"] is None else f" (exit code {lease['exit_code']})"
     words: dict[str, str] = {
         Reason.USER: "by you" if by == view.user else f"by {by}" if by else "by its owner",
+        Reason.UNKNOWN_USE: "its use could not be read for too long",
+        Reason.NO_WORK: "it was busy without work for too long",
         Reason.SESSION_LIMIT: "the tier’s session limit was reached",
         Reason.STOP_AT: "its end time was reached",
         Reason.BUDGET: "the budget was used up",

@@ -215,6 +215,8 @@ leases = Table(
     Column("stop_at", Moment),
     Column("session_ends_at", Moment),
     Column("keep_until", Moment),
+    # How often programs extended it since a person did.
+    Column("program_extensions", Integer),
     Column("phase", String(24), nullable=False),
     Column("phase_at", Moment, nullable=False),
     Column("object_name", String(128)),
@@ -298,7 +300,19 @@ watches = Table(
     Column("looked_at", Moment),
     Column("unknown_since", Moment),
     Column("reported_at", Moment),
+    # The first look that did not tell all of its use, and what it did not tell.
+    Column("missed_since", Moment),
+    Column("unread", JSON),
+    # Its own word for each of its signals, as moments of ISO 8601.
+    Column("reported", JSON),
+    Column("worked_at", Moment),
+    Column("cpu_seconds", Float),
+    Column("cpu_at", Moment),
+    Column("cpu_load", Float),
     Column("gpu_load", Float),
+    # Seconds after which unknown use, and being busy without work, end it; null: never.
+    Column("unknown_after", Integer),
+    Column("no_work_after", Integer),
     Column("warned_reason", String(24)),
     Column("warned_stops_at", Moment),
     Column("warned_level", Integer),

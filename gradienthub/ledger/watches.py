@@ -68,6 +68,10 @@ class Watched:
         """The same with the end of its money; None: nothing ends it."""
         return replace(self, deadlines=replace(self.deadlines, money_ends_at=money_ends_at))
 
+    def watched_by(self, unknown: float | None, no_work: float | None) -> "Watched":
+        """Return the same with ends of so many intervals for unknown use and for no work."""
+        return replace(self, deadlines=self.deadlines.watched_by(unknown, no_work))
+
     def ending(self, grace: timedelta) -> Ending | None:
         """When and why it stops as things stand."""
         return ending(self.evidence, self.deadlines, self.warned, grace)
@@ -205,13 +209,14 @@ def _watched(row: Row[Any], devices: Iterable[str], forgiven: int = 0) -> Watche
         for name in list(columns)
         if name.startswith("watch_")
     }
-    after = columns["shutdown_after"]
     deadlines = Deadlines(
-        shutdown_after=None if after is None else timedelta(seconds=after),
+        shutdown_after=_span(columns["shutdown_after"]),
         stop_at=columns["stop_at"],
         session_ends_at=columns["session_ends_at"],
         keep_until=columns["keep_until"],
         money_ends_at=watch["money_ends_at"],
+        unknown_after=_span(watch["unknown_after"]),
+        no_work_after=_span(watch["no_work_after"]),
     )
     if watch["lease_id"] is None:
         started = Evidence(used_at=columns["answered_at"] or columns["admitted_at"])
@@ -225,11 +230,26 @@ def _watched(row: Row[Any], devices: Iterable[str], forgiven: int = 0) -> Watche
         looked_at=watch["looked_at"],
         unknown_since=watch["unknown_since"],
         reported_at=watch["reported_at"],
+        missed_since=watch["missed_since"],
+        unread=tuple(watch["unread"] or ()),
+        reported={key: datetime.fromisoformat(at) for key, at in (watch["reported"] or {}).items()},
+        worked_at=watch["worked_at"],
+        cpu_seconds=watch["cpu_seconds"],
+        cpu_at=watch["cpu_at"],
+        cpu_load=watch["cpu_load"],
     )
     return Watched(
         columns, deadlines, evidence, tuple(devices), warned, watch["gpu_load"],
         watch["stop_tries"], watch["would_stop_at"], known=True,
     )  # fmt: skip
+
+
+def _span(seconds: int | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
+
+
+def _seconds(span: timedelta | None) -> int | None:
+    return None if span is None else round(span.total_seconds())
 
 
 def _warned(watch: Mapping[str, Any], name: str, other: Warned | None) -> Warned | None:
@@ -304,6 +324,15 @@ def _columns(one: Watched) -> dict[str, Any]:
         "looked_at": evidence.looked_at,
         "unknown_since": evidence.unknown_since,
         "reported_at": evidence.reported_at,
+        "missed_since": evidence.missed_since,
+        "unread": list(evidence.unread),
+        "reported": {key: at.isoformat() for key, at in evidence.reported.items()},
+        "worked_at": evidence.worked_at,
+        "cpu_seconds": evidence.cpu_seconds,
+        "cpu_at": evidence.cpu_at,
+        "cpu_load": evidence.cpu_load,
+        "unknown_after": _seconds(one.deadlines.unknown_after),
+        "no_work_after": _seconds(one.deadlines.no_work_after),
         "gpu_load": one.gpu_load,
         "stop_tries": one.stop_tries,
         "would_stop_at": one.would_stop_at,

@@ -21,6 +21,10 @@ _HARMLESS = str.maketrans({"<": "‹", ">": "›", "@": "＠", "[": "(", "]": ")
 #: How to keep it, where the view does not say what Extend would give. `{here}` is a place or "".
 _TO_KEEP = {
     Reason.IDLE: "To keep it, use it or press Extend{here}.",
+    Reason.UNKNOWN_USE: "It does not say whether it is used. To keep it, press Extend{here}; if it"
+    " does not answer you either, stop it and start it again.",
+    Reason.NO_WORK: "A cell may wait for input, or hang. To keep it, let it work or press"
+    " Extend{here}.",
     Reason.STOP_AT: "To keep it, press Extend{here}.",
     Reason.SESSION_LIMIT: "It cannot be kept longer: save your work now.",
     Reason.BUDGET: "To keep it, add credit or ask for a larger budget; else save your work.",

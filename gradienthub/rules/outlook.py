@@ -81,6 +81,7 @@ class LeaseView(BaseModel):
     keeps_alive: list[str] = []
     busy: list[str] = []
     gpu_load: float | None = None
+    cpu_load: float | None = None
     warning: StandingWarning | None = None
     extend: Extension | None = None
 
@@ -142,7 +143,7 @@ def lease_view(
         return view
     return view.model_copy(
         update=_ahead(lease, deadlines, evidence, warned, longest, grace, now)
-        | {"gpu_load": gpu_load}
+        | {"gpu_load": gpu_load, "cpu_load": evidence.cpu_load}
     )
 
 

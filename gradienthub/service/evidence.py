@@ -10,12 +10,12 @@ from datetime import datetime
 import aiohttp
 from yarl import URL
 
-from ..rules.evidence import answer_from
+from ..rules.evidence import UNREAD, answer_from
 from ..rules.idleness import Answer
 
 log = logging.getLogger("gradienthub")
 
-#: Seconds for one notebook's whole answer.
+#: Seconds for a notebook's kernels. The other pages have the same time together.
 PATIENCE = 5.0
 #: How many notebooks are asked at once.
 IN_FLIGHT = 50
@@ -24,6 +24,7 @@ LARGEST_BODY = 256 * 1024
 KERNELS = "api/kernels"
 TERMINALS = "api/terminals"
 SESSIONS = "api/sessions"
+STATUS = "api/status"
 #: The server part of our JupyterLab extension, where it is installed.
 ACTIVITY = "gradienthub/activity"
 
@@ -38,6 +39,8 @@ class Address:
 
     url: str
     token: str = field(repr=False)
+    #: Whether each request to its server counts as use.
+    counts_requests: bool = False
 
 
 class Notebooks:
@@ -62,8 +65,7 @@ class Notebooks:
         """What one notebook said, or None. Raises nothing, whatever it says."""
         async with self._turns:
             try:
-                async with asyncio.timeout(self._patience):
-                    answer = await self._answer(address, now)
+                answer = await self._answer(address, now)
             # What a hostile server can make a client library raise has no end.
             except Exception as error:
                 if address.url not in self._unknown:
@@ -74,15 +76,40 @@ class Notebooks:
         return answer
 
     async def _answer(self, address: Address, now: datetime) -> Answer:
-        kernels = await self._body(address, KERNELS)
+        kernels, fault = await self._kernels(address)
         # 404: the server has terminals disabled, or not our extension.
-        terminals = await self._body(address, TERMINALS, absent=[])
-        activity = await self._body(address, ACTIVITY, absent=None)
-        answer = answer_from(kernels, terminals, activity, [], now)
+        terminals = await self._page(address, TERMINALS, absent=[])
+        activity = await self._page(address, ACTIVITY, absent=None)
+        status = None
+        if address.counts_requests:
+            status = await self._page(address, STATUS, absent=None)
+        try:
+            answer = answer_from(kernels, terminals, activity, [], now, status)
+        except ValueError as nothing:
+            raise fault or nothing from None
         if not answer.busy:
             return answer
-        sessions = await self._body(address, SESSIONS)
-        return answer_from(kernels, terminals, activity, sessions, now)
+        sessions = await self._page(address, SESSIONS, absent=[])
+        return answer_from(kernels, terminals, activity, sessions, now, status)
+
+    async def _kernels(self, address: Address) -> tuple[object, Exception | None]:
+        """Return the body, or UNREAD and why. Raises where nobody answers: then nothing can be."""
+        try:
+            async with asyncio.timeout(self._patience):
+                return await self._body(address, KERNELS), None
+        except (TimeoutError, aiohttp.ClientConnectionError):
+            raise
+        except Exception as error:
+            return UNREAD, error
+
+    async def _page(self, address: Address, path: str, absent: object) -> object:
+        """Return a body; UNREAD where it cannot be read in its share of the time."""
+        try:
+            async with asyncio.timeout(self._patience / 4):
+                return await self._body(address, path, absent=absent)
+        # As in `ask`: whatever it makes the client library raise.
+        except Exception:
+            return UNREAD
 
     async def _body(self, address: Address, path: str, **absent: object) -> object:
         """A JSON body, or the keyword `absent` where the server has no such page."""

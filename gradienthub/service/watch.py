@@ -14,14 +14,16 @@ from ..ledger.findings import Found
 from ..ledger.watches import Watched
 from ..rules.duration import format_duration
 from ..rules.idleness import (
+    SOFT,
     Answer,
     Keep,
-    Reason,
     Stop,
     Warn,
     decide,
     is_blind,
+    is_without_work,
     learn,
+    next_end,
     shifted,
 )
 from ..rules.refusal import shown
@@ -42,6 +44,11 @@ STOP_HANGS_AFTER = timedelta(minutes=5)
 JUMP = timedelta(seconds=30)
 #: Seconds without stops after the clock was set: time servers may correct it again.
 STEADY_SECONDS = 60.0
+#: Seconds after an end at which it is looked at, because a sleep may be shorter than asked for.
+WAKE_AFTER = 0.01
+#: Seconds between two looks at what ends, at least; more where each takes long.
+WAKE_APART = 1.0
+SHORTEST_SLEEP = 0.05
 #: An answer older than this is asked again before an idle notebook is stopped.
 FRESH = timedelta(seconds=10)
 
@@ -78,7 +85,10 @@ class Pass:
 
 @dataclass
 class Watch:
-    """The keeper's loop over one hub. `me` names this process in the keeper's row."""
+    """The keeper's loop over one hub. `me` names this process in the keeper's row.
+
+    Between two passes it wakes for each end that is due, and looks at what ends only.
+    """
 
     context: KeeperContext
     hub: HubClient
@@ -91,6 +101,7 @@ class Watch:
     #: A dead process whose row need not expire first.
     gone: str = ""
     monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     stops: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STOPS_AT_ONCE))
     _clock_seen: tuple[datetime, float] | None = None
@@ -99,6 +110,8 @@ class Watch:
     _overrun: str = ""
     #: Failed stops since the last pass, by lease; the pass writes them down.
     _failed: dict[str, int] = field(default_factory=dict)
+    #: When each lease ends as the last pass left it: its next end, by lease.
+    _ends: dict[str, datetime] = field(default_factory=dict)
     _tasks: set["asyncio.Task[Any]"] = field(default_factory=set)
 
     async def keep(self) -> None:
@@ -117,13 +130,28 @@ class Watch:
                 log.warning("%s", self._overrun)
             # Trouble is asked about sooner, so that its end is noticed within seconds.
             pause = min(interval, 5.0) if done.trouble else interval
-            await asyncio.sleep(max(0.05, pause - done.seconds))
+            await self.pause(max(SHORTEST_SLEEP, pause - done.seconds))
 
-    async def safe_pass(self) -> Pass:
-        """One pass; never raises. What is away becomes the context's `trouble`."""
+    async def pause(self, seconds: float) -> None:
+        """Wait for the next pass, and stop in time what ends before it."""
+        until, apart = self.monotonic() + seconds, 0.0
+        while (left := until - self.monotonic()) > 0:
+            now, nearest = self.context.clock(), min(self._ends.values(), default=None)
+            ahead = (nearest - now).total_seconds() + WAKE_AFTER if nearest else left
+            ahead = max(apart, ahead)
+            await self.sleep(min(left, ahead))
+            if ahead < left:
+                done = await self.safe_pass(only_due=True)
+                apart = max(WAKE_APART, 10 * done.seconds)
+
+    async def safe_pass(self, only_due: bool = False) -> Pass:
+        """One pass; never raises. What is away becomes the context's `trouble`.
+
+        `only_due`: look only at leases whose end has come.
+        """
         started = self.monotonic()
         try:
-            done = await self.one_pass()
+            done = await self.one_pass(only_due)
         except LedgerAway as away:
             done = Pass(trouble="ledger_away")
             self._say(done.trouble, f"the ledger is away: {away}")
@@ -143,9 +171,10 @@ class Watch:
         if self.context.trouble != trouble:
             log.warning("Nothing is decided: %s", words)
 
-    async def one_pass(self) -> Pass:
-        """Look at everything once. Raises LedgerAway or HubAway."""
+    async def one_pass(self, only_due: bool = False) -> Pass:
+        """Look at everything once, or at what is due. Raises LedgerAway or HubAway."""
         context, started = self.context, self.monotonic()
+        ended = self._take_due(context.clock())
         await context.refresh()
         if context.published is None:
             return Pass(trouble="starting")
@@ -155,19 +184,27 @@ class Watch:
         view = await self.hub.view()
         if trouble := self._not_ours_yet(view):
             return Pass(trouble=trouble)
-        running = await self._running(view)
+        running = await self._running(view, policy)
         servers = {
             lease: server
             for lease, server in view.by_lease().items()
             if server.ready and server.url
         }
-        learned = await self._look([one for one in running if one.id in servers], servers, policy)
+        # After the clock was set, all of them have to be written anew.
+        only_due = only_due and not self._jumped
+        watched = [
+            one for one in running if one.id in servers and (one.id in ended or not only_due)
+        ]
+        learned = await self._look(watched, servers, policy)
         now = context.clock()
         seen, warns, due = self._decided(learned, policy, now)
         hanging = await context.ledger.aread(
             watches.hanging_stops, context.hub_id, now - STOP_HANGS_AFTER
         )
-        wrong = [*self._wrong(seen, policy, now), *hanging, *self.wrong()]
+        wrong = None if only_due else [*self._wrong(seen, policy, now), *hanging, *self.wrong()]
+        if not only_due:
+            self._ends = {}
+        self._note_ends(seen, policy, now)
         seconds = self.monotonic() - started
         await context.ledger.awrite(
             self._remember, seen, running, warns, wrong, policy, now, seconds
@@ -191,14 +228,19 @@ class Watch:
             return "hub_not_settled"
         return ""
 
-    async def _running(self, view: HubView) -> list[Watched]:
+    async def _running(self, view: HubView, policy: KeeperPolicy) -> list[Watched]:
         """Every open lease as it is known, with when its money ends; holds are extended."""
         context = self.context
         tick = await context.ledger.awrite(
             holds.tick, hub_id=context.hub_id, seen=view.alive(), now=context.clock()
         )
         known = await context.ledger.aread(watches.open_watched, context.hub_id)
-        return [one.paid_until(tick.money_ends.get(one.id)) for one in self._after_a_jump(known)]
+        return [
+            one.paid_until(tick.money_ends.get(one.id)).watched_by(
+                policy.unknown_intervals, policy.no_work_intervals
+            )
+            for one in self._after_a_jump(known)
+        ]
 
     async def _look(
         self, running: list[Watched], servers: Mapping[str, HubServer], policy: KeeperPolicy
@@ -284,18 +326,30 @@ class Watch:
             seen.append(after)
         return seen, warns, due
 
+    def _take_due(self, now: datetime) -> set[str]:
+        """Return the leases whose end has come. They are due once: later passes see them anyway."""
+        due = {lease for lease, at in self._ends.items() if at <= now}
+        self._ends = {lease: at for lease, at in self._ends.items() if lease not in due}
+        return due
+
+    def _note_ends(self, seen: Iterable[Watched], policy: KeeperPolicy, now: datetime) -> None:
+        """Remember when to wake for the next end of each lease. A dry run ends nothing."""
+        if policy.dry_run:
+            return
+        for one in seen:
+            at = next_end(one.evidence, one.deadlines, one.warned, policy.grace, now)
+            if at:
+                self._ends[one.id] = at
+
     def _wrong(self, seen: Iterable[Watched], policy: KeeperPolicy, now: datetime) -> list[Found]:
         found = []
         for one in seen:
             who = f"{shown(one.title)} of {shown(one.lease['account_name'])}"
             if is_blind(one.evidence, one.deadlines, now):
-                since = format_duration(now - (one.evidence.unknown_since or now))
-                found.append(
-                    Found(f"blind/{one.id}", "blind",
-                          f"{who} has not told its use for {since}, longer than its idle interval.",
-                          "It runs on until a hard end. Look at it, and stop it if it hangs.",
-                          one.id)
-                )  # fmt: skip
+                found.append(_blind(one, who, policy, now))
+            idle = is_without_work(one.evidence, now)
+            if idle and one.deadlines.shutdown_after and idle > one.deadlines.shutdown_after:
+                found.append(_without_work(one, who, idle, policy))
             if one.stop_tries >= TRIES_UNTIL_FINDING:
                 found.append(
                     Found(f"will_not_stop/{one.id}", "will_not_stop",
@@ -321,16 +375,17 @@ class Watch:
         seen: list[Watched],
         before: list[Watched],
         warns: list[tuple[Watched, Warn]],
-        wrong: list[Found],
+        wrong: list[Found] | None,
         policy: KeeperPolicy,
         now: datetime,
         seconds: float,
     ) -> None:
-        """All that a pass learned, in one transaction."""
+        """Write all that a pass learned in one transaction; `wrong` None: it looked at few."""
         hub_id = self.context.hub_id
         watches.save(tx, hub_id, seen)
-        findings.report(tx, hub_id=hub_id, source="keeper", found=wrong, now=now)
-        keepers.passed(tx, hub_id, self.me, now, seconds)
+        if wrong is not None:
+            findings.report(tx, hub_id=hub_id, source="keeper", found=wrong, now=now)
+            keepers.passed(tx, hub_id, self.me, now, seconds)
         for one, warn in warns:
             self._record(tx, one, "warn", warn.reason.value, now,
                          {"stops_at": warn.stops_at.isoformat()})  # fmt: skip
@@ -379,14 +434,22 @@ class Watch:
     async def _still(
         self, one: Watched, server: HubServer, stop: Stop, policy: KeeperPolicy
     ) -> Stop | None:
-        """The stop, if it is still due: a notebook may have waited for its turn to be stopped."""
+        """Return the stop if it is still due after it waited for its turn.
+
+        Meanwhile the notebook may have been used, extended, given money or stopped.
+        """
         now = self.context.clock()
-        looked = one.evidence.looked_at
-        if stop.reason is not Reason.IDLE or (looked and now - looked <= FRESH):
-            return stop
-        answer = await self.looks.ask(_address(server), now)
-        again = replace(one, evidence=learn(one.evidence, answer, now))
-        verdict = _verdict(again, policy, now)
+        try:
+            known = await self.context.ledger.aread(watches.watched, one.id)
+        except LedgerAway:
+            return None
+        if known is None or known.lease["ended_at"] or known.lease["stop_requested_at"]:
+            return None
+        looked = known.evidence.looked_at
+        if stop.reason in SOFT and not (looked and now - looked <= FRESH):
+            answer = await self.looks.ask(_address(server), now)
+            known = replace(known, evidence=learn(known.evidence, answer, now))
+        verdict = _verdict(known, policy, now)
         return verdict if isinstance(verdict, Stop) else None
 
     # -- around -----------------------------------------------------------------------------
@@ -413,6 +476,34 @@ class Watch:
 
 def _address(server: HubServer) -> Address:
     return Address(server.url or "", server.token or "")
+
+
+def _blind(one: Watched, who: str, policy: KeeperPolicy, now: datetime) -> Found:
+    """Return the finding of a notebook whose use is unknown for longer than its interval."""
+    since = format_duration(now - (one.evidence.unknown_since or now))
+    what = ", ".join(one.evidence.unread) or "its use"
+    return Found(
+        f"blind/{one.id}", "blind",
+        f"{who} has not told {what} for {since}, longer than its idle interval.",
+        f"{_end_of(one, policy)} Look at it, and stop it if it hangs.",
+        one.id,
+    )  # fmt: skip
+
+
+def _without_work(one: Watched, who: str, idle: timedelta, policy: KeeperPolicy) -> Found:
+    """Return the finding of a notebook that is busy and does nothing for more than its interval."""
+    return Found(
+        f"no_work/{one.id}", "no_work",
+        f"{who} is busy without work for {format_duration(idle)}:"
+        f" {shown(', '.join(one.evidence.busy), 200)}.",
+        f"{_end_of(one, policy)} A cell may wait for input, or hang: ask its owner.",
+        one.id,
+    )  # fmt: skip
+
+
+def _end_of(one: Watched, policy: KeeperPolicy) -> str:
+    end = one.ending(policy.grace)
+    return f"It stops at {end.at:%Y-%m-%d %H:%M} UTC." if end else "Nothing ends it."
 
 
 def _verdict(one: Watched, policy: KeeperPolicy, now: datetime) -> Keep | Warn | Stop:

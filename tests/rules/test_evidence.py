@@ -1,13 +1,22 @@
 """What a notebook's answers mean, and that nonsense is told from them."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradienthub.rules.evidence import CLOCK_AHEAD, MOST_NAMES, MOST_ROWS, NAME_LENGTH, answer_from
+from gradienthub.rules.evidence import (
+    CLOCK_AHEAD,
+    MOST_MOMENTS,
+    MOST_NAMES,
+    MOST_ROWS,
+    NAME_LENGTH,
+    UNREAD,
+    answer_from,
+)
 from gradienthub.rules.idleness import Answer, Use
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -62,34 +71,91 @@ def read(kernels=(), terminals=(), activity=None, sessions=()):
     ],
 )  # fmt: skip
 def test_the_newest_use_and_whose_it_is(said, answer):
-    assert read(**said) == answer
+    assert replace(read(**said), moments={}) == answer
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        {"kernels": [kernel() | {"last_activity": text}]}
-        for text in (
-            None, 7, "", "yesterday", "2026-11-23T12:00:00", "9999-12-31T23:59:59Z",
-            "0001-01-01T00:00:00+23:59", moment(-CLOCK_AHEAD - timedelta(seconds=1)),
-        )
-    ]
-    + [
-        {"kernels": [kernel() | {"execution_state": 1}]},
-        {"kernels": [{}]},
-        {"kernels": ["python3"]},
-        {"kernels": [kernel()] * (MOST_ROWS + 1)},
-        {"terminals": [{"name": "1"}]},
-        {"activity": {}},
-        {"activity": {"person_at": 0}},
-        {"activity": []},
-        {"sessions": [{"path": "a.ipynb"}]},
-        {"sessions": [{"path": "a.ipynb", "kernel": None}]},
-    ],
+MOMENTS_OF_NO_SENSE = (
+    None, 7, "", "yesterday", "2026-11-23T12:00:00", "9999-12-31T23:59:59Z",
+    "0001-01-01T00:00:00+23:59", moment(-CLOCK_AHEAD - timedelta(seconds=1)), [], {"a": 1}, True,
 )  # fmt: skip
-def test_what_makes_no_sense_is_not_read(said):
-    with pytest.raises(ValueError, match=r"^(not|a|something|path|id|execution_state) "):
-        read(**said)
+ROWS_OF_NO_SENSE = [
+    *(kernel() | {"last_activity": word} for word in MOMENTS_OF_NO_SENSE),
+    *(kernel() | {"execution_state": state} for state in (None, 1, 0.5, [], {}, True)),
+    {key: value for key, value in kernel().items() if key != "execution_state"},
+    {key: value for key, value in kernel().items() if key != "last_activity"},
+    {}, "python3", None, 7, [], [[[]]],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", ROWS_OF_NO_SENSE)
+def test_one_kernel_that_cannot_be_read_hides_no_other(row):
+    """The whole notebook was unknown for ever because of one row."""
+    busy = read([row, kernel("busy", number=2, name="julia")])
+    assert busy.busy == ("julia",)
+    assert busy.used_by is Use.KERNEL
+    used = read([row, kernel(ago=timedelta(seconds=5), number=2)])
+    assert used.used_at == NOW - timedelta(seconds=5)
+    assert used.unread == ("1 of 2 kernels",)
+    assert read([row], [terminal(timedelta(0))]).used_by is Use.TERMINAL
+
+
+@pytest.mark.parametrize("word", MOMENTS_OF_NO_SENSE)
+def test_a_busy_kernel_is_busy_whenever_it_was_used(word):
+    answer = read([kernel("busy") | {"last_activity": word}])
+    assert (answer.busy, answer.unread) == (("python3",), ())
+
+
+@pytest.mark.parametrize("number", [None, 7, "", [], {"id": 1}])
+@pytest.mark.parametrize("name", [None, 7, "", []])
+def test_a_busy_kernel_without_id_or_name_is_busy_all_the_same(number, name):
+    row = kernel("busy") | {"id": number, "name": name}
+    assert read([row], sessions=[session("a.ipynb")]).busy == ("a kernel",)
+    assert read([{"execution_state": "busy"}]).busy == ("a kernel",)
+
+
+def test_a_state_in_an_unknown_word_is_not_busy_and_can_be_read():
+    assert read([kernel("hibernating")]).unread == ()
+
+
+def test_of_a_huge_list_the_rest_is_unknown_and_the_beginning_counts():
+    kernels = [kernel("busy", number=1, name="first")]
+    kernels += [kernel(number=n) for n in range(2, MOST_ROWS + 8)]
+    answer = read(kernels)
+    assert answer.busy == ("first",)
+    assert answer.unread == (f"7 of {MOST_ROWS + 7} kernels",)
+    assert len(answer.moments) <= MOST_MOMENTS
+
+
+@pytest.mark.parametrize("body", [UNREAD, None, {}, "text", 7, {"kernels": []}])
+def test_a_page_that_cannot_be_read_hides_no_other_page(body):
+    by_kernel = answer_from([kernel()], body, None, [], NOW)
+    assert (by_kernel.used_at, by_kernel.unread) == (NOW - HOUR, ("its terminals",))
+    by_terminal = answer_from(body, [terminal()], None, [], NOW)
+    assert (by_terminal.used_by, by_terminal.unread) == (Use.TERMINAL, ("its kernels",))
+    assert answer_from([kernel("busy")], [], None, body, NOW).busy == ("python3",)
+    with pytest.raises(ValueError, match="its kernels cannot be read"):
+        answer_from(body, body, None, [], NOW)
+
+
+@pytest.mark.parametrize("body", [UNREAD, {}, [], 7, {"person_at": 0}, {"person_at": "now"}])
+def test_nonsense_of_our_extension_is_what_a_person_does(body):
+    answer = answer_from([kernel()], [], body, [], NOW)
+    assert (answer.used_at, answer.unread) == (NOW - HOUR, ("what a person does in it",))
+
+
+def test_requests_count_where_they_are_asked_for():
+    status = {"last_activity": moment(timedelta(seconds=3)), "kernels": 1}
+    answer = answer_from([kernel()], [], None, [], NOW, status)
+    assert (answer.used_at, answer.used_by) == (NOW - timedelta(seconds=3), Use.REQUEST)
+    assert answer_from([kernel()], [], None, [], NOW, {}).unread == ("its requests",)
+
+
+@pytest.mark.parametrize("path", [None, 7, [], {}])
+def test_sessions_of_no_sense_only_cost_the_notebooks_path(path):
+    rows = [{"path": path, "kernel": {"id": "k1"}}, {"path": "b.ipynb", "kernel": None}, 7,
+            session("c.ipynb", 2)]  # fmt: skip
+    answer = read([kernel("busy"), kernel("busy", number=2)], sessions=rows)
+    assert answer.busy == ("python3", "c.ipynb")
 
 
 def test_names_are_few_short_and_printable():
@@ -127,13 +193,18 @@ bodies = rows | anything
 activities = st.fixed_dictionaries({"person_at": texts | anything}) | anything
 
 
-@given(bodies, bodies, activities, bodies)
-def test_garbage_is_an_answer_in_bounds_or_a_value_error(kernels, terminals, activity, sessions):
+@given(bodies, bodies, activities, bodies, activities)
+def test_garbage_is_an_answer_in_bounds_or_a_value_error(
+    kernels, terminals, activity, sessions, status
+):
     try:
-        answer = answer_from(kernels, terminals, activity, sessions, NOW)
+        answer = answer_from(kernels, terminals, activity, sessions, NOW, status)
     except ValueError as fault:
         assert len(str(fault)) < 100
         return
+    assert all(len(name) < 100 for name in answer.unread)
+    assert len(answer.unread) <= 4
+    assert len(answer.moments) <= MOST_MOMENTS
     assert len(answer.busy) <= MOST_NAMES + 1
     assert all(len(name) <= NAME_LENGTH and name.isprintable() for name in answer.busy)
     assert answer.used_at is None or answer.used_at - NOW <= CLOCK_AHEAD

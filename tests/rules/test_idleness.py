@@ -149,7 +149,7 @@ def test_a_busy_notebook_is_in_use_now_since_it_was_first_seen_busy():
 
 def test_what_does_not_answer_is_unknown_since_it_answered_last():
     first = learn(KNOWN, None, NOW)
-    assert first == replace(KNOWN, unknown_since=KNOWN.looked_at)
+    assert first == replace(KNOWN, unknown_since=KNOWN.looked_at, missed_since=NOW)
     assert learn(first, None, NOW + HOUR) == first
     assert learn(NEVER, None, NOW).unknown_since == NEVER.used_at
     busy = learn(KNOWN, Answer(("a",)), NOW)

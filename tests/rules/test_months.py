@@ -1,9 +1,10 @@
 """Months of notebooks under a simulated clock: what the keeper decides, held against the truth.
 
 A `History` is what really happened to one lease: people at work, kernels that compute in silence,
-spells in which notebook or keeper are away, deadlines that are edited. `watch` runs learn and
-decide over it as the keeper does and judges every verdict by the truth, which the rules never see.
-Passes between two interesting moments are left out, because they change nothing.
+spells in which notebook or keeper are away, in which a signal cannot be read or a cell hangs,
+deadlines that are edited. `watch` runs learn, weigh and decide over it as the keeper does and
+judges every verdict by the truth, which the rules never see. Passes between two interesting
+moments are left out, because they change nothing.
 """
 
 import random
@@ -15,8 +16,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gradienthub.rules.idleness import (
+    SOFT,
     Answer,
     Deadlines,
+    Effort,
     Evidence,
     Reason,
     Refused,
@@ -28,13 +31,16 @@ from gradienthub.rules.idleness import (
     extend,
     hard_end,
     learn,
+    next_end,
     shifted,
+    weigh,
 )
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = (
     timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days")
 )
+WORK_PERCENT = 5
 LEVELS = (15 * MINUTE, 5 * MINUTE, MINUTE)
 GRACE = LEVELS[-1]
 INTERVALS = (90 * SECOND, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 6 * HOUR, DAY, 3 * DAY)
@@ -51,12 +57,23 @@ class Spells:
             else:
                 self.spans.append((begin, end))
         self._begins = [begin for begin, _ in self.spans]
+        self._lasted = [timedelta(0)]
+        for begin, end in self.spans:
+            self._lasted.append(self._lasted[-1] + (end - begin))
         self.edges = [edge for span in self.spans for edge in span]
 
     def last(self, now):
         """The latest span that began by now, or None."""
         at = bisect_right(self._begins, now)
         return self.spans[at - 1] if at else None
+
+    def until(self, now):
+        """The time in them until now."""
+        at = bisect_right(self._begins, now)
+        if not at:
+            return timedelta(0)
+        begin, end = self.spans[at - 1]
+        return self._lasted[at - 1] + (min(now, end) - begin)
 
     def __contains__(self, now):
         last = self.last(now)
@@ -68,7 +85,9 @@ class History:
     """The truth about one lease. `skew` is how far the notebook's clock is ahead of ours.
 
     A use is a moment at which somebody ran a cell, or a terminal spoke. What computes in `busy`
-    says nothing until its end, and also then only if it is not `silent`.
+    says nothing until its end, and also then only if it is not `silent`. In `stuck` it is busy and
+    does nothing. `torn` are spells in which one of its kernels cannot be read, `dark` those in
+    which the engine tells no CPU time. `unknown` and `no_work` count intervals, None: never.
     """
 
     deadlines: Deadlines
@@ -82,6 +101,11 @@ class History:
     skew: timedelta = timedelta(0)
     edits: dict = field(default_factory=dict)
     deletions: list = field(default_factory=list)
+    stuck: Spells = field(default_factory=Spells)
+    torn: Spells = field(default_factory=Spells)
+    dark: Spells = field(default_factory=Spells)
+    unknown: float | None = None
+    no_work: float | None = None
 
     def __post_init__(self):
         if not self.silent:
@@ -92,11 +116,20 @@ class History:
         """What the notebook says when it is asked; None where nobody can ask it."""
         if now in self.away:
             return None
-        busy = ("train.ipynb",) if now in self.busy else ()
+        busy = ("train.ipynb",) if now in self.busy or now in self.stuck else ()
+        unread = ("1 of 2 kernels",) if now in self.torn else ()
         used = self.last_use(now)
         if used and self.is_deleted(used, now):
             used -= 7 * MINUTE  # the latest moment is an older kernel's
-        return Answer(busy, used and used + self.skew, Use.KERNEL)
+        return Answer(busy, used and used + self.skew, Use.KERNEL, unread=unread)
+
+    def cpu(self, now):
+        """Seconds of CPU time so far: idling costs one per cent."""
+        return self.busy.until(now).total_seconds() + (now - START).total_seconds() / 100
+
+    def effort(self, now):
+        """What the engine tells of its work; None where it tells nothing."""
+        return Effort() if now in self.dark else Effort(self.cpu(now), now)
 
     def is_deleted(self, used, now):
         """Whether the kernel that was used then is gone, with its moment."""
@@ -111,7 +144,7 @@ class History:
         """Moments at which what the notebook says, or who asks it, changes."""
         return sorted(
             [*self.uses, *self.edits, *self.deletions, *self.busy.edges, *self.away.edges,
-             *self.down.edges]
+             *self.down.edges, *self.stuck.edges, *self.torn.edges, *self.dark.edges]
         )  # fmt: skip
 
 
@@ -133,6 +166,9 @@ class Keeper:
         self.seen_use = self.looked_at = None
         self.streak = None  # since when it answers at every pass, and its deadlines are the same
         self.hard_since = START  # since when the hard end is the same and the keeper is there
+        self.lost = self.stuck = None  # since when passes see it unknown, or busy without work
+        self.passed_at = START
+        self.seen_since = None  # since when passes follow each other and see these deadlines
 
     def edit(self, change, now):
         """Somebody changes the deadlines between two passes."""
@@ -140,6 +176,7 @@ class Keeper:
         self.deadlines = change(self, now)
         if self.deadlines != before:
             self.streak, self.hard_since = None, max(now, self.hard_since)
+            self.seen_since = None
             self.told.clear()
 
     def extend(self, longest, now):
@@ -161,9 +198,13 @@ class Keeper:
 
     def pass_(self, now):
         """One pass: learn, decide, act; then the judge speaks."""
-        answer = self.history.answer(now)
+        history = self.history
+        answer = history.answer(now)
+        self.seen_since = self.seen_since or now
+        self.deadlines = self.deadlines.watched_by(history.unknown, history.no_work)
         self.observe(answer, now)
         self.evidence = learn(self.evidence, answer, now)
+        self.evidence = weigh(self.evidence, history.effort(now), WORK_PERCENT, now)
         verdict = decide(self.evidence, self.deadlines, self.warned, LEVELS, now)
         self.judge(verdict, answer, now)
         if isinstance(verdict, Warn):
@@ -171,11 +212,20 @@ class Keeper:
             self.warned = verdict.given(self.warned, now)
         elif isinstance(verdict, Stop):
             self.stop, self.stopped_at = verdict, now
+        self.passed_at = now
 
     # -- the judge ----------------------------------------------------------------------------
 
     def observe(self, answer, now):
         """What can be known of its use by this answer, if one believes no clock but the true."""
+        unknown = answer is None or (answer.unread and not answer.busy)
+        self.lost = (self.lost or now) if unknown else None
+        idling = answer and answer.busy and now not in self.history.dark
+        spoke = self.history.last_use(now) != self.seen_use
+        if not idling or spoke or self.history.cpu(now) - self.history.cpu(self.passed_at) > 0.5:
+            self.stuck = None
+        else:
+            self.stuck = self.stuck or now
         if answer is None:
             self.streak = None
             return
@@ -189,7 +239,7 @@ class Keeper:
                 self.low = max(self.low, used if exact else self.looked_at or START)
             self.high = max(self.high, used if exact else now)
         self.seen_use, self.looked_at = used, now
-        self.streak = self.streak or now
+        self.streak = None if unknown else self.streak or now
 
     def judge(self, verdict, answer, now):
         """Every promise of the design, checked against the truth."""
@@ -199,13 +249,21 @@ class Keeper:
             self.judge_hard_stop(hard, now)
             return
         if isinstance(verdict, Stop):
-            assert verdict.reason is Reason.IDLE, "a hard stop before its time"
-            self.judge_idle_stop(answer, now)
+            assert verdict.reason in SOFT, "a hard stop before its time"
+            self.judge_soft_stop(verdict, now)
+            if verdict.reason is Reason.IDLE:
+                self.judge_idle_stop(answer, now)
+            elif verdict.reason is Reason.UNKNOWN_USE:
+                self.judge_unknown_stop(now)
+            else:
+                self.judge_no_work_stop(answer, now)
         elif isinstance(verdict, Warn):
             self.judge_warning(verdict, answer, now)
         self.judge_that_it_goes_on(verdict, answer, now)
 
     def judge_hard_stop(self, hard, now):
+        if self.seen_since < hard.at:
+            assert now - hard.at <= SECOND, "a hard stop after its time"
         if (self.deadlines.shutdown_after or HOUR) < 2 * GRACE:
             return  # an idle stop that no warning fits before may hide it until it is too late
         if hard.at - max(self.hard_since, hard.at - LEVELS[0]) >= GRACE + self.history.tick:
@@ -220,16 +278,51 @@ class Keeper:
         assert not answer.busy, "stopped for idleness while busy"
         assert after is not None
         assert now >= self.low + after, "stopped before its interval was over"
-        assert now >= (self.deadlines.keep_until or now), "stopped before what Extend gave"
-        given, warn = next(one for one in reversed(self.warnings) if one[1].reason is Reason.IDLE)
-        assert now - given >= GRACE, "stopped without its warning"
+        warn = self.warning_of(Reason.IDLE)[1]
         assert warn.stops_at >= self.low + after, "stopped by a warning from before it was used"
+
+    def warning_of(self, reason):
+        """(when it was given, the last warning) of a reason."""
+        return next(one for one in reversed(self.warnings) if one[1].reason is reason)
+
+    def judge_soft_stop(self, stop, now):
+        assert now >= (self.deadlines.keep_until or now), "stopped before what Extend gave"
+        given, warn = self.warning_of(stop.reason)
+        assert now - given >= GRACE, "stopped without its warning"
         assert now >= warn.stops_at, "stopped before it was told"
+        since = {Reason.IDLE: self.streak, Reason.UNKNOWN_USE: self.lost}.get(
+            stop.reason, self.stuck
+        )
+        if since and max(since, self.seen_since) < warn.stops_at:
+            assert now - warn.stops_at <= SECOND, "stopped after it was told"
+
+    def judge_unknown_stop(self, now):
+        assert self.lost, "stopped for unknown use that is known"
+        assert now >= self.lost + self.deadlines.unknown_after
+        assert now >= self.low + self.deadlines.shutdown_after
+
+    def judge_no_work_stop(self, answer, now):
+        span = self.deadlines.no_work_after
+        assert answer is not None and answer.busy
+        assert now not in self.history.dark
+        used = self.history.cpu(now) - self.history.cpu(now - span)
+        assert used <= span.total_seconds() * WORK_PERCENT / 100, "stopped at work"
+        spoke = self.history.last_use(now)
+        hidden = spoke and self.history.is_deleted(spoke, now)
+        assert not spoke or hidden or spoke <= now - span, "stopped beside a kernel in use"
 
     def judge_warning(self, warn, answer, now):
         assert warn.stops_at > now
-        if warn.reason is Reason.IDLE:
-            assert answer is not None and not answer.busy
+        if warn.reason in SOFT and warn.reason is not Reason.IDLE:
+            assert warn.stops_at - now >= GRACE
+            if warn.reason is Reason.UNKNOWN_USE:
+                assert self.lost and warn.stops_at >= self.lost + self.deadlines.unknown_after
+            else:
+                assert answer is not None and answer.busy
+            end = ending(self.evidence, self.deadlines, None, GRACE)
+            key = (warn.reason, end.at, warn.level)
+        elif warn.reason is Reason.IDLE:
+            assert answer is not None and not answer.busy and not answer.unread
             assert warn.stops_at - now >= GRACE
             assert warn.stops_at >= self.low + self.deadlines.shutdown_after
             due = self.evidence.used_at + self.deadlines.shutdown_after
@@ -242,12 +335,22 @@ class Keeper:
 
     def judge_that_it_goes_on(self, verdict, answer, now):
         after = self.deadlines.shutdown_after
-        if isinstance(verdict, Stop) or answer is None or answer.busy or after is None:
+        if isinstance(verdict, Stop) or after is None:
             return
-        over = max(self.high + after, self.deadlines.keep_until or START)
-        # Found late, the warning comes at the first look and the stop at the first after it.
-        found = max(over, self.streak)
-        assert now < found + GRACE + 2 * self.history.tick, "idle for too long"
+        # Found late, the warning comes at the first look, and the stop when it was told.
+        late = GRACE + self.history.tick + SECOND
+        kept = max(self.deadlines.keep_until or START, self.hard_since)
+        if self.lost:
+            span = self.deadlines.unknown_after
+            over = span and max(self.lost + span, self.high + after, kept)
+            assert not over or now < over + late, "unknown for too long"
+        elif answer.busy:
+            span = self.deadlines.no_work_after
+            over = span and self.stuck and max(self.stuck + span, kept)
+            assert not over or now < over + late, "busy without work for too long"
+        else:
+            over = max(self.high + after, self.deadlines.keep_until or START, self.streak)
+            assert now < over + late, "idle for too long"
 
 
 def watch(history, *, jump=True):
@@ -257,14 +360,14 @@ def watch(history, *, jump=True):
     edits = sorted(history.edits)
     now = START + history.tick
     while now < history.until and keeper.stop is None:
-        while edits and edits[0] <= now:
-            at = edits.pop(0)
-            keeper.edit(history.edits[at], at)
+        apply_edits(keeper, edits, now)
         if now in history.down:
-            keeper.streak = None
+            keeper.streak = keeper.seen_since = None
             keeper.hard_since = now = _on_grid(history, history.down.last(now)[1])
             continue
         keeper.pass_(now)
+        if look_at_ends(keeper, now, edits):
+            continue
         following = now + history.tick
         if jump:
             # The pass before something changes is run too: it leaves what was seen last.
@@ -272,6 +375,30 @@ def watch(history, *, jump=True):
             following = max(following, _on_grid(history, min(soon, history.until)) - history.tick)
         now = following
     return keeper
+
+
+def apply_edits(keeper, edits, now):
+    """Change what people changed by now."""
+    while edits and edits[0] <= now:
+        at = edits.pop(0)
+        keeper.edit(keeper.history.edits[at], at)
+
+
+def look_at_ends(keeper, now, edits):
+    """Look when each end is due that is known before the next pass; return whether it stopped."""
+    history = keeper.history
+    following = now + history.tick
+    while keeper.stop is None:
+        end = next_end(keeper.evidence, keeper.deadlines, keeper.warned, GRACE, now)
+        if end is None or end >= following:
+            return False
+        if end in history.down:
+            keeper.streak = keeper.seen_since = None
+            return False
+        apply_edits(keeper, edits, end)
+        keeper.pass_(end)
+        now = end
+    return True
 
 
 def _on_grid(history, moment):
@@ -372,6 +499,13 @@ def a_history(chance):
         skew=chance.choice((0 * DAY, 0 * DAY, -3 * HOUR, 5 * HOUR, -40 * SECOND, 9 * DAY)),
         edits=maybe(_edits(chance, until, interval), {}),
         deletions=maybe([], _moments(chance, until, interval * 3)),
+        stuck=maybe(_spells(chance, until, interval, interval * chance.choice((0.5, 9))), Spells()),
+        torn=maybe(_spells(chance, until, interval * 8, interval * chance.choice((0.1, 2, 4))),
+                   Spells()),
+        dark=maybe(_spells(chance, until, interval * 3, interval * chance.choice((0.02, 0.5))),
+                   Spells()),
+        unknown=chance.choice((None, 1, 3)),
+        no_work=chance.choice((None, 1, 3)),
     )  # fmt: skip
 
 
@@ -385,12 +519,12 @@ def test_months_of_notebooks_are_warned_and_stopped_as_promised(seed):
 def test_the_histories_come_to_every_end_by_every_warning():
     """Else the test above would prove nothing of what never happened in it."""
     chance = random.Random(0)
-    kept = [watch(a_history(chance)) for _ in range(200)]
+    kept = [watch(a_history(chance)) for _ in range(300)]
     assert {k.stop and k.stop.reason for k in kept} == {
-        None, Reason.IDLE, Reason.SESSION_LIMIT, Reason.STOP_AT}  # fmt: skip
+        None, Reason.SESSION_LIMIT, Reason.STOP_AT, *SOFT}  # fmt: skip
     given = Counter((warn.reason, warn.level) for k in kept for _, warn in k.warnings)
-    for reason in (Reason.IDLE, Reason.SESSION_LIMIT, Reason.STOP_AT):
-        assert all(given[reason, level] > 5 for level in LEVELS)
+    for reason in (Reason.SESSION_LIMIT, Reason.STOP_AT, *SOFT):
+        assert all(given[reason, level] > 2 for level in LEVELS)
 
 
 @pytest.mark.parametrize("seed", range(4))

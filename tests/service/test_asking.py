@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -263,24 +264,14 @@ async def endless_head(name, request, writer):
 DEEP = b"[" * 100_000
 BAD = {
     "HTML": instead("kernels", page(b"<!doctype html><title>Sign in</title>")),
-    "no JSON": instead("terminals", page(b"[{")),
     "not UTF-8": instead("kernels", page(b'["\xff\xfe"]')),
-    "NaN": instead("activity", page(b'{"person_at": NaN}')),
-    "infinity": instead("activity", page(b'{"person_at": 1e999}')),
     "a number of 5,000 digits": instead("kernels", page(b"[" + b"9" * 5000 + b"]")),
     "deeper than Python can follow": instead("kernels", page(DEEP)),
     "an object for a list": instead("kernels", page({"kernels": []})),
-    "a text for a row": instead("terminals", page(["1"])),
-    "no last_activity": instead("kernels", page([{"execution_state": "idle"}])),
-    "the year 9999": instead("kernels", page([KERNEL | {"last_activity": "9999-12-31T00:00Z"}])),
-    "no zone": instead("kernels", page([KERNEL | {"last_activity": "2026-11-23T11:00:00"}])),
-    "nonsense of the extension": instead("activity", page({"person_at": "now"})),
     "401": instead("kernels", page(b"", "401 Unauthorized")),
     "403": instead("kernels", page(b"", "403 Forbidden")),
-    "403 for terminals": instead("terminals", page(b"", "403 Forbidden")),
     "404 for kernels": instead("kernels", page(b"", "404 Not Found")),
     "500": instead("kernels", page(b"", "500 Internal Server Error")),
-    "500 of the extension": instead("activity", page(b"", "500 Internal Server Error")),
     "no body": instead("kernels", page(b"", "204 No Content")),
     "half a body": instead("kernels", PAGES["kernels"][:-9]),
     "no HTTP": instead("kernels", b"SSH-2.0-OpenSSH_9.2\r\n"),
@@ -293,6 +284,70 @@ BAD = {
     "a slow head": slow_head,
     "an endless head": endless_head,
 }
+
+
+#: One row or page that cannot be read: what it is called, and the others count.
+PARTLY = {
+    "no JSON": (instead("terminals", page(b"[{")), "its terminals"),
+    "a text for a row": (instead("terminals", page(["1"])), "1 of 1 terminals"),
+    "403 for terminals": (instead("terminals", page(b"", "403 Forbidden")), "its terminals"),
+    "NaN": (instead("activity", page(b'{"person_at": NaN}')), "what a person does in it"),
+    "infinity": (instead("activity", page(b'{"person_at": 1e999}')), "what a person does in it"),
+    "nonsense of the extension": (
+        instead("activity", page({"person_at": "now"})), "what a person does in it"),
+    "500 of the extension": (
+        instead("activity", page(b"", "500 Internal Server Error")), "what a person does in it"),
+    "a null for a state": (
+        instead("kernels", page([KERNEL, KERNEL | {"execution_state": None}])), "1 of 2 kernels"),
+    "the year 9999": (
+        instead("kernels", page([KERNEL, KERNEL | {"last_activity": "9999-12-31T00:00Z"}])),
+        "1 of 2 kernels"),
+    "no zone": (
+        instead("kernels", page([KERNEL, KERNEL | {"last_activity": "2026-11-23T11:00:00"}])),
+        "1 of 2 kernels"),
+    "a terminal page that never comes": (None, "its terminals"),
+}  # fmt: skip
+
+
+async def no_terminals_ever(name, request, writer):
+    if name == "terminals":
+        await asyncio.Event().wait()
+    writer.write(PAGES[name])
+
+
+@pytest.mark.parametrize("fault", PARTLY)
+async def test_what_cannot_be_read_is_named_and_the_others_count(fault, notebooks, caplog):
+    caplog.set_level(logging.INFO, "gradienthub")
+    answer, unread = PARTLY[fault]
+    async with serving(answer or no_terminals_ever) as there:
+        answered = await notebooks.ask(there.address, NOW)
+    assert answered.unread == (unread,)
+    assert answered.used_at == NOW - timedelta(hours=1, seconds=-0.5)
+    assert caplog.messages == []
+
+
+async def test_kernels_that_cannot_be_read_hide_no_terminal(notebooks):
+    async def answer(name, request, writer):
+        row = {"name": "1", "last_activity": MOMENT}
+        pages = PAGES | {"kernels": page(b"", "500 Oops"), "terminals": page([row])}
+        writer.write(pages[name])
+
+    async with serving(answer) as there:
+        answered = await notebooks.ask(there.address, NOW)
+    assert (answered.used_by, answered.unread) == (Use.TERMINAL, ("its kernels",))
+
+
+async def test_requests_count_only_where_the_runtime_says_so(notebooks):
+    async def answer(name, request, writer):
+        status = page({"last_activity": "2026-11-23T11:59:57Z", "kernels": 0})
+        writer.write({**PAGES, "status": status}[name])
+
+    async with serving(answer) as there:
+        plain = await notebooks.ask(there.address, NOW)
+        assert not any("api/status" in request for request in there.requests)
+        counted = await notebooks.ask(replace(there.address, counts_requests=True), NOW)
+    assert plain.used_by is Use.KERNEL
+    assert (counted.used_by, NOW - counted.used_at) == (Use.REQUEST, timedelta(seconds=3))
 
 
 @pytest.mark.parametrize("fault", BAD)
@@ -327,8 +382,8 @@ async def test_an_answer_of_300_megabytes_is_not_read(notebooks):
 
     async with serving(large) as there:
         assert await notebooks.ask(there.address, NOW) is None
-    # What the kernel's buffers took is not ours.
-    assert sent < LARGEST_BODY + 10_000_000
+    # Three pages; what the kernel's buffers took is not ours.
+    assert sent < 3 * (LARGEST_BODY + 10_000_000)
 
 
 async def test_it_is_not_led_to_another_server(notebooks):
@@ -371,7 +426,7 @@ async def test_without_terminals_and_extension_it_is_known(notebooks):
 
     async with serving(answer) as there:
         answered = await notebooks.ask(there.address, NOW)
-    assert answered == Answer((), NOW - timedelta(hours=1, seconds=-0.5))
+    assert replace(answered, moments={}) == Answer((), NOW - timedelta(hours=1, seconds=-0.5))
 
 
 async def test_a_notebook_that_answers_again_is_known_again(notebooks, caplog):

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -115,7 +115,110 @@ async def test_extend_moves_the_stop_and_the_next_warnings(keeping):
     assert len(await keeper.audit("extend")) == 1
 
 
-async def test_unknown_use_stops_nothing_and_becomes_a_finding(keeping):
+@pytest.mark.parametrize("interval", [1, 5, 30, 600])
+async def test_a_stop_comes_within_a_second_of_its_time_whatever_the_interval(keeping, interval):
+    """An idle notebook stopped up to two passes late: its end met a later pass by milliseconds."""
+    home, keeper = await keeping(keeper_interval=interval)
+    began = (await state(home))["answered_at"]
+    home.clock.advance(hours=1, seconds=-75)
+    while (await state(home))["stop_requested_at"] is None:
+        await keeper.loop_once()
+        assert home.clock() - began < HOUR + 11 * MINUTE
+    lease = await state(home)
+    assert lease["reason"] == "idle"
+    told = datetime.fromisoformat((await keeper.audit("warn"))[0]["detail"]["stops_at"])
+    assert timedelta(0) <= lease["stop_requested_at"] - told <= timedelta(seconds=1)
+    assert told - began - HOUR <= timedelta(seconds=interval)
+
+
+async def test_two_ends_between_two_passes_are_both_met(keeping):
+    home, keeper = await keeping(keeper_interval=600)
+    await home.person("eve", "free")
+    home.clock.advance(seconds=90)
+    assert (await home.start_server("eve")).status == 201
+    ends = (await state(home, "eve"))["session_ends_at"]
+    home.clock.advance(seconds=(ends - home.clock()).total_seconds() - 700)
+    keeper.used("eve", busy=("a",))
+    keeper.used("bob", busy=("b",))
+    await keeper.loop_once()
+    await keeper.loop_once()
+    late = (await state(home, "eve"))["stop_requested_at"] - ends
+    assert timedelta(0) <= late <= timedelta(seconds=1)
+    assert (await state(home))["stop_requested_at"] is None
+
+
+async def test_extend_pressed_while_a_stop_waits_for_its_turn_is_kept(keeping):
+    home, keeper = await keeping()
+    await keeper.passes(HOUR - 30 * timedelta(seconds=1))
+    for _ in range(20):
+        await keeper.watch._slots.acquire()
+    home.clock.advance(seconds=30)
+    await keeper.watch.safe_pass()
+    assert len(keeper.watch.stops) == 1
+    given = await home.context.ledger.awrite(
+        extend_lease, (await state(home))["id"], tiers=home.settings.house.tiers, actor="bob",
+        grace=MINUTE, now=home.clock(),
+    )  # fmt: skip
+    assert not isinstance(given, Refused)
+    for _ in range(20):
+        keeper.watch._slots.release()
+    await asyncio.gather(*keeper.watch.stops.values())
+    assert (await state(home))["stop_requested_at"] is None
+
+
+async def test_a_notebook_whose_use_cannot_be_read_is_warned_and_stopped_after_three_intervals(
+    keeping,
+):
+    """It ran on to a hard end, which paid tiers do not have."""
+    home, keeper = await keeping()
+    await keeper.one_pass(seconds=30)
+    lost = home.clock() + timedelta(seconds=30)
+    keeper.silent("bob")
+    await keeper.passes(MINUTE)
+    await keeper.passes(2 * HOUR + 30 * MINUTE, 10 * MINUTE)
+    await keeper.passes(28 * MINUTE)
+    lease = await state(home)
+    assert lease["stop_requested_at"] is None
+    assert [word for _, word in keeper.told] == ["warn", "warn"]
+    assert await keeper.findings() == ["blind"]
+    seen = (await keeper.watched(lease["id"])).view(
+        home.settings.house.catalog, home.settings.house.tiers, MINUTE, home.clock()
+    )
+    assert seen.stop_reason == "unknown_use"
+    assert f"could not be read since {lost:%H:%M} UTC" in seen.warning.why
+    await keeper.passes(2 * MINUTE)
+    lease = await state(home)
+    assert lease["reason"] == "unknown_use"
+    assert timedelta(0) <= lease["stop_requested_at"] - lost - 3 * HOUR <= timedelta(seconds=30)
+    assert [word for _, word in keeper.told] == ["warn", "warn", "warn", "stop"]
+
+
+@pytest.mark.parametrize("never", [0, None])
+async def test_unknown_use_has_no_end_where_the_deployer_says_so(keeping, never):
+    home, keeper = await keeping(unknown_intervals=never)
+    await keeper.one_pass()
+    keeper.silent("bob")
+    await keeper.passes(9 * HOUR, 10 * MINUTE)
+    assert (await state(home))["stop_requested_at"] is None
+    assert await keeper.findings() == ["blind"]
+    assert keeper.told == []
+
+
+async def test_a_keeper_that_begins_anew_keeps_the_clock_of_unknown_use(keeping):
+    home, keeper = await keeping()
+    keeper.silent("bob")
+    await keeper.passes(2 * HOUR, 10 * MINUTE)
+    await keeper.close()
+    second = Keeping(home)
+    second.says = second.watch.looks = keeper.says
+    try:
+        await second.passes(HOUR + 12 * MINUTE, MINUTE)
+    finally:
+        await second.close()
+    assert (await state(home))["reason"] == "unknown_use"
+
+
+async def test_unknown_use_is_not_idle_and_becomes_a_finding(keeping):
     home, keeper = await keeping()
     await keeper.one_pass()
     keeper.silent("bob")

@@ -13,6 +13,8 @@ const ASK_AT_MOST_SECONDS = 300;
 
 const REASONS = {
   idle: 'idle',
+  unknown_use: 'use unknown',
+  no_work: 'busy without work',
   session_limit: 'session limit',
   stop_at: 'at the time you set',
   budget: 'budget'

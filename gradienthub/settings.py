@@ -93,6 +93,18 @@ class GradientHub(Configurable):
         then the default. Default {}: the preset's default tier for everybody.""",
     ).tag(config=True)
 
+    moved_providers = Dict(
+        help="""Identity providers that took over the names of another one: {new: old}, as
+        `gradienthub account list` names them, for example
+        {"GenericOAuthenticator@login.acme.org": "GitHubOAuthenticator@github.com"}.
+
+        Default {}: a name that comes from another provider than before is another person, whose
+        account is a new one, because an "anna" there need not be the "anna" here. With an entry a
+        login at the new provider keeps the account of the hub's user of that name, and adds its
+        subject to it. Set it before you change the provider, and remove it once everybody has
+        logged in.""",
+    ).tag(config=True)
+
     hosts = Dict(
         help="""Machines that carry notebooks: {name: {"cpus": count, "memory": GB, "devices":
         [{"uuid": ..., "model": ...}], "groups": [...], "cpu_overcommit": factor,
@@ -366,6 +378,7 @@ class Settings:
 
     house: House
     tier_rules: TierRules
+    moved_providers: Mapping[str, str]
     new_account_credit: int
     charge_overrun: bool
     hub_id: str
@@ -433,6 +446,7 @@ def resolve(traits: GradientHub) -> Settings:
     return Settings(
         house=house,
         tier_rules=tier_rules,
+        moved_providers=_moved_providers(traits),
         new_account_credit=_new_account_credit(traits, preset),
         charge_overrun=traits.charge_overrun,
         hub_id=_hub_id(traits, data_dir),
@@ -590,6 +604,17 @@ def _check_names(house: House, rules: TierRules) -> None:
                     " host, remove it from the other"
                 )
             owner[device.uuid] = host.name
+
+
+def _moved_providers(traits: GradientHub) -> Mapping[str, str]:
+    moved = traits.moved_providers
+    for new, old in moved.items():
+        if not (isinstance(new, str) and isinstance(old, str) and new and old and new != old):
+            raise ConfigurationFault(
+                f"c.GradientHub.moved_providers[{new!r}] = {old!r}: write"
+                ' {"new provider": "old provider"}, as `gradienthub account list` names them'
+            )
+    return dict(moved)
 
 
 def _new_account_credit(traits: GradientHub, preset: Mapping[str, Any]) -> int:

@@ -8,18 +8,17 @@ from typing import Any
 from urllib.parse import urlparse
 
 from jupyterhub.auth import Authenticator
-from traitlets import Bool, Dict
+from jupyterhub.utils import maybe_future
+from traitlets import Bool, Dict, Set
 
 from ..ledger import LedgerAway, accounts
 from ..ledger.accounts import LONGEST_CLAIMS, Subject
+from ..rules.groups import Groups, clean_groups, too_many_to_list
+from ..rules.identity import SUBJECT_KEYS
 from ..rules.tiers import ClaimRule
 from ..spawners.context import HubContext, hub_user
 from . import startup
 
-#: Where providers put what never changes about a person; the first one found counts.
-SUBJECT_KEYS = ("oid", "sub", "id", "user_id", "uid")
-#: Characters of all group names together; a person in a thousand groups stays below it.
-LONGEST_GROUPS = 64_000
 #: Seconds between two tries to write what the ledger could not take.
 TRY_AGAIN = 1.0
 
@@ -34,6 +33,8 @@ class TiersMixin(Authenticator):
     # What waits for the ledger, by user name; the newest word about a person counts.
     _waiting = Dict()
     _catching_up = Bool(False)
+    # Names whose first login is recorded, until the hub has made their user.
+    _arriving = Set()
 
     async def run_post_auth_hook(self, handler: Any, auth_model: Any) -> Any:
         """The last step of every login, after the allow checks and the deployer's own hook."""
@@ -42,23 +43,63 @@ class TiersMixin(Authenticator):
             # A deployer's hook may return a bare name, as the hub allows.
             said = model if isinstance(model, Mapping) else {"name": model, "auth_state": None}
             name = said["name"]
-            await self._record("login", name, said, handler and handler.find_user(name))
+            groups = self._groups(name, said)
+            await self._record("login", name, said, groups, handler and handler.find_user(name))
+            model = _with_groups(model, groups)
         return model
+
+    async def get_user_groups(self, auth_state: Any) -> set[str]:
+        """Return the groups in what the provider said, for OAuthenticator, in whatever shape.
+
+        OAuthenticator itself fails at a list of objects, or drops it.
+        """
+        key = getattr(self, "auth_state_groups_key", "")
+        if callable(key):
+            return set(clean_groups(await maybe_future(key(auth_state))).names or ())
+        said: Any = auth_state
+        for part in str(key).split("."):
+            said = said.get(part) if isinstance(said, Mapping) else None
+        if said is None:
+            found: set[str] = await maybe_future(super().get_user_groups(auth_state))
+            return found
+        return set(clean_groups(said).names or ())
 
     async def refresh_user(self, user: Any, handler: Any = None, **kwargs: Any) -> Any:
         """Facts again whenever the authenticator has new ones; its answer passes as it is."""
         refreshed = await super().refresh_user(user, handler, **kwargs)
         if isinstance(refreshed, Mapping):
+            groups = self._groups(user.name, refreshed)
             # The name in the answer is the provider's, and no longer the hub's after a rename.
-            await self._record("refresh", user.name, refreshed, user)
+            await self._record("refresh", user.name, refreshed, groups, user)
+            refreshed = _with_groups(refreshed, groups)
         return refreshed
 
-    async def _record(self, what: str, name: str, said: Mapping[str, Any], user: Any) -> None:
-        facts, what = self._facts(name, said), f"the {what} of {name!r}"
+    async def _record(
+        self, kind: str, name: str, said: Mapping[str, Any], groups: Groups, user: Any
+    ) -> None:
+        facts = {**self._facts(name, said), "groups": groups.names}
+        facts["groups_unknown"], what = groups.unknown, f"the {kind} of {name!r}"
         if user is None:
+            self._arriving.add(name)
             await self._tell(name, what, accounts.record_login, name=name, **facts)
         else:
-            await self._tell(name, what, accounts.take_login, user=hub_user(user), **facts)
+            moved = HubContext.of(self.config).settings.moved_providers
+            await self._tell(
+                name, what, accounts.take_login, user=hub_user(user),
+                refresh=kind == "refresh", moved=moved, **facts,
+            )  # fmt: skip
+
+    async def add_user(self, user: Any) -> None:
+        """Open the account of whoever logs in for the first time, once the hub has their user.
+
+        The hub calls this for each user while it starts too, and for one whom an administrator
+        adds: these have no account before they come.
+        """
+        await maybe_future(super().add_user(user))
+        if user.name in self._arriving:
+            self._arriving.discard(user.name)
+            what = f"the first login of {user.name!r}"
+            await self._tell(f"new {user.id}", what, accounts.account_of, user=hub_user(user))
 
     async def _tell(self, key: str, what: str, function: Callable[..., Any], **values: Any) -> None:
         """Write to the ledger: now, or as soon as it is back. A login must not depend on it.
@@ -101,7 +142,7 @@ class TiersMixin(Authenticator):
         """What the ledger keeps of an auth model; None where it says nothing new."""
         info = self._provider_info(said)
         claims = self._claims(name, info) if "auth_state" in said else None
-        return {"who": self._subject(info), "groups": self._groups(name, said), "claims": claims}
+        return {"who": self._subject(info), "claims": claims}
 
     def _provider_info(self, model: Mapping[str, Any]) -> Mapping[str, Any]:
         """What the provider said of the person: OAuthenticator's user info, else the auth_state."""
@@ -111,18 +152,17 @@ class TiersMixin(Authenticator):
         info = state.get(getattr(self, "user_auth_state_key", ""), state)
         return info if isinstance(info, Mapping) else {}
 
-    def _groups(self, name: str, model: Mapping[str, Any]) -> list[str] | None:
-        groups = model.get("groups")
-        if groups is None:
-            return None
-        if not isinstance(groups, Collection) or isinstance(groups, str | bytes):
-            self.log.warning("The groups of %r are not a list and are not used", name)
-            return []
-        names = sorted({group for group in groups if isinstance(group, str)})
-        if sum(map(len, names)) > LONGEST_GROUPS:
-            self.log.warning("The groups of %r are too many and are not used", name)
-            return []
-        return names
+    def _groups(self, name: str, model: Mapping[str, Any]) -> Groups:
+        """Return the groups that the model names, as ledger and hub both get them."""
+        said = model.get("groups")
+        key = getattr(self, "auth_state_groups_key", "")
+        if too_many_to_list(self._provider_info(model), key if isinstance(key, str) else ""):
+            self.log.warning("The provider lists no groups of %r: they are too many", name)
+            return Groups(None, unknown=True)
+        groups = clean_groups(said)
+        if groups.trouble:
+            self.log.warning("The groups of %r are not all used: %s", name, groups.trouble)
+        return groups
 
     def _claims(self, name: str, info: Mapping[str, Any]) -> dict[str, Any]:
         """What tier_rules name, and no neighbour of it: a token may lie beside a claim."""
@@ -139,18 +179,20 @@ class TiersMixin(Authenticator):
         mro = type(self).__mro__
         # What stands right of the mixin; left of it a deployer or MultiAuthenticator adds others.
         provider = mro[mro.index(TiersMixin) + 1].__name__
-        # Two providers of one class (generic OAuth) may both call somebody "1".
-        if host := urlparse(str(getattr(self, "token_url", "") or "")).hostname:
+        # Two providers of one class (generic OAuth, LDAP) may both call somebody "1".
+        address = getattr(self, "token_url", "") or getattr(self, "server_address", "") or ""
+        if host := urlparse(str(address)).hostname or (str(address) if address else ""):
             provider = f"{provider}@{host}"
-        words = (info.get(key) for key in SUBJECT_KEYS)
-        usable = (str(w) for w in words if _plain(w) and not isinstance(w, bool) and w != "")
-        subject = next(usable, "")
-        return Subject(_bounded(provider, 64), _bounded(subject, 255))
+        elif scope := str(getattr(self, "url_scope", "") or "").strip("/"):
+            provider = f"{provider}@{scope}"
+        words = {key: _word(info.get(key)) for key in SUBJECT_KEYS}
+        keys = {key: _bounded(word, 255) for key, word in words.items() if word}
+        return Subject(_bounded(provider, 64), next(iter(keys.values()), ""), keys)
 
     async def note_name(self, user: Any) -> None:
-        """The account of a renamed user takes the new name."""
+        """Let the account of a renamed user take the new name."""
         what = f"the new name of {user.name!r}"
-        await self._tell(f"name {user.id}", what, accounts.account_of, user=hub_user(user))
+        await self._tell(f"name {user.id}", what, accounts.rename_user, user=hub_user(user))
 
     async def delete_user(self, user: Any) -> Any:
         """The account of a deleted user is closed: a later one of the same name is somebody new."""
@@ -203,6 +245,31 @@ def _named(
 
 def _plain(value: Any) -> bool:
     return isinstance(value, str) or (isinstance(value, int) and abs(value) < 2**63)
+
+
+def _word(value: Any) -> str:
+    """Return a provider's word for a person; empty where it is none: 7, 7.0 and "7" are one."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value) if _plain(value) and not isinstance(value, bool) else ""
+
+
+def _with_groups(model: Any, groups: Groups) -> Any:
+    """Return the model with the groups that the ledger gets; the same where nothing differs."""
+    if not isinstance(model, Mapping) or "groups" not in model:
+        return model
+    said = model["groups"]
+    names = None if groups.names is None else list(groups.names)
+    if said is None and names is None:
+        return model
+    if names is not None and _are_names(said) and set(said) == set(names):
+        return model
+    return {**model, "groups": names}
+
+
+def _are_names(said: Any) -> bool:
+    plain = isinstance(said, list | tuple | set | frozenset)
+    return plain and all(isinstance(one, str) for one in said)
 
 
 def _bounded(word: str, length: int) -> str:

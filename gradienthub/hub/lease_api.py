@@ -29,11 +29,13 @@ class OfServerHandler(GradientAPIHandler):
         settings, now = context.settings, context.clock()
         title = str(row.display_name or row.name)
         try:
-            account = await context.ledger.awrite(
-                accounts.account_of, hub_id=settings.hub_id, user=hub_user(user), now=now
+            account = await context.ledger.aread(
+                accounts.look_up, hub_id=settings.hub_id, user=hub_user(user)
             )
 
             def work(tx: Any) -> Any:
+                if account is None:
+                    return None
                 known = known_of(tx, account, row.name, title)
                 if known is None or extend is None:
                     return known

@@ -69,7 +69,7 @@ async def machines_view(context: HubContext, user: Any) -> MachinesView:
     settings, now = context.settings, context.clock()
     house, ask = settings.house, (settings.help_url, settings.support_email)
     try:
-        offer: Offer = await offer_to(context, user, "")
+        offer: Offer = await offer_to(context, user, "", own=True)
         tier = offer.allowance.tier
         runtimes = [r for r in house.catalog.runtimes if tier.allows_runtime(r)]
         usual = await context.ledger.aread(_usual, settings.hub_id, runtimes)

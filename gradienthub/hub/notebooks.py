@@ -134,6 +134,7 @@ class NotebooksHandler(HomeHandler):
             accounts.account_of,
             hub_id=context.settings.hub_id,
             user=hub_user(self.current_user),
+            hub_groups=frozenset(group.name for group in self.current_user.groups),
             now=context.clock(),
         )
 

@@ -205,8 +205,9 @@ class GradientSpawnHandler(SpawnHandler):
         error: web.HTTPError | None = None,
     ) -> None:
         view = await load_view(
-            user.spawner, entries, refused, query=query, page=self._page(user, server_name)
-        )
+            user.spawner, entries, refused, query=query, page=self._page(user, server_name),
+            own=user is self.current_user,
+        )  # fmt: skip
         if error is not None:
             view = _with_failure(view, error)
         if view.notice is not None:
@@ -315,7 +316,7 @@ class AvailabilityHandler(GradientAPIHandler):
             raise web.HTTPError(404, "No such user")
         house, now = self.context.settings.house, self.context.clock()
         try:
-            offer = await offer_to(self.context, user, "")
+            offer = await offer_to(self.context, user, "", own=user is self.current_user)
         except Refused as refused:
             raise self.refuse(refused) from None
         types = {}

@@ -197,9 +197,11 @@ class GradientSpawnPendingHandler(SpawnPendingHandler):
         """How far the failed start came, where it was admitted at all."""
         context, now = self.context, self.context.clock()
         try:
-            account = await context.ledger.awrite(
-                accounts.account_of, hub_id=context.settings.hub_id, user=hub_user(user), now=now
+            account = await context.ledger.aread(
+                accounts.look_up, hub_id=context.settings.hub_id, user=hub_user(user)
             )
+            if account is None:
+                return {}
             row = await context.ledger.aread(
                 leases.last_of, account_id=account.id, server_name=server_name
             )

@@ -1,38 +1,43 @@
 """Accounts: who a hub user is to us, what is known of them, what an admin granted."""
 
-import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, or_, select, update
+from sqlalchemy import Connection, Row, delete, or_, select, update
 
+from ..rules.identity import HubUser, Subject
 from ..rules.tiers import Allowance, Facts, Tier, TierRules, resolve
-from . import audit
+from . import audit, identity, identity_findings
+from .identity import close_user, rename_user, reopen
 from .schema import accounts, approvals, identities, logins
 
-#: A login is recorded just before the hub creates its user; older ones belong to somebody before.
-LOGIN_BEFORE_USER = timedelta(minutes=1)
-LONGEST_NAME = 255
+__all__ = [
+    "LONGEST_CLAIMS",
+    "Account",
+    "Approval",
+    "HubUser",
+    "NoSuchAccount",
+    "Subject",
+    "account_of",
+    "allowance_of",
+    "approvals_of",
+    "approve",
+    "close_user",
+    "everyone",
+    "find",
+    "look_up",
+    "record_login",
+    "rename_user",
+    "reopen",
+    "set_payment_method",
+    "set_tier",
+    "take_login",
+    "withdraw",
+]
+
 LONGEST_CLAIMS = 8000
-
-
-@dataclass(frozen=True)
-class HubUser:
-    """A user of the hub: its id may be reused after a deletion, its creation time is not."""
-
-    id: int
-    created: datetime
-    name: str
-
-
-@dataclass(frozen=True)
-class Subject:
-    """Who an identity provider says somebody is; empty words where it has no stable one."""
-
-    provider: str = ""
-    subject: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,20 @@ class Account:
     tier: str | None
     tier_by: str | None
     payment_method: bool
+    #: What the identity provider said last.
     groups: frozenset[str]
     claims: Mapping[str, Any]
+    #: What the hub itself said last; None where it never said.
+    hub_groups: frozenset[str] | None = None
+    #: Since when the provider says that the groups are too many to list.
+    groups_unknown_at: datetime | None = None
+    #: Since when it waits for its owner's first login.
+    prepared_at: datetime | None = None
+
+    @property
+    def all_groups(self) -> frozenset[str]:
+        """The groups of provider and hub together, as far as they are known."""
+        return self.groups | (self.hub_groups or frozenset())
 
 
 @dataclass(frozen=True)
@@ -72,25 +89,14 @@ def record_login(
     groups: Iterable[str] | None,
     claims: Mapping[str, Any] | None,
     now: datetime,
+    groups_unknown: bool = False,
 ) -> None:
     """Keep what the provider said at a login until the hub has the user.
 
     None for groups or claims: nothing new was said of them, and what is known stands.
     """
-    if len(name) > LONGEST_NAME:
-        return  # Cut short, it would be another person's name.
-    tx.execute(delete(logins).where(logins.c.hub_id == hub_id, logins.c.name == name))
-    tx.execute(
-        logins.insert().values(
-            hub_id=hub_id,
-            name=name,
-            provider=who.provider[:64],
-            subject=who.subject[:255],
-            groups=None if groups is None else sorted(groups),
-            claims=None if claims is None else dict(claims),
-            at=now,
-        )
-    )
+    login = _login(who, groups, claims, now, groups_unknown)
+    identity.record_login(tx, hub_id=hub_id, name=name, login=login)
 
 
 def take_login(
@@ -102,131 +108,89 @@ def take_login(
     groups: Iterable[str] | None,
     claims: Mapping[str, Any] | None,
     now: datetime,
+    groups_unknown: bool = False,
+    refresh: bool = False,
+    moved: Mapping[str, str] | None = None,
 ) -> None:
-    """What the provider said of a user whom the hub has: their account takes it at once.
+    """Let the account of a user whom the hub has take what the provider said of them.
 
-    First what a login before it said, because None leaves that as it is.
+    First what a login before it said, because None leaves that as it is. `refresh`: the provider
+    speaks of a session that goes on, which opens and closes no account.
     """
     account_of(tx, hub_id=hub_id, user=user, now=now)
-    record_login(tx, hub_id=hub_id, name=user.name, who=who, groups=groups, claims=claims, now=now)
-    account_of(tx, hub_id=hub_id, user=user, now=now)
+    login = replace(_login(who, groups, claims, now, groups_unknown), refresh=refresh)
+    _, changed = identity.identify(tx, hub_id=hub_id, user=user, login=login, now=now, moved=moved)
+    if changed:
+        identity_findings.report(tx, hub_id=hub_id, now=now)
 
 
-def account_of(tx: Connection, *, hub_id: str, user: HubUser, now: datetime) -> Account:
-    """This user's account, made on first sight. Somebody new never gets somebody else's.
+def _login(
+    who: Subject,
+    groups: Iterable[str] | None,
+    claims: Mapping[str, Any] | None,
+    at: datetime,
+    groups_unknown: bool,
+) -> identity.Login:
+    return identity.Login(
+        who, None if groups is None else tuple(groups), claims, at, groups_unknown
+    )
 
-    A user who was deleted and made again has another creation time; a name that the provider gave
-    to another person has another subject; both get a new account. A renamed user keeps theirs.
+
+def account_of(
+    tx: Connection,
+    *,
+    hub_id: str,
+    user: HubUser,
+    now: datetime,
+    hub_groups: Iterable[str] | None = None,
+) -> Account:
+    """Return this user's account; make it on first sight. Somebody new never gets another's.
+
+    A user who was deleted and made again gets a new account, and so does a person to whom the
+    provider gave another's name. A renamed user keeps theirs, and a subject that the provider
+    named before finds its account under whatever hub user. `hub_groups` are the hub's own, kept
+    for who asks without the hub.
     """
-    login = _login(tx, hub_id, user)
-    identity = tx.execute(
-        select(identities).where(
-            identities.c.hub_id == hub_id,
-            identities.c.hub_user_id == user.id,
-            identities.c.user_created == user.created,
-            identities.c.replaced_at.is_(None),
-        )
-    ).first()
-    who = Subject(login.provider, login.subject) if login else None
-    if identity is not None and who is not None and not _same_person(identity, who):
-        tx.execute(update(identities).where(identities.c.id == identity.id).values(replaced_at=now))
-        tx.execute(
-            update(accounts).where(accounts.c.id == identity.account_id).values(closed_at=now)
-        )
-        identity = None
-    if identity is None:
-        account_id = _open_account(tx, hub_id, user, who or Subject(), now)
-    else:
-        account_id = identity.account_id
-        if who is not None and (identity.provider, identity.subject) != (who.provider, who.subject):
-            tx.execute(
-                update(identities)
-                .where(identities.c.id == identity.id)
-                # A login without a subject must not make way for another person's.
-                .values(provider=who.provider, subject=who.subject or identity.subject)
-            )
+    login = identity.waiting_login(tx, hub_id, user)
+    account_id, changed = identity.identify(tx, hub_id=hub_id, user=user, login=login, now=now)
     if login is not None:
-        _take_facts(tx, account_id, login)
         # Taken once: a user who gets this name within the minute must not find it.
         tx.execute(delete(logins).where(logins.c.hub_id == hub_id, logins.c.name == user.name))
-    return _account(tx, account_id, user.name)
-
-
-def _login(tx: Connection, hub_id: str, user: HubUser) -> Row[Any] | None:
-    return tx.execute(
-        select(logins).where(
-            logins.c.hub_id == hub_id,
-            logins.c.name == user.name,
-            logins.c.at >= user.created - LOGIN_BEFORE_USER,
+    if changed:
+        identity_findings.report(tx, hub_id=hub_id, now=now)
+    account = _account(tx, account_id)
+    if hub_groups is not None and account.hub_groups != frozenset(hub_groups):
+        tx.execute(
+            update(accounts)
+            .where(accounts.c.id == account_id)
+            .values(hub_groups=sorted(hub_groups))
         )
-    ).first()
+        account = replace(account, hub_groups=frozenset(hub_groups))
+    return account
 
 
-def _same_person(identity: Row[Any], who: Subject) -> bool:
-    if not identity.provider:
-        return True  # known from the hub alone until now: this login names them
-    if identity.provider != who.provider:
-        return False
-    # A provider that once had a subject and now has none says nothing new.
-    return not identity.subject or not who.subject or bool(identity.subject == who.subject)
+def look_up(tx: Connection, *, hub_id: str, user: HubUser) -> Account | None:
+    """Return this user's account; None where they have none. Opens and changes nothing."""
+    account_id = identity.peek(tx, hub_id=hub_id, user=user)
+    return _account(tx, account_id) if account_id else None
 
 
-def _open_account(tx: Connection, hub_id: str, user: HubUser, who: Subject, now: datetime) -> str:
-    account_id = str(uuid.uuid4())
-    tx.execute(
-        accounts.insert().values(
-            id=account_id, hub_id=hub_id, name=user.name, payment_method=False,
-            groups=[], claims={}, created_at=now,
-        )
-    )  # fmt: skip
-    tx.execute(
-        identities.insert().values(
-            hub_id=hub_id, hub_user_id=user.id, user_created=user.created,
-            provider=who.provider, subject=who.subject, account_id=account_id, bound_at=now,
-        )
-    )  # fmt: skip
-    return account_id
+def _account(tx: Connection, account_id: str) -> Account:
+    return _from_row(tx.execute(select(accounts).where(accounts.c.id == account_id)).one())
 
 
-def _take_facts(tx: Connection, account_id: str, login: Row[Any]) -> None:
-    values: dict[str, Any] = {"facts_at": login.at}
-    if login.groups is not None:
-        values["groups"] = login.groups
-    if login.claims is not None:
-        values["claims"] = login.claims
-    tx.execute(
-        update(accounts)
-        .where(
-            accounts.c.id == account_id,
-            or_(accounts.c.facts_at.is_(None), accounts.c.facts_at < login.at),
-        )
-        .values(**values)
-    )
-    # Whoever logs in as the same user was not deleted: the hub gives a deletion up half-way
-    # where a named server still runs, after it had told us.
-    tx.execute(
-        update(accounts)
-        .where(accounts.c.id == account_id, accounts.c.closed_at < login.at)
-        .values(closed_at=None)
-    )
-
-
-def _account(tx: Connection, account_id: str, name: str) -> Account:
-    row = tx.execute(select(accounts).where(accounts.c.id == account_id)).one()
-    if row.name != name:
-        tx.execute(update(accounts).where(accounts.c.id == account_id).values(name=name))
-    return _from_row(row, name)
-
-
-def _from_row(row: Row[Any], name: str) -> Account:
+def _from_row(row: Row[Any]) -> Account:
     return Account(
         id=row.id,
-        name=name,
+        name=row.name,
         tier=row.tier,
         tier_by=row.tier_by,
         payment_method=row.payment_method,
         groups=frozenset(row.groups),
         claims=row.claims,
+        hub_groups=None if row.hub_groups is None else frozenset(row.hub_groups),
+        groups_unknown_at=row.groups_unknown_at,
+        prepared_at=row.prepared_at,
     )
 
 
@@ -234,12 +198,16 @@ def allowance_of(
     tx: Connection,
     account: Account,
     *,
-    groups: frozenset[str],
+    groups: frozenset[str] | None = None,
     tiers: Mapping[str, Tier],
     rules: TierRules,
     now: datetime,
 ) -> Allowance:
-    """What the account may do now; `groups` are the hub's, beside those the provider named."""
+    """Return what the account may do now.
+
+    `groups` are the hub's at this moment; None takes those that the hub said last. Those that the
+    provider named count beside them.
+    """
     granted = tx.execute(
         select(approvals.c.instance_type).where(
             approvals.c.account_id == account.id,
@@ -249,7 +217,7 @@ def allowance_of(
     facts = Facts(
         person_tier=account.tier,
         person_tier_by=account.tier_by,
-        groups=groups | account.groups,
+        groups=account.groups | groups if groups is not None else account.all_groups,
         claims=account.claims,
         payment_method=account.payment_method,
         approvals=frozenset(granted),
@@ -257,52 +225,47 @@ def allowance_of(
     return resolve(facts, tiers, rules)
 
 
-def close_user(tx: Connection, *, hub_id: str, user: HubUser, now: datetime) -> None:
-    """The hub deleted this user: their account is closed, its rows and folders stay."""
-    tx.execute(
-        delete(logins).where(
-            # Not a later one: a deletion that had to wait for the ledger comes after the next
-            # person's login.
-            logins.c.hub_id == hub_id, logins.c.name == user.name, logins.c.at <= now
-        )
-    )  # fmt: skip
-    mine = select(identities.c.account_id).where(
-        identities.c.hub_id == hub_id,
-        identities.c.hub_user_id == user.id,
-        identities.c.user_created == user.created,
-    )
-    tx.execute(
-        update(accounts)
-        .where(accounts.c.id.in_(mine), accounts.c.closed_at.is_(None))
-        .values(closed_at=now)
-    )
-
-
-def reopen(tx: Connection, account_id: str) -> None:
-    """Their user starts a notebook, so that they were not deleted after all.
-
-    The hub tells of a deletion before it tries, and may fail at it; the user is then still there.
-    """
-    tx.execute(
-        update(accounts)
-        .where(accounts.c.id == account_id, accounts.c.closed_at.is_not(None))
-        .values(closed_at=None)
-    )
-
-
 def find(tx: Connection, *, hub_id: str, name: str) -> Account:
-    """The open account of that name, the newest if there are several. Raises NoSuchAccount."""
-    row = tx.execute(
-        select(accounts.c.id)
+    """Return the open account of that name, or of a hub user of that name. Raises NoSuchAccount.
+
+    Of several the one with a present user counts first, then the newest; an account that is only
+    prepared comes last.
+    """
+    present = (
+        select(identities.c.id)
         .where(
-            and_(accounts.c.hub_id == hub_id, accounts.c.name == name),
-            accounts.c.closed_at.is_(None),
+            identities.c.account_id == accounts.c.id,
+            identities.c.replaced_at.is_(None),
+            identities.c.missing_since.is_(None),
         )
-        .order_by(accounts.c.created_at.desc())
+        .exists()
+    )
+    linked = (
+        select(identities.c.id)
+        .where(
+            identities.c.account_id == accounts.c.id,
+            identities.c.replaced_at.is_(None),
+            identities.c.name == name,
+        )
+        .exists()
+    )
+    row = tx.execute(
+        select(accounts)
+        .where(
+            accounts.c.hub_id == hub_id,
+            accounts.c.closed_at.is_(None),
+            or_(accounts.c.name == name, linked),
+        )
+        .order_by(
+            (accounts.c.name == name).desc(),
+            present.desc(),
+            accounts.c.prepared_at.is_not(None),
+            accounts.c.created_at.desc(),
+        )
     ).first()
     if row is None:
         raise NoSuchAccount(name)
-    return _account(tx, row.id, name)
+    return _from_row(row)
 
 
 def everyone(
@@ -315,7 +278,7 @@ def everyone(
         .order_by(accounts.c.name)
         .limit(limit)
     )
-    return [_from_row(row, row.name) for row in rows]
+    return [_from_row(row) for row in rows]
 
 
 def approvals_of(tx: Connection, account: Account) -> list[Approval]:

@@ -9,10 +9,10 @@ from sqlalchemy import Connection, select
 
 from ..rules.credit import Credit, given
 from ..rules.entry import Kind
-from . import audit, extension
+from . import audit, extension, identity
 from .database import lock_admissions
 from .entries import append, balance_of, credits_of, use_credits
-from .schema import credits, identities
+from .schema import credits
 
 LONGEST_REASON = 400
 
@@ -118,7 +118,8 @@ def welcome(
 ) -> bool:
     """Give a new account its credit, once; whether it got it now.
 
-    Who the identity provider says had an account here before, deleted since, gets none again.
+    Whoever had an account here before, by the provider's subject, by the hub's user or by a name
+    whose user was never deleted, gets none again.
     """
     if not amount or _welcomed(tx, hub_id, account_id):
         return False
@@ -136,16 +137,14 @@ def _welcomed(tx: Connection, hub_id: str, account_id: str) -> bool:
     welcomed = select(credits.c.id).where(credits.c.welcome.is_(True))
     if tx.execute(welcomed.where(credits.c.account_id == account_id)).first():
         return True
-    mine = identities.alias()
-    same_person = (
-        select(identities.c.account_id)
-        .join(
-            mine,
-            (mine.c.provider == identities.c.provider) & (mine.c.subject == identities.c.subject),
-        )
-        .where(identities.c.hub_id == hub_id, mine.c.account_id == account_id, mine.c.subject != "")
+    return (
+        tx.execute(
+            welcomed.where(
+                credits.c.account_id.in_(identity.of_same_person(tx, hub_id, account_id))
+            )
+        ).first()
+        is not None
     )
-    return tx.execute(welcomed.where(credits.c.account_id.in_(same_person))).first() is not None
 
 
 def of_account(tx: Connection, account_id: str) -> list[Given]:

@@ -95,8 +95,10 @@ def admit_start(
     """
     lock_admissions(tx)
     hub_id = settings.hub_id
-    account = accounts.account_of(tx, hub_id=hub_id, user=request.user, now=now)
-    accounts.reopen(tx, account.id)
+    account = accounts.account_of(
+        tx, hub_id=hub_id, user=request.user, now=now, hub_groups=request.groups
+    )
+    accounts.reopen(tx, account.id, hub_id=hub_id, user=request.user, now=now)
     allowance = accounts.allowance_of(
         tx,
         account,

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
 )
 
 metadata = MetaData(
@@ -86,13 +87,23 @@ accounts = Table(
     Column("groups", JSON, nullable=False, default=list),
     Column("claims", JSON, nullable=False, default=dict),
     Column("facts_at", Moment),
+    # Since when the provider says that the groups are too many to list: those of before count.
+    Column("groups_unknown_at", Moment),
+    # The groups that the hub itself knows, as it said last; null where it never said.
+    Column("hub_groups", JSON),
     Column("created_at", Moment, nullable=False),
     Column("closed_at", Moment),
+    # deleted, replaced or merged (rules/identity.py); null where it is open.
+    Column("closed_why", String(16)),
+    Column("merged_into", ID),
+    # An administrator made it before its owner's first login, which takes it.
+    Column("prepared_at", Moment),
 )
 
-# Which hub user an account belongs to. The hub reuses user ids on SQLite, so its time of creation
-# belongs to the key; the provider's stable subject ("" where it has none) keeps a recycled name
-# from inheriting. A row that was replaced stays, with `replaced_at`.
+# Which hub users an account belongs to: one, or several where one person has several names. The
+# hub reuses user ids on SQLite, so its time of creation belongs to the key. `provider` and
+# `subject` are what its last login said. A row that was replaced stays, with `replaced_at`;
+# `missing_since` is set while the hub has no such user.
 identities = Table(
     "identities",
     metadata,
@@ -102,9 +113,13 @@ identities = Table(
     Column("user_created", Moment, nullable=False),
     Column("provider", String(64), nullable=False),
     Column("subject", String(255), nullable=False),
-    Column("account_id", ID, ForeignKey("accounts.id"), nullable=False),
+    Column("account_id", ID, ForeignKey("accounts.id"), nullable=False, index=True),
     Column("bound_at", Moment, nullable=False),
     Column("replaced_at", Moment),
+    Column("name", String(255), nullable=False, default="", server_default=""),
+    Column("missing_since", Moment),
+    # The account that this hub user had before, where a command or a login took it off that.
+    Column("before_id", ID),
 )
 Index(
     "uq_identities_current",
@@ -114,6 +129,32 @@ Index(
     unique=True,
     sqlite_where=identities.c.replaced_at.is_(None),
     postgresql_where=identities.c.replaced_at.is_(None),
+)
+
+# The words of identity providers that name an account: one account each while they count. `key` is
+# where the provider puts it ("sub", "oid"), empty where that is not known.
+subjects = Table(
+    "subjects",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _hub_column(),
+    Column("provider", String(64), nullable=False),
+    Column("key", String(16), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("account_id", ID, ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("bound_at", Moment, nullable=False),
+    Column("replaced_at", Moment),
+)
+_counts = subjects.c.replaced_at.is_(None)
+Index(
+    "uq_subjects_current",
+    subjects.c.hub_id,
+    subjects.c.subject,
+    subjects.c.provider,
+    subjects.c.key,
+    unique=True,
+    sqlite_where=_counts,
+    postgresql_where=_counts,
 )
 
 # What an identity provider said at a login, before the hub has a user for it.
@@ -127,6 +168,9 @@ logins = Table(
     Column("groups", JSON),
     Column("claims", JSON, nullable=False),
     Column("at", Moment, nullable=False),
+    # Every stable word of the login by its key.
+    Column("keys", JSON),
+    Column("groups_unknown", Boolean, nullable=False, default=False, server_default=false()),
 )
 
 approvals = Table(
@@ -254,6 +298,17 @@ Index("ix_leases_running", leases.c.hub_id, sqlite_where=_open, postgresql_where
 Index("ix_leases_account", leases.c.account_id, leases.c.admitted_at)
 Index("ix_leases_admitted", leases.c.hub_id, leases.c.admitted_at)
 Index("ix_leases_started", leases.c.hub_id, leases.c.runtime, leases.c.answered_at)
+
+# What the hub's own database knows of a running server: with it, a hub that lost that database
+# makes the server's row again. Tokens are hashed as the hub stores them.
+server_records = Table(
+    "server_records",
+    metadata,
+    Column("lease_id", ID, ForeignKey("leases.id"), primary_key=True),
+    _hub_column(),
+    Column("body", JSON, nullable=False),
+    Column("at", Moment, nullable=False),
+)
 
 lease_devices = Table(
     "lease_devices",

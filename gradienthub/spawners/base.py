@@ -236,20 +236,28 @@ class GradientSpawner(Spawner):
         # Ours ends a start first, with a reason; the hub's is a net below it.
         self.start_timeout = round(context.settings.answer_timeout + HUB_GRACE)
 
-    async def _account(self) -> accounts.Account:
-        """The account of this server's user, made on first sight. Raises LedgerAway."""
+    async def _account(self) -> accounts.Account | None:
+        """Return the account of this server's user, None before there is one. Raises LedgerAway."""
         context = self.context
-        return await context.ledger.awrite(
-            accounts.account_of,
-            hub_id=context.settings.hub_id,
-            user=hub_user(self.user),
-            now=context.clock(),
+        return await context.ledger.aread(
+            accounts.look_up, hub_id=context.settings.hub_id, user=hub_user(self.user)
+        )
+
+    async def _notebook(self, server_name: str) -> notebooks.Notebook | None:
+        """Return the notebook of that server name; None where it never ran. Raises LedgerAway."""
+        account = await self._account()
+        if account is None:
+            return None
+        return await self.context.ledger.aread(
+            notebooks.find, account_id=account.id, server_name=server_name
         )
 
     async def _end_older(self) -> None:
         """An older open lease of this notebook is ended where the engine says it is gone."""
         context = self.context
         account = await self._account()
+        if account is None:
+            return
         older = await context.ledger.aread(
             leases.open_of_notebook, account_id=account.id, server_name=self.name
         )
@@ -276,13 +284,9 @@ class GradientSpawner(Spawner):
 
         The hub saved them before anybody could object; the last admitted ones are put back.
         """
-        context = self.context
         accepted = None
         try:
-            account = await self._account()
-            found = await context.ledger.aread(
-                notebooks.find, account_id=account.id, server_name=self.name
-            )
+            found = await self._notebook(self.name)
             accepted = found and found.options
         except LedgerAway:
             pass
@@ -625,10 +629,11 @@ class GradientSpawner(Spawner):
         """The server or its user is deleted: the notebook is marked, its folder is kept."""
         context = self.context
         try:
-            account = await self._account()
-            await context.ledger.awrite(
-                notebooks.delete, account_id=account.id, server_name=self.name, now=context.clock()
-            )
+            if account := await self._account():
+                await context.ledger.awrite(
+                    notebooks.delete, account_id=account.id, server_name=self.name,
+                    now=context.clock(),
+                )  # fmt: skip
         finally:
             await maybe_future(super().delete_forever())
 
@@ -637,10 +642,7 @@ class GradientSpawner(Spawner):
         await maybe_future(super().rename(old_name, new_name))
         context = self.context
         try:
-            account = await self._account()
-            found = await context.ledger.aread(
-                notebooks.find, account_id=account.id, server_name=old_name
-            )
+            found = await self._notebook(old_name)
             if found is not None:
                 await context.ledger.awrite(notebooks.rename, found.id, server_name=new_name)
         except LedgerAway as away:

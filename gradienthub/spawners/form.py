@@ -34,14 +34,18 @@ async def load_view(
     *,
     query: Mapping[str, str] | None = None,
     page: Page | None = None,
+    own: bool = False,
 ) -> FormView:
-    """The form of the spawner's owner now. `values` None: what was admitted last, then `query`."""
+    """The form of the spawner's owner now. `values` None: what was admitted last, then `query`.
+
+    `own`: its owner looks at it.
+    """
     context = spawner.context
     settings, now = context.settings, context.clock()
     page = page or Page(user_name=spawner.user.name, server_name=spawner.name)
     page = replace(page, help_url=settings.help_url, support_email=settings.support_email)
     try:
-        offer = await offer_to(context, spawner.user, page.server_name)
+        offer = await offer_to(context, spawner.user, page.server_name, own=own)
     except Refused as away:
         return away_view(values or query or {}, refused or away, now, page)
     notes: list[str] = []

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from ..ledger import LedgerAway, accounts, credits, holds, leases, notebooks
+from ..ledger.accounts import HubUser
 from ..ledger.leases import Taken, Usual
 from ..rules.funds import Funds
 from ..rules.refusal import ledger_away
@@ -42,28 +43,35 @@ class StartSeen:
     download: str = ""
 
 
-async def offer_to(context: HubContext, user: Any, server_name: str) -> Offer:
-    """What this hub user may start as the notebook of that server name."""
-    now = context.clock()
+async def offer_to(
+    context: HubContext, user: Any, server_name: str, *, own: bool = False
+) -> Offer:  # fmt: skip
+    """Return what this hub user may start as the notebook of that server name.
+
+    `own`: they themselves look, which opens their account where they have none. Who looks at
+    somebody who never came opens nothing, and sees what a new account would be offered.
+    """
+    now, who = context.clock(), hub_user(user)
+    groups = frozenset(group.name for group in user.groups)
     try:
-        account = await context.ledger.awrite(_account, user, context.settings, now)
+        account = await context.ledger.awrite(_account, who, groups, context.settings, now, own)
         return await context.ledger.aread(
-            _offer,
-            account,
-            frozenset(group.name for group in user.groups),
-            server_name,
-            context.settings,
-            now,
+            _offer, account, groups, server_name, context.settings, now
         )
     except LedgerAway as away:
         raise ledger_away() from away
 
 
-def _account(tx: Any, user: Any, settings: Settings, now: datetime) -> accounts.Account:
+def _account(
+    tx: Any, user: HubUser, groups: frozenset[str], settings: Settings, now: datetime, own: bool
+) -> accounts.Account:
     """The account, with the credit of a new one: the form already shows it."""
-    account = accounts.account_of(tx, hub_id=settings.hub_id, user=hub_user(user), now=now)
+    hub_id = settings.hub_id
+    if not own and accounts.look_up(tx, hub_id=hub_id, user=user) is None:
+        return accounts.Account("", user.name, None, None, False, frozenset(), {})
+    account = accounts.account_of(tx, hub_id=hub_id, user=user, now=now, hub_groups=groups)
     credits.welcome(
-        tx, hub_id=settings.hub_id, account_id=account.id,
+        tx, hub_id=hub_id, account_id=account.id,
         currency=settings.house.catalog.currency, amount=settings.new_account_credit, now=now,
     )  # fmt: skip
     return account

@@ -1,0 +1,140 @@
+"""What is odd about who people are, as findings: read from the ledger, mended by its commands."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, exists, func, select
+
+from . import findings
+from .findings import Found
+from .schema import accounts, identities, subjects
+
+SOURCE = "identity"
+#: Two closings within this time are no accident of one person.
+MASS_WITHIN = timedelta(hours=1)
+#: How long a mass closing is told: whoever minds finds it within a week.
+MASS_TOLD = timedelta(days=7)
+NAMED = 5
+
+
+def report(tx: Connection, *, hub_id: str, now: datetime) -> None:
+    """Tell what stands now, and that the rest is mended."""
+    found = [
+        *_mass_closings(tx, hub_id, now),
+        *_accounts_without_user(tx, hub_id),
+        *_linked_names(tx, hub_id),
+    ]
+    findings.report(tx, hub_id=hub_id, source=SOURCE, found=found, now=now)
+
+
+def _mass_closings(tx: Connection, hub_id: str, now: datetime) -> Iterable[Found]:
+    rows = tx.execute(
+        select(accounts.c.name, accounts.c.closed_at)
+        .where(
+            accounts.c.hub_id == hub_id,
+            accounts.c.closed_why == "replaced",
+            accounts.c.closed_at > now - MASS_TOLD,
+        )
+        .order_by(accounts.c.closed_at)
+    ).all()
+    mass = [
+        row
+        for row in rows
+        if any(
+            other is not row and abs(other.closed_at - row.closed_at) <= MASS_WITHIN
+            for other in rows
+        )
+    ]
+    if not mass:
+        return
+    since = mass[0].closed_at.strftime("%Y-%m-%dT%H:%MZ")
+    yield Found(
+        key="accounts_closed",
+        kind="accounts_closed",
+        why=f"{len(mass)} accounts were closed since {since} because the provider gave their names"
+        f" to other subjects: {_few([row.name for row in mass])}",
+        repair="if they are the same people (a directory was imported again), run `gradienthub"
+        f" account bind --closed-since {since} --dry-run`, then without --dry-run; `gradienthub"
+        " account unbind --bound-since TIME` undoes that. If they are other people, nothing: it"
+        " is told for a week",
+    )
+
+
+def _accounts_without_user(tx: Connection, hub_id: str) -> Iterable[Found]:
+    """Accounts whose hub users are all gone without a deletion, and that no subject finds."""
+    mine = identities.c.account_id == accounts.c.id
+    current = identities.c.replaced_at.is_(None)
+    has = exists().where(mine, current)
+    there = exists().where(mine, current, identities.c.missing_since.is_(None))
+    named = exists().where(subjects.c.account_id == accounts.c.id, subjects.c.replaced_at.is_(None))
+    names = list(
+        tx.execute(
+            select(accounts.c.name)
+            .where(
+                accounts.c.hub_id == hub_id,
+                accounts.c.closed_at.is_(None),
+                accounts.c.prepared_at.is_(None),
+                has,
+                ~there,
+                ~named,
+            )
+            .order_by(accounts.c.name)
+        ).scalars()
+    )
+    if not names:
+        return
+    total = tx.execute(
+        select(func.count())
+        .select_from(accounts)
+        .where(accounts.c.hub_id == hub_id, accounts.c.closed_at.is_(None), has)
+    ).scalar_one()
+    new = "this hub's user table is new, " if len(names) * 2 >= total else ""
+    have = "account has" if len(names) == 1 else "accounts have"
+    yield Found(
+        key="accounts_without_user",
+        kind="accounts_without_user",
+        why=f"{new}{len(names)} {have} no user: {_few(names)}",
+        repair=f"run `gradienthub account bind {names[0]}` to give a name its old account (--all"
+        " for all names at once, --dry-run shows it first). The provider gives no subject, so that"
+        " the hub cannot know whether they are the same people",
+    )
+
+
+def _linked_names(tx: Connection, hub_id: str) -> Iterable[Found]:
+    several = (
+        select(identities.c.account_id)
+        .where(
+            identities.c.hub_id == hub_id,
+            identities.c.replaced_at.is_(None),
+            identities.c.missing_since.is_(None),
+        )
+        .group_by(identities.c.account_id)
+        .having(func.count() > 1)
+    )
+    rows = tx.execute(
+        select(accounts.c.id, accounts.c.name, identities.c.name.label("user"))
+        .join(identities, identities.c.account_id == accounts.c.id)
+        .where(
+            accounts.c.id.in_(several),
+            accounts.c.closed_at.is_(None),
+            identities.c.replaced_at.is_(None),
+            identities.c.missing_since.is_(None),
+        )
+        .order_by(accounts.c.name, identities.c.id)
+    )
+    names: dict[str, list[str]] = {}
+    for row in rows:
+        names.setdefault(row.id, []).append(row.user or row.name)
+    for account_id, users in names.items():
+        yield Found(
+            key=f"linked/{account_id}",
+            kind="linked_names",
+            why=f"{_few(users)} are one person by the provider's subject, and have one account:"
+            " its limits and its purse are one",
+            repair=f"nothing, or `gradienthub account unbind {users[-1]}` to make them two",
+        )
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -224,7 +224,7 @@ def _carry_out(
     now: datetime,
 ) -> str:
     """Write what the answer changes; return the account's id."""
-    who = login.who if login else Subject()
+    who = login.who if login and answer.trusted else Subject()
     if answer.verdict is Verdict.SAME:
         assert answer.account_id is not None
         _note_user(tx, hub_id, answer.account_id, user, who, now)

@@ -31,8 +31,9 @@ from gradienthub.clock import system_clock
 from gradienthub.hub import authenticator as module
 from gradienthub.hub import startup
 from gradienthub.hub.authenticator import TiersMixin, with_tiers
-from gradienthub.ledger import Ledger, accounts, database
+from gradienthub.ledger import Ledger, accounts, audit, database, findings
 from gradienthub.ledger.accounts import HubUser, NoSuchAccount, Subject
+from gradienthub.ledger.schema import accounts as every
 from gradienthub.ledger.schema import identities, logins, notebooks
 from gradienthub.settings import Settings
 from gradienthub.spawners.context import HubContext, hub_user
@@ -105,13 +106,19 @@ async def sign_in(home: Home) -> None:
         assert await visitor.sign_in() == 302
 
 
-async def restart(home: Home) -> None:
-    """The hub starts again on the same data, with what the configuration says now."""
+async def end(home: Home) -> None:
+    """The hub ends in order; its data may be changed before it starts again."""
     # A connection that was kept alive to the hub before would wait for an answer for ever.
     assert home._session is not None
     await home._session.close()
     home._session = None
-    await home.restart()
+    await home.shut_down()
+
+
+async def restart(home: Home) -> None:
+    """The hub starts again on the same data, with what the configuration says now."""
+    await end(home)
+    await home.start()
 
 
 async def refresh(home: Home, visitor: Visitor, name: str) -> tuple[int, str]:
@@ -158,7 +165,9 @@ def _standing(
     )
     identity = tx.execute(
         select(identities).where(
-            identities.c.account_id == account.id, identities.c.replaced_at.is_(None)
+            identities.c.account_id == account.id,
+            identities.c.hub_user_id == user.id,
+            identities.c.replaced_at.is_(None),
         )
     ).one()
     mine = select(notebooks.c.id).where(notebooks.c.account_id == account.id)
@@ -198,6 +207,13 @@ async def inherits_nothing(home: Home, name: str, before: Standing) -> Standing:
     assert lease["notebook_id"] not in before.notebooks
     assert (await home.api("DELETE", f"/users/{name}/server")).status == 204
     return has
+
+
+async def lose_the_user_table(home: Home) -> None:
+    """The hub's own database is gone; the ledger and what the engine runs are not."""
+    await end(home)
+    (home.folder / "jupyterhub.sqlite").unlink()
+    await home.start()
 
 
 async def open_accounts(home: Home) -> list[str]:
@@ -852,6 +868,96 @@ async def test_a_deletion_that_the_hub_gave_up_half_way_is_undone_by_the_next_lo
     assert await home.account_id("anna") == before.account
 
 
+async def test_a_hub_whose_user_table_is_new_finds_everybodys_account(hub, provider):
+    home = await hub(generic(provider), tier_rules=RULES)
+    provider.person("anna", preferred_username="anna", sub="1001")
+    await sign_in(home)
+    before = await with_possessions(home, "anna")
+    await lose_the_user_table(home)
+    await sign_in(home)
+    assert await standing(home, "anna") == before
+    assert await open_accounts(home) == [before.account]
+    assert (await home.start_server("anna")).status == 201
+    lease = await home.lease_of("anna")
+    assert lease is not None and lease["notebook_id"] in before.notebooks
+
+
+async def test_a_creation_time_without_its_fraction_is_still_the_same_user(hub):
+    home = await hub(tier_rules=RULES)
+    await home.browser("anna")
+    before = await with_possessions(home, "anna")
+    await end(home)
+    users = sqlite3.connect(home.folder / "jupyterhub.sqlite", isolation_level=None)
+    users.execute("UPDATE users SET created = substr(created, 1, 19) || '.000000'")
+    users.close()
+    await home.start()
+    assert home.app.users["anna"].created.microsecond == 0
+    assert await standing(home, "anna") == before
+    await home.browser("anna")
+    assert await standing(home, "anna") == before
+
+
+async def test_a_scope_that_adds_a_claim_does_not_close_accounts(hub):
+    cls = scripted(said={"name": "anna", "auth_state": {"id": 7}})
+    home = await hub(behind(cls), tier_rules=RULES)
+    await home.browser("anna")
+    before = await with_possessions(home, "anna")
+    for state in ({"id": 7, "sub": "x"}, {"sub": "x"}, {"id": "7", "sub": "y"}):
+        cls.said = {"name": "anna", "auth_state": state}
+        await home.browser("anna")
+        has = await standing(home, "anna")
+        assert (has.account, has.notebooks) == (before.account, before.notebooks), state
+
+
+async def test_one_subject_under_two_names_has_one_account_and_one_limit(hub):
+    cls = scripted(said={"name": "eve", "auth_state": {"id": 7}})
+    home = await hub(behind(cls), tier_rules=RULES)
+    await home.browser("eve")
+    cls.said = {"name": "eve-lee", "auth_state": {"id": 7}}
+    await home.browser("eve-lee")
+    one, other = await standing(home, "eve"), await standing(home, "eve-lee")
+    assert one.account == other.account
+    assert (await home.start_server("eve", server="one")).status == 201
+    refused = await home.start_server("eve-lee", server="two")
+    assert refused.status == 409, refused
+    (finding,) = await home.context.ledger.aread(findings.listed, home.settings.hub_id)
+    assert finding["kind"] == "linked_names"
+    assert "eve, eve-lee" in finding["why"] and "purse" in finding["why"]
+
+
+async def test_a_refresh_that_names_somebody_else_each_time_opens_and_closes_nothing(hub):
+    cls = scripted(said={"name": "anna", "auth_state": {"sub": "1", "plan": "flat"}})
+    home = await hub(behind(cls), tier_rules=RULES)
+    browser = await home.browser("anna")
+    before = await standing(home, "anna")
+    for number in range(2, 5):
+        cls.refreshed = {"auth_state": {"sub": str(number), "realm": {"roles": ["gpu"]}}}
+        home.app.users["anna"]._auth_refreshed = None
+        assert (await browser.get("/token")).status == 200
+        assert await standing(home, "anna") == before, "another's facts are not theirs either"
+    rows = await home.context.ledger.aread(audit.rows, hub_id=home.settings.hub_id)
+    assert [row["action"] for row in rows].count("subject_refused") == 1, "once an hour is enough"
+
+
+async def test_a_user_whom_an_administrator_adds_and_deletes_leaves_no_account(hub):
+    home = await hub(tier_rules=RULES)
+    assert (await home.api("POST", "/users/ghost")).status == 201
+    ada = await home.browser("ada")
+    assert (await ada.get("/spawn/ghost")).status == 200
+    assert (await ada.get("/api/gradient/availability/ghost")).status == 200
+    assert (await ada.get("/api/gradient/users/ghost/servers/")).status == 404
+    assert (await home.api("PATCH", "/users/ghost", {"name": "ghost2"})).status == 200
+    assert (await home.api("DELETE", "/users/ghost2")).status == 204
+    everyone = await home.context.ledger.aread(lambda tx: tx.execute(select(every.c.name)).all())
+    assert [name for (name,) in everyone] == ["ada"]
+
+
+async def test_who_has_logged_in_has_an_account_before_any_page(hub):
+    home = await hub(tier_rules=RULES)
+    await home.browser("anna")
+    assert len(await open_accounts(home)) == 1
+
+
 # -- the ledger is away ---------------------------------------------------------------------------
 
 
@@ -1068,16 +1174,67 @@ async def test_groups_of_a_wrong_shape_do_not_break_a_login(house, groups):
     made = with_tiers(scripted(said={"name": "anna", "groups": groups}))(allow_all=True)
     assert await made.get_authenticated_user(None, {"username": "x"})
     [row] = await house.ledger.aread(lambda tx: tx.execute(select(logins)).all())
-    expected = [g for g in groups if isinstance(g, str)] if isinstance(groups, list) else []
-    assert row.groups == sorted(set(expected))
+    words = [g for g in groups if isinstance(g, str)] if isinstance(groups, list) else []
+    # No database of a hub takes the name of a group that is longer.
+    assert row.groups == sorted({word for word in words if len(word) <= 255})
 
 
-async def test_groups_without_end_are_not_kept(house, caplog):
+async def test_groups_without_end_are_unknown_to_ledger_and_hub(house, caplog):
     groups = [f"group-{i}" for i in range(100_000)]
     made = with_tiers(scripted(said={"name": "anna", "groups": groups}))(allow_all=True)
-    assert await made.get_authenticated_user(None, {"username": "x"})
+    model = await made.get_authenticated_user(None, {"username": "x"})
+    assert model["groups"] is None, "the hub leaves them as they are"
     [row] = await house.ledger.aread(lambda tx: tx.execute(select(logins)).all())
-    assert row.groups == []
+    assert (row.groups, row.groups_unknown) == (None, True)
+
+
+async def test_groups_that_are_objects_reach_hub_and_ledger_by_name(hub, provider):
+    """Such a login answered 500 for ever, and the ledger had dropped the groups already."""
+    home = await hub(generic(provider, manage_groups=True), tier_rules=RULES)
+    lab = [{"name": "pros"}, {"displayName": "readers", "id": "9-9"}, ["nested"], 7, None]
+    provider.person("anna", preferred_username="anna", sub="1", groups=lab)
+    await sign_in(home)
+    names = {"pros", "readers", "nested"}
+    assert {group.name for group in home.app.users["anna"].groups} == names
+    has = await standing(home, "anna")
+    assert (has.groups, has.given_by) == (names, "group pros")
+
+
+async def test_objects_from_a_callable_of_the_deployer_are_read_too(hub, provider):
+    changes = generic(
+        provider, manage_groups=True, auth_state_groups_key=lambda state: [{"name": "pros"}, "x"]
+    )
+    home = await hub(changes, tier_rules=RULES)
+    provider.person("anna", preferred_username="anna", sub="1")
+    await sign_in(home)
+    assert (await standing(home, "anna")).groups == {"pros", "x"}
+
+
+async def test_objects_at_a_refresh_do_not_break_the_session(hub):
+    cls = scripted(said={"name": "anna", "groups": ["readers"]})
+    cls.refreshed = {"groups": [{"name": "pros"}]}
+    home = await hub(behind(cls, manage_groups=True), tier_rules=RULES)
+    browser = await home.browser("anna")
+    home.app.users["anna"]._auth_refreshed = None
+    assert (await browser.get("/token")).status == 200
+    assert {group.name for group in home.app.users["anna"].groups} == {"pros"}
+    assert (await standing(home, "anna")).groups == {"pros"}
+
+
+@pytest.mark.parametrize("words", [{"_claim_names": {"groups": "src1"}}, {"hasgroups": True}])
+async def test_groups_that_are_too_many_to_list_stay_as_they_were(hub, provider, words):
+    home = await hub(generic(provider, manage_groups=True), tier_rules=RULES)
+    provider.person("anna", preferred_username="anna", sub="1", groups=["pros"])
+    await sign_in(home)
+    provider.person("anna", preferred_username="anna", sub="1", **words)
+    await sign_in(home)
+    assert {group.name for group in home.app.users["anna"].groups} == {"pros"}
+    has = await standing(home, "anna")
+    assert (has.groups, has.tier) == ({"pros"}, "pro")
+    account = await home.context.ledger.aread(
+        accounts.find, hub_id=home.settings.hub_id, name="anna"
+    )
+    assert account.groups_unknown_at is not None
 
 
 async def test_a_member_of_two_hundred_groups_still_has_the_tier_of_one(hub):
@@ -1103,6 +1260,8 @@ async def test_a_name_longer_than_any_database_takes_does_not_become_anothers(ho
     ("info", "subject"),
     [
         ({"id": 0}, "0"),
+        ({"id": 7.0}, "7"),
+        ({"id": 7.5, "sub": "a"}, "a"),
         ({"id": 1}, "1"),
         ({"sub": "", "id": 5}, "5"),
         ({"sub": True, "id": 5}, "5"),
@@ -1114,6 +1273,11 @@ async def test_a_name_longer_than_any_database_takes_does_not_become_anothers(ho
 )
 def test_the_subject_is_the_providers_stable_word_and_never_a_name(info, subject):
     assert with_tiers(DummyAuthenticator)()._subject(info).subject == subject
+
+
+def test_each_stable_word_is_kept_with_the_key_that_it_came_from():
+    who = with_tiers(DummyAuthenticator)()._subject({"id": 7, "sub": "x", "oid": None, "uid": ""})
+    assert (who.subject, who.keys) == ("x", {"sub": "x", "id": "7"})
 
 
 def test_two_long_subjects_stay_two():
@@ -1266,5 +1430,5 @@ def test_facts_and_identity_are_the_same_on_every_database(ledger: Ledger):
     assert other.id != first.id
     again = ledger.write(accounts.account_of, hub_id="h", user=user, now=at)
     assert again == other, "a login is taken once"
-    namesake = HubUser(1, at + timedelta(microseconds=1), "anna")
+    namesake = HubUser(1, at + timedelta(minutes=1), "anna")
     assert ledger.write(accounts.account_of, hub_id="h", user=namesake, now=at).id != other.id

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from home import NOW
 
-from gradienthub.ledger import accounts, notebooks
+from gradienthub.ledger import accounts, audit, credits, findings, notebooks
 from gradienthub.ledger.accounts import HubUser, NoSuchAccount, Subject
 
 LATER = NOW + timedelta(days=1)
@@ -24,6 +24,14 @@ def logs_in(
         accounts.record_login, hub_id="h", name=name, who=Subject(provider, subject),
         groups=groups, claims=claims or {}, now=now,
     )  # fmt: skip
+
+
+def actions(ledger):
+    return [row["action"] for row in reversed(ledger.read(audit.rows, hub_id="h"))]
+
+
+def standing(ledger):
+    return ledger.read(findings.listed, "h")
 
 
 def test_the_same_user_is_the_same_account(ledger):
@@ -58,11 +66,109 @@ def test_the_same_name_from_a_second_provider_is_somebody_new(ledger):
     assert known(ledger, now=LATER).id != before.id
 
 
-def test_a_subject_that_comes_back_under_another_hub_user_inherits_nothing(ledger):
+def test_one_subject_under_a_second_name_is_one_account_with_its_first_name(ledger):
     logs_in(ledger, subject="42")
     before = known(ledger)
     logs_in(ledger, name="berta", subject="42", now=LATER)
-    assert known(ledger, number=2, name="berta", now=LATER).id != before.id
+    after = known(ledger, number=2, name="berta", now=LATER)
+    assert (after.id, after.name) == (before.id, "anna")
+    for name in ("anna", "berta"):
+        assert ledger.read(accounts.find, hub_id="h", name=name).id == before.id
+    (finding,) = standing(ledger)
+    assert finding["kind"] == "linked_names"
+    assert actions(ledger) == ["account_opened", "account_linked"]
+
+
+def test_a_second_name_that_the_hub_deletes_leaves_the_account_to_the_first(ledger):
+    logs_in(ledger, subject="42")
+    before = known(ledger)
+    logs_in(ledger, name="berta", subject="42", now=LATER)
+    known(ledger, number=2, name="berta", now=LATER)
+    ledger.write(accounts.close_user, hub_id="h", user=HubUser(1, NOW, "anna"), now=LATER)
+    left = ledger.read(accounts.find, hub_id="h", name="berta")
+    assert (left.id, left.name) == (before.id, "berta")
+    with pytest.raises(NoSuchAccount):
+        ledger.read(accounts.find, hub_id="h", name="anna")
+
+
+def test_a_subject_whose_user_was_deleted_opens_no_account_again(ledger):
+    logs_in(ledger, subject="42")
+    before = known(ledger)
+    ledger.write(accounts.close_user, hub_id="h", user=HubUser(1, NOW, "anna"), now=LATER)
+    logs_in(ledger, subject="42", now=LATER)
+    assert known(ledger, created=LATER, now=LATER).id != before.id
+
+
+def test_all_subjects_that_change_on_one_day_are_told_and_going_back_opens_the_old_accounts(ledger):
+    names = ("anna", "bob", "carl")
+    old, new = {}, {}
+    for number, name in enumerate(names, 1):
+        logs_in(ledger, name, subject=f"old-{name}")
+        old[name] = known(ledger, number, name=name).id
+    for number, name in enumerate(names, 1):
+        now = LATER + timedelta(minutes=number)
+        logs_in(ledger, name, subject=f"new-{name}", now=now)
+        new[name] = known(ledger, number, name=name, now=now).id
+        assert len(standing(ledger)) == (number > 1), "the second within an hour is no accident"
+    assert not set(old.values()) & set(new.values())
+    (finding,) = standing(ledger)
+    assert finding["kind"] == "accounts_closed"
+    assert finding["why"].startswith("3 accounts were closed since 2026-11-24T09:01Z")
+    assert "account bind --closed-since" in finding["repair"]
+    assert "account unbind" in finding["repair"]
+    assert actions(ledger).count("account_closed") == 3
+    for number, name in enumerate(names, 1):
+        now = LATER + timedelta(hours=2, minutes=number)
+        logs_in(ledger, name, subject=f"old-{name}", now=now)
+        assert known(ledger, number, name=name, now=now).id == old[name]
+    assert {account.id for account in ledger.read(accounts.everyone, hub_id="h")} == set(
+        old.values()
+    )
+    assert actions(ledger).count("account_reopened") == 3
+
+
+def test_starting_credit_is_given_once_whatever_the_provider_or_the_hub_forgets(ledger):
+    def welcomed(account):
+        return ledger.write(
+            credits.welcome, hub_id="h", account_id=account.id, currency="USD", amount=5, now=LATER
+        )
+
+    logs_in(ledger, subject="old")
+    assert welcomed(known(ledger))
+    logs_in(ledger, subject="new", now=LATER)
+    assert not welcomed(known(ledger, now=LATER)), "the same user of the hub"
+    later = LATER + timedelta(days=1)
+    assert not welcomed(known(ledger, number=5, created=later, now=later)), "a new user table"
+    logs_in(ledger, "bob", subject="bob", now=later)
+    assert welcomed(known(ledger, number=2, created=later, name="bob", now=later))
+
+
+def test_a_time_that_lost_its_fraction_is_the_same_user_on_every_database(ledger):
+    exact = NOW + timedelta(microseconds=654_321)
+    before = known(ledger, created=exact)
+    for cut in (NOW, NOW + timedelta(seconds=1)):
+        assert known(ledger, created=cut, now=LATER).id == before.id
+    assert len(ledger.read(accounts.everyone, hub_id="h")) == 1
+
+
+def test_a_look_up_opens_nothing(ledger):
+    user = HubUser(1, NOW, "anna")
+    assert ledger.read(accounts.look_up, hub_id="h", user=user) is None
+    ledger.write(accounts.rename_user, hub_id="h", user=user, now=NOW)
+    ledger.write(accounts.close_user, hub_id="h", user=user, now=NOW)
+    assert (ledger.read(accounts.everyone, hub_id="h"), actions(ledger)) == ([], [])
+    made = known(ledger)
+    assert ledger.read(accounts.look_up, hub_id="h", user=user) == made
+
+
+def test_every_opening_and_closing_is_a_row_that_says_why(ledger):
+    logs_in(ledger, subject="42")
+    known(ledger)
+    ledger.write(accounts.close_user, hub_id="h", user=HubUser(1, NOW, "anna"), now=LATER)
+    closed, opened = ledger.read(audit.rows, hub_id="h")
+    assert (opened["action"], opened["detail"]["subject"]) == ("account_opened", "42")
+    assert (closed["action"], closed["detail"]["why"]) == (
+        "account_closed", "the hub deleted its user")  # fmt: skip
 
 
 def test_a_first_login_names_a_user_who_was_known_from_the_hub_alone(ledger):

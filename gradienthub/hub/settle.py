@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from jupyterhub import orm
@@ -13,6 +14,7 @@ from ..rules.drift import Finding, Repair, findings
 from ..rules.idleness import Reason
 from ..spawners.context import HubContext
 from ..spawners.engine import EngineAway, Found
+from .people import note_people
 from .stopping import stop_for_hub
 
 #: What the findings in the ledger say of each repair.
@@ -32,6 +34,8 @@ async def keep_settled(app: Any, context: HubContext, *, prepared: bool = True) 
 
     `prepared` False: the ledger was away when the hub started and is prepared first.
     """
+    awake = asyncio.Event()
+    context.wake_settle = awake.set
     while True:
         try:
             if not prepared:
@@ -48,7 +52,10 @@ async def keep_settled(app: Any, context: HubContext, *, prepared: bool = True) 
             app.log.warning("Not settled: %s", away)
         except Exception:
             app.log.exception("A pass of the reconciler failed")
-        await asyncio.sleep(context.settings.reconcile_interval if context.settled else FIRST_TRIES)
+        pause = context.settings.reconcile_interval if context.settled else FIRST_TRIES
+        with suppress(TimeoutError):
+            await asyncio.wait_for(awake.wait(), pause)
+        awake.clear()
 
 
 def prepare_ledger(context: HubContext) -> None:
@@ -70,6 +77,7 @@ async def settle(app: Any, context: HubContext) -> list[Finding]:
 
     The ledger is read first and the hub last, so that what starts in between is the hub's.
     """
+    await note_people(app, context)
     before = _running(app)
     open_leases = await context.ledger.aread(leases.open_of_hub, context.settings.hub_id)
     census = await _census(context)

@@ -44,6 +44,10 @@ class HubContext:
         self.moving: set[str] = set()
         #: False until hub, engine and ledger were compared once after a start.
         self.settled = False
+        #: False until the ledger was told once which users the hub has.
+        self.people_told = False
+        #: Called when the reconciler may have something to do before its next pass.
+        self.wake_settle: Callable[[], None] = lambda: None
         #: Downloads going on, by lease: only shown, so that a restart may forget them.
         self.downloads: dict[str, Download] = {}
         #: Called when a start or an end may have left the warm pool something to do.

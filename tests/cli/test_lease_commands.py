@@ -177,7 +177,7 @@ def test_the_log_has_who_did_what_the_newest_first(started):
     rows = [line.split() for line in started.run("log").out.splitlines()]
     assert rows[0] == ["AT", "WHO", "DID", "TO", "DETAIL"]
     assert rows[1][3:7] == ["cli", os_user(), "extend", "ann"]
-    assert [row[4] for row in rows[2:]] == ["start", "payment_method"]
+    assert [row[4] for row in rows[2:]] == ["start", "payment_method", "account_opened"]
 
 
 def test_the_log_is_filtered_by_person_action_time_and_number(started):
@@ -188,7 +188,7 @@ def test_the_log_is_filtered_by_person_action_time_and_number(started):
     def actions(*words):
         return [row["action"] for row in json.loads(started.run("log", "--json", *words).out)]
 
-    assert actions("--user", "bob") == ["extend", "start", "payment_method"]
+    assert actions("--user", "bob") == ["extend", "start", "payment_method", "account_opened"]
     assert actions("--action", "start") == ["start", "start"]
     assert actions("--since", "10m") == ["extend"]
     assert actions("--since", f"{now() - 10 * MINUTE:%Y-%m-%dT%H:%M:%S}") == ["extend"]

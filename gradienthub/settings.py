@@ -323,6 +323,17 @@ class GradientHub(Configurable):
         the machine that the keeper runs on.""",
     ).tag(config=True)
 
+    busy_cpu_percent = Float(
+        0,
+        min=0,
+        help="""Load of a notebook's container in per cent of one CPU from which it counts as busy,
+        so that a silent job in a terminal, or one started with `nohup`, is not stopped for
+        idleness.
+
+        Default 0: CPU load is shown, tells work from waiting, and keeps nothing idle alive. 50
+        suits most: half a CPU, which no open tab uses.""",
+    ).tag(config=True)
+
     help_url = Unicode(
         "",
         help="""Address of your own help page, shown with every refusal.
@@ -350,6 +361,7 @@ class KeeperPolicy(Row):
     dry_run: bool
     notify_file: str
     busy_gpu_percent: float
+    busy_cpu_percent: float = 0
     unknown_intervals: float | None = 3
     no_work_intervals: float | None = 3
     work_percent: float = 5
@@ -481,6 +493,7 @@ def _policy(traits: GradientHub) -> KeeperPolicy:
         dry_run=traits.keeper_dry_run,
         notify_file=str(Path(traits.notify_file).absolute()) if traits.notify_file else "",
         busy_gpu_percent=traits.busy_gpu_percent,
+        busy_cpu_percent=traits.busy_cpu_percent,
         unknown_intervals=_intervals(traits, "unknown_intervals"),
         no_work_intervals=_intervals(traits, "no_work_intervals"),
         work_percent=traits.work_percent,

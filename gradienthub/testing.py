@@ -150,6 +150,7 @@ class FakeContainer:
     address: tuple[str, int] = ("127.0.0.1", 0)
     answers: bool = True
     requests: list[str] = field(default_factory=list)
+    cpu_seconds: float | None = None
     _runner: web.AppRunner | None = None
 
     @property
@@ -282,6 +283,11 @@ class FakeEngine(Engine):
         self._engines.pop(self.hub_id, None)
 
     # -- the contract of an engine ------------------------------------------------------------
+
+    async def cpu_seconds(self, found: Found) -> float | None:
+        """The CPU time that a test gave the object, or None."""
+        there = self.objects.get(found.object_id)
+        return there.cpu_seconds if there else None
 
     async def census(self) -> list[Found]:
         """Every object of this hub, dead ones too."""

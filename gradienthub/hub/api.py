@@ -16,6 +16,7 @@ from ..rules.idleness import Deadlines, Reason, Stop, cull
 from ..rules.options import parse_display_name, parse_options
 from ..rules.refusal import Refused, error_body, shown
 from ..spawners.context import HubContext
+from ..spawners.effort import CpuReading
 from ..spawners.engine import EngineAway
 from ..spawners.refused import StartRefused
 from .evidence import another_lease
@@ -276,8 +277,9 @@ class ServersHandler(GradientAPIHandler):
         try:
             census = await context.engine.census()
             away = None
+            cpu = context.engine.readings.latest(census or [], context.clock)
         except EngineAway as error:
-            census, away = None, shown(str(error), 200)
+            census, away, cpu = None, shown(str(error), 200), {}
         self.write(
             json.dumps(
                 {
@@ -297,6 +299,7 @@ class ServersHandler(GradientAPIHandler):
                             "alive": found.alive,
                             "exit_code": found.exit_code,
                             "detail": found.detail,
+                            **_cpu(cpu.get(found.lease_id)),
                         }
                         for found in census
                     ],
@@ -304,6 +307,14 @@ class ServersHandler(GradientAPIHandler):
                 }
             )
         )
+
+
+def _cpu(reading: CpuReading | None) -> dict[str, Any]:
+    """Return an object's CPU time and when it was read; null where it is not known."""
+    return {
+        "cpu_seconds": reading and reading.seconds,
+        "cpu_at": reading and reading.at.isoformat(),
+    }
 
 
 def _server(user: Any, spawner: Any) -> dict[str, Any] | None:

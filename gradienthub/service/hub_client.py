@@ -6,9 +6,9 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
-from ..rules.idleness import Reason
+from ..rules.idleness import Effort, Reason
 from ..rules.refusal import shown
 
 #: Seconds for the list of servers; a hub that takes longer is overloaded and is asked again later.
@@ -41,6 +41,9 @@ class InCensus(BaseModel):
 
     lease_id: str
     alive: bool
+    #: The CPU time that it had used at that moment.
+    cpu_seconds: float | None = None
+    cpu_at: AwareDatetime | None = None
 
 
 class HubView(BaseModel):
@@ -60,6 +63,14 @@ class HubView(BaseModel):
         if self.census is None:
             return [one.lease_id for one in self.servers if one.lease_id and one.ready]
         return [one.lease_id for one in self.census if one.alive]
+
+    def efforts(self) -> dict[str, Effort]:
+        """What the engine tells of the work of each lease."""
+        return {
+            one.lease_id: Effort(one.cpu_seconds, one.cpu_at)
+            for one in self.census or ()
+            if one.alive and one.lease_id
+        }
 
     def by_lease(self) -> dict[str, HubServer]:
         """The servers that have a lease, by it."""

@@ -16,6 +16,7 @@ from ..rules.duration import format_duration
 from ..rules.idleness import (
     SOFT,
     Answer,
+    Effort,
     Keep,
     Stop,
     Warn,
@@ -25,6 +26,7 @@ from ..rules.idleness import (
     learn,
     next_end,
     shifted,
+    weigh,
 )
 from ..rules.refusal import shown
 from ..settings import KeeperPolicy
@@ -195,7 +197,7 @@ class Watch:
         watched = [
             one for one in running if one.id in servers and (one.id in ended or not only_due)
         ]
-        learned = await self._look(watched, servers, policy)
+        learned = await self._look(watched, servers, view.efforts(), policy)
         now = context.clock()
         seen, warns, due = self._decided(learned, policy, now)
         hanging = await context.ledger.aread(
@@ -243,7 +245,11 @@ class Watch:
         ]
 
     async def _look(
-        self, running: list[Watched], servers: Mapping[str, HubServer], policy: KeeperPolicy
+        self,
+        running: list[Watched],
+        servers: Mapping[str, HubServer],
+        efforts: Mapping[str, Effort],
+        policy: KeeperPolicy,
     ) -> list[Watched]:
         """What is known after asking them all.
 
@@ -256,7 +262,10 @@ class Watch:
             metrics.looked(answer)
         loads = await self.loads()
         now = self.context.clock()
-        return [self._learned(one, answers.get(one.id), loads, policy, now) for one in running]
+        return [
+            _learn(one, answers.get(one.id), efforts.get(one.id, Effort()), loads, policy, now)
+            for one in running
+        ]
 
     async def _acts(self, policy: KeeperPolicy) -> bool:
         now = self.context.clock()
@@ -290,20 +299,6 @@ class Watch:
         return [replace(one, evidence=shifted(one.evidence, by)) for one in running]
 
     # -- decide -----------------------------------------------------------------------------
-
-    def _learned(
-        self,
-        one: Watched,
-        answer: Answer | None,
-        loads: Mapping[str, float],
-        policy: KeeperPolicy,
-        now: datetime,
-    ) -> Watched:
-        known = [loads[device] for device in one.devices if device in loads]
-        load = max(known, default=None)
-        if answer and load is not None and 0 < policy.busy_gpu_percent <= load:
-            answer = replace(answer, busy=(*answer.busy, f"GPU {load:.0f} %"))
-        return replace(one, evidence=learn(one.evidence, answer, now), gpu_load=load)
 
     def _decided(
         self, learned: Iterable[Watched], policy: KeeperPolicy, now: datetime
@@ -476,6 +471,36 @@ class Watch:
 
 def _address(server: HubServer) -> Address:
     return Address(server.url or "", server.token or "")
+
+
+def _learn(
+    one: Watched,
+    answer: Answer | None,
+    effort: Effort,
+    loads: Mapping[str, float],
+    policy: KeeperPolicy,
+    now: datetime,
+) -> Watched:
+    """Update a lease after a look: its notebook's answer, its CPU time, and loads by GPU.
+
+    Each of them may be missing, and says nothing then; the others count.
+    """
+    # A device may be declared by its CDI name, which ends in its UUID.
+    devices = [device.rsplit("=", 1)[-1] for device in one.devices]
+    load = max((loads[device] for device in devices if device in loads), default=None)
+    effort = replace(effort, gpu_percent=load)
+    evidence = weigh(one.evidence, effort, policy.work_percent, now)
+    busy = [
+        f"{name} {percent:.0f} %"
+        for name, percent, least in (
+            ("GPU", load, policy.busy_gpu_percent),
+            ("CPU", evidence.cpu_load, policy.busy_cpu_percent),
+        )
+        if percent is not None and 0 < least <= percent
+    ]
+    if answer and busy:
+        answer = replace(answer, busy=(*answer.busy, *busy))
+    return replace(one, evidence=learn(evidence, answer, now), gpu_load=load)
 
 
 def _blind(one: Watched, who: str, policy: KeeperPolicy, now: datetime) -> Found:

@@ -28,6 +28,7 @@ from . import waiting_program
 from .base import Claim, GradientSpawner, Lease
 from .context import HubContext
 from .download import Download
+from .effort import container_cpu
 from .engine import Corpse, Engine, EngineAway, Found, Waiting
 from .sections import configured
 from .warm import NOBODY, WarmPool
@@ -39,7 +40,7 @@ SLOT_LABEL = "gradienthub.warm"
 
 #: Threads of each lane. Starts and stops wait for the engine, so that a slow stop must not be
 #: what a start, a download or the listing waits behind.
-LANES = {"look": 2, "start": 4, "stop": 16, "pull": 2, "warm": 2, "claim": 4}
+LANES = {"look": 2, "start": 4, "stop": 16, "pull": 2, "warm": 2, "claim": 4, "stats": 4}
 LANE_OF = {"stop": "stop", "remove_container": "stop", "kill": "stop", "pull": "pull",
            "create_container": "start", "start": "start"}  # fmt: skip
 #: One listing answers every poll that comes within this many seconds.
@@ -158,6 +159,12 @@ class DockerEngine(Engine):
         finally:
             self.forget_listing()
 
+    async def cpu_seconds(self, found: Found) -> float | None:
+        """Return the CPU time of a container, read in a lane of its own."""
+        return await asyncio.wrap_future(
+            self.submit_to("stats", lambda client: container_cpu(client, found.object_id))
+        )
+
     async def cores(self) -> int | None:
         """CPUs of the engine's machine; asked once."""
         if self._cores is None:
@@ -166,6 +173,7 @@ class DockerEngine(Engine):
 
     async def close(self) -> None:
         """End the lanes; what runs in them is not waited for."""
+        self.readings.close()
         for lane in self._lanes.values():
             lane.shutdown(wait=False, cancel_futures=True)
         for client in self._clients:

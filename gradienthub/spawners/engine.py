@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from ..ledger.leases import Corpse
 from ..rules.drift import Seen
+from .effort import CpuReadings
 
 __all__ = ["Corpse", "Engine", "EngineAway", "Found", "Waiting"]
 
@@ -45,6 +46,12 @@ class Engine:
     def __init__(self) -> None:
         #: Warm server -> the lease that claimed it: a container keeps the labels of its birth.
         self.claimed: dict[str, str] = {}
+        #: CPU time of what runs, as it was read last.
+        self.readings = CpuReadings(self.cpu_seconds)
+
+    async def cpu_seconds(self, found: Found) -> float | None:
+        """Return the CPU time that an object has used; None where this engine does not tell."""
+        return None
 
     async def census(self) -> list[Found] | None:
         """Every object of this hub, dead and warm ones too; None where there is no census."""
@@ -74,3 +81,4 @@ class Engine:
 
     async def close(self) -> None:
         """Let go of connections and threads."""
+        self.readings.close()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gradienthub.rules.idleness import (
     Answer,
     Deadlines,
+    Effort,
     Ending,
     Evidence,
     Keep,
@@ -23,9 +24,12 @@ from gradienthub.rules.idleness import (
     ending,
     extend,
     is_blind,
+    is_without_work,
     learn,
+    next_end,
     shifted,
     standing,
+    weigh,
     why_kept,
 )
 from gradienthub.rules.refusal import Refused
@@ -521,3 +525,229 @@ def test_extend_moves_nothing_closer_and_nothing_past_a_fixed_end(
     most = min(interval, longest or interval, 72 * HOUR)
     fixed = NOW + min(most, session_left or most)
     assert given_.keep_until == max(fixed, keep_until or fixed)
+
+
+# -- each signal by itself ------------------------------------------------------------------------
+
+
+def said(busy=(), unread=(), **ago):
+    """An answer whose signals were used so long ago."""
+    moments = {key: (NOW - span, Use.KERNEL) for key, span in ago.items()}
+    used_at = max((at for at, _ in moments.values()), default=None)
+    return Answer(busy, used_at, Use.KERNEL, moments, unread)
+
+
+def test_a_kernel_with_a_moment_ahead_hides_no_use_of_another():
+    """The newest of all moments stood still in the future, and a used notebook was idle."""
+    seen = learn(NEVER, said(ka=-3 * HOUR, kb=20 * MINUTE), NOW)
+    idle_long = replace(seen, used_at=NOW - 20 * MINUTE)
+    again = learn(idle_long, said(ka=-3 * HOUR, kb=20 * MINUTE), NOW + TICK)
+    assert again.used_at == NOW - 20 * MINUTE, "nothing moved"
+    used = learn(again, said(ka=-3 * HOUR, kb=-40 * SECOND), NOW + 2 * TICK)
+    assert used.used_at == NOW + 40 * SECOND
+    new = learn(again, said(ka=-3 * HOUR, kb=20 * MINUTE, kc=-50 * SECOND), NOW + 2 * TICK)
+    assert new.used_at == NOW + 50 * SECOND, "a kernel that was started since the last look"
+
+
+def test_what_is_unread_is_unknown_and_what_is_read_counts():
+    torn = learn(KNOWN, said(k=20 * MINUTE, unread=("1 of 2 kernels",)), NOW)
+    assert (torn.unknown_since, torn.missed_since) == (KNOWN.looked_at, NOW)
+    assert torn.used_at == KNOWN.used_at
+    used = learn(torn, said(k=-5 * SECOND, unread=("1 of 2 kernels",)), NOW + TICK)
+    assert (used.used_at, used.missed_since) == (NOW + 5 * SECOND, NOW)
+    busy = learn(used, said(busy=("a",), unread=("1 of 2 kernels",)), NOW + 2 * TICK)
+    assert (busy.busy, busy.unknown_since, busy.missed_since) == (("a",), None, None)
+    whole = learn(used, said(k=-5 * SECOND), NOW + 2 * TICK)
+    assert (whole.unknown_since, whole.missed_since, whole.unread) == (None, None, ())
+
+
+# -- an end of unknown use ------------------------------------------------------------------------
+
+THREE = Deadlines(HOUR).watched_by(3, 3)
+
+
+def lost(span, **changes):
+    """A notebook that answered half an hour before the first look that failed, that long ago."""
+    return replace(
+        KNOWN, used_at=NOW - span - HOUR, looked_at=NOW - span - HOUR / 2,
+        unknown_since=NOW - span - HOUR / 2, missed_since=NOW - span, **changes,
+    )  # fmt: skip
+
+
+WHY_LOST = "its use could not be read since 09:00 UTC on 23 Nov"
+
+
+@pytest.mark.parametrize(
+    ("evidence", "deadlines", "told", "verdict"),
+    [
+        pytest.param(lost(2 * HOUR), THREE, None,
+                     Keep("its use cannot be told for 2 h 30 min"), id="not long"),
+        pytest.param(lost(3 * HOUR), THREE, None,
+                     Warn(Reason.UNKNOWN_USE, NOW + MINUTE, MINUTE, WHY_LOST),
+                     id="three intervals, nothing was told"),
+        pytest.param(lost(3 * HOUR), THREE, warned(Reason.UNKNOWN_USE, NONE, MINUTE, MINUTE),
+                     Stop(Reason.UNKNOWN_USE, WHY_LOST), id="and was told"),
+        pytest.param(lost(3 * HOUR), THREE, warned(IDLE, NONE, MINUTE, MINUTE),
+                     Warn(Reason.UNKNOWN_USE, NOW + MINUTE, MINUTE, WHY_LOST),
+                     id="another end was told"),
+        pytest.param(lost(3 * HOUR), replace(THREE, keep_until=NOW + 20 * MINUTE), None,
+                     Keep("its use cannot be told for 3 h 30 min"), id="extended"),
+        pytest.param(lost(99 * HOUR), Deadlines(HOUR).watched_by(None, None), None,
+                     Keep("its use cannot be told for 4 d 3 h"), id="switched off"),
+        pytest.param(lost(99 * HOUR), Deadlines(HOUR).watched_by(0, 0), None,
+                     Keep("its use cannot be told for 4 d 3 h"), id="switched off by 0"),
+        pytest.param(lost(99 * HOUR), Deadlines(None).watched_by(3, 3), None,
+                     Keep("its use cannot be told for 4 d 3 h"), id="no idle interval"),
+        pytest.param(lost(3 * HOUR), replace(THREE, session_ends_at=NOW), None, STOP_LIMIT,
+                     id="a hard end first"),
+        pytest.param(lost(3 * HOUR, unread=("1 of 2 kernels",)), THREE,
+                     warned(Reason.UNKNOWN_USE, NONE, MINUTE, MINUTE),
+                     Stop(Reason.UNKNOWN_USE, "the use of 1 of 2 kernels could not be read since"
+                          " 09:00 UTC on 23 Nov"), id="partly unknown"),
+        pytest.param(replace(lost(9 * HOUR, unread=("its terminals",)), used_at=NOW - 30 * MINUTE),
+                     THREE, None, Keep("the use of its terminals cannot be told for 9 h 30 min"),
+                     id="partly unknown for long, and used by what is read"),
+    ],
+)  # fmt: skip
+def test_unknown_use_has_an_end_of_its_own(evidence, deadlines, told, verdict):
+    assert decide(evidence, deadlines, told, LEVELS, NOW) == verdict
+
+
+# -- busy without work ----------------------------------------------------------------------------
+
+
+def waiting(span, **changes):
+    """A busy notebook that did nothing for so long, as its CPU time says."""
+    return replace(
+        KNOWN, used_at=NOW, looked_at=NOW, busy=("ask.ipynb",), busy_since=NOW - 9 * HOUR,
+        worked_at=NOW - span, cpu_seconds=7.0, cpu_at=NOW, **{"cpu_load": 0.3} | changes,
+    )  # fmt: skip
+
+
+WHY_WAITING = "busy without work since 09:00 UTC on 23 Nov"
+
+
+@pytest.mark.parametrize(
+    ("evidence", "deadlines", "told", "verdict"),
+    [
+        pytest.param(waiting(4 * MINUTE), THREE, None, Keep("busy for 9 h: ask.ipynb"),
+                     id="a moment ago"),
+        pytest.param(waiting(2 * HOUR), THREE, None,
+                     Keep("busy for 9 h: ask.ipynb, without work for 2 h"), id="shown as that"),
+        pytest.param(waiting(3 * HOUR - 4 * MINUTE), THREE, None,
+                     Warn(Reason.NO_WORK, NOW + 4 * MINUTE, 5 * MINUTE,
+                          "busy without work since 09:04 UTC on 23 Nov"), id="warned"),
+        pytest.param(waiting(3 * HOUR), THREE, warned(Reason.NO_WORK, NONE, MINUTE, MINUTE),
+                     Stop(Reason.NO_WORK, WHY_WAITING), id="stopped"),
+        pytest.param(waiting(3 * HOUR), THREE, None,
+                     Warn(Reason.NO_WORK, NOW + MINUTE, MINUTE, WHY_WAITING), id="not unwarned"),
+        pytest.param(waiting(9 * HOUR, cpu_load=None), THREE, None,
+                     Keep("busy for 9 h: ask.ipynb"), id="its CPU time is not known"),
+        pytest.param(waiting(9 * HOUR), Deadlines(HOUR).watched_by(3, None), None,
+                     Keep("busy for 9 h: ask.ipynb, without work for 9 h"), id="switched off"),
+        pytest.param(waiting(9 * HOUR), replace(THREE, keep_until=NOW + 20 * MINUTE), None,
+                     Keep("busy for 9 h: ask.ipynb, without work for 9 h"), id="extended"),
+        pytest.param(waiting(9 * HOUR), Deadlines(None).watched_by(3, 3), None,
+                     Keep("busy for 9 h: ask.ipynb, without work for 9 h"), id="no interval"),
+    ],
+)  # fmt: skip
+def test_busy_without_work_has_an_end_of_its_own(evidence, deadlines, told, verdict):
+    assert decide(evidence, deadlines, told, LEVELS, NOW) == verdict
+
+
+@pytest.mark.parametrize(
+    ("effort", "works", "load"),
+    [
+        pytest.param(Effort(7.1, NOW), False, 0.33, id="a kernel in input()"),
+        pytest.param(Effort(37.0, NOW), True, 100.0, id="a busy loop"),
+        pytest.param(Effort(8.4, NOW), False, 4.67, id="just below"),
+        pytest.param(Effort(8.6, NOW), True, 5.33, id="just above"),
+        pytest.param(Effort(7.1, NOW, 60.0), True, 0.33, id="its GPU works"),
+        pytest.param(Effort(None, None, 60.0), True, None, id="its GPU works, CPU unknown"),
+        pytest.param(Effort(7.1, NOW, 0.0), False, 0.33, id="its GPU waits too"),
+        pytest.param(Effort(None, None), False, None, id="nothing is told"),
+        pytest.param(Effort(0.2, NOW), False, None, id="a container that was started again"),
+        pytest.param(Effort(7.0, NOW - TICK), False, 0.3, id="the reading of the last look again"),
+        pytest.param(Effort(7.0, NOW - HOUR), False, None, id="an old reading"),
+        pytest.param(Effort(8.6, NOW + HOUR), True, 5.33, id="a clock that is ahead of ours"),
+    ],
+)  # fmt: skip
+def test_work_is_cpu_time_or_a_loaded_gpu(effort, works, load):
+    known = replace(waiting(HOUR), cpu_at=NOW - TICK)
+    seen = weigh(known, effort, 5, NOW)
+    assert seen.worked_at == (NOW if works else NOW - HOUR)
+    assert seen.cpu_load == (None if load is None else pytest.approx(load, abs=0.01))
+
+
+def test_a_lost_reading_resets_no_clock_and_stops_nothing():
+    before = replace(waiting(3 * HOUR), cpu_at=NOW - TICK)
+    dark = weigh(before, Effort(), 5, NOW)
+    told = warned(Reason.NO_WORK, NONE, MINUTE, MINUTE)
+    assert isinstance(decide(dark, THREE, told, LEVELS, NOW), Keep)
+    again = weigh(dark, Effort(7.2, NOW + TICK), 5, NOW + TICK)
+    assert again.worked_at == before.worked_at
+    assert decide(again, THREE, told, LEVELS, NOW + TICK) == Stop(Reason.NO_WORK, WHY_WAITING)
+
+
+def test_work_during_a_long_time_without_readings_is_work():
+    """An hour without a reading in which it may have worked for a while."""
+    before = replace(waiting(2 * HOUR), cpu_at=NOW - HOUR)
+    assert weigh(before, Effort(7.0 + 36, NOW), 5, NOW).worked_at == NOW
+    assert weigh(before, Effort(7.0 + 20, NOW), 5, NOW).worked_at == before.worked_at
+
+
+def test_a_notebook_that_is_not_busy_has_no_clock_of_work():
+    done = learn(waiting(2 * HOUR), said(k=HOUR), NOW + TICK)
+    assert done.worked_at is None
+    assert is_without_work(done, NOW + TICK) is None
+    assert weigh(done, Effort(99.0, NOW + TICK), 5, NOW + TICK).worked_at is None
+    busy = learn(done, said(busy=("b",), k=HOUR), NOW + 2 * TICK)
+    assert busy.worked_at == NOW + 2 * TICK
+
+
+def test_an_answer_that_is_lost_resets_no_clock_of_work():
+    before = waiting(2 * HOUR)
+    gone = learn(before, None, NOW + TICK)
+    back = learn(gone, said(busy=("ask.ipynb",)), NOW + 2 * TICK)
+    assert back.worked_at == before.worked_at
+
+
+def test_a_kernel_that_prints_works():
+    before = learn(waiting(2 * HOUR), said(busy=("ask.ipynb",), k=HOUR), NOW + TICK)
+    spoke = learn(before, said(busy=("ask.ipynb",), k=-TICK - SECOND), NOW + 2 * TICK)
+    assert spoke.worked_at == NOW + TICK + SECOND
+
+
+@given(st.lists(st.tuples(st.floats(0, 4), st.integers(1, 600)), max_size=60), st.floats(1, 4))
+def test_what_works_at_every_look_never_ends_for_no_work(looks, intervals):
+    """Whatever the distances of looks: at least 5.1 per cent of a CPU between each two."""
+    known, now, seconds = learn(waiting(NONE), said(busy=("a",)), NOW), NOW, 7.0
+    deadlines = Deadlines(timedelta(minutes=30)).watched_by(3, intervals)
+    for cpus, after in looks:
+        now += after * SECOND
+        seconds += max(cpus, 0.051) * after
+        known = weigh(known, Effort(seconds, now), 5, now)
+        known = learn(known, said(busy=("a",)), now)
+        assert known.worked_at == now
+        assert isinstance(decide(known, deadlines, None, LEVELS, now), Keep)
+
+
+# -- the next end ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("evidence", "deadlines", "told", "at"),
+    [
+        (idle(50 * MINUTE), Deadlines(HOUR), None, NOW + 10 * MINUTE),
+        (idle(50 * MINUTE), session(5 * MINUTE), None, NOW + 5 * MINUTE),
+        (idle(HOUR), Deadlines(HOUR), None, None),
+        (idle(HOUR), Deadlines(HOUR), warned(IDLE, MINUTE, MINUTE, NONE), NOW + MINUTE),
+        # A soft end that has passed hides no hard end.
+        (idle(HOUR), session(20 * SECOND), None, NOW + 20 * SECOND),
+        (BUSY, Deadlines(HOUR), None, None),
+        (lost(HOUR), THREE, None, NOW + 2 * HOUR),
+        (waiting(HOUR), THREE, None, NOW + 2 * HOUR),
+    ],
+)
+def test_the_next_end_is_when_the_keeper_looks_again(evidence, deadlines, told, at):
+    assert next_end(evidence, deadlines, told, GRACE, NOW) == at

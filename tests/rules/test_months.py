@@ -203,8 +203,8 @@ class Keeper:
         self.seen_since = self.seen_since or now
         self.deadlines = self.deadlines.watched_by(history.unknown, history.no_work)
         self.observe(answer, now)
-        self.evidence = learn(self.evidence, answer, now)
         self.evidence = weigh(self.evidence, history.effort(now), WORK_PERCENT, now)
+        self.evidence = learn(self.evidence, answer, now)
         verdict = decide(self.evidence, self.deadlines, self.warned, LEVELS, now)
         self.judge(verdict, answer, now)
         if isinstance(verdict, Warn):

@@ -218,6 +218,82 @@ async def test_a_keeper_that_begins_anew_keeps_the_clock_of_unknown_use(keeping)
     assert (await state(home))["reason"] == "unknown_use"
 
 
+async def works(home: Home, keeper: Keeping, cpu_each_pass: float, span: timedelta) -> None:
+    """Pass after pass with so many seconds of CPU time between each two."""
+    end = home.clock() + span
+    while home.clock() < end and home.engine.of_user("bob"):
+        (found,) = home.engine.of_user("bob")
+        found.cpu_seconds = (found.cpu_seconds or 1.0) + cpu_each_pass
+        await keeper.one_pass(seconds=60)
+        await asyncio.sleep(0)
+
+
+async def test_a_cell_that_waits_for_input_is_warned_and_stopped_after_three_intervals(keeping):
+    """It was busy for ever, with its GPU."""
+    home, keeper = await keeping()
+    keeper.used("bob", busy=("ask.ipynb",))
+    began = home.clock()
+    await works(home, keeper, 0.2, 3 * HOUR - 2 * MINUTE)
+    lease = await state(home)
+    assert lease["stop_requested_at"] is None
+    assert await keeper.findings() == ["no_work"]
+    seen = (await keeper.watched(lease["id"])).view(
+        home.settings.house.catalog, home.settings.house.tiers, MINUTE, home.clock()
+    )
+    assert seen.stop_reason == "no_work"
+    assert "without work for 2 h" in seen.keeps_alive[0]
+    assert 0 < seen.cpu_load < 1
+    await works(home, keeper, 0.2, 6 * MINUTE)
+    lease = await state(home)
+    assert lease["reason"] == "no_work"
+    assert 3 * HOUR <= lease["stop_requested_at"] - began <= 3 * HOUR + 3 * MINUTE
+    assert [word for _, word in keeper.told] == ["warn", "warn", "warn", "stop"]
+
+
+async def test_a_busy_loop_is_work_and_goes_on(keeping):
+    home, keeper = await keeping()
+    keeper.used("bob", busy=("loop.ipynb",))
+    await works(home, keeper, 60.0, 5 * HOUR)
+    assert (await state(home))["stop_requested_at"] is None
+    assert keeper.told == []
+    assert await keeper.findings() == []
+
+
+async def test_work_on_the_gpu_alone_is_work(keeping):
+    home, keeper = await keeping()
+    keeper.used("bob", busy=("train.ipynb",))
+    keeper.gpu = {next(iter(await home.devices_held())): 40.0}
+    await works(home, keeper, 0.1, 4 * HOUR)
+    assert (await state(home))["stop_requested_at"] is None
+
+
+async def test_busy_is_busy_where_no_engine_tells_cpu_time_or_the_deployer_says_so(keeping):
+    home, keeper = await keeping()
+    keeper.used("bob", busy=("ask.ipynb",))
+    await keeper.passes(9 * HOUR, 10 * MINUTE)
+    assert (await state(home))["stop_requested_at"] is None
+    assert keeper.told == []
+
+
+@pytest.mark.parametrize("never", [0, None])
+async def test_no_work_has_no_end_where_the_deployer_says_so(keeping, never):
+    home, keeper = await keeping(no_work_intervals=never)
+    keeper.used("bob", busy=("ask.ipynb",))
+    await works(home, keeper, 0.2, 4 * HOUR)
+    assert (await state(home))["stop_requested_at"] is None
+    assert await keeper.findings() == ["no_work"]
+
+
+async def test_a_silent_job_keeps_a_notebook_where_cpu_time_counts(keeping):
+    home, keeper = await keeping(busy_cpu_percent=50)
+    await works(home, keeper, 50.0, 3 * HOUR)
+    lease = await state(home)
+    assert lease["stop_requested_at"] is None
+    assert (await keeper.watched(lease["id"])).evidence.busy == ("CPU 83 %",)
+    await works(home, keeper, 0.2, HOUR + 3 * MINUTE)
+    assert (await state(home))["reason"] == "idle"
+
+
 async def test_unknown_use_is_not_idle_and_becomes_a_finding(keeping):
     home, keeper = await keeping()
     await keeper.one_pass()

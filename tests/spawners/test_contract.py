@@ -30,7 +30,7 @@ IMAGE = "gradienthub/demo:dev"
 WORDS = "Segmentation fault, or so"
 #: Stands in for jupyterhub-singleuser: answers, shows its environment, dies when it is told to.
 SERVER = """
-import json, os, sys
+import json, os, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlparse
 
@@ -39,6 +39,9 @@ class Notebook(BaseHTTPRequestHandler):
         if self.path == "/die":
             print("Segmentation fault, or so", file=sys.stderr, flush=True)
             os._exit(3)
+        if self.path == "/work":
+            while time.process_time() < 2:
+                pass
         if self.path == "/eat":
             self.eaten = [bytearray(os.urandom(1 << 20)) for _ in range(2000)]
         body = json.dumps(dict(os.environ)).encode()
@@ -112,6 +115,10 @@ class Subject:
         await self.home.until(so, "what the engine was to say")
         return seen[0]
 
+    async def work(self, name: str) -> None:
+        """It uses two seconds of CPU time in all."""
+        await self.ask(name, "/work")
+
     def forget(self) -> None:
         """A listing that answers many polls is not waited for."""
 
@@ -130,6 +137,11 @@ class Fake(Subject):
         """What its server would see."""
         (found,) = self.engine.of_user(name)
         return {**found.env, "NVIDIA_VISIBLE_DEVICES": ",".join(found.lease.devices) or "void"}
+
+    async def work(self, name: str) -> None:
+        """What a test gives it."""
+        (found,) = self.engine.of_user(name)
+        found.cpu_seconds = 2.5
 
     async def crash(self, name: str) -> None:
         """It dies by itself."""
@@ -382,6 +394,26 @@ async def test_what_runs_for_nobody_is_removed(subject):
     assert await subject.home.devices_held() == {}
     assert await subject.home.open_leases() == []
     assert (await subject.engine.look(lease["id"])) is None
+
+
+async def test_the_cpu_time_of_a_notebook_grows_when_it_works_and_is_told_with_its_moment(subject):
+    lease = await subject.started()
+    found = await subject.engine.look(lease["id"])
+    before = await subject.engine.cpu_seconds(found) or 0.0
+    assert before < 2
+    await subject.work("anna")
+    after = await subject.engine.cpu_seconds(found)
+    assert 1.9 <= after < before + 4
+    # The list of servers never waits for the engine: it tells what was read last.
+    rows: list[Any] = []
+
+    async def told() -> bool:
+        said = await subject.home.api("GET", "/gradient/servers")
+        rows[:] = [row for row in said.body["census"] if row["lease_id"] == lease["id"]]
+        return (rows[0]["cpu_seconds"] or 0) > 1.9
+
+    await subject.home.until(told, "a reading")
+    assert rows[0]["cpu_at"]
 
 
 async def test_the_engine_says_how_many_cores_starts_share(subject):

@@ -42,6 +42,7 @@ import json, os, resource, site, sys
 umask = os.umask(0)
 seen = {
     "sys.path": sys.path, "sys.argv": sys.argv, "sys.flags": list(sys.flags),
+    "command line": open("/proc/self/cmdline").read().replace("\\0", " ").strip(),
     "environment": {k: v for k, v in os.environ.items() if k not in ("HOSTNAME", "_")},
     "user": [os.getuid(), os.getgid(), sorted(os.getgroups())], "umask": umask,
     "working folder": os.getcwd(), "Python": [sys.executable, sys.prefix, sys.version],
@@ -105,7 +106,7 @@ class Trial:
         """The id of a container that is not started yet."""
         made = self.client.create_container(
             self.image, command=command, environment=dict(environment), working_dir=HOME,
-            stdin_open=True,
+            stdin_open=True, detach=True,
             host_config=self.client.create_host_config(
                 binds={str(self.folder): {"bind": INSIDE, "mode": "ro"}}, init=True
             ),
@@ -141,7 +142,7 @@ def _compared(trial: Trial) -> list[str]:
     command = [f"{INSIDE}/server", "--ip=0.0.0.0"]
     with trial.made(command, TOLD) as container:
         cold = trial.end_of(container)["seen"]
-    with trial.made(["python3", "-c", PROGRAM, *command], {}) as container:
+    with trial.made(["python3", "-c", waiting_program.BOOT, *command], {}) as container:
         start_until_ready(trial.client, container)
         told = {"env": TOLD, "drop": [], "argv": command, "cwd": HOME, "folders": {}}
         tell(trial.client, container, told)

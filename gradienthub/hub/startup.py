@@ -43,8 +43,26 @@ def begin(app: Any) -> list[Any]:
         context.soon(charging.keep_charged(app, context))
     context.soon(metrics.measure_loop_lag("hub"))
     context.soon(spare_long_pauses(context))
-    context.soon(WarmPool(context, app.spawner_class, app.config).keep())
+    pool = WarmPool(context, app.spawner_class, app.config)
+    context.soon(pool.keep())
+    end_pool_with_servers(app, pool)
     return [*api.handlers(), *frame.handlers(), *pages.handlers()]
+
+
+def end_pool_with_servers(app: Any, pool: WarmPool) -> None:
+    """Let a hub that stops its servers as it ends stop the warm ones too.
+
+    JupyterHub has no hook for its end; `cleanup` is what it awaits then, before it cancels tasks.
+    """
+    stop_the_rest = app.cleanup
+
+    async def cleanup() -> None:
+        if not app.cleanup_servers:
+            await stop_the_rest()
+            return
+        await asyncio.gather(stop_the_rest(), pool.end())
+
+    app.cleanup = cleanup
 
 
 async def spare_long_pauses(context: HubContext) -> None:

@@ -643,8 +643,10 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
         warm = {
             **cold,
             "name": f"gradient-warm-{slot_id}",
-            "command": ["python3", "-c", PROGRAM, *command],
+            "command": ["python3", "-c", waiting_program.BOOT, *command],
             "stdin_open": True,
+            # Otherwise the engine closes its input after the first line.
+            "detach": True,
             # Nothing that an administrator put in for people: it may be a secret.
             "environment": _early(cold["environment"])
             | {"NVIDIA_VISIBLE_DEVICES": cold["environment"]["NVIDIA_VISIBLE_DEVICES"]},
@@ -721,14 +723,17 @@ def _lines(connection: Any) -> Iterator[dict[str, Any]]:
 
 
 def start_until_ready(client: Any, object_id: str) -> dict[str, Any]:
-    """Start it and wait until it waits. Raises RuntimeError with its last words where it died.
+    """Start it, give it its program and wait until it waits.
+
+    Raises RuntimeError with its last words where it died.
 
     It is listened to before it starts: of one that runs, what it says between the engine's reading
     of its log and joining its stream would be lost.
     """
-    params = {"stdout": 1, "stderr": 1, "stream": 1}
+    params = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
     with closing(client.attach_socket(object_id, params)) as connection:
         client.start(object_id)
+        connection._sock.sendall(json.dumps(PROGRAM).encode() + b"\n")
         for said in _lines(connection):
             return said
     raise RuntimeError(_last_lines(client, object_id).strip()[-300:] or "it said nothing")

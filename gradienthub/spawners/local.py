@@ -62,8 +62,8 @@ class WaitingProcess:
         said: dict[str, Any] = json.loads(heard)
         return said
 
-    def tell(self, told: Mapping[str, Any]) -> None:
-        """One line to it."""
+    def tell(self, told: Mapping[str, Any] | str) -> None:
+        """One line to it: its program first, then who it is."""
         self.line.sendall(json.dumps(told).encode() + b"\n")
 
     def end(self) -> None:
@@ -331,13 +331,14 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
         self.engine.log_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (self.engine.log_dir / f"{slot_id}.log").open("ab") as log, its:
             process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, *self._command()],
+                [sys.executable, "-c", waiting_program.BOOT, *self._command()],
                 stdin=its.fileno(), stdout=log, stderr=log, env=environment, start_new_session=True,
                 cwd=self.engine.log_dir,
             )  # fmt: skip
         waiting = WaitingProcess(process, ours, environment)
         self.engine.waiting[slot_id] = waiting
         try:
+            waiting.tell(PROGRAM)
             said = waiting.hear(FILL_SECONDS)
         except (OSError, ValueError):
             self.engine.waiting.pop(slot_id, None)

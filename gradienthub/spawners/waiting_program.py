@@ -1,10 +1,11 @@
 """The program inside a warm server: imports what a notebook server needs, waits for one line, and
 becomes that server.
 
-It is given to the image's own Python as text (`python3 -c`), so that no image needs to be changed;
-therefore it knows the standard library only. The line is `{"env": ..., "drop": names, "cwd": ...,
-"argv": ..., "folders": {path: inode}}` on standard input. Before it nothing listens, and there is
-nothing to steal.
+It is given to the image's own Python as the first line on standard input, which BOOT reads, so that
+no image needs to be changed and nobody's list of processes shows a program as a command line;
+therefore it knows the standard library only. The second line is `{"env": ..., "drop": names, "cwd":
+..., "argv": ..., "folders": {path: inode}}`. Before it nothing listens, and there is nothing to
+steal.
 
 What it cannot make equal to a cold start, it starts cold, in its own place: see `_must_restart`.
 """
@@ -21,6 +22,10 @@ import stat
 import sys
 from typing import Any
 
+#: `python3 -c BOOT argv...` runs the program that is the first line on standard input, as JSON.
+BOOT = "import json;program=json.loads(input());exec(program)"
+#: Bytes of the command line in which the server's own command line has to find its place.
+ROOM = 4000
 #: They keep variables from the moment of their import; they are small, so they are imported again.
 FORGOTTEN = ("jupyterhub.singleuser", "jupyterhub.services")
 #: An interpreter, its libraries and its locale read these before any program runs.
@@ -140,6 +145,8 @@ def become(claim: dict[str, Any], argv: list[str], script: str) -> None:
         if name in readers and name in sys.modules:
             importlib.reload(sys.modules[name])
     sys.argv = [script, *claim["argv"][1:]]
+    sys.orig_argv = [interpreter(script), *sys.argv]
+    set_title(sys.orig_argv)
     importlib.invalidate_caches()
     runpy.run_path(script, run_name="__main__")
 
@@ -201,13 +208,47 @@ def memory() -> Any:
         return None
 
 
+def set_title(words: list[str]) -> None:
+    """Make the command line of this process `words`, for everybody who lists processes.
+
+    It is written over the one that the process was started with, as setproctitle does it: where
+    the last byte is not zero, Linux shows what stands before the first zero. Where there is no
+    room, or no Linux, the command line stays as it was.
+    """
+    title = " ".join(words).encode()
+    try:
+        with open("/proc/self/stat", "rb") as row:
+            # Behind the name, which may hold anything, and a parenthesis. They count from one.
+            fields = row.read().rpartition(b")")[2].split()
+        begin, end = int(fields[48 - 3]), int(fields[49 - 3])
+        if len(title) + 2 > end - begin:
+            return
+        ctypes.memset(begin, 0, end - begin)
+        ctypes.memmove(begin, title, len(title))
+        ctypes.memset(end - 1, ord("."), 1)
+    except (OSError, ValueError, IndexError):
+        return
+
+
+def run_from_file(program: str, argv: list[str]) -> None:
+    """Run the program again as a file in memory, by the interpreter of the server's script.
+
+    A program of `-c` has other flags than a script. The command line has room for the server's.
+    """
+    python = interpreter(command(argv))
+    file = os.memfd_create("warm", 0)
+    os.write(file, program.encode())
+    os.lseek(file, 0, os.SEEK_SET)
+    os.execv(python, [python, f"/proc/self/fd/{file}", " " * ROOM, *argv])
+
+
 def main() -> None:
     """Load, say so, wait, become."""
-    argv = sys.argv[1:]
+    argv = sys.argv[2:]
     script = command(argv)
-    python = interpreter(script)
-    if python != sys.executable and "-c" in sys.orig_argv[1:2]:
-        os.execv(python, [python, "-c", sys.orig_argv[2], *argv])
+    set_title([sys.executable, script, *argv[1:]])
+    os.close(int(os.path.basename(__file__)))
+    del globals()["__file__"]
     sys.path[0] = os.path.dirname(script)
     load()
     say(warm="ready", memory=memory())
@@ -217,4 +258,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if "program" in globals():
+        run_from_file(globals()["program"], sys.argv[1:])
     main()

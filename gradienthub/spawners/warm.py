@@ -39,6 +39,8 @@ FIRST_PATIENCE, LAST_PATIENCE = 5.0, 300.0
 #: after the second time in any case where no start waits for its turn.
 QUIET_SECONDS, PATIENT_SECONDS = 6.0, 20.0
 QUIET_EVERY = 0.25
+#: How long a hub that ends waits for the container of a warm server that it was just starting.
+LAST_SECONDS = 10.0
 
 
 class WarmPool:
@@ -56,6 +58,7 @@ class WarmPool:
         self._started_at = -QUIET_SECONDS
         self._nothing_there = False
         self._said: set[str] = set()
+        self._keeping: asyncio.Task[Any] | None = None
         self._pools[context] = self
         context.wake_pool = self.wake
         context.somebody_starts = self.somebody_starts
@@ -69,6 +72,7 @@ class WarmPool:
 
     async def keep(self) -> None:
         """The loop. A pass that fails is logged, and the loop goes on."""
+        self._keeping = asyncio.current_task()
         while True:
             try:
                 await self.look()
@@ -79,6 +83,35 @@ class WarmPool:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), LOOK_SECONDS)
             self._woken.clear()
+
+    async def end(self) -> None:
+        """End all warm servers and fill no more, because the hub ends and takes its servers along.
+
+        What could not be ended is logged, and found by the next hub. Never raises.
+        """
+        on_their_way = set(self._filling)
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.wait([self._keeping])
+        try:
+            # The engine's calls of a fill go on in their threads when it is cancelled.
+            for _ in range(round(LAST_SECONDS / QUIET_EVERY)):
+                on_their_way -= await self._end_all()
+                if not on_their_way:
+                    break
+                await asyncio.sleep(QUIET_EVERY)
+        except (LedgerAway, EngineAway) as away:
+            log.warning("Warm servers are left to the next hub: %s", away)
+        except Exception:
+            log.exception("Warm servers are left to the next hub")
+
+    async def _end_all(self) -> set[str]:
+        """Destroy what nobody has; return the slots whose server was there."""
+        standing = await self.context.ledger.aread(pool_rows.standing, self.context.settings.hub_id)
+        there = {found.slot for found in await self._census() if found.slot}
+        for slot_id in there.union(slot.id for slot in standing.slots) - set(standing.claimed):
+            await self.destroy(slot_id)
+        return there
 
     def wake(self) -> None:
         """Something was claimed, evicted or ended: look at once."""

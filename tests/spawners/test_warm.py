@@ -45,13 +45,18 @@ def owners(folder):
              for at, folders, files in os.walk(folder) for name in folders + files]
     return sorted((os.path.relpath(path, folder), os.lstat(path).st_uid) for path in found)
 
+def title(process):
+    return open("/proc/%s/cmdline" % process).read().replace(chr(0), " ").strip()
+
+
 def facts():
     umask = os.umask(0); os.umask(umask)
     seen = dict(
         path=sys.path, environment=dict(os.environ),
         ids=[os.getuid(), os.geteuid(), os.getgroups()],
         umask=umask, cwd=os.getcwd(), argv=sys.argv, flags=list(sys.flags), name=__name__,
-        file=__file__, user_site=[site.ENABLE_USER_SITE, site.getusersitepackages()],
+        file=__file__, title=title("self"), program=sys.orig_argv,
+        user_site=[site.ENABLE_USER_SITE, site.getusersitepackages()],
         stdin=os.read(0, 1).decode(), executable=sys.executable, prefix=sys.prefix,
         limits=[resource.getrlimit(i) for i in range(16)],
         memory=open("/sys/fs/cgroup/memory/memory.limit_in_bytes").read(),
@@ -298,6 +303,7 @@ async def test_a_warm_start_is_the_cold_one_in_everything_a_person_can_see(
     assert seen["warm"] == seen["cold"]
     assert seen["warm"]["umask"] == 0o022
     assert seen["warm"]["environment"]["GREETING"] == "hello"
+    assert seen["warm"]["title"] == " ".join(seen["warm"]["program"])
     if home_folder and python == SYSTEM:
         assert seen["warm"]["own"].startswith("/notebooks/.local/")
 
@@ -461,6 +467,25 @@ async def test_a_restarted_hub_adopts_what_waits_and_what_people_have(make, how)
     assert again["warm_slot"] == waits.id
     await subject.stop()
     assert (await subject.home.lease_of("anna"))["ended_at"] is not None
+
+
+@pytest.mark.parametrize("state", ["filling", "ready"])
+async def test_a_hub_that_ends_with_its_servers_leaves_no_warm_one(make, state):
+    subject = await make({"free-cpu": {"python": 1}})
+    if state == "ready":
+        await subject.waiting()
+        await subject.start()
+        await subject.waiting()
+    else:
+
+        async def begun():
+            return bool(await subject.slots())
+
+        await subject.until(begun)
+    subject.home.app.cleanup_servers = True
+    await subject.home.app.cleanup()
+    assert await subject.slots() == []
+    assert subject.containers("gradienthub.hub") == []
 
 
 async def test_a_server_made_of_something_else_is_replaced(make):

@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.local_engine, pytest.mark.slow]
 SCRIPT = f"#!{sys.executable}\n" + SERVER.replace(
     "dict(os.environ)",
     "dict(env=dict(os.environ), argv=sys.argv, path=sys.path, cwd=os.getcwd(),"
+    " title=open('/proc/self/cmdline').read().replace(chr(0), ' ').strip(), own=sys.orig_argv,"
     " stdin=os.readlink('/proc/self/fd/0'))",
 )
 

@@ -334,6 +334,17 @@ class GradientHub(Configurable):
         suits most: half a CPU, which no open tab uses.""",
     ).tag(config=True)
 
+    default_instance_type = Unicode(
+        None,
+        allow_none=True,
+        help="""Instance type of a start that names none, as scripts and pages written for a plain
+        JupyterHub ask for, for example "free-cpu".
+
+        Default None: such a start is refused with the request to choose, because a machine costs
+        money. What was started before starts again as it was, with or without this. The person's
+        tier has to allow the type, like any other; the form does not use it.""",
+    ).tag(config=True)
+
     help_url = Unicode(
         "",
         help="""Address of your own help page, shown with every refusal.
@@ -405,6 +416,7 @@ class Settings:
     pools: tuple[Pool, ...]
     warm_memory: float
     mount_helper: Path | None
+    default_instance_type: str | None
     help_url: str
     support_email: str
 
@@ -475,6 +487,7 @@ def resolve(traits: GradientHub) -> Settings:
         pools=_pools(traits.warm, catalog),
         warm_memory=traits.warm_memory,
         mount_helper=Path(traits.mount_helper) if traits.mount_helper else None,
+        default_instance_type=_default_instance_type(traits, catalog),
         help_url=traits.help_url,
         support_email=traits.support_email,
     )
@@ -509,6 +522,18 @@ def _intervals(traits: GradientHub, name: str) -> float | None:
             " more, or None for never"
         )
     return count or None
+
+
+def _default_instance_type(traits: GradientHub, catalog: Catalog) -> str | None:
+    """Return the instance type of a start that names none. Raises ConfigurationFault."""
+    name = traits.default_instance_type
+    known = [machine.name for machine in catalog.instance_types]
+    if name is not None and name not in known:
+        raise ConfigurationFault(
+            f"c.GradientHub.default_instance_type = {name!r} is not an instance type; known are"
+            f" {', '.join(known) or 'none'}"
+        )
+    return name
 
 
 def _pools(warm: Mapping[str, Any], catalog: Catalog) -> tuple[Pool, ...]:

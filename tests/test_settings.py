@@ -69,6 +69,7 @@ def test_rows_are_added_and_removed(tmp_path):
             "a": {"cpus": 1, "memory": 1, "devices": [{"uuid": "GPU-1", "model": "M"}]},
             "b": {"cpus": 1, "memory": 1, "devices": [{"uuid": "GPU-1", "model": "M"}]}}},
          ["'GPU-1'", "'a'", "'b'"]),
+        ({"default_instance_type": "huge"}, ["default_instance_type", "'huge'", "known are"]),
         ({"currency": "dollars"}, ["currency", "dollars"]),
         ({"hub_id": "no spaces"}, ["hub_id", "no spaces"]),
         ({"database_url": "postgresql://db/x"}, ["hub_id", "set a word"]),

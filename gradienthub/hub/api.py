@@ -13,7 +13,7 @@ from tornado import web
 
 from ..ledger import LedgerAway, leases
 from ..rules.idleness import Deadlines, Reason, Stop, cull
-from ..rules.options import parse_display_name, parse_options
+from ..rules.options import parse_display_name, parse_options, with_default_type
 from ..rules.refusal import Refused, error_body, shown
 from ..spawners.context import HubContext
 from ..spawners.effort import CpuReading
@@ -33,6 +33,10 @@ KEEPER_SCOPES = ("read:servers", "access:servers", "delete:servers")
 #: Bytes of a request body on a server; its longest honest one is well below 2,000.
 LONGEST_BODY = 16_384
 PATCH_KEYS = ("name", "display_name", "user_options")
+
+
+#: How long a DELETE that removes its server waits for that, and how often it looks.
+REMOVAL_SECONDS, REMOVAL_STEP = 5.0, 0.02
 
 
 class StopBody(BaseModel):
@@ -140,7 +144,10 @@ class GradientServerAPIHandler(GradientAPIHandler, UserServerAPIHandler):
             if body.get("display_name"):
                 body["display_name"] = parse_display_name(body["display_name"])
             if body.get("user_options") is not None:
-                body["user_options"] = parse_options(body["user_options"]).as_json()
+                given = with_default_type(
+                    body["user_options"], self.context.settings.default_instance_type
+                )
+                body["user_options"] = parse_options(given).as_json()
         except Refused as refused:
             raise self.refuse(refused) from None
         return body
@@ -189,6 +196,20 @@ class GradientServerAPIHandler(GradientAPIHandler, UserServerAPIHandler):
                 raise self.refuse(another_lease(server_name or "default"))
             spawner.expect_stop(*await self._why(user, spawner, body), body.why)
         await super().delete(user_name, server_name)
+        if body.remove and self.get_status() == 204 and not await self._removed(user, server_name):
+            self.set_status(202)
+
+    async def _removed(self, user: Any, server_name: str) -> bool:
+        """Wait a while until the server's row is gone; return whether it is.
+
+        The hub removes it behind its answer, and our mark in the ledger takes it longer: whoever
+        was told 204 would find the server there, counted against their limit.
+        """
+        for _ in range(round(REMOVAL_SECONDS / REMOVAL_STEP)):
+            if server_name not in user.orm_spawners:
+                return True
+            await asyncio.sleep(REMOVAL_STEP)
+        return False
 
     def _stop_body(self) -> "StopBody":
         given = self.get_json_body() if self.request.body else {}

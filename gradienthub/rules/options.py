@@ -101,6 +101,16 @@ def parse_options(raw: object) -> StartOptions:
     )
 
 
+def with_default_type(raw: object, instance_type: str | None) -> object:
+    """Return the options with an instance type where they name none.
+
+    `instance_type` None leaves them as they are, and parsing them then refuses the start.
+    """
+    if instance_type is None or not isinstance(raw, Mapping) or raw.get("instance_type"):
+        return raw
+    return {**raw, "instance_type": instance_type}
+
+
 def _text(value: object, key: str) -> str:
     if not isinstance(value, str):
         raise Refused(

@@ -18,7 +18,7 @@ from .. import metrics
 from ..ledger import LedgerAway, accounts, audit, leases, notebooks, slots
 from ..ledger.leases import Claim, Lease, Request
 from ..rules.idleness import Reason
-from ..rules.options import options_from_form, parse_options
+from ..rules.options import options_from_form, parse_options, with_default_type
 from ..rules.refusal import Refused, ledger_away, shown
 from ..rules.traits import overridden
 from . import form, hooked
@@ -196,7 +196,9 @@ class GradientSpawner(Spawner):
 
     async def _admit(self) -> None:
         context = self.context
-        options = parse_options(self.user_options)
+        options = parse_options(
+            with_default_type(self.user_options, context.settings.default_instance_type)
+        )
         user = hub_user(self.user)
         lease_id = str(uuid.uuid4())
         # Before the row exists: the reconciler must never see it as nobody's.

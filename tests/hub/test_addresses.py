@@ -29,7 +29,8 @@ PLACES = {
     "a hub_bind_url": (put(base_url="dev", hub_bind_url="ORIGIN"), "/dev/", ""),
     "a public_url": (put(base_url="dev", public_url="http://lab.org/dev/"), "/dev/", ""),
     "hosts of their own": (
-        put(base_url="dev", subdomain_host="http://lab.org"), "/dev/", "//gradient--service.lab.org"),
+        put(base_url="dev", subdomain_host="http://lab.org"), "/dev/",
+        "//gradient--service.lab.org"),
 }  # fmt: skip
 
 

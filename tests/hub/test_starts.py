@@ -8,7 +8,12 @@ from urllib.parse import quote
 import pytest
 
 from gradienthub.ledger import audit
-from gradienthub.testing import EngineIsAway, FailsAfterCreate, FailsAtCreate
+from gradienthub.testing import (
+    EngineIsAway,
+    FailsAfterCreate,
+    FailsAtCreate,
+    GradientFakeSpawner,
+)
 
 START = {"instance_type": "free-t4", "shutdown_after": "1h"}
 NAMES = ["ann@example.org", "50%off", "~tilde", "dot.dot", "zoë", "名前", "a+b c", "quo'te\""]
@@ -413,6 +418,28 @@ async def test_a_name_that_is_taken_is_refused(hub):
     assert set(home.app.users["anna"].orm_spawners) == {"", "one", "two"}
 
 
+async def test_a_server_that_was_removed_is_gone_when_its_answer_comes(hub, monkeypatch):
+    home = await hub(changes=lambda c: c.JupyterHub.update({"named_server_limit_per_user": 1}))
+    token = await home.person("anna")
+    delete = GradientFakeSpawner.delete_forever
+
+    async def slowly(self):
+        await asyncio.sleep(0.2)
+        await delete(self)
+
+    monkeypatch.setattr(GradientFakeSpawner, "delete_forever", slowly)
+    for name in ("one", "two"):
+        body = {"user_options": {"instance_type": "free-cpu"}}
+        said = await home.api("POST", f"/users/anna/servers/{name}", body, token=token)
+        assert said.status == 201, said
+        await home.until(lambda name=name: home.spawner("anna", name).ready)
+        said = await home.api(
+            "DELETE", f"/users/anna/servers/{name}", {"remove": True}, token=token
+        )
+        assert said.status == 204, said
+        assert name not in home.app.users["anna"].orm_spawners
+
+
 # -- what a refused start leaves ----------------------------------------------------------------
 
 
@@ -438,6 +465,30 @@ async def test_after_a_first_start_that_was_refused_nothing_is_saved(hub):
     assert not home.app.users["anna"].orm_spawners[""].user_options
     said = await home.api("POST", "/users/anna/server", token=token)
     assert (said.status, said.body["code"]) == (400, "no_instance_type")
+
+
+async def test_a_start_without_options_gets_the_machine_that_the_deployer_named(hub):
+    home = await hub(default_instance_type="free-cpu")
+    token = await home.person("anna")
+    said = await home.api("POST", "/users/anna/server", token=token)
+    assert said.status == 201, said
+    lease = await home.lease_of("anna")
+    assert (lease["instance_type"], lease["shutdown_after"]) == ("free-cpu", 3600)
+    await home.api("DELETE", "/users/anna/server", token=token)
+    # Half of the options is a start without a machine too; who names one gets that.
+    for given, machine in (({"interface": "notebook"}, "free-cpu"), (START, "free-t4")):
+        home.clock.advance(seconds=1)
+        said = await home.api("POST", "/users/anna/server", {"user_options": given}, token=token)
+        assert said.status == 201, said
+        assert (await home.lease_of("anna"))["instance_type"] == machine
+        await home.api("DELETE", "/users/anna/server", token=token)
+
+
+async def test_the_deployers_machine_is_refused_to_who_may_not_have_it(hub):
+    home = await hub(default_instance_type="a100")
+    token = await home.person("anna")
+    said = await home.api("POST", "/users/anna/server", token=token)
+    assert (said.status, said.body["code"]) == (403, "type_not_in_tier")
 
 
 async def test_options_saved_by_an_older_version_are_refused_by_name_and_then_forgotten(hub):

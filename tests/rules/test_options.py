@@ -19,6 +19,7 @@ from gradienthub.rules.options import (
     parse_display_name,
     parse_options,
     slug_of,
+    with_default_type,
 )
 from gradienthub.rules.refusal import Refused
 
@@ -413,3 +414,23 @@ def test_every_name_has_a_slug_that_the_hub_takes_as_it_is(name):
     assert is_valid_safe_slug(slug)
     assert "--" not in slug
     assert slug_of(slug) == slug
+
+
+@pytest.mark.parametrize(
+    ("raw", "default", "meant"),
+    [
+        ({}, "c1", {"instance_type": "c1"}),
+        ({"instance_type": None}, "c1", {"instance_type": "c1"}),
+        (
+            {"instance_type": "", "interface": "lab"},
+            "c1",
+            {"instance_type": "c1", "interface": "lab"},
+        ),
+        ({"instance_type": "t4"}, "c1", {"instance_type": "t4"}),
+        ({}, None, {}),
+        ([], "c1", []),
+        ("t4", "c1", "t4"),
+    ],
+)
+def test_a_default_machine_fills_in_only_what_is_left_out(raw, default, meant):
+    assert with_default_type(raw, default) == meant

@@ -15,6 +15,7 @@ from ..ledger import LedgerAway, leases
 from ..rules.idleness import Deadlines, Reason, Stop, cull
 from ..rules.options import parse_display_name, parse_options, with_default_type
 from ..rules.refusal import Refused, error_body, shown
+from ..spawners import server_token
 from ..spawners.context import HubContext
 from ..spawners.effort import CpuReading
 from ..spawners.engine import EngineAway
@@ -295,6 +296,8 @@ class ServersHandler(GradientAPIHandler):
             raise web.HTTPError(403, "This needs read:servers for all users.")
         with_tokens = self.parsed_scopes.get("access:servers") == Scope.ALL
         context = self.context
+        if with_tokens:
+            await server_token.renew_missing(self.settings["app"])
         try:
             census = await context.engine.census()
             away = None

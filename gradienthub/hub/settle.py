@@ -12,6 +12,7 @@ from ..ledger import findings as ledger_findings
 from ..rules.catalog import ConfigurationFault
 from ..rules.drift import Finding, Repair, findings
 from ..rules.idleness import Reason
+from ..spawners import server_token
 from ..spawners.context import HubContext
 from ..spawners.engine import EngineAway, Found
 from .people import note_people
@@ -36,6 +37,8 @@ async def keep_settled(app: Any, context: HubContext, *, prepared: bool = True) 
     """
     awake = asyncio.Event()
     context.wake_settle = awake.set
+    if dropped := server_token.drop_plain(app.db):
+        app.log.info("Took the plain tokens of %s servers out of the hub's database", dropped)
     while True:
         try:
             if not prepared:
@@ -47,6 +50,7 @@ async def keep_settled(app: Any, context: HubContext, *, prepared: bool = True) 
                 app.log.info("Wrote %s stops and ends that had waited for the ledger", waiting)
             await context.show_counts()
             await settle(app, context)
+            await server_token.renew_missing(app)
             context.settled = context.settled or not _checking(app)
         except (LedgerAway, EngineAway) as away:
             app.log.warning("Not settled: %s", away)

@@ -12,7 +12,7 @@ from ..rules.entry import month_start
 from ..rules.metering import bill
 from . import expiry
 from .database import lock_admissions
-from .extension import Closing, catch_up, cover
+from .extension import Closing, catch_up, cover, others_share
 from .postings import billed_of, leases_with_names, post, times_of
 from .schema import holds, leases
 
@@ -36,7 +36,10 @@ def settle(tx: Connection, lease_id: str, now: datetime) -> None:
         begin, end = interval
         owed = bill(times.price, [interval])
         covered = hold is None or owed - hold.billed <= hold.amount
-        if due or not covered or (hold is not None and begin < month_start(end)):
+        months = begin < month_start(end)
+        if hold is not None and (
+            due or months or not covered or others_share(tx, **account, lease_id=lease_id)
+        ):
             catch_up(tx, **account, now=now, closing=Closing(lease_id, end))
         if not covered:
             cover(tx, **account, lease_id=lease_id, owed=owed - billed_of(tx, lease_id), now=now)

@@ -99,6 +99,21 @@ def catch_up(
     _extend_all(tx, hub_id, account_id, now, month=now)
 
 
+def others_share(tx: Connection, *, hub_id: str, account_id: str, lease_id: str) -> bool:
+    """Return whether another open lease lives on the money of this one.
+
+    What is left to it must not depend on whether a keeper had extended both before.
+    """
+    others = select(holds.c.lease_id).where(
+        holds.c.account_id == account_id, holds.c.lease_id != lease_id
+    )
+    if tx.execute(others.limit(1)).first() is not None:
+        return True
+    groups = tx.execute(select(leases.c.groups).where(leases.c.id == lease_id)).scalar()
+    scopes = [usage.group_scope(group) for group in groups or ()]
+    return bool(scopes) and limits.stops_any(tx, hub_id=hub_id, scopes=scopes)
+
+
 def _shares(
     tx: Connection, hub_id: str, account_id: str, scopes: Iterable[str], now: datetime
 ) -> bool:

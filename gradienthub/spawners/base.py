@@ -21,7 +21,7 @@ from ..rules.idleness import Reason
 from ..rules.options import options_from_form, parse_options, with_default_type
 from ..rules.refusal import Refused, ledger_away, shown
 from ..rules.traits import overridden
-from . import form, hooked
+from . import form, hooked, server_token
 from .context import HubContext, hub_user
 from .engine import Corpse, Engine, EngineAway, Found, Waiting
 from .phases import GOING_ON
@@ -543,6 +543,7 @@ class GradientSpawner(Spawner):
         finally:
             self._starting = False
             self._leave_stage()
+            server_token.revoke(self)
             if lease_id := self.lease_id:
                 reason = self._stop_reason[0] if self._stop_reason else Reason.CRASHED
                 if self._stop_reason:
@@ -589,13 +590,15 @@ class GradientSpawner(Spawner):
     def get_state(self) -> dict[str, Any]:
         """What the hub keeps: the lease, its deadlines for a culler that reads states, its token.
 
-        The server's own token is what it is asked about its use with. A hub that restarts would
-        forget it, and then not revoke it at the stop either.
+        The server is asked about its use with the token, which is kept encrypted or not at all.
         """
         state: dict[str, Any] = super().get_state()
         if self.lease_id:
             state["lease_id"] = self.lease_id
-            state["api_token"] = self.api_token
+            if self._sealed is None or self._sealed[0] != self.api_token:
+                self._sealed = (self.api_token, server_token.seal(self.api_token))
+            if sealed := self._sealed[1]:
+                state[server_token.SEALED] = sealed
             if self.lease is not None:
                 deadlines = self.lease.deadlines
                 state["deadlines"] = {
@@ -610,12 +613,14 @@ class GradientSpawner(Spawner):
         return state
 
     _kept_deadlines: dict[str, Any] | None = None
+    #: The token and what it is sealed as, which would be another text each time.
+    _sealed: tuple[str, str | None] | None = None
 
     def load_state(self, state: dict[str, Any]) -> None:
         """A restarted hub finds its lease again; a stopped server has none."""
         super().load_state(state)
         self.lease_id = state.get("lease_id", "")
-        self.api_token = state.get("api_token", "")
+        self.api_token = server_token.unseal(state)
         self._kept_deadlines = state.get("deadlines")
 
     def clear_state(self) -> None:

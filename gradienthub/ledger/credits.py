@@ -15,6 +15,8 @@ from .entries import append, balance_of, credits_of, use_credits
 from .schema import credits
 
 LONGEST_REASON = 400
+#: Who gives a new account its credit, and the reason that its entry has.
+WELCOME = ("hub", "A new account")
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def welcome(
         return False
     give(
         tx, hub_id=hub_id, account_id=account_id, currency=currency, amount=amount,
-        reason="A new account", expires_at=None, actor="hub", now=now, welcome=True,
+        reason=WELCOME[1], expires_at=None, actor=WELCOME[0], now=now, welcome=True,
     )  # fmt: skip
     return True
 

@@ -163,7 +163,7 @@ def _extend_all(
     budgets = limits.of_hub(tx, hub_id=hub_id, now=month, scopes=_scopes(open_, account_id))
     extended = shared_out(tx, open_, budgets, now + HOLD)
     more = [
-        {"of": one.lease_id, "to": one.amount, "until": one.paid_until}
+        {"of": one.lease_id, "to": one.amount, "for": one.paid.microseconds if one.paid else None}
         for one, before in zip(extended, open_, strict=True)
         if one is not before
     ]
@@ -171,7 +171,7 @@ def _extend_all(
         tx.execute(
             update(holds)
             .where(holds.c.lease_id == bindparam("of"))
-            .values(amount=bindparam("to"), paid_until=bindparam("until")),
+            .values(amount=bindparam("to"), paid_for=bindparam("for")),
             more,
         )
 
@@ -235,7 +235,7 @@ def held(
 ) -> list[Held]:
     """The open paid leases with their holds, of the hub or of one account."""
     query = (
-        select(leases, holds.c.amount, holds.c.billed, holds.c.credit_limit, holds.c.paid_until)
+        select(leases, holds.c.amount, holds.c.billed, holds.c.credit_limit, holds.c.paid_for)
         .join(holds, holds.c.lease_id == leases.c.id)
         .where(holds.c.hub_id == hub_id)
         .order_by(leases.c.admitted_at, leases.c.id)
@@ -249,8 +249,9 @@ def _held(row: Any, now: datetime) -> Held:
     times = postings.times_of(row)
     # A lease that does not answer yet uses nothing of its hold.
     begin = times.begins if times.begins is not None and times.begins <= now else None
-    until = row.paid_until if begin else None
-    if until is None:
+    if begin is not None and row.paid_for is not None:
+        until = begin + timedelta(microseconds=row.paid_for)
+    else:
         until = (begin or now) + time_for(row.price, row.amount + (row.billed if begin else 0))
     return Held(
         lease_id=row.id,

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, update
 
 from ..rules.funds import HOLD, STOP_TAKES, Funds, Purse
+from ..rules.sharing import microseconds
 from ..rules.tiers import Tier
 from . import charges, extension, limits, usage
 from .database import lock_admissions
@@ -79,6 +80,15 @@ def take(
             charge_overrun=charge_overrun,
         )
     )  # fmt: skip
+
+
+def begin(tx: Connection, lease_id: str, now: datetime) -> None:
+    """Write what time a hold pays for, now that the meter of its lease runs."""
+    tx.execute(
+        update(holds)
+        .where(holds.c.lease_id == lease_id, holds.c.paid_for.is_(None))
+        .values(paid_for=microseconds(HOLD), metered_from=now)
+    )
 
 
 def tick(tx: Connection, *, hub_id: str, seen: Iterable[str], now: datetime) -> Tick:

@@ -6,7 +6,7 @@ After the header of draft-ietf-httpapi-idempotency-key-header, with a key of the
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, delete, select
@@ -57,9 +57,14 @@ def once(
             )  # fmt: skip
         return str(known.result)
     result = act() or ""
-    tx.execute(
-        idempotency_keys.insert().values(
-            hub_id=hub_id, actor=actor[:255], key=key, digest=digest, result=result, at=now
-        )
-    )
+    row = {"hub_id": hub_id, "actor": actor[:255], "key": key, "digest": digest,
+           "result": result, "at": now}  # fmt: skip
+    tx.execute(idempotency_keys.insert().values(**row, seal=seal_of(row)))
     return result
+
+
+def seal_of(row: Mapping[str, Any]) -> str:
+    """Return the hash of a key's row."""
+    values = [row["hub_id"], row["actor"], row["key"], row["digest"], row["result"]]
+    moment = row["at"].astimezone(UTC).isoformat(timespec="microseconds")
+    return hashlib.sha256(json.dumps([*values, moment]).encode()).hexdigest()

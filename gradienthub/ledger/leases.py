@@ -12,6 +12,7 @@ from ..rules.admission import OpenLease, Plan, admit, entitle
 from ..rules.idleness import Deadlines, Reason
 from ..rules.options import StartOptions
 from ..rules.placement import Host, Load
+from ..rules.proof import Terms
 from ..rules.refusal import Refused, shown
 from ..rules.tiers import Allowance
 from ..rules.warm import Choice, choose
@@ -217,7 +218,8 @@ def _take(
     row = slots.claim(tx, choice.claims) if choice.claims else None
     slots.evict(tx, choice.evicts, request.lease_id)
     _take_devices(tx, request.lease_id, settings.hub_id, plan.placement.devices, now)
-    if plan.hold:
+    # Also where the price is so small that it holds nothing yet.
+    if plan.price:
         holds.take(
             tx, hub_id=settings.hub_id, lease_id=request.lease_id, account_id=account.id,
             currency=plan.currency, amount=plan.hold, tier=allowance.tier,
@@ -226,9 +228,10 @@ def _take(
     audit.record(
         tx, hub_id=settings.hub_id, actor=request.actor, account_id=account.id, action="start",
         detail={"lease": request.lease_id, "server": request.server_name,
+                **_terms(settings, allowance, plan).as_json(),
                 "options": request.options.as_json(), "host": plan.placement.host,
-                "devices": plan.placement.devices, "tier": allowance.tier.name,
-                "tier_given_by": allowance.given_by}, now=now,
+                "devices": plan.placement.devices, "tier_given_by": allowance.given_by},
+        now=now,
     )  # fmt: skip
     return replace(
         _lease(
@@ -238,6 +241,20 @@ def _take(
         ),
         claim=_claim(row) if row else None,
         evicts=choice.evicts,
+    )
+
+
+def _terms(settings: Settings, allowance: Allowance, plan: Plan) -> Terms:
+    """What the lease will cost, as the audit keeps it."""
+    return Terms(
+        price=plan.price,
+        currency=plan.currency,
+        instance_type=plan.entitled.instance_type.name,
+        tier=allowance.tier.name,
+        custom_image=plan.entitled.custom_image,
+        groups=tuple(sorted(allowance.groups)),
+        credit_limit=holds.credit_limit_of(allowance.tier) if plan.price else None,
+        charge_overrun=bool(plan.price) and settings.charge_overrun,
     )
 
 
@@ -426,10 +443,13 @@ def note_phase(
 
 def note_answered(tx: Connection, lease_id: str, now: datetime) -> bool:
     """The server answered our own probe: the meter runs from here. The first answer counts."""
-    return _on_open(
+    first = _on_open(
         tx, lease_id, {"answered_at": now, "phase": "answered", "phase_at": now},
         leases.c.answered_at.is_(None),
     )  # fmt: skip
+    if first:
+        holds.begin(tx, lease_id, now)
+    return first
 
 
 def note_confirmed(tx: Connection, lease_id: str, now: datetime) -> bool:

@@ -4,15 +4,15 @@ A charge is the difference between the bill of all its time and what its entries
 doing it again, late, or after a crash in between changes nothing.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, exists, func, select, update
 
 from ..rules.entry import Kind, month_of
-from ..rules.metering import Portion, Times, by_day, by_month
+from ..rules.metering import Portion, Times, by_day, by_month, charged_days
+from ..rules.sharing import microseconds
 from . import usage
 from .entries import append, balance_of, use_credits
 from .schema import entries, holds, leases, notebooks
@@ -178,26 +178,16 @@ def _write(
             .values(
                 amount=max(0, held - portion.billed),
                 billed=hold.billed + portion.billed,
-                paid_until=hold.paid_until and max(hold.paid_until, portion.end),
+                paid_for=hold.paid_for and max(hold.paid_for, microseconds(portion.end - begin)),
             )
         )
-    days = _charged_days(by_day(row.price, begin, portion.start, portion.end), forgiven)
-    if closes and not days:
-        days = {portion.end.date(): Portion(portion.end, portion.end, 0.0, 0)}
+    days = charged_days(
+        by_day(row.price, begin, portion.start, portion.end), portion.end, forgiven=forgiven,
+        closes=closes,
+    )  # fmt: skip
     if days:
         usage.add(
             tx, hub_id=row.hub_id, scopes=usage.scopes_of(row.account_id, row.groups or ()),
             instance_type=row.instance_type, currency=row.currency, days=days,
             leases=int(closes),
         )  # fmt: skip
-
-
-def _charged_days(days: Mapping[date, Portion], forgiven: int) -> dict[date, Portion]:
-    """The days with what is charged for them: what is forgiven was used last."""
-    charged = dict(days)
-    for day in sorted(days, reverse=True):
-        size = min(abs(forgiven), abs(days[day].billed))
-        less = size if forgiven > 0 else -size
-        charged[day] = replace(days[day], billed=days[day].billed - less)
-        forgiven -= less
-    return charged

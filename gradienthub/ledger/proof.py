@@ -1,29 +1,36 @@
 """Proof: every balance and statement derived again from entries and leases; drift is named."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, func, select
 
 from ..rules.credit import Credit
 from ..rules.entry import Entry
-from ..rules.proof import Kept, LeaseKept, Sealed, chain_faults, credit_faults, lease_faults
-from . import usage
+from ..rules.proof import (
+    CreditKept,
+    HoldKept,
+    Kept,
+    LeaseKept,
+    Sealed,
+    Terms,
+    UsageKey,
+    UsageSum,
+    chain_faults,
+    credit_faults,
+    lease_faults,
+    usage_faults,
+    usage_of,
+)
+from . import credits as credits_given
+from . import proof_of_rows, usage
 from .charges import times_of
-from .entries import ENTRY, entry_of
-from .schema import accounts, balances, credits, entries, holds, leases
+from .entries import ENTRY, entry_of, unread_entry_of
+from .proof_of_rows import Fault
+from .schema import accounts, audit, balances, credits, entries, holds, leases
 from .schema import usage as usage_table
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Something that does not add up, of an account (None: of the hub)."""
-
-    account_id: str | None
-    name: str
-    currency: str
-    what: str
 
 
 @dataclass(frozen=True)
@@ -40,23 +47,98 @@ def prove(tx: Connection, *, hub_id: str, now: datetime, account_id: str | None 
     """Derive the money of this hub again, or of one account. Reads only; grows with history."""
     faults: list[Fault] = []
     seen_entries = seen_leases = chains = 0
+    usage_sums: dict[UsageKey, UsageSum] = {}
+    audited_since = _audited_since(tx, hub_id)
+    names: dict[str, str] = {}
     for account, name, currency in _chains(tx, hub_id, account_id):
-        chain = _chain(tx, account, currency)
-        kept = _kept(tx, hub_id, account, currency)
-        own = _leases(tx, account, currency, chain)
-        found = [sealed.entry for sealed in chain]
-        said = [
-            *chain_faults(chain, kept),
-            *credit_faults(found, kept),
-            *lease_faults(own, found, now),
-        ]
-        faults += [Fault(account, name, currency, what) for what in said]
-        chains, seen_entries, seen_leases = (
-            chains + 1, seen_entries + len(chain), seen_leases + len(own),
-        )  # fmt: skip
+        names[account] = name
+        try:
+            one = _prove_chain(tx, account, currency, now, audited_since)
+        except (ValueError, TypeError) as unreadable:
+            # A database without types, like SQLite, takes any text for a moment or a number.
+            what = f"has a row that cannot be read: {unreadable}"
+            faults.append(Fault(account, name, currency, what[:300]))
+            continue
+        faults += [Fault(account, name, currency, what) for what in one.faults]
+        _add_usage(usage_sums, account, one.usage)
+        chains += 1
+        seen_entries += one.entries
+        seen_leases += one.leases
+    faults += _usage_faults(tx, hub_id, usage_sums, names, account_id)
     if account_id is None:
-        faults += _hub_faults(tx, hub_id)
+        faults += proof_of_rows.hub_faults(tx, hub_id, audited_since)
     return Proved(chains, seen_entries, seen_leases, tuple(faults))
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """What one account's chain gives."""
+
+    faults: list[str]
+    usage: Mapping[tuple[str, UsageKey], UsageSum]
+    entries: int
+    leases: int
+
+
+def _prove_chain(
+    tx: Connection, account: str, currency: str, now: datetime, audited_since: datetime | None
+) -> _Chain:
+    chain = _chain(tx, account, currency)
+    kept = _kept(tx, account, currency)
+    own = _leases(tx, account, currency, chain, audited_since)
+    found = [sealed.entry for sealed in chain]
+    said = [
+        *chain_faults(chain, kept),
+        *credit_faults(found, kept, credits_given.WELCOME),
+        *lease_faults(own, found, now),
+    ]
+    return _Chain(said, usage_of(found, own), len(chain), len(own))
+
+
+def _audited_since(tx: Connection, hub_id: str) -> datetime | None:
+    """Return since when the audit goes back: what is older was pruned."""
+    return tx.execute(select(func.min(audit.c.at)).where(audit.c.hub_id == hub_id)).scalar()
+
+
+def _add_usage(
+    sums: dict[UsageKey, UsageSum], account: str, derived: Mapping[tuple[str, UsageKey], UsageSum]
+) -> None:
+    for (group, key), one in derived.items():
+        scopes = [usage.group_scope(group)] if group else [usage.HUB, usage.account_scope(account)]
+        for scope in scopes:
+            whole = replace(key, scope=scope)
+            before = sums.get(whole, UsageSum())
+            sums[whole] = UsageSum(
+                before.leases + one.leases, before.seconds + one.seconds,
+                before.charged + one.charged,
+            )  # fmt: skip
+
+
+def _usage_faults(
+    tx: Connection,
+    hub_id: str,
+    derived: Mapping[UsageKey, UsageSum],
+    names: Mapping[str, str],
+    account_id: str | None,
+) -> list[Fault]:
+    query = select(usage_table).where(usage_table.c.hub_id == hub_id)
+    if account_id is not None:
+        # Those of hub and groups are of others too.
+        own = usage.account_scope(account_id)
+        query = query.where(usage_table.c.scope == own)
+        derived = {key: one for key, one in derived.items() if key.scope == own}
+    stored = {
+        UsageKey(row.scope, row.day, row.instance_type, row.currency): UsageSum(
+            row.leases, row.seconds, row.charged
+        )
+        for row in tx.execute(query)
+    }
+    faults = []
+    for key, what in usage_faults(derived, stored):
+        account = usage.account_in(key.scope)
+        name = names.get(account, account) if account else "the hub"
+        faults.append(Fault(account, name, key.currency, what))
+    return faults
 
 
 def find_head(tx: Connection, *, account_id: str, head: str) -> Entry | None:
@@ -96,40 +178,41 @@ def _chain(tx: Connection, account_id: str, currency: str) -> list[Sealed]:
         .where(entries.c.account_id == account_id, entries.c.currency == currency)
         .order_by(entries.c.seq)
     )
-    return [Sealed(entry_of(row), row.hash) for row in rows]
+    return [Sealed(unread_entry_of(row), row.hash) for row in rows]
 
 
-def _kept(tx: Connection, hub_id: str, account_id: str, currency: str) -> Kept:
+def _kept(tx: Connection, account_id: str, currency: str) -> Kept:
     balance = tx.execute(
         select(balances).where(balances.c.account_id == account_id, balances.c.currency == currency)
     ).first()
     given = tx.execute(
         select(credits).where(credits.c.account_id == account_id, credits.c.currency == currency)
     ).all()
-    used = tx.execute(
-        select(func.sum(usage_table.c.charged)).where(
-            usage_table.c.hub_id == hub_id,
-            usage_table.c.scope == usage.account_scope(account_id),
-            usage_table.c.currency == currency,
-        )
-    ).scalar()
     return Kept(
         amount=balance.amount if balance else 0,
         seq=balance.seq if balance else 0,
         head=balance.head if balance else "",
         credits=tuple(
-            Credit(row.id, row.amount, row.unspent, row.given_at, row.expires_at) for row in given
+            CreditKept(
+                Credit(row.id, row.amount, row.unspent, row.given_at, row.expires_at),
+                row.hub_id, row.reason, row.given_by, row.welcome,
+            )
+            for row in given
         ),
-        used=int(used or 0),
-    )
+    )  # fmt: skip
 
 
 def _leases(
-    tx: Connection, account_id: str, currency: str, chain: list[Sealed]
+    tx: Connection,
+    account_id: str,
+    currency: str,
+    chain: list[Sealed],
+    audited_since: datetime | None,
 ) -> dict[str, LeaseKept]:
     charged = {one.entry.lease_id for one in chain if one.entry.lease_id}
+    query = select(leases, *_HOLD).outerjoin(holds, holds.c.lease_id == leases.c.id)
     rows = tx.execute(
-        select(leases).where(
+        query.where(
             leases.c.account_id == account_id,
             leases.c.currency == currency,
             # Leases from before there was a bill have none.
@@ -139,40 +222,48 @@ def _leases(
     known = {row.id: row for row in rows}
     others = sorted(charged - known.keys())
     for first in range(0, len(others), 500):
-        more = tx.execute(select(leases).where(leases.c.id.in_(others[first : first + 500])))
+        more = tx.execute(query.where(leases.c.id.in_(others[first : first + 500])))
         known |= {row.id: row for row in more}
+    said = _starts(tx, account_id)
     return {
-        id_: LeaseKept(row.account_id, row.currency, row.instance_type, times_of(row))
-        for id_, row in known.items()
-    }
+        id_: _lease_kept(row, said.get(id_), audited_since) for id_, row in known.items()
+    }  # fmt: skip
 
 
-def _hub_faults(tx: Connection, hub_id: str) -> list[Fault]:
-    faults = []
-    stale = tx.execute(
-        select(holds.c.lease_id, holds.c.account_id, holds.c.currency)
-        .join(leases, leases.c.id == holds.c.lease_id)
-        .where(
-            holds.c.hub_id == hub_id,
-            or_(leases.c.stop_requested_at.is_not(None), leases.c.ended_at.is_not(None)),
-        )
+#: A hold's columns beside its lease's, by other names.
+_HOLD = [
+    holds.c[name].label(f"hold_{name}")
+    for name in (
+        "hub_id", "account_id", "currency", "amount", "billed", "credit_limit", "charge_overrun",
+        "paid_for", "metered_from",
     )
-    for row in stale:
-        what = f"lease {row.lease_id} is over and still holds money; the next tick mends it"
-        faults.append(Fault(row.account_id, row.account_id, row.currency, what))
-    of_scope = (
-        select(
-            usage_table.c.currency,
-            func.sum(usage_table.c.charged).filter(usage_table.c.scope == usage.HUB).label("hub"),
-            func.sum(usage_table.c.charged)
-            .filter(usage_table.c.scope.startswith(usage.ACCOUNT))
-            .label("accounts"),
-        )
-        .where(usage_table.c.hub_id == hub_id)
-        .group_by(usage_table.c.currency)
+]  # fmt: skip
+
+
+def _lease_kept(
+    row: Any, said: Mapping[str, Any] | None, audited_since: datetime | None
+) -> LeaseKept:
+    hold = terms = None
+    if row.hold_hub_id is not None:
+        hold = HoldKept(
+            row.hold_hub_id, row.hold_account_id, row.hold_currency, row.hold_amount,
+            row.hold_billed, row.hold_paid_for, row.hold_metered_from,
+        )  # fmt: skip
+    if row.groups is not None:
+        terms = Terms(
+            row.price, row.currency, row.instance_type, row.tier, row.custom_image,
+            tuple(row.groups), row.hold_credit_limit, bool(row.hold_charge_overrun),
+        )  # fmt: skip
+    expected = audited_since is not None and row.admitted_at >= audited_since
+    return LeaseKept(
+        row.hub_id, row.account_id, row.currency, row.instance_type, times_of(row), terms, hold,
+        said, unsaid=said is None and expected,
+    )  # fmt: skip
+
+
+def _starts(tx: Connection, account_id: str) -> dict[str, Mapping[str, Any]]:
+    """Return what the audit has of this account's starts, by lease."""
+    rows = tx.execute(
+        select(audit.c.detail).where(audit.c.account_id == account_id, audit.c.action == "start")
     )
-    for row in tx.execute(of_scope):
-        if (row.hub or 0) != (row.accounts or 0):
-            what = f"its usage is {row.hub or 0}, that of its accounts {row.accounts or 0}"
-            faults.append(Fault(None, "the hub", row.currency, what))
-    return faults
+    return {str(row.detail.get("lease")): row.detail for row in rows}

@@ -537,9 +537,11 @@ holds = Table(
     Column("billed", BigInteger, nullable=False),
     Column("credit_limit", BigInteger),
     Column("charge_overrun", Boolean, nullable=False),
-    # Until when it pays: to the microsecond, which the rounded amount does not say. Null before it
-    # was first extended.
-    Column("paid_until", Moment),
+    # Microseconds of metered time that entries and hold pay for, which the rounded amount does not
+    # say. Null before the lease answers.
+    Column("paid_for", BigInteger),
+    # When its lease first answered: a second record, so that the proof sees a change of the first.
+    Column("metered_from", Moment),
 )
 
 # A month's limit of an account or group (`scope`: "account:<id>" or "group:<name>").
@@ -643,4 +645,6 @@ idempotency_keys = Table(
     Column("digest", String(64), nullable=False),
     Column("result", String(255), nullable=False),
     Column("at", Moment, nullable=False),
+    # The hash of all of it, by which the proof sees a change; null in rows of older versions.
+    Column("seal", String(64)),
 )

@@ -1,7 +1,7 @@
 """Quote before, charge during, bill after: one function for all three."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -105,6 +105,24 @@ def by_month(price: int, begin: datetime, start: datetime, end: datetime) -> lis
 def by_day(price: int, begin: datetime, start: datetime, end: datetime) -> dict[date, Portion]:
     """`by_month` a UTC day: what each day between `start` and `end` has of the bill."""
     return {a.date(): _portion(price, begin, *cut) for a, cut in _days(start, end)}
+
+
+def charged_days(
+    days: Mapping[date, Portion], end: datetime, *, forgiven: int, closes: bool
+) -> dict[date, Portion]:
+    """Return the days of an entry with what is charged for each: what is forgiven was used last.
+
+    An entry that closes a lease and adds no time has the day of its end, on which it is counted.
+    """
+    charged = dict(days)
+    for day in sorted(days, reverse=True):
+        size = min(abs(forgiven), abs(days[day].billed))
+        less = size if forgiven > 0 else -size
+        charged[day] = replace(days[day], billed=days[day].billed - less)
+        forgiven -= less
+    if closes and not charged:
+        return {end.astimezone(UTC).date(): Portion(end, end, 0.0, 0)}
+    return charged
 
 
 def _days(start: datetime, end: datetime) -> Iterator[tuple[datetime, Interval]]:

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from hashlib import sha256
+from json import dumps
 
 from .credit import Credit, given, restored, spent
 from .entry import Entry, Kind
-from .metering import Times
+from .funds import HOLD
+from .metering import Portion, Times, by_day, charged_days
+from .money import charge
 
 
 @dataclass(frozen=True)
@@ -18,25 +22,124 @@ class Sealed:
 
 
 @dataclass(frozen=True)
+class CreditKept:
+    """A credit's own row; what its entry says too is compared with it."""
+
+    credit: Credit
+    hub_id: str
+    reason: str
+    given_by: str
+    welcome: bool
+
+
+@dataclass(frozen=True)
 class Kept:
-    """What is kept of an account beside its entries: balance, number of entries, last hash,
-    credits with what is unspent of them, and what its usage says was charged."""
+    """What is kept of an account beside its entries: balance, number of entries, last hash, and
+    credits with what is unspent of them."""
 
     amount: int
     seq: int
     head: str
-    credits: tuple[Credit, ...]
-    used: int
+    credits: tuple[CreditKept, ...]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a lease was admitted for, as its start wrote it into the audit."""
+
+    price: int
+    currency: str
+    instance_type: str
+    tier: str
+    custom_image: bool
+    groups: tuple[str, ...] = ()
+    credit_limit: int | None = None
+    charge_overrun: bool = False
+
+    def as_json(self) -> dict[str, object]:
+        """Return it for an audit row, groups last: that row may be cut to what fits."""
+        return {
+            "price": self.price, "currency": self.currency, "instance_type": self.instance_type,
+            "tier": self.tier, "custom_image": self.custom_image,
+            "credit_limit": self.credit_limit, "charge_overrun": self.charge_overrun,
+            "groups_digest": digest_of(self.groups), "groups": list(self.groups),
+        }  # fmt: skip
+
+    def differing(self, said: Mapping[str, object], *, hold: bool) -> list[str]:
+        """Return what differs from an audit row; what that does not say is not compared."""
+        names = ["price", "currency", "instance_type", "tier", "custom_image"]
+        names += ["credit_limit", "charge_overrun"] if hold else []
+        mine = self.as_json()
+        # A row that was cut has text for each value.
+        wrong = [name for name in names if name in said and str(said[name]) != str(mine[name])]
+        digest = said.get("groups_digest")
+        return wrong + (["groups"] if digest and digest != mine["groups_digest"] else [])
+
+
+def digest_of(groups: Iterable[str]) -> str:
+    """Return the hash that an audit row keeps of a lease's groups, however many."""
+    return sha256(dumps(sorted(groups), ensure_ascii=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class HoldKept:
+    """The row of a lease's hold; `paid_for` is microseconds."""
+
+    hub_id: str
+    account_id: str
+    currency: str
+    amount: int
+    billed: int
+    paid_for: int | None
+    metered_from: datetime | None = None
 
 
 @dataclass(frozen=True)
 class LeaseKept:
-    """A lease's own row, as far as it made entries."""
+    """A lease's own row, as far as it makes entries, with its hold and what its start said.
 
+    `said` is None where the audit has no row of its start; `unsaid` tells that it ought to have.
+    """
+
+    hub_id: str
     account_id: str
     currency: str
     instance_type: str
     times: Times
+    terms: Terms | None = None
+    hold: HoldKept | None = None
+    said: Mapping[str, object] | None = None
+    unsaid: bool = False
+
+
+@dataclass(frozen=True)
+class UsageKey:
+    """What a row of usage is of."""
+
+    scope: str
+    day: date
+    instance_type: str
+    currency: str
+
+
+@dataclass(frozen=True)
+class UsageSum:
+    """What a row of usage says."""
+
+    leases: int = 0
+    seconds: float = 0.0
+    charged: int = 0
+
+    def plus(self, leases: int, portion: Portion) -> "UsageSum":
+        """Return it with one more."""
+        return UsageSum(
+            self.leases + leases, self.seconds + portion.seconds, self.charged + portion.billed
+        )
+
+    def same(self, other: "UsageSum") -> bool:
+        """Return whether both say the same; seconds are sums of floats."""
+        apart = abs(self.seconds - other.seconds)
+        return (self.leases, self.charged) == (other.leases, other.charged) and apart < 0.01
 
 
 def chain_faults(chain: Iterable[Sealed], kept: Kept) -> list[str]:
@@ -70,13 +173,17 @@ def chain_faults(chain: Iterable[Sealed], kept: Kept) -> list[str]:
 
 def _what(entry: Entry) -> str:
     of = f" of lease {entry.lease_id}" if entry.lease_id else ""
-    return f"{entry.kind.value}{of}, {entry.month}"
+    return f"{entry.kind}{of}, {entry.month}"
 
 
-def credit_faults(entries: Iterable[Entry], kept: Kept) -> list[str]:
-    """Where credits and usage do not follow from the entries."""
+def credit_faults(entries: Iterable[Entry], kept: Kept, welcome: tuple[str, str]) -> list[str]:
+    """Return where credits do not follow from the entries.
+
+    `welcome` is (actor, reason) of what a new account is given.
+    """
     credits: dict[str, Credit] = {}
-    charged, balance = 0, 0
+    rows: dict[str, CreditKept] = {}
+    balance = 0
     for entry in entries:
         changed: list[Credit] = []
         match entry.kind:
@@ -85,6 +192,8 @@ def credit_faults(entries: Iterable[Entry], kept: Kept) -> list[str]:
                     entry.credit_id or "", entry.amount, entry.amount, entry.at, entry.until_at
                 )
                 changed = [given(new, credits.values(), balance)]
+                first = (entry.actor, entry.note) == welcome
+                rows[new.id] = CreditKept(new, entry.hub_id, entry.note, entry.actor, first)
             case Kind.EXPIRY if old := credits.get(entry.credit_id or ""):
                 changed = [replace(old, unspent=old.unspent + entry.amount)]
             case Kind.TAKEN | Kind.CHARGE:
@@ -95,16 +204,68 @@ def credit_faults(entries: Iterable[Entry], kept: Kept) -> list[str]:
             case _:
                 pass
         credits |= {credit.id: credit for credit in changed}
-        charged -= entry.amount if entry.kind is Kind.CHARGE else 0
         balance += entry.amount
-    stored = {credit.id: credit for credit in kept.credits}
-    faults = [
+    derived = {id_: replace(row, credit=credits[id_]) for id_, row in rows.items()}
+    stored = {row.credit.id: row for row in kept.credits}
+    return [
         f"credit {id_} does not follow from the entries"
-        for id_ in sorted(credits.keys() | stored.keys())
-        if credits.get(id_) != stored.get(id_)
+        for id_ in sorted(derived.keys() | stored.keys())
+        if derived.get(id_) != stored.get(id_)
     ]
-    if charged != kept.used:
-        faults.append(f"its usage says {kept.used} was charged, its entries say {charged}")
+
+
+def usage_of(
+    entries: Iterable[Entry], leases: Mapping[str, LeaseKept]
+) -> dict[tuple[str, UsageKey], UsageSum]:
+    """Derive what the usage of each lease's owner and groups must be, by (group or "", key).
+
+    The key's scope is empty: whose it is, the ledger says.
+    """
+    begins: dict[str, datetime] = {}
+    found: dict[tuple[str, UsageKey], UsageSum] = {}
+    for entry in entries:
+        lease = leases.get(entry.lease_id or "")
+        if entry.kind is not Kind.CHARGE or lease is None or entry.lease_id is None:
+            continue
+        if entry.from_at is None or entry.until_at is None:
+            continue
+        begin = begins.setdefault(entry.lease_id, entry.from_at)
+        days = charged_days(
+            by_day(entry.price or 0, begin, entry.from_at, entry.until_at),
+            entry.until_at,
+            forgiven=entry.forgiven,
+            closes=entry.closes,
+        )
+        last = max(days, default=None)
+        for day, portion in days.items():
+            key = UsageKey("", day, entry.instance_type or "", entry.currency)
+            for group in ("", *(lease.terms.groups if lease.terms else ())):
+                before = found.get((group, key), UsageSum())
+                found[group, key] = before.plus(int(entry.closes and day == last), portion)
+    return found
+
+
+def usage_faults(
+    derived: Mapping[UsageKey, UsageSum], stored: Mapping[UsageKey, UsageSum]
+) -> list[tuple[UsageKey, str]]:
+    """Return each row of usage that the entries do not give, with what is wrong."""
+    faults = []
+    for key in sorted(derived.keys() | stored.keys(), key=lambda k: (k.scope, k.day, str(k))):
+        mine, kept = derived.get(key, UsageSum()), stored.get(key)
+        if kept is not None and mine.same(kept):
+            continue
+        if kept is None and mine.same(UsageSum()):
+            continue
+        row = f"usage of {key.scope}, {key.day}, {key.instance_type}, {key.currency}"
+        says = (
+            "is gone"
+            if kept is None
+            else f"is kept as {kept.leases} leases, {kept.seconds:.0f} s, {kept.charged} charged"
+        )
+        faults.append(
+            (key, f"{row} {says}; its entries give {mine.leases} leases, {mine.seconds:.0f} s,"
+                  f" {mine.charged} charged")
+        )  # fmt: skip
     return faults
 
 
@@ -116,10 +277,14 @@ def lease_faults(
     `leases` are all of this account that are billed and over, and all that have entries.
     """
     billed: dict[str, int] = {}
+    first: dict[str, Entry] = {}
+    last: dict[str, Entry] = {}
     faults = []
     for entry in entries:
         if entry.kind is not Kind.CHARGE or entry.lease_id is None:
             continue
+        first.setdefault(entry.lease_id, entry)
+        last[entry.lease_id] = entry
         billed[entry.lease_id] = billed.get(entry.lease_id, 0) + entry.billed
         lease = leases.get(entry.lease_id)
         if lease is None:
@@ -132,9 +297,58 @@ def lease_faults(
                 " machine or account was altered"
             )
     for lease_id, lease in leases.items():
-        if lease.times.final and lease.times.billed(now) != billed.get(lease_id, 0):
+        total = billed.get(lease_id, 0)
+        if lease.times.final and lease.times.billed(now) != total:
             faults.append(
-                f"lease {lease_id} was billed {billed.get(lease_id, 0)}, its times give"
-                f" {lease.times.billed(now)}"
+                f"lease {lease_id} was billed {total}, its times give {lease.times.billed(now)}"
             )
+        faults += [f"lease {lease_id} {what}" for what in _terms_faults(lease)]
+        faults += [f"lease {lease_id} {what}" for what in _hold_faults(lease, total)]
+        ends = first.get(lease_id), last.get(lease_id)
+        faults += [f"lease {lease_id} {what}" for what in _time_faults(lease, *ends)]
     return faults
+
+
+def _terms_faults(lease: LeaseKept) -> list[str]:
+    if lease.unsaid:
+        return ["has no start in the audit"]
+    if lease.said is None or lease.terms is None:
+        return []
+    return [
+        f"is not what its start was: its {name} was altered"
+        for name in lease.terms.differing(lease.said, hold=lease.hold is not None)
+    ]
+
+
+def _hold_faults(lease: LeaseKept, billed: int) -> list[str]:
+    hold, times = lease.hold, lease.times
+    if hold is None:
+        runs = not times.final and times.price > 0 and lease.terms is not None
+        return ["runs without a hold"] if runs else []
+    if times.final:
+        return ["is over and still holds money; the next tick mends it"]
+    faults = []
+    if (hold.hub_id, hold.account_id, hold.currency) != (
+        lease.hub_id, lease.account_id, lease.currency,
+    ):  # fmt: skip
+        faults.append("has a hold of another account, currency or hub")
+    if hold.billed != billed:
+        faults.append(f"has a hold that says {hold.billed} is billed, its entries say {billed}")
+    time = HOLD if hold.paid_for is None else timedelta(microseconds=hold.paid_for)
+    amount = max(0, charge(times.price, time) - hold.billed)
+    # One that was open before there was a bill holds nothing until it is first extended.
+    if hold.amount != amount and (hold.amount, hold.paid_for) != (0, None):
+        faults.append(f"holds {hold.amount}, the time it pays for is {amount}")
+    if hold.metered_from is not None and hold.metered_from != times.answered_at:
+        faults.append("did not answer when its hold says that it did")
+    return faults
+
+
+def _time_faults(lease: LeaseKept, first: Entry | None, last: Entry | None) -> list[str]:
+    if first is None or last is None or not last.closes or not lease.times.final:
+        return []
+    interval, gap_until = lease.times.metered(last.at)
+    billed = (first.from_at, last.until_at, last.gap_until)
+    if interval is None or (*interval, gap_until) == billed:
+        return []
+    return ["began or ended at another time than its entries say"]

@@ -33,9 +33,14 @@ class Paid:
         return max(0, charge(self.price, self.until - self.begin) - self.billed)
 
     @property
+    def microseconds(self) -> int:
+        """Return the metered time that entries and hold pay for."""
+        return microseconds(self.until - self.begin)
+
+    @property
     def exact(self) -> int:
         """Return its hold in exact units."""
-        whole = self.price * _microseconds(self.until - self.begin) - self.billed * _UNIT
+        whole = self.price * microseconds(self.until - self.begin) - self.billed * _UNIT
         return max(0, whole)
 
 
@@ -95,7 +100,7 @@ class _Limit:
         waiting = sorted((paid[one], prices[one]) for one in self.holders & rising)
         left, rate, moment = max(0, self.left), 0, waiting[0][0]
         for until, price in waiting:
-            if (needed := rate * _microseconds(until - moment)) > left:
+            if (needed := rate * microseconds(until - moment)) > left:
                 break
             left -= needed
             rate, moment = rate + price, until
@@ -120,9 +125,10 @@ def _raise(
         if (more := level - paid[one]) > timedelta(0):
             for limit in limits:
                 if one in limit.holders:
-                    limit.left -= prices[one] * _microseconds(more)
+                    limit.left -= prices[one] * microseconds(more)
             paid[one] = level
 
 
-def _microseconds(span: timedelta) -> int:
+def microseconds(span: timedelta) -> int:
+    """Return a span of time in whole microseconds."""
     return span // _MICROSECOND

@@ -290,8 +290,8 @@ def test_a_lease_that_is_altered_or_gone_is_named(old_bank):
     [("UPDATE balances SET amount = 9", "its balance is kept as 9"),
      ("UPDATE credits SET unspent = unspent + 1", "does not follow from the entries"),
      ("DELETE FROM credits", "does not follow from the entries"),
-     ("UPDATE usage SET charged = 1 WHERE scope LIKE 'account:%'", "its usage says 1"),
-     ("UPDATE usage SET charged = 1 WHERE scope = 'hub'", "that of its accounts"),
+     ("UPDATE usage SET charged = 1 WHERE scope LIKE 'account:%'", "1 charged; its entries give"),
+     ("UPDATE usage SET charged = 1 WHERE scope = 'hub'", "usage of hub, 2026-11-23, t4"),
      ("DELETE FROM balances", "entries were removed or added")],
 )  # fmt: skip
 def test_what_is_kept_beside_the_entries_is_held_against_them(old_bank, sql, named):

@@ -94,6 +94,17 @@ def test_a_lease_over_two_months_ends_while_nobody_looks_and_each_month_pays_its
     assert bank.faults() == []
 
 
+@pytest.mark.parametrize("ticks", [0, 1])
+def test_a_price_so_small_that_a_start_holds_nothing_is_charged_all_the_same(bank, ticks):
+    lease = the_lease(bank, credit=10, price=1)
+    for _ in range(ticks):
+        bank.tick(lease)
+    bank.later(3 * HOUR)
+    bank.stop(lease)
+    assert bank.charges("ann") == [3]
+    assert bank.faults() == []
+
+
 # -- any day, twice: with a keeper that looks now and then, and with another ---------------------
 
 

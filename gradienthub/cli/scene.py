@@ -118,6 +118,8 @@ class Folder:
     writable: bool
     free: int
     size: int
+    #: The number of its file system.
+    device: int = 0
 
 
 @dataclass(frozen=True)
@@ -364,6 +366,7 @@ def folder(path: Path) -> Folder:
         writable=os.access(there, os.W_OK | os.X_OK, effective_ids=True),
         free=space.free,
         size=space.total,
+        device=there.stat().st_dev,
     )
 
 

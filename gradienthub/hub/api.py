@@ -8,7 +8,7 @@ from jupyterhub import orm
 from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.apihandlers.users import UserAPIHandler, UserServerAPIHandler
 from jupyterhub.scopes import Scope, needs_scope
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from tornado import web
 
 from ..ledger import LedgerAway, leases
@@ -34,6 +34,8 @@ KEEPER_SCOPES = ("read:servers", "access:servers", "delete:servers")
 #: Bytes of a request body on a server; its longest honest one is well below 2,000.
 LONGEST_BODY = 16_384
 PATCH_KEYS = ("name", "display_name", "user_options")
+#: JupyterHub's own keys of a start. A body without any of them is the options themselves.
+START_KEYS = ("display_name", "user_options")
 
 
 #: How long a DELETE that removes its server waits for that, and how often it looks.
@@ -42,6 +44,8 @@ REMOVAL_SECONDS, REMOVAL_STEP = 5.0, 0.02
 
 class StopBody(BaseModel):
     """The body of a DELETE on a server: the hub's `remove`, and ours."""
+
+    model_config = ConfigDict(extra="forbid")
 
     remove: bool = False
     lease: str = Field(default="", max_length=36)
@@ -117,8 +121,18 @@ class GradientServerAPIHandler(GradientAPIHandler, UserServerAPIHandler):
                 Refused("bad_body", "The body is not a JSON object.",
                         'Send for example {"user_options": {"instance_type": "c3"}}.')
             )  # fmt: skip
+        if given and not given.keys().isdisjoint(START_KEYS):
+            self._only(given, START_KEYS, "does not belong beside user_options")
         body: dict[str, Any] = super().get_server_json_body()
         return self._checked(body)
+
+    def _only(self, body: dict[str, Any], known: tuple[str, ...], why: str) -> None:
+        for key in body:
+            if key not in known:
+                raise self.refuse(
+                    Refused("unknown_option", f"{shown(key)} {why}.",
+                            f"Known keys: {', '.join(known)}.", field=shown(key, 40))
+                )  # fmt: skip
 
     def _patch_body(self, body: Any) -> dict[str, Any]:
         if not isinstance(body, dict) or not body:
@@ -126,12 +140,7 @@ class GradientServerAPIHandler(GradientAPIHandler, UserServerAPIHandler):
                 Refused("bad_body", "The body is not a JSON object with something to change.",
                         f"Known keys: {', '.join(PATCH_KEYS)}.")
             )  # fmt: skip
-        for key in body:
-            if key not in PATCH_KEYS:
-                raise self.refuse(
-                    Refused("unknown_option", f"{shown(key)} cannot be changed.",
-                            f"Known keys: {', '.join(PATCH_KEYS)}.", field=shown(key, 40))
-                )  # fmt: skip
+        self._only(body, PATCH_KEYS, "cannot be changed")
         if "name" in body and not isinstance(body["name"], str):
             raise self.refuse(Refused("bad_name", "name is not text.", field="name"))
         if "user_options" in body and not isinstance(body["user_options"], dict):

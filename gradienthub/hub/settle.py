@@ -15,6 +15,7 @@ from ..rules.idleness import Reason
 from ..spawners import server_token
 from ..spawners.context import HubContext
 from ..spawners.engine import EngineAway, Found
+from . import disk
 from .people import note_people
 from .stopping import stop_for_hub
 
@@ -48,6 +49,7 @@ async def keep_settled(app: Any, context: HubContext, *, prepared: bool = True) 
                 context.journal.replay, context.ledger, context.settings.hub_id
             ):
                 app.log.info("Wrote %s stops and ends that had waited for the ledger", waiting)
+            await _report(context, "disk", await asyncio.to_thread(disk.findings, context))
             await context.show_counts()
             await settle(app, context)
             await server_token.renew_missing(app)

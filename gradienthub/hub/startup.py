@@ -2,6 +2,9 @@
 
 import asyncio
 import gc
+import os
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from jupyterhub.auth import Authenticator
@@ -12,7 +15,7 @@ from ..rules.catalog import ConfigurationFault
 from ..spawners.base import GradientSpawner
 from ..spawners.context import HubContext
 from ..spawners.warm import WarmPool
-from . import api, charging, frame, pages, proxy, settle, traits
+from . import api, charging, frame, pages, proxy, quiet_log, settle, traits
 
 #: Seconds between two looks whether the hub is settled.
 SETTLED_EVERY = 0.5
@@ -36,6 +39,8 @@ def begin(app: Any) -> list[Any]:
         app.log.warning("%s", trait.sentence)
     for sentence in frame.arrange_hub(app):
         app.log.warning("%s", sentence)
+    quiet_log.leave_out_queries()
+    close_to_others(app)
     proxy.prepare(app.proxy)
     context.soon(settle.keep_settled(app, context, prepared=prepared))
     if any(service.get("name") == api.CULLER for service in app.services):
@@ -63,6 +68,20 @@ def end_pool_with_servers(app: Any, pool: WarmPool) -> None:
         await asyncio.gather(stop_the_rest(), pool.end())
 
     app.cleanup = cleanup
+
+
+def close_to_others(app: Any) -> None:
+    """Let nobody but its owner and group read the hub's SQLite file, which JupyterHub makes
+    readable to all. Logs what it changes."""
+    name = str(app.db_url).partition("sqlite:///")[2].partition("?")[0]
+    file = Path(name) if name else None
+    if file is None or not file.is_file():
+        return
+    seen = file.stat()
+    if seen.st_mode & 0o007 and seen.st_uid == os.geteuid():
+        with suppress(OSError):
+            file.chmod(seen.st_mode & 0o770)
+            app.log.info("Others on this machine may not read %s any more", file)
 
 
 async def spare_long_pauses(context: HubContext) -> None:

@@ -3,10 +3,12 @@ tail, and a few readers for pages.
 """
 
 import asyncio
+import os
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -44,7 +46,7 @@ class Ledger:
         self.url = parsed
         self.sqlite = parsed.get_backend_name() == "sqlite"
         if self.sqlite and parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make_private(Path(parsed.database))
         options: dict[str, Any] = (
             {"connect_args": {"timeout": BUSY_SECONDS}}
             if self.sqlite
@@ -73,6 +75,9 @@ class Ledger:
             if error.connection_invalidated or _is_away(error):
                 raise LedgerAway(str(error.orig)) from error
             raise
+        except sqlite3.Error as error:
+            # From the first words on a new connection, which SQLAlchemy does not wrap.
+            raise LedgerAway(str(error)) from error
         except SQLAlchemyError as error:
             if isinstance(error, TimeoutError):
                 raise LedgerAway(str(error)) from error
@@ -148,6 +153,14 @@ def _alembic() -> AlembicConfig:
     return config
 
 
+def _make_private(file: Path) -> None:
+    """Make the folder and the empty file of a database for this user alone; SQLite would let
+    everybody read it. A file that is there keeps its mode, and a full disk is SQLite's to tell."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with suppress(OSError):
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     # Autocommit in the driver: transactions are begun by _transaction, and by it alone.
     connection.isolation_level = None
@@ -158,6 +171,16 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.close()
 
 
+#: What PostgreSQL says of a database that takes no writes: read-only, out of room or memory.
+AWAY_CODES = ("25006", "53", "57P")
+#: What SQLite says of a file that is no database any more.
+AWAY_WORDS = ("malformed", "not a database")
+
+
 def _is_away(error: DBAPIError) -> bool:
-    # OperationalError: refused, shut down, locked for longer than BUSY_SECONDS, disk full.
-    return type(error).__name__ in {"OperationalError", "InterfaceError"}
+    # OperationalError: refused, shut down, locked for longer than BUSY_SECONDS; a disk that is
+    # full, read-only or fails.
+    if type(error).__name__ in {"OperationalError", "InterfaceError"}:
+        return True
+    code = str(getattr(error.orig, "sqlstate", None) or "")
+    return code.startswith(AWAY_CODES) or any(word in str(error.orig) for word in AWAY_WORDS)

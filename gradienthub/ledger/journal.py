@@ -1,5 +1,8 @@
 """The journal: stops and ends that the database could not take, kept in a file and replayed.
 
+Where the file cannot be written either, they are kept in memory and tried again: only a hub that
+dies meanwhile loses them, and it has said so.
+
 Running notebooks and their stops do not wait for the ledger. Replaying twice is safe, because
 the first stop and the first end of a lease are the ones that count.
 """
@@ -8,6 +11,7 @@ import json
 import logging
 import os
 import threading
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -22,11 +26,22 @@ log = logging.getLogger("gradienthub")
 
 
 class Journal:
-    """An append-only file of JSON lines beside the ledger. Thread-safe."""
+    """An append-only file of JSON lines beside the ledger. Thread-safe; a full disk raises nothing.
+
+    `trouble` is why the file cannot be written, "" where it can.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.trouble = ""
         self._lock = threading.Lock()
+        #: Lines that the file could not take, in their order.
+        self._unwritten: list[dict[str, Any]] = []
+
+    @property
+    def unwritten(self) -> int:
+        """How many lines are kept in memory only."""
+        return len(self._unwritten)
 
     def stop(
         self, lease_id: str, reason: Reason, actor: str, now: datetime, note: str = ""
@@ -63,23 +78,72 @@ class Journal:
         Raises LedgerAway, with nothing forgotten, where the ledger is still away.
         """
         with self._lock:
-            if not self.path.exists():
-                return 0
-            lines = _whole(self.path.read_text().splitlines())
+            self._write_waiting()
+            lines = [*self._written(), *self._unwritten]
             for line in lines:
                 _apply(ledger, hub_id, line)
-            self.path.unlink()
+            self._unwritten.clear()
+            if self.path.exists():
+                try:
+                    self.path.unlink()
+                except OSError as fault:
+                    # Replayed once more, which changes nothing.
+                    self._say(str(fault))
             return len(lines)
+
+    def _written(self) -> list[dict[str, Any]]:
+        if not self.path.exists():
+            return []
+        return _whole(self.path.read_text(errors="replace").splitlines())
 
     def _append(self, line: dict[str, Any]) -> None:
         with self._lock:
+            self._unwritten.append(line)
+            self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        """Write what is kept in memory into the file, all of it or, on a full disk, nothing."""
+        if not self._unwritten:
+            self._say("")
+            return
+        # A line of its own, also behind half a line of a hub that died while it wrote.
+        text = "".join("\n" + json.dumps(line) + "\n" for line in self._unwritten)
+        try:
             # Nobody else may have needed the folder: a ledger on PostgreSQL does not.
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with self.path.open("a") as file:
-                # A line of its own, also behind half a line of a hub that died while it wrote.
-                file.write("\n" + json.dumps(line) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+            self._write(text)
+        except OSError as fault:
+            self._say(str(fault))
+            return
+        self._unwritten.clear()
+        self._say("")
+
+    def _write(self, text: str) -> None:
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            size = os.fstat(descriptor).st_size
+            try:
+                whole = text.encode()
+                while whole:
+                    whole = whole[os.write(descriptor, whole) :]
+                os.fsync(descriptor)
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(descriptor, size)
+                raise
+        finally:
+            os.close(descriptor)
+
+    def _say(self, trouble: str) -> None:
+        """Log that the file cannot be written, once while that lasts, and that it can again."""
+        if trouble and not self.trouble:
+            log.error(
+                "The journal %s cannot be written (%s); stops and ends are kept in memory until it"
+                " can: make room before the hub is restarted", self.path, trouble,
+            )  # fmt: skip
+        elif self.trouble and not trouble:
+            log.warning("The journal %s can be written again", self.path)
+        self.trouble = trouble
 
 
 def _whole(texts: list[str]) -> list[dict[str, Any]]:

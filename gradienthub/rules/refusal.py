@@ -48,6 +48,7 @@ STATUS = {
     "no_capacity": 503,
     "ledger_away": 503,
     "engine_away": 503,
+    "disk_full": 503,
     "hub_away": 503,
     "keeper_starting": 503,
     "still_checking": 503,
@@ -101,6 +102,17 @@ def ledger_away(what: str = "No notebook can start now") -> Refused:
         f"{what}: the ledger does not answer.",
         "Running notebooks go on. Try again in a minute; your administrator sees this.",
         retry_after=timedelta(seconds=60),
+    )
+
+
+def disk_full() -> Refused:
+    """Return the refusal of a start whose folders or files cannot be written."""
+    return Refused(
+        "disk_full",
+        "No notebook can start now: the hub's disk takes no more.",
+        "Nothing was charged. Running notebooks go on, and can be stopped. Try again in a few"
+        " minutes; your administrator sees this.",
+        retry_after=timedelta(minutes=5),
     )
 
 

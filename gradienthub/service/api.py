@@ -115,6 +115,9 @@ class ApiHandler(KeeperHandler):
         given: dict[str, Any] = {"query": self._query(operation)} if operation.query else {}
         if operation.body is not None:
             given["body"] = self._body(operation.body)
+        elif self.request.body.strip():
+            # What is said there would be dropped.
+            self._body(Nothing)
         answer = await operation.run(self, **given, **path)
         self.set_header("Content-Type", "application/json")
         self.finish(answer.model_dump_json())

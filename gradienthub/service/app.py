@@ -19,6 +19,7 @@ from tornado.httpserver import HTTPServer
 
 from .. import metrics
 from ..ledger import Ledger, LedgerAway, keepers
+from ..rules.log_lines import without_queries
 from .context import KeeperContext
 from .evidence import Notebooks
 from .gpu import Gpus
@@ -155,11 +156,24 @@ async def _end_of(hub: int) -> None:
             continue
 
 
+class QuietFormatter(logging.Formatter):
+    """Leaves the query of each address out of what is logged, tracebacks included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return without_queries(super().format(record))
+
+
+def write_log() -> None:
+    """Write the log to standard error, which is the hub's."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(QuietFormatter("[K %(asctime)s %(levelname)s] %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
 def main() -> None:
     """The process. Never ends for something that is away."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="[K %(asctime)s %(levelname)s] %(message)s"
-    )
+    write_log()
     # JupyterHub's own words on logins name cookies and ids, which are nobody's business.
     logging.getLogger("tornado.application").setLevel(logging.WARNING)
     asyncio.run(serve(environment(os.environ)))

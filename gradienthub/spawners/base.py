@@ -17,9 +17,10 @@ from traitlets import Unicode, default
 from .. import metrics
 from ..ledger import LedgerAway, accounts, audit, leases, notebooks, slots
 from ..ledger.leases import Claim, Lease, Request
+from ..rules.disk import means_no_room
 from ..rules.idleness import Reason
 from ..rules.options import options_from_form, parse_options, with_default_type
-from ..rules.refusal import Refused, ledger_away, shown
+from ..rules.refusal import Refused, disk_full, ledger_away, shown
 from ..rules.traits import overridden
 from . import form, hooked, server_token
 from .context import HubContext, hub_user
@@ -186,6 +187,9 @@ class GradientSpawner(Spawner):
                 raise StartRefused(error) from None
             if isinstance(error, LedgerAway):
                 raise StartRefused(_given_up()) from error
+            if means_no_room(error):
+                self.log.error("%s: a disk takes no more: %s", self._log_name, error)
+                raise StartRefused(disk_full()) from error
             if isinstance(error, EngineAway):
                 self.log.error("%s: the engine is away: %s", self._log_name, error)
                 raise StartRefused(_engine_away()) from error

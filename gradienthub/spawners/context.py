@@ -97,11 +97,7 @@ class HubContext:
             )
         except LedgerAway as away:
             log.warning("The ledger is away; the stop of lease %s is kept: %s", lease_id, away)
-            try:
-                await asyncio.to_thread(self.journal.stop, lease_id, reason, actor, now, note)
-            except OSError as full:
-                # What stops must stop, even where neither database nor disk can be told of it.
-                log.error("The stop of lease %s is written nowhere: %s", lease_id, full)
+            await asyncio.to_thread(self.journal.stop, lease_id, reason, actor, now, note)
 
     async def ended(self, lease_id: str, reason: Reason | None, corpse: Corpse | None) -> None:
         """Write that the engine said gone; into the journal where the ledger is away."""

@@ -11,10 +11,12 @@ from jupyterhub.utils import random_port
 from traitlets import TraitError, import_item
 from traitlets.config import Config
 
+from .hub import adoption
 from .hub.api import CULLER, KEEPER, KEEPER_SCOPES
 from .hub.authenticator import with_tiers
 from .rules.catalog import ConfigurationFault
 from .settings import GradientHub, Settings
+from .spawners.sections import is_reading
 
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 HERE = Path(__file__).parent
@@ -40,18 +42,23 @@ CULLER_SCOPES = (
 )
 
 
-def configure(c: Config, *, keeper: bool = True) -> Settings:
+def configure(c: Config, *, keeper: bool = True, adopt: bool = False) -> Settings:
     """Wire GradientHub into a JupyterHub configuration; write it as the last line of yours.
 
     It merges: what you set stays, except that the authenticator is wrapped with tiers. `keeper`
     False is the small mode: jupyterhub-idle-culler stops what is idle, by each notebook's own
-    interval, and nobody is warned. Returns the resolved settings. A wrong setting ends the start
-    with its name, its value and the cure.
+    interval, and nobody is warned. `adopt` True takes the settings of DockerSpawner or
+    SimpleLocalProcessSpawner over, as `gradienthub adopt` shows them. Returns the resolved
+    settings. A wrong setting ends the start with its name, its value and the cure.
     """
+    if not is_reading():
+        _take_over(c, adopt=adopt)
     try:
         settings = GradientHub(config=c).resolved()
     except (ConfigurationFault, TraitError) as fault:
         raise SystemExit(f"gradienthub: {fault}") from None
+    if is_reading():
+        return settings
     hub = c.JupyterHub
     _default(hub, "spawner_class", "gradient-docker")
     hub.authenticator_class = with_tiers(_authenticator(hub))
@@ -64,6 +71,21 @@ def configure(c: Config, *, keeper: bool = True) -> Settings:
     else:
         _wire_culler(hub)
     return settings
+
+
+def _take_over(c: Config, *, adopt: bool) -> None:
+    """Take over the settings of a spawner that rents nothing, or end with the line to write."""
+    if "spawner_class" not in c.JupyterHub and not adopt:
+        return  # a new hub, which has gradient-docker
+    spawner = adoption.old_spawner(c)
+    if spawner.cls is None or spawner.is_ours:
+        return  # what cannot be loaded, the hub itself names
+    takeover = adoption.takeover_of(c, spawner) if adopt else None
+    if takeover is None:
+        raise SystemExit(f"gradienthub: {adoption.refusal_of(c, spawner, adopt=adopt)}")
+    adoption.take_over(c, spawner, takeover)
+    for note in takeover.notes:
+        print(f"gradienthub: {note}", file=sys.stderr)
 
 
 def _wire_keeper(hub: Config, settings: Settings) -> None:

@@ -20,7 +20,7 @@ NAMESPACE = "gradienthub"
 #: The instance type of leases whose own is no longer in the catalog.
 OTHER = "other"
 LEASE_STATES = ("starting", "running", "stopping")
-DEVICE_STATES = ("free", "leased", "warm", "out_of_service")
+DEVICE_STATES = ("free", "leased", "warm", "outside", "out_of_service")
 #: How often the loop's lag is measured, in seconds.
 LAG_EVERY = 1.0
 
@@ -33,7 +33,7 @@ leases = Gauge(
 )
 devices = Gauge(
     "devices",
-    "Declared devices, by state (free, leased, warm, out_of_service) and model.",
+    "Declared devices, by state (free, leased, warm, outside, out_of_service) and model.",
     ["state", "model"],
     namespace=NAMESPACE,
 )

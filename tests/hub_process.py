@@ -33,6 +33,8 @@ class HubProcess:
     to its own, and `traits` are c.GradientHub's.
     """
 
+    config = CONFIG
+
     def __init__(
         self, folder, proxy="memory", *, spawner="gradient-local", hub_ip="127.0.0.1",
         poll_interval=30, environment=None, **traits,
@@ -66,7 +68,7 @@ class HubProcess:
         )
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "jupyterhub", f"--config={CONFIG}"], cwd=self.folder,
+                [sys.executable, "-m", "jupyterhub", f"--config={self.config}"], cwd=self.folder,
                 env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip

@@ -16,6 +16,7 @@ from ..ledger.accounts import NoSuchAccount
 from ..rules.catalog import ConfigurationFault
 from ..rules.refusal import Refused
 from . import (
+    adopt,
     approve,
     audit,
     budget,
@@ -41,6 +42,7 @@ COMMANDS = (
     demo,
     init,
     check,
+    adopt,
     tier,
     leases,
     extend,

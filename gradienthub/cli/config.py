@@ -17,7 +17,7 @@ from traitlets.config.loader import PyFileConfigLoader
 from ..ledger import Ledger, LedgerAway
 from ..rules.catalog import ConfigurationFault
 from ..settings import GradientHub, Settings
-from ..spawners.sections import configured
+from ..spawners.sections import configured, reading
 
 DEFAULT_FILE = "jupyterhub_config.py"
 #: Stands for a hub_id that the hub makes at its first start. Looking must not make one: a folder
@@ -60,12 +60,7 @@ def load(path: Path) -> HubConfig:
 
     Raises ConfigurationFault for whatever is wrong with it, also for an error in its Python.
     """
-    if not path.is_file():
-        raise ConfigurationFault(
-            f"There is no {path}; write one with `gradienthub init`, or name yours with -f"
-        )
-    loader = _Loader(path.name, str(path.absolute().parent))
-    loader.seed = {"hub_id": UNMADE}
+    loader = _loader(path)
     try:
         config = loader.load_config()
     except SystemExit as exit_:
@@ -74,7 +69,32 @@ def load(path: Path) -> HubConfig:
         raise ConfigurationFault(f"{path}: {said}") from None
     except Exception as error:
         raise ConfigurationFault(f"{path}{_line_of(error, path)}: {_sentence(error)}") from error
-    return HubConfig(path, config, _settings(config))
+    return HubConfig(path, config, settings_of(config))
+
+
+def read_unwired(path: Path) -> Config:
+    """Run a configuration file whose configure(c) changes nothing, and return what it sets.
+
+    Raises ConfigurationFault for an error in its Python.
+    """
+    loader = _loader(path)
+    try:
+        with reading():
+            return loader.load_config()
+    except SystemExit as exit_:
+        raise ConfigurationFault(f"{path} ends the hub's start: {exit_}") from None
+    except Exception as error:
+        raise ConfigurationFault(f"{path}{_line_of(error, path)}: {_sentence(error)}") from error
+
+
+def _loader(path: Path) -> "_Loader":
+    if not path.is_file():
+        raise ConfigurationFault(
+            f"There is no {path}; write one with `gradienthub init`, or name yours with -f"
+        )
+    loader = _Loader(path.name, str(path.absolute().parent))
+    loader.seed = {"hub_id": UNMADE}
+    return loader
 
 
 class _Loader(PyFileConfigLoader):
@@ -105,7 +125,8 @@ def _sentence(error: BaseException) -> str:
     return said if isinstance(error, ConfigurationFault) else f"{type(error).__name__}: {said}"
 
 
-def _settings(config: Config) -> Settings:
+def settings_of(config: Config) -> Settings:
+    """Resolve a configuration's settings without making a hub_id."""
     if config.GradientHub.get("hub_id") == UNMADE:
         resolved = GradientHub(config=config).resolved()
         if sqlite_file(resolved.database_url) and not _is_there(resolved.data_dir / "hub_id"):

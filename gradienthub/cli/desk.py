@@ -2,7 +2,8 @@
 
 import argparse
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -102,11 +103,17 @@ def on_desk(parser: argparse.ArgumentParser, act: Act) -> None:
     parser.set_defaults(run=run, act=act)
 
 
+@contextmanager
+def open_desk(hub: config.HubConfig) -> Iterator[Desk]:
+    """Open the hub's ledger, and act as who runs this command."""
+    with config.open_ledger(hub) as ledger:
+        yield Desk(ledger, hub.settings, datetime.now(UTC))
+
+
 def run(args: argparse.Namespace) -> int:
     """Do the action against the hub's ledger; a running hub sees it at once."""
-    hub = config.load(args.config)
-    with config.open_ledger(hub) as ledger:
-        return args.act(Desk(ledger, hub.settings, datetime.now(UTC)), args) or 0
+    with open_desk(config.load(args.config)) as desk:
+        return args.act(desk, args) or 0
 
 
 def span(text: str) -> timedelta:

@@ -17,7 +17,7 @@ from .columns import aligned
 
 @dataclass(frozen=True)
 class Holder:
-    """What holds a device: a lease of a notebook, or a warm server that waits for one."""
+    """What holds a device: a lease, a warm server that waits for one, or a server outside."""
 
     kind: str
     lease: str

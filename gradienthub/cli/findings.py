@@ -9,9 +9,11 @@ from types import SimpleNamespace
 from jupyterhub.app import JupyterHub
 
 from ..hub import startup, traits
+from ..rules.catalog import ConfigurationFault
 from ..rules.placement import Host, Load, fits
 from ..rules.traits import Fate
 from ..settings import this_machine
+from ..spawners import adopted
 from ..spawners.sections import section_of
 from . import config, nvml
 from .scene import Folder, Program, Scene
@@ -175,6 +177,22 @@ def set_traits(scene: Scene) -> Iterator[Finding]:
         lines = [f"{t.row.fate.words:<15} {t.dotted}: {t.row.why}" for t in found]
         says = ", ".join(f"{len(counts[fate])} {fate.words}" for fate in Fate)
         yield Finding("traits", State.OK, f"{len(found)} set: {says}", "\n".join(lines))
+
+
+def old_volumes(scene: Scene) -> Iterator[Finding]:
+    """What is shown of an adopted hub's volumes can be shown."""
+    spawner = scene.wiring.spawner
+    if scene.wiring.engine == "other" or spawner is None:
+        return
+    try:
+        old = adopted.adopted_of(scene.hub.config, spawner)
+    except ConfigurationFault as fault:
+        says, _, cure = str(fault).partition(": ")
+        yield _fault("old volumes", says, cure)
+        return
+    if old:
+        shown = ", ".join(f"{volume.template} as {volume.folder}" for volume in old)
+        yield _ok("old volumes", f"{shown}; gradienthub adopt --bind says whose one is")
 
 
 def hub_address(scene: Scene) -> Iterator[Finding]:
@@ -689,6 +707,7 @@ CHECKS: tuple[Check, ...] = (
     wiring,
     weakened,
     set_traits,
+    old_volumes,
     hub_id,
     database,
     folders,

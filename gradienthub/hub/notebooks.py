@@ -170,6 +170,7 @@ class NotebooksHandler(HomeHandler):
             open_url=user.server_url(row.name),
             pending_url=url_path_join(hub, "spawn-pending", user.escaped_name, name),
             form_url=url_path_join(hub, "spawn", user.escaped_name, name),
+            outside=state != "stopped" and bool(getattr(spawner, "outside_id", "")),
         )
 
 

@@ -26,6 +26,7 @@ from .evidence import Known, evidence_of, view_of
 WORDS = {
     "warned": ("warn", "warn", "Stops soon"),
     "running": ("run", "run", "Running"),
+    "outside": ("warn", "warn", "Runs outside"),
     "starting": ("start", "start", "Starting"),
     "stopping": ("off", "stop", "Stopping"),
     "stopped": ("off", "stop", "Stopped"),
@@ -40,6 +41,10 @@ USES = {
     Use.PERSON: "last used",
     Use.GPU: "last GPU load",
 }
+OUTSIDE = (
+    "It began before this hub offered machines: it is not billed, and nothing stops it when idle.",
+    "Save your work and stop it, then start it anew to choose a machine.",
+)
 PATHS = {"lab": "lab", "notebook": "tree"}
 SHORT_TITLES = {"lab": "Lab", "notebook": "Notebook"}
 
@@ -55,6 +60,8 @@ class ServerSeen:
     open_url: str
     pending_url: str
     form_url: str
+    #: Whether it runs without a lease: another spawner started it before this hub was adopted.
+    outside: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,6 +153,7 @@ def notebooks_view(
         known.lease["price"]
         for row in running
         if row.server.state == "running"
+        and not row.server.outside
         and (known := kept.get(row.server.name, Kept(None)).known)
         and known.lease["answered_at"]
     )
@@ -172,6 +180,9 @@ def notebook_row(
 ) -> NotebookRow:
     """One notebook: what the hub says it does, and what its newest lease says about why."""
     known = kept.known if kept else None
+    if server.outside:
+        return _row(server, "outside", lines=tuple(map(Line, OUTSIDE)), cost="Not billed",
+                    openings=_openings(server, "lab"))  # fmt: skip
     if known is None:
         return _row(server, "new" if server.state == "stopped" else server.state)
     view = view_of(known, server.last_activity, settings, now)

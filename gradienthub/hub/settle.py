@@ -16,6 +16,7 @@ from ..spawners import server_token
 from ..spawners.context import HubContext
 from ..spawners.engine import EngineAway, Found
 from . import disk
+from .outside import note_outside
 from .people import note_people
 from .stopping import stop_for_hub
 
@@ -87,6 +88,7 @@ async def settle(app: Any, context: HubContext) -> list[Finding]:
     before = _running(app)
     open_leases = await context.ledger.aread(leases.open_of_hub, context.settings.hub_id)
     census = await _census(context)
+    await note_outside(app, context)
     if census is None:
         return []
     # Ended, not only unknown: a ledger restored from yesterday must not stop what runs today.

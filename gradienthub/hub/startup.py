@@ -42,6 +42,7 @@ def begin(app: Any) -> list[Any]:
     quiet_log.leave_out_queries()
     close_to_others(app)
     proxy.prepare(app.proxy)
+    context.looked_outside = False
     context.soon(settle.keep_settled(app, context, prepared=prepared))
     if any(service.get("name") == api.CULLER for service in app.services):
         # Without a keeper nobody else would.

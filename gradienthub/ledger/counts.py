@@ -48,5 +48,5 @@ def counts(tx: Connection, hub_id: str) -> Counts:
 def _state(holder_kind: str | None, out_of_service: bool) -> str:
     # Who has it counts more: a device may be taken out of service under a running notebook.
     if holder_kind is not None:
-        return "leased" if holder_kind == "lease" else "warm"
+        return "leased" if holder_kind == "lease" else holder_kind
     return "out_of_service" if out_of_service else "free"

@@ -17,7 +17,7 @@ from ..rules.refusal import Refused, shown
 from ..rules.tiers import Allowance
 from ..rules.warm import Choice, choose
 from ..settings import Settings
-from . import accounts, audit, charges, credits, extension, holds, notebooks, slots, usage
+from . import accounts, audit, charges, credits, extension, holds, notebooks, outside, slots, usage
 from .database import lock_admissions
 from .schema import device_holders, lease_devices, leases, watches
 from .schema import notebooks as notebook_table
@@ -366,6 +366,9 @@ def _open(tx: Connection, settings: Settings) -> Taken:
         if host := names.get(row.host_key):
             cpus[host] = cpus.get(host, 0) + row.cpus
             memory[host] = memory.get(host, 0) + row.memory
+    for key, its_cpus, its_memory in outside.load(tx, names):
+        cpus[names[key]] = cpus.get(names[key], 0) + its_cpus
+        memory[names[key]] = memory.get(names[key], 0) + its_memory
     held, warm = slots.held_devices(tx, settings.hub_id)
     return Taken(
         rows=tuple(rows),

@@ -648,3 +648,38 @@ idempotency_keys = Table(
     # The hash of all of it, by which the proof sees a change; null in rows of older versions.
     Column("seal", String(64)),
 )
+
+# An old volume of a hub that was adopted, and whose it is for good: names of people are given
+# again, so that a name alone says nothing. `folder`: what shows it in the workspace; empty: any.
+adopted_volumes = Table(
+    "adopted_volumes",
+    metadata,
+    _hub_column(primary_key=True),
+    Column("volume", String(255), primary_key=True),
+    Column("account_id", ID, nullable=False, index=True),
+    Column("folder", String(80), nullable=False),
+    Column("server_name", String(255), nullable=False),
+    Column("by", String(255), nullable=False),
+    Column("at", Moment, nullable=False),
+)
+
+# A server that runs without a lease of ours: it began before this hub was adopted. What it has is
+# not given to anybody else. The row goes when the engine says that it is gone.
+outside_servers = Table(
+    "outside_servers",
+    metadata,
+    _hub_column(primary_key=True),
+    Column("object_id", String(128), primary_key=True),
+    Column("name", String(255), nullable=False),
+    # Whose it is at the hub; empty where the hub has no such server.
+    Column("user_name", String(255), nullable=False),
+    Column("server_name", String(255), nullable=False),
+    Column("host", String(80), nullable=False),
+    Column("host_key", String(160), nullable=False, index=True),
+    Column("cpus", Float, nullable=False),
+    # GB.
+    Column("memory", Float, nullable=False),
+    Column("devices", JSON, nullable=False),
+    Column("began_at", Moment),
+    Column("seen_at", Moment, nullable=False),
+)

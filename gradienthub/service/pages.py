@@ -128,7 +128,7 @@ def fleet_view(
         mended=tuple(r for r in found if r["mended_at"] and r["mended_at"] > lately)[:20],
         pool=pool,
         devices=len(rows),
-        leased=kinds.count("lease"),
+        leased=kinds.count("lease") + kinds.count("outside"),
         warm=kinds.count("warm"),
         out_of_service=sum(row["out_of_service"] and not row["holder_kind"] for row in rows),
         running=sum(view.state == "running" for view in views.values()),
@@ -168,6 +168,8 @@ def _tile(row: Mapping[str, Any], views: Mapping[str, LeaseView]) -> DeviceTile:
 def _state(row: Mapping[str, Any], lease: LeaseView | None) -> tuple[str, str, str]:
     if row["holder_kind"] == "warm":
         return "start", "start", "Warm"
+    if row["holder_kind"] == "outside":
+        return "warn", "warn", "Held by a server outside"
     if lease is None:
         if row["out_of_service"]:
             return "fail", "fail", "Out of service"

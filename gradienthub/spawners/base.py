@@ -40,6 +40,9 @@ LOOK_EVERY = 1.0
 #: The same for a warm server, which either answers at once or is to be replaced at once.
 LOOK_EVERY_WARM = 0.25
 BURY_TRIES = 3
+#: How often and how far apart a start asks whether its new hub has looked around: 10 s. Where it
+#: cannot, because the engine or the ledger is away, the start ends by that.
+LOOK_TRIES, LOOK_PAUSE = 200, 0.05
 
 
 class GradientSpawner(Spawner):
@@ -64,6 +67,8 @@ class GradientSpawner(Spawner):
     lease: Lease | None = None
     _stop_reason: tuple[Reason, str, str] | None = None
     _starting = False
+    #: Whether the hub's saved state is of a server without a lease: another spawner started it.
+    _began_outside = False
     _width: int | None = None
     _corpse: Corpse | None = None
     _timer: metrics.StartTimer | None = None
@@ -208,6 +213,7 @@ class GradientSpawner(Spawner):
         # Before the row exists: the reconciler must never see it as nobody's.
         context.moving.add(lease_id)
         try:
+            await self._until_looked()
             await self._end_older()
             outcome = await context.ledger.awrite(
                 leases.admit_start,
@@ -241,6 +247,13 @@ class GradientSpawner(Spawner):
                 context.moving.discard(lease_id)
         # Ours ends a start first, with a reason; the hub's is a net below it.
         self.start_timeout = round(context.settings.answer_timeout + HUB_GRACE)
+
+    async def _until_looked(self) -> None:
+        """Wait until a hub that has just started knows which devices others hold outside of it."""
+        for _ in range(LOOK_TRIES):
+            if self.context.looked_outside:
+                return
+            await asyncio.sleep(LOOK_PAUSE)
 
     async def _account(self) -> accounts.Account | None:
         """Return the account of this server's user, None before there is one. Raises LedgerAway."""
@@ -386,6 +399,13 @@ class GradientSpawner(Spawner):
                 await engine.destroy(found)
 
     @property
+    def outside_id(self) -> str:
+        """Return by what the engine knows a server that runs outside; empty where none does."""
+        if self.lease_id or not self._began_outside:
+            return ""
+        return str(getattr(self, "object_id", "") or getattr(self, "pid", "") or self._log_name)
+
+    @property
     def object_label(self) -> str:
         """The name under which the engine knows this lease's object."""
         return f"gradient-{self.lease_id}"
@@ -496,7 +516,7 @@ class GradientSpawner(Spawner):
     async def poll(self) -> Any:
         """None while it runs, else why not. Never raises: an error is not a death certificate."""
         if not self.lease_id:
-            return 0
+            return await self._poll_outside()
         if self._starting:
             return None
         try:
@@ -509,6 +529,16 @@ class GradientSpawner(Spawner):
         if found is None:
             return 0
         return None if found.alive else found.exit_code or 0
+
+    async def _poll_outside(self) -> Any:
+        """Ask for a server that began before this hub was adopted: it has no lease, and runs on."""
+        if not self._began_outside:
+            return 0
+        try:
+            return await super().poll()
+        except Exception as error:  # as above
+            self.log.warning("%s: cannot ask for what runs outside: %s", self._log_name, error)
+            return None
 
     async def _own_poll(self) -> Any:
         """The spawner's own word, where there is no census."""
@@ -626,11 +656,13 @@ class GradientSpawner(Spawner):
         self.lease_id = state.get("lease_id", "")
         self.api_token = server_token.unseal(state)
         self._kept_deadlines = state.get("deadlines")
+        self._began_outside = bool(state) and not self.lease_id
 
     def clear_state(self) -> None:
         """Before each start and after each stop."""
         super().clear_state()
         self.lease, self.lease_id, self._kept_deadlines = None, "", None
+        self._began_outside = False
         # What an earlier start left must not be told of the next one.
         self._stop_reason, self._width, self._corpse = None, None, None
 

@@ -48,6 +48,10 @@ class HubContext:
         self.people_told = False
         #: Called when the reconciler may have something to do before its next pass.
         self.wake_settle: Callable[[], None] = lambda: None
+        #: Whether the ledger may have rows of servers without a lease; True until we have looked.
+        self.knows_outside = True
+        #: False in a hub that has not looked yet what runs outside: no device is given meanwhile.
+        self.looked_outside = True
         #: Downloads going on, by lease: only shown, so that a restart may forget them.
         self.downloads: dict[str, Download] = {}
         #: Called when a start or an end may have left the warm pool something to do.

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.tls import TLSConfig
+from docker.types import Mount
 from docker.utils import kwargs_from_env, parse_repository_tag
 from docker.utils.socket import frames_iter
 from dockerspawner import DockerSpawner
@@ -23,8 +25,9 @@ from requests.exceptions import RequestException
 from traitlets import Bool, Dict, Enum, Float, Integer, Unicode, default
 from traitlets.config import Config
 
+from ..rules.outside import Outside, read_container
 from ..rules.refusal import Refused, shown
-from . import waiting_program
+from . import adopted, waiting_program
 from .base import Claim, GradientSpawner, Lease
 from .context import HubContext
 from .download import Download
@@ -71,6 +74,8 @@ class DockerEngine(Engine):
         self._listed_at = -LISTING_AGE
         self._listing_task: asyncio.Task[list[Found]] | None = None
         self._cores: int | None = None
+        #: Containers without our label, by id; None: no notebook.
+        self._outside: dict[str, Outside | None] = {}
 
     def submit(self, method: str, *args: Any, **kwargs: Any) -> "Future[Any]":
         """Call a method of docker's APIClient in the lane it belongs to."""
@@ -130,6 +135,23 @@ class DockerEngine(Engine):
                 if found.lease_id == lease_id:
                     return found
         return None
+
+    async def outside(self) -> list[Outside]:
+        """Notebooks without our label. Each container is inspected once: what it has is fixed."""
+        rows = await self.ask("containers")
+        strangers = [row["Id"] for row in rows if HUB_LABEL not in (row.get("Labels") or {})]
+        found = {}
+        for object_id in strangers:
+            try:
+                found[object_id] = (
+                    self._outside[object_id]
+                    if object_id in self._outside
+                    else read_container(await self.ask("inspect_container", object_id))
+                )
+            except NotFound:
+                continue  # it ended meanwhile
+        self._outside = found
+        return [one for one in found.values() if one is not None]
 
     def forget_listing(self) -> None:
         """The engine changed by our own hand: the next look asks it."""
@@ -296,17 +318,23 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
         tls_config, else the local socket; 60 s a call.""",
     ).tag(config=True)
 
+    adopted_volumes = adopted.volumes_trait(
+        "Such a notebook starts cold, also where warm servers wait."
+    )
+
     # DockerSpawner declares these traits without types.
     extra_create_kwargs: Any
     extra_host_config: Any
 
     _calls: "set[Future[Any]]"
+    _shown: list[adopted.Shown]
     #: Where not None, what the engine would be told to create is kept here and nothing is created.
     _told: dict[str, Any] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._calls = set()
+        self._shown = []
 
     @default("name_template")
     def _name_by_lease(self) -> str:
@@ -319,6 +347,7 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
     @classmethod
     def make_engine(cls, context: HubContext, config: Config) -> DockerEngine:
         """An engine as this class's traits say."""
+        adopted.adopted_of(config, cls)
         return DockerEngine(context.settings.hub_id, cls.client_options(config))
 
     @classmethod
@@ -383,8 +412,52 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
         if self.enforce_limits:
             self.mem_limit = int(lease.memory * 10**9)
             self.cpu_limit = float(lease.cpus)
+        self._shown = []
         if not self._nobodys:
             await asyncio.to_thread(self._make_folders, lease)
+            await self._show_adopted(lease)
+
+    async def _show_adopted(self, lease: Lease) -> None:
+        """Find the old volumes of this person, and make the places that show them."""
+        if not self.adopted_volumes:
+            return
+        old = adopted.adopted_of(self.config, type(self))
+        home = self.folders(lease)[0]
+        for found in await adopted.find_shown(self, old, self._volume_name, self._volume_age):
+            if await asyncio.to_thread(adopted.make_place, home, found.folder, self.folder_owner):
+                self._shown.append(found)
+            else:
+                self.log.warning(
+                    "%s: %s is not shown: %s in the workspace is not a folder", self._log_name,
+                    found.source, found.folder,
+                )  # fmt: skip
+
+    def _volume_name(self, template: str) -> str:
+        return str(self.format_volume_name(template, self))
+
+    async def _volume_age(self, source: str) -> datetime | None:
+        if source.startswith("/"):
+            return await adopted.folder_age(source)
+        try:
+            return adopted.parse_age((await self.engine.ask("inspect_volume", source))["CreatedAt"])
+        except NotFound:
+            raise FileNotFoundError(source) from None
+
+    @property
+    def mount_binds(self) -> list[Any]:
+        """The admin's mounts, and the old volumes that this start shows."""
+        return [
+            *super().mount_binds,
+            *(
+                Mount(
+                    f"{self.container_home}/{shown_.folder}",
+                    shown_.source,
+                    type="bind" if shown_.is_path else "volume",
+                    read_only=shown_.read_only,
+                )
+                for shown_ in self._shown
+            ),
+        ]
 
     def _make_folders(self, lease: Lease) -> None:
         for folder in self.folders(lease):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from ..ledger.leases import Corpse
 from ..rules.drift import Seen
+from ..rules.outside import Outside
 from .effort import CpuReadings
 
 __all__ = ["Corpse", "Engine", "EngineAway", "Found", "Waiting"]
@@ -56,6 +57,10 @@ class Engine:
     async def census(self) -> list[Found] | None:
         """Every object of this hub, dead and warm ones too; None where there is no census."""
         return None
+
+    async def outside(self) -> list[Outside]:
+        """Notebooks of JupyterHub that run here without a label of ours; may be another hub's."""
+        return []
 
     async def look(self, lease_id: str) -> Found | None:
         """The object of one lease, at most a second or two old; None: positively gone."""

@@ -22,7 +22,7 @@ from typing import Any
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 from jupyterhub.utils import random_port
 
-from . import waiting_program
+from . import adopted, waiting_program
 from .base import Claim, GradientSpawner, Lease
 from .context import HubContext
 from .engine import Corpse, Engine, EngineAway, Found, Waiting
@@ -236,9 +236,12 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
     popen_kwargs: Any
     proc: Any
 
+    adopted_volumes = adopted.volumes_trait("Here only folders of this machine, as links.")
+
     @classmethod
     def make_engine(cls, context: HubContext, config: Any) -> LocalEngine:
         """The processes of this hub."""
+        adopted.adopted_of(config, cls)
         return LocalEngine(context.settings.hub_id, context.settings.data_dir / "logs")
 
     async def apply_lease(self, lease: Lease) -> None:
@@ -249,9 +252,29 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
             await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True, mode=0o700)
         self.notebook_dir = str(home)
         self.default_url = "/lab" if lease.interface == "lab" else "/tree"
+        await self._show_adopted(home)
         # A port and a process of an earlier start are not this one's.
         self.port = 0
         self.proc = None
+
+    async def _show_adopted(self, home: Path) -> None:
+        """Link the old folders of this person into the workspace."""
+        if not self.adopted_volumes:
+            return
+        old = adopted.adopted_of(self.config, type(self))
+        for found in await adopted.find_shown(self, old, self._folder_name, adopted.folder_age):
+            if not await asyncio.to_thread(adopted.link_place, home, found.folder, found.source):
+                self.log.warning(
+                    "%s: %s is not shown: %s in the workspace is something else", self._log_name,
+                    found.source, found.folder,
+                )  # fmt: skip
+
+    def _folder_name(self, template: str) -> str:
+        name = self.user.name
+        return template.format(
+            username=name, raw_username=name, safe_username=name, servername=self.name,
+            raw_servername=self.name,
+        )  # fmt: skip
 
     async def start_engine(self) -> tuple[str, int]:
         """LocalProcessSpawner's start, with the server's output in a log file of its own."""

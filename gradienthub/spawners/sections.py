@@ -1,10 +1,30 @@
 """Read a trait from a configuration before there is an object, as traitlets will read it then."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from traitlets import Undefined
 from traitlets.config import Config, Configurable
 from traitlets.config.loader import LazyConfigValue
+
+_reading: ContextVar[bool] = ContextVar("reading", default=False)
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Let configure(c) change nothing meanwhile: a configuration is read as its author wrote it."""
+    token = _reading.set(True)
+    try:
+        yield
+    finally:
+        _reading.reset(token)
+
+
+def is_reading() -> bool:
+    """Return whether a configuration is only read."""
+    return _reading.get()
 
 
 def configured(config: Config, cls: type[Configurable], name: str) -> Any:

@@ -1,0 +1,98 @@
+"""Rows of an adopted hub: whose an old volume is, and what runs outside of every lease."""
+
+from home import NOW
+
+from gradienthub.ledger import accounts, audit, fleet, leases, outside, volumes
+from gradienthub.rules.outside import Outside, Placed
+from gradienthub.rules.refusal import Refused
+
+LATER = NOW.replace(hour=23)
+
+
+def an_account(ledger, settings, name, number):
+    user = accounts.HubUser(id=number, created=NOW, name=name)
+    return ledger.write(accounts.account_of, hub_id=settings.hub_id, user=user, now=NOW).id
+
+
+def test_a_volume_is_one_accounts_for_good(ledger, make_settings):
+    settings = make_settings()
+    anna, eve = (an_account(ledger, settings, n, i) for i, n in enumerate(("anna", "eve"), 1))
+    hub = {"hub_id": settings.hub_id, "volume": "old-anna"}
+    assert ledger.read(volumes.owner_of, **hub) is None
+    assert ledger.write(volumes.bind, **hub, account_id=anna, by="hub", now=NOW) == anna
+    assert ledger.write(volumes.bind, **hub, account_id=eve, by="cli", now=NOW) == anna
+    assert ledger.write(volumes.bind, **hub, account_id=anna, by="cli", now=NOW) == anna
+    [row] = ledger.read(volumes.all_of_hub, settings.hub_id)
+    assert row["account_name"] == "anna"
+    mine = {"hub_id": settings.hub_id, "folder": "work", "server_name": None}
+    assert ledger.read(volumes.of_account, **mine, account_id=anna) == ["old-anna"]
+    assert ledger.read(volumes.of_account, **mine, account_id=eve) == []
+    assert ledger.write(volumes.unbind, **hub, by="cli", now=NOW)
+    assert not ledger.write(volumes.unbind, **hub, by="cli", now=NOW)
+    assert ledger.write(volumes.bind, **hub, account_id=eve, by="cli", now=NOW) == eve
+    rows = ledger.read(audit.rows, hub_id=settings.hub_id)
+    actions = [row["action"] for row in rows if row["action"].startswith("volume")]
+    assert actions == ["volume_bound", "volume_unbound", "volume_bound"]
+
+
+def test_a_volume_of_one_notebook_is_not_anothers(ledger, make_settings):
+    settings = make_settings()
+    anna = an_account(ledger, settings, "anna", 1)
+    for volume, server in (("v-lab", "lab"), ("v-gpu", "gpu")):
+        ledger.write(volumes.bind, hub_id=settings.hub_id, volume=volume, account_id=anna,
+                     by="hub", now=NOW, folder="work", server_name=server)  # fmt: skip
+    found = ledger.read(volumes.of_account, hub_id=settings.hub_id, account_id=anna,
+                        folder="work", server_name="gpu")  # fmt: skip
+    assert found == ["v-gpu"]
+
+
+def note(ledger, settings, *seen, at=NOW):
+    rack = settings.house.hosts[0]
+    ledger.write(
+        outside.replace, hub_id=settings.hub_id,
+        placed=[Placed(one, rack, one.asked) for one in seen],
+        host_keys={rack.name: leases.host_key(settings.hub_id, rack)}, now=at,
+    )  # fmt: skip
+
+
+def holders(ledger, settings):
+    rows = ledger.read(fleet.device_list, settings.hub_id)
+    return {row["uuid"]: (row["holder_kind"], row["since"]) for row in rows if row["holder_kind"]}
+
+
+def test_a_gpu_that_runs_outside_is_not_rented_again(ledger, make_settings, ask):
+    settings = make_settings()
+    ledger.write(fleet.publish, settings, NOW)
+    old = Outside("c" * 64, "jupyter-anna", "anna", asked=("GPU-t4-0",))
+    note(ledger, settings, old)
+    note(ledger, settings, old, at=LATER)
+    assert holders(ledger, settings) == {"GPU-t4-0": ("outside", NOW)}
+    assert ask(ledger, settings, "bob").devices == ("GPU-t4-1",)
+    refused = ask(ledger, settings, "carl")
+    assert isinstance(refused, Refused)
+    assert refused.code == "no_capacity"
+    note(ledger, settings)
+    assert ask(ledger, settings, "carl").devices == ("GPU-t4-0",)
+    assert ledger.read(outside.of_hub, settings.hub_id) == []
+
+
+def test_what_runs_outside_takes_its_memory_and_cpus(ledger, make_settings, ask):
+    settings = make_settings()
+    ledger.write(fleet.publish, settings, NOW)
+    note(ledger, settings, Outside("c1", "big", "anna", cpus=1, memory=254.5))
+    assert ask(ledger, settings, "bob", "free-cpu").memory == 1
+    assert ask(ledger, settings, "carl", "free-cpu").code == "no_capacity"
+
+
+def test_a_device_of_a_lease_stays_the_leases(ledger, make_settings, ask):
+    settings = make_settings()
+    ledger.write(fleet.publish, settings, NOW)
+    lease = ask(ledger, settings, "bob")
+    note(ledger, settings, Outside("c1", "x", asked=(*lease.devices, "GPU-a100")))
+    kinds = {uuid: kind for uuid, (kind, _) in holders(ledger, settings).items()}
+    assert kinds == {lease.devices[0]: "lease", "GPU-a100": "outside"}
+    # Two share one: it is free when both are gone.
+    note(ledger, settings, Outside("c1", "x", asked=("GPU-a100",)),
+         Outside("c2", "y", asked=("GPU-a100",)))  # fmt: skip
+    note(ledger, settings, Outside("c2", "y", asked=("GPU-a100",)))
+    assert "GPU-a100" in holders(ledger, settings)

@@ -67,7 +67,10 @@ class GradientHub(Configurable):
     runtimes = Dict(
         help="""Container images with a name: {name: {key: value}}, laid over the preset's table.
 
-        Keys: title, description, image, needs_gpu, warm. A row of None removes the preset's.
+        Keys: title, description, image, needs_gpu, warm, counts_requests. counts_requests = True
+        is for images whose work is in applications behind jupyter-server-proxy (an editor, a
+        dashboard), which have no kernel: each request to the notebook's server is use then, also
+        that of a tab which nobody touches. A row of None removes the preset's.
         Default {}: the preset's table as it is.""",
     ).tag(config=True)
 
@@ -75,13 +78,19 @@ class GradientHub(Configurable):
         help="""Subscriptions: {name: {key: value}}, laid over the preset's table.
 
         Keys: title, order, price_per_month, instance_types (names, "free" or "*"), max_running,
-        max_running_free, session_limit, shutdown_choices, shutdown_min, shutdown_max,
+        max_running_free, max_notebooks, session_limit, free_session_limit, program_extensions,
+        shutdown_choices, shutdown_min, shutdown_max,
         shutdown_default, shutdown_required, storage (GB), runtimes, default_runtime,
         custom_images (patterns), funding, credit_limit, private_hosts. Durations are written
         "30m", "6h", "3d". funding: "prepaid" pays paid types from credit; "postpaid" may owe up to
         credit_limit (currency units; None: without limit), which a recorded payment makes free
-        again; "none" has free types only. In the preset "gradient" whoever has a payment method
-        on file is postpaid with a credit limit; its monthly prices are shown and not charged.
+        again; "none" has free types only. max_notebooks counts named notebooks, stopped ones too
+        (default 100; None: no cap). free_session_limit ends leases of free machines (default None).
+        program_extensions: how often a token may extend a lease until its person does on the
+        Notebooks page (default 8, a day of work; 0: never, None: always).
+
+        In the preset "gradient" whoever has a payment method on file is postpaid with a credit
+        limit; its monthly prices are shown and not charged.
         A row of None removes the preset's. Default {}: the preset's table as it is.""",
     ).tag(config=True)
 

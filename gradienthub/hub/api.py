@@ -20,6 +20,7 @@ from ..spawners.context import HubContext
 from ..spawners.effort import CpuReading
 from ..spawners.engine import EngineAway
 from ..spawners.refused import StartRefused
+from .counted import CountedNotebooks
 from .evidence import another_lease
 from .stopping import asked_by, forget_server, until_checked
 
@@ -79,7 +80,7 @@ class GradientAPIHandler(APIHandler):
         return StartRefused(refused)
 
 
-class GradientServerAPIHandler(GradientAPIHandler, UserServerAPIHandler):
+class GradientServerAPIHandler(CountedNotebooks, GradientAPIHandler, UserServerAPIHandler):
     """POST, PUT, PATCH, DELETE on a server. Bodies are parsed before anything is stored."""
 
     _found: Any = None

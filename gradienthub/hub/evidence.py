@@ -10,7 +10,7 @@ from typing import Any
 
 from ..ledger import accounts, leases, watches
 from ..ledger.watches import Watched
-from ..rules.idleness import Evidence, Use
+from ..rules.idleness import Evidence, Use, refuse_program
 from ..rules.outlook import Extension, LeaseView, Refusal, lease_view
 from ..rules.refusal import Refused, shown
 from ..settings import Settings
@@ -51,19 +51,30 @@ def evidence_of(watched: Watched, last_activity: datetime | None) -> Evidence:
 
 
 def view_of(
-    known: Known, last_activity: datetime | None, settings: Settings, now: datetime
+    known: Known,
+    last_activity: datetime | None,
+    settings: Settings,
+    now: datetime,
+    program: bool = False,
 ) -> LeaseView:
-    """The lease for people and programs, with what keeps or ends it while it runs."""
+    """Return the lease for people and programs, with what keeps or ends it while it runs.
+
+    `program`: a token asks, which may not extend it for ever.
+    """
     house, watched = settings.house, known.watched
     if watched is None:
         return lease_view(
             known.lease, house.catalog.instance_type(known.lease["instance_type"]), now
         )
     seen = replace(watched, evidence=evidence_of(watched, last_activity))
+    tier = house.tiers.get(known.lease["tier"])
+    too_many = refuse_program(
+        known.lease["program_extensions"] or 0, tier.program_extensions if tier else None
+    )
     view = seen.view(house.catalog, house.tiers, settings.policy.grace, now)
-    if view.extend is None or watched.known:
+    if view.extend is None or (watched.known and not (program and too_many)):
         return view
-    no = nobody_watches(view.notebook)
+    no = too_many if program and watched.known and too_many else nobody_watches(view.notebook)
     refused = Refusal(code=no.code, message=no.message, hint=no.hint)
     return view.model_copy(update={"extend": Extension(refused=refused)})
 
@@ -79,9 +90,18 @@ def nobody_watches(title: str) -> Refused:
 
 
 def extend_known(
-    tx: Any, known: Known, lease_id: str, settings: Settings, actor: str, now: datetime
+    tx: Any,
+    known: Known,
+    lease_id: str,
+    settings: Settings,
+    actor: str,
+    now: datetime,
+    program: bool = False,
 ) -> Refused | None:
-    """Extend the lease that the asker saw (`lease_id`; empty: whichever runs); None if done."""
+    """Extend the lease that the asker saw (`lease_id`; empty: whichever runs); None if done.
+
+    `program`: a token asks, and no person's cookie.
+    """
     newest = str(known.lease["id"])
     title = str(known.lease["display_name"] or known.lease["server_name"] or "default")
     if lease_id and lease_id != newest:
@@ -90,8 +110,9 @@ def extend_known(
     if watched is not None and watched.lease["ended_at"] is None and not watched.known:
         return nobody_watches(title)
     extended = watches.extend_lease(
-        tx, newest, tiers=settings.house.tiers, actor=actor, grace=settings.policy.grace, now=now
-    )
+        tx, newest, tiers=settings.house.tiers, actor=actor, grace=settings.policy.grace, now=now,
+        program=program,
+    )  # fmt: skip
     return extended if isinstance(extended, Refused) else None
 
 

@@ -27,6 +27,7 @@ class OfServerHandler(GradientAPIHandler):
         """The lease; where `extend` names one (or is empty: any), after that."""
         context, actor = self.context, who_asks(self.current_user)
         settings, now = context.settings, context.clock()
+        program = bool(getattr(self, "_token_authenticated", False))
         title = str(row.display_name or row.name)
         try:
             account = await context.ledger.aread(
@@ -39,7 +40,7 @@ class OfServerHandler(GradientAPIHandler):
                 known = known_of(tx, account, row.name, title)
                 if known is None or extend is None:
                     return known
-                refused = extend_known(tx, known, extend, settings, actor, now)
+                refused = extend_known(tx, known, extend, settings, actor, now, program)
                 return refused or known_of(tx, account, row.name, title)
 
             ask = context.ledger.aread if extend is None else context.ledger.awrite
@@ -51,7 +52,7 @@ class OfServerHandler(GradientAPIHandler):
         if isinstance(known, Refused):
             raise self.refuse(known)
         self.set_header("Content-Type", "application/json")
-        self.write(view_of(known, active_at(row), settings, now).model_dump_json())
+        self.write(view_of(known, active_at(row), settings, now, program).model_dump_json())
 
 
 class LeaseHandler(OfServerHandler):

@@ -11,7 +11,7 @@ from typing import Any
 from ..rules.admission import House
 from ..rules.catalog import Catalog
 from ..rules.duration import format_duration
-from ..rules.idleness import Reason, Use, hard_end, why_kept
+from ..rules.idleness import REQUESTS_COUNT, Reason, Use, hard_end, why_kept
 from ..rules.money import format_price
 from ..rules.options import INTERFACES
 from ..rules.outlook import LeaseView
@@ -40,6 +40,7 @@ USES = {
     Use.TERMINAL: "last terminal output",
     Use.PERSON: "last used",
     Use.GPU: "last GPU load",
+    Use.REQUEST: "last request",
 }
 OUTSIDE = (
     "It began before this hub offered machines: it is not billed, and nothing stops it when idle.",
@@ -238,6 +239,8 @@ def _running(
         )  # fmt: skip
     idle = view.stop_reason == Reason.IDLE
     lines = [Line(words)] if (words := _before_stop(view)) else []
+    if view.counts_requests:
+        lines.append(Line(f"{REQUESTS_COUNT}."))
     if given and given.until:
         lines.append(
             Line("Extending keeps it until", given.until, f", for at most {given.cost_text} more.")
@@ -291,6 +294,8 @@ def _keeping(server: ServerSeen, known: Known, view: LeaseView, now: datetime) -
             yield Line("Extended until", deadlines.keep_until, ".")
         if view.stops_at and view.stop_reason == Reason.IDLE:
             yield Line("If it stays idle, it stops at", view.stops_at, f": {view.stop_why}.")
+    if view.counts_requests and after is not None:
+        yield Line(f"{REQUESTS_COUNT}.")
     if hard := hard_end(deadlines):
         yield Line("It ends at", hard.at, f" in any case: {hard.why}.")
 

@@ -23,6 +23,7 @@ from ..spawners.offer import offer_to
 from ..spawners.refused import StartRefused
 from . import lease_api
 from .api import GradientAPIHandler
+from .counted import CountedNotebooks
 from .machines import MachinesHandler
 from .notebooks import NotebooksHandler
 from .starts import GradientSpawnPendingHandler, StartPhasesHandler, failure_of, title_of
@@ -39,7 +40,7 @@ ADMISSION = 10.0
 STEP = 0.1
 
 
-class GradientSpawnHandler(SpawnHandler):
+class GradientSpawnHandler(CountedNotebooks, SpawnHandler):
     """/hub/spawn...: the form. A link fills it in; only its own POST starts something."""
 
     #: Whether the form is for one more notebook: then one that runs is no reason to go there.
@@ -55,7 +56,11 @@ class GradientSpawnHandler(SpawnHandler):
         """The hub's get() comes here with its scope checked. Makes and starts nothing."""
         user = self._owner(user_name)
         if server_name:
-            await self._check_named_server_request(user, server_name, server_name)
+            try:
+                await self._check_named_server_request(user, server_name, server_name)
+            except StartRefused as error:
+                await self._refused(user, server_name, {}, error)
+                return
         if self._went_there(user, server_name):
             return
         query = {

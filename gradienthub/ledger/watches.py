@@ -17,6 +17,7 @@ from ..rules.idleness import (
     Warned,
     ending,
     extend,
+    refuse_program,
 )
 from ..rules.outlook import LeaseView, lease_view
 from ..rules.refusal import Refused, shown
@@ -83,6 +84,7 @@ class Watched:
         tier = tiers.get(self.lease["tier"])
         lease = {**self.lease, "devices": self.devices}
         machine = catalog.instance_type(self.lease["instance_type"])
+        runtime = catalog.runtime(self.lease["runtime"] or "")
         if not self.lease["answered_at"] or self.lease["ended_at"]:
             return lease_view(lease, machine, now)
         return lease_view(
@@ -95,6 +97,7 @@ class Watched:
             gpu_load=self.gpu_load,
             longest=tier.shutdown_max if tier else None,
             grace=grace,
+            counts_requests=runtime is not None and runtime.counts_requests,
         )
 
 
@@ -348,8 +351,12 @@ def extend_lease(
     actor: str,
     grace: timedelta,
     now: datetime,
+    program: bool = False,
 ) -> Watched | Refused:
-    """Extend a running lease; who did it goes into the audit. The caller checks who may."""
+    """Extend a running lease; who did it goes into the audit. The caller checks who may.
+
+    `program`: it is asked for with a token, which a tier may bound until a person asks.
+    """
     found = watched(tx, lease_id)
     if found is None or found.lease["ended_at"] or found.lease["stop_requested_at"]:
         return Refused(
@@ -362,16 +369,24 @@ def extend_lease(
     given = extend(end, found.deadlines, tier.shutdown_max if tier else None, now)
     if isinstance(given, Refused):
         return given
+    before = found.lease["program_extensions"] or 0
+    most = tier.program_extensions if tier else None
+    if program and (no := refuse_program(before, most)):
+        return no
     tx.execute(
         update(leases)
         .where(leases.c.id == lease_id)
-        .values(keep_until=given.keep_until, stop_at=given.stop_at)
+        .values(
+            keep_until=given.keep_until,
+            stop_at=given.stop_at,
+            program_extensions=before + 1 if program else 0,
+        )
     )
     audit.record(
         tx, hub_id=found.lease["hub_id"], actor=actor, account_id=found.lease["account_id"],
         action="extend",
         detail={"lease": lease_id, "keep_until": given.keep_until and given.keep_until.isoformat(),
-                "stop_at": given.stop_at and given.stop_at.isoformat()},
+                "stop_at": given.stop_at and given.stop_at.isoformat(), "program": program},
         now=now,
     )  # fmt: skip
     return watched(tx, lease_id) or found

@@ -297,7 +297,7 @@ def admit(
             load=load,
             now=now,
         )
-    limit = allowance.tier.session_limit
+    limit = allowance.tier.session_limit_of(machine)
     return Plan(
         entitled=entitled,
         placement=placement,

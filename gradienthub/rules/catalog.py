@@ -77,7 +77,10 @@ class InstanceType(Row):
 
 
 class Runtime(Row):
-    """A container image with a name. `image` None runs on engines without images (local)."""
+    """A container image with a name. `image` None runs on engines without images (local).
+
+    `counts_requests`: each request to its server is use, for applications that have no kernel.
+    """
 
     name: Slug
     title: Title
@@ -85,6 +88,7 @@ class Runtime(Row):
     image: str | None = Field(default=None, max_length=255)
     needs_gpu: bool = False
     warm: bool = False
+    counts_requests: bool = False
 
     @model_validator(mode="after")
     def _image_is_a_reference(self) -> Self:

@@ -87,6 +87,10 @@ class Use(StrEnum):
     REQUEST = "request"
 
 
+#: Said wherever such a notebook is chosen, or warned of.
+REQUESTS_COUNT = "Requests to it count as use: an open tab keeps it running, until you close it"
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a notebook said of its use, in moments of its own clock.
@@ -552,6 +556,22 @@ def extend(
         keep_until=max(until, deadlines.keep_until or until),
         stop_at=max(deadlines.stop_at, until) if deadlines.stop_at else None,
     )
+
+
+def refuse_program(before: int, most: int | None) -> Refused | None:
+    """Return why a program may not extend a lease for the next time, or None.
+
+    `before` is how often programs extended it since a person did, `most` how often they may.
+    """
+    if most is None or before < most:
+        return None
+    message = (
+        f"Programs have extended it {before} times since a person did, which is as often as they"
+        " may."
+        if most
+        else "Programs may not extend it."
+    )
+    return Refused("too_many_extensions", message, "Extend it yourself on the page Notebooks.")
 
 
 def _cannot_extend(fixed: Ending) -> Refused:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from .duration import format_duration
-from .idleness import Reason, Stop, Warn
+from .idleness import REQUESTS_COUNT, Reason, Stop, Warn
 from .outlook import LeaseView
 from .refusal import shown
 
@@ -107,6 +107,8 @@ def _to_keep(view: LeaseView, reason: Reason, url: str) -> str:
     if extension and extension.refused:
         return f"{extension.refused.message} {extension.refused.hint}".strip()
     said = _TO_KEEP.get(reason, "Save your work.").format(here=_here(url))
+    if view.counts_requests and reason is Reason.IDLE:
+        said += f" {REQUESTS_COUNT}."
     if extension and extension.until:
         more = f" for at most {extension.cost_text} more" if view.price else ""
         said += f" Extend keeps it until {_moment(extension.until)}{more}."

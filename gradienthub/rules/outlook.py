@@ -1,13 +1,14 @@
 """What people and programs are told of a lease: state, cost, what keeps it, when it stops."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel
 
 from .catalog import InstanceType
-from .idleness import Deadlines, Evidence, Warned, ending, extend, standing, why_kept
+from .idleness import Deadlines, Evidence, Reason, Warned, ending, extend, standing, why_kept
 from .metering import Times, bill
 from .money import format_price, format_rounded
 from .refusal import Refused
@@ -82,6 +83,7 @@ class LeaseView(BaseModel):
     busy: list[str] = []
     gpu_load: float | None = None
     cpu_load: float | None = None
+    counts_requests: bool = False
     warning: StandingWarning | None = None
     extend: Extension | None = None
 
@@ -106,12 +108,13 @@ def lease_view(
     gpu_load: float | None = None,
     longest: timedelta | None = None,
     grace: timedelta = timedelta(minutes=1),
+    counts_requests: bool = False,
 ) -> LeaseView:
     """The view of a lease's columns; with deadlines and evidence also what keeps or ends it.
 
     `lease` also has account_name, server_name, display_name and devices, and where it is known
     `forgiven`, what was not charged of its bill. `longest` is what its
-    tier allows to extend by.
+    tier allows to extend by. `counts_requests`: each request to its server is use.
     """
     cost = Times.of(lease).billed(now) - lease.get("forgiven", 0)
     currency = lease["currency"]
@@ -142,8 +145,12 @@ def lease_view(
     if view.state != "running" or deadlines is None or evidence is None:
         return view
     return view.model_copy(
-        update=_ahead(lease, deadlines, evidence, warned, longest, grace, now)
-        | {"gpu_load": gpu_load, "cpu_load": evidence.cpu_load}
+        update=_ahead(lease, deadlines, evidence, warned, longest, grace, now, counts_requests)
+        | {
+            "gpu_load": gpu_load,
+            "cpu_load": evidence.cpu_load,
+            "counts_requests": counts_requests,
+        }
     )
 
 
@@ -163,8 +170,11 @@ def _ahead(
     longest: timedelta | None,
     grace: timedelta,
     now: datetime,
+    counts_requests: bool,
 ) -> dict[str, Any]:
     end = ending(evidence, deadlines, warned, grace)
+    if end and counts_requests and end.reason is Reason.IDLE:
+        end = replace(end, why=f"{end.why}, without a request to it")
     told = standing(warned, evidence, deadlines, grace)
     return {
         "stops_at": end.at if end else None,

@@ -37,6 +37,8 @@ STATUS = {
     "not_found": 404,
     "name_taken": 409,
     "too_many_running": 409,
+    "too_many_notebooks": 409,
+    "too_many_extensions": 409,
     "still_stopping": 409,
     "start_cancelled": 409,
     "image_failing": 409,

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from .catalog import Amount, Catalog, Duration, InstanceType, Row, Runtime, Slug, Title
+from .refusal import Refused
 
 
 class Tier(Row):
@@ -16,7 +17,10 @@ class Tier(Row):
 
     `instance_types` and `runtimes` hold names, "free" for every free type, or "*". Durations of
     None mean no limit. `private_hosts` opens hosts reserved for one of the person's groups.
-    `max_running_free` caps free types apart (None: no cap of their own). `funding` says how paid
+    `max_running_free` caps free types apart (None: no cap of their own). `max_notebooks` caps the
+    named notebooks that exist, running or stopped (None: no cap). `session_limit` ends each lease,
+    `free_session_limit` those of free types. `program_extensions` is how often programs may extend
+    a lease until a person does (None: always). `funding` says how paid
     types are paid: from credit (prepaid), owed up to `credit_limit` (postpaid; None: without
     limit), or not at all (none).
     """
@@ -28,7 +32,10 @@ class Tier(Row):
     instance_types: tuple[str, ...] = ("*",)
     max_running: int = Field(default=1, ge=1, le=10_000)
     max_running_free: int | None = Field(default=1, ge=1)
+    max_notebooks: int | None = Field(default=100, ge=1)
     session_limit: Duration | None = None
+    free_session_limit: Duration | None = None
+    program_extensions: int | None = Field(default=8, ge=0)
     shutdown_choices: tuple[Duration, ...] = Field(min_length=1)
     shutdown_min: Duration
     shutdown_max: Duration
@@ -56,6 +63,11 @@ class Tier(Row):
                     " and shutdown_max"
                 )
         return self
+
+    def session_limit_of(self, instance_type: InstanceType) -> timedelta | None:
+        """Return how long a lease of the type may last at most; None: as long as one likes."""
+        limits = [self.session_limit, self.free_session_limit if instance_type.free else None]
+        return min((limit for limit in limits if limit), default=None)
 
     def allows_type(self, instance_type: InstanceType) -> bool:
         """Whether this tier may rent the type (approval and payment aside)."""
@@ -170,6 +182,20 @@ def _tier(facts: Facts, tiers: Mapping[str, Tier], rules: TierRules) -> tuple[Ti
         if found:
             return max(found, key=lambda pair: pair[0].order)
     return tiers[rules.default], "default"
+
+
+def refuse_notebook(count: int, allowance: Allowance) -> Refused | None:
+    """Return why somebody with `count` named notebooks may not have one more, or None."""
+    tier = allowance.tier
+    if tier.max_notebooks is None or count < tier.max_notebooks:
+        return None
+    return Refused(
+        "too_many_notebooks",
+        f"There are {count} named notebooks already, and tier {tier.title} (from"
+        f" {allowance.given_by}) has {tier.max_notebooks}.",
+        "Delete one that is not needed any more; its files are kept for a while. Stopped ones"
+        " count, too.",
+    )
 
 
 def cheapest_with(instance_type: InstanceType, tiers: Iterable[Tier]) -> Tier | None:

@@ -71,7 +71,9 @@ class MeView(BaseModel):
     tier_title: str
     given_by: str
     max_running: int
+    max_notebooks: int | None
     session_limit: int | None
+    free_session_limit: int | None
     payment_method: bool
     running: list[LeaseView]
     sees_all: bool
@@ -204,12 +206,14 @@ async def me(handler: ApiHandler, query: Nothing) -> MeView:
     account = await own_account(handler)
     allowance = await allowance_of(handler, account)
     tier = allowance.tier
-    limit = tier.session_limit
+    limit, free_limit = tier.session_limit, tier.free_session_limit
     running = await views(handler, account_id=account.id, state="open") if account else []
     return MeView(
         name=who.name, account=account.id if account else None, tier=tier.name,
         tier_title=tier.title, given_by=allowance.given_by, max_running=tier.max_running,
+        max_notebooks=tier.max_notebooks,
         session_limit=None if limit is None else round(limit.total_seconds()),
+        free_session_limit=None if free_limit is None else round(free_limit.total_seconds()),
         payment_method=bool(account and account.payment_method), running=running,
         sees_all=who.sees_all,
     )  # fmt: skip
@@ -293,7 +297,7 @@ async def extend(handler: ApiHandler, query: Nothing, lease: str) -> LeaseView:
     handler.need(own or handler.visitor.extends_all, "extend another's notebook")
     given = await handler.record(
         watches.extend_lease, lease, tiers=published.tiers, actor=handler.visitor.actor,
-        grace=published.policy.grace, now=now,
+        grace=published.policy.grace, now=now, program=handler.by_token,
     )  # fmt: skip
     if isinstance(given, Refused):
         raise given

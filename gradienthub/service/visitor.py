@@ -120,6 +120,11 @@ class KeeperHandler(HubOAuthenticated, web.RequestHandler):
         return context
 
     @property
+    def by_token(self) -> bool:
+        """Whether a token asks, as programs do, and no person's cookie."""
+        return "Authorization" in self.request.headers or "token" in self.request.arguments
+
+    @property
     def published(self) -> Published:
         """The hub's settings. Refused while they were not read yet."""
         if self.context.published is None:

@@ -256,7 +256,7 @@ class Watch:
         A server that the hub starts, stops or checks right now, or does not know, is the hub's.
         """
         answers = await self.looks.ask_all(
-            {one.id: _address(servers[one.id]) for one in running}, self.context.clock()
+            {one.id: self._address(one, servers[one.id]) for one in running}, self.context.clock()
         )
         for answer in answers.values():
             metrics.looked(answer)
@@ -266,6 +266,15 @@ class Watch:
             _learn(one, answers.get(one.id), efforts.get(one.id, Effort()), loads, policy, now)
             for one in running
         ]
+
+    def _address(self, one: Watched, server: HubServer) -> Address:
+        """Return where a notebook is asked, and whether its requests count."""
+        published = self.context.published
+        name = one.lease["runtime"] or ""
+        runtime = published.catalog.runtime(name) if published else None
+        return Address(
+            server.url or "", server.token or "", runtime is not None and runtime.counts_requests
+        )
 
     async def _acts(self, policy: KeeperPolicy) -> bool:
         now = self.context.clock()
@@ -442,7 +451,7 @@ class Watch:
             return None
         looked = known.evidence.looked_at
         if stop.reason in SOFT and not (looked and now - looked <= FRESH):
-            answer = await self.looks.ask(_address(server), now)
+            answer = await self.looks.ask(self._address(one, server), now)
             known = replace(known, evidence=learn(known.evidence, answer, now))
         verdict = _verdict(known, policy, now)
         return verdict if isinstance(verdict, Stop) else None
@@ -467,10 +476,6 @@ class Watch:
             await self.context.ledger.awrite(keepers.release, self.context.hub_id, self.me)
         except LedgerAway:
             log.info("The ledger is away; this keeper's turn runs out by itself")
-
-
-def _address(server: HubServer) -> Address:
-    return Address(server.url or "", server.token or "")
 
 
 def _learn(

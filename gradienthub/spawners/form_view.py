@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from ..rules.admission import House, lock, next_free
-from ..rules.catalog import InstanceType
+from ..rules.catalog import InstanceType, Runtime
 from ..rules.duration import format_duration, parse_duration, short_duration
 from ..rules.funds import Funds, refusal
+from ..rules.idleness import REQUESTS_COUNT
 from ..rules.metering import Quote, bill, quote
 from ..rules.money import format_amount, format_price, format_rounded
 from ..rules.options import INTERFACES, Interval
@@ -41,7 +42,8 @@ RETRIED = frozenset(
 class Card:
     """One machine. `state` free can be chosen; locked and none say in `note` why not.
 
-    `paid_seconds` is how long the person's money carries it (None: no end within a year), `unpaid`
+    `session_seconds` is how long a lease of it may last (None: as long as one likes),
+    `paid_seconds` how long the person's money carries it (None: no end within a year), `unpaid`
     why it cannot be paid now, or nothing.
     """
 
@@ -60,6 +62,7 @@ class Card:
     refused: bool
     paid_seconds: float | None
     unpaid: str
+    session_seconds: int | None
 
 
 @dataclass(frozen=True)
@@ -192,7 +195,6 @@ class FormView:
     #: For the script that keeps the figures fresh: how amounts are written, and the hard limit.
     money_prefix: str
     money_suffix: str
-    session_seconds: int | None
     #: What may still be spent, for the script; None where nothing limits it.
     available: int | None = None
 
@@ -252,7 +254,6 @@ def build_view(
         entries=_entries(values),
         money_prefix=prefix,
         money_suffix=suffix,
-        session_seconds=round(tier.session_limit.total_seconds()) if tier.session_limit else None,
         available=funds.available,
     )
 
@@ -265,7 +266,7 @@ def away_view(values: Entries, refused: Refused, now: datetime, page: Page) -> F
         interval_required=False, stop_at="", stop_at_utc=None, utc_offset="0", cost=None,
         notice=Notice(refused.message, refused.hint, refused.code, refused.status, None, (), None),
         notes=(), as_of=now, can_start=False, entries=_entries(values), money_prefix="",
-        money_suffix="", session_seconds=None,
+        money_suffix="",
     )  # fmt: skip
 
 
@@ -314,6 +315,7 @@ def _card(
     ends = funds.money_ends(instance_type.price, now)
     unpaid = refusal(instance_type.price, instance_type.title, funds)
     is_refused = wanted and refused is not None and refused.field == "instance_type"
+    limit = allowance.tier.session_limit_of(instance_type)
     return Card(
         name=instance_type.name,
         title=instance_type.title,
@@ -331,6 +333,7 @@ def _card(
         refused=is_refused,
         paid_seconds=(ends - now).total_seconds() if ends else None,
         unpaid=unpaid.text if unpaid else "",
+        session_seconds=round(limit.total_seconds()) if limit else None,
     )
 
 
@@ -395,12 +398,19 @@ def _runtimes(house: House, allowance: Allowance, values: Entries) -> tuple[Runt
             name=runtime.name,
             title=runtime.title,
             description=runtime.description,
-            note="Needs a GPU" if runtime.needs_gpu else "",
+            note=". ".join(
+                [*(["Needs a GPU"] if runtime.needs_gpu else []), *_what_is_use(runtime)]
+            ),
             checked=not _wants_image(values) and runtime.name == wanted,
         )
         for runtime in house.catalog.runtimes
         if allowance.tier.allows_runtime(runtime)
     )
+
+
+def _what_is_use(runtime: Runtime) -> list[str]:
+    """Return what to know of a runtime whose applications have no kernel."""
+    return [REQUESTS_COUNT] if runtime.counts_requests else []
 
 
 def _wants_image(values: Entries) -> bool:
@@ -474,17 +484,18 @@ def _cost(
 ) -> Cost:
     span = interval if isinstance(interval, timedelta) else None
     price = format_price(chosen.price, currency)
-    q = quote(chosen.price, currency, now, shutdown_after=span, session_limit=tier.session_limit,
+    limit = tier.session_limit_of(chosen)
+    q = quote(chosen.price, currency, now, shutdown_after=span, session_limit=limit,
               stop_at=stop_at, funds=funds)  # fmt: skip
     if q.at_most is not None:
-        by_session = tier.session_limit is not None and q.ends_by == now + tier.session_limit
+        by_session = limit is not None and q.ends_by == now + limit
         by_money = q.money_ends is not None and q.ends_by == q.money_ends
         at_most = Figure(
             format_rounded(q.at_most, currency),
             "your money ends then"
             if by_money
-            else f"session limit of {format_duration(tier.session_limit)}"
-            if by_session and tier.session_limit
+            else f"session limit of {format_duration(limit)}"
+            if by_session and limit
             else "the end time you chose",
             q.ends_by,
         )

@@ -35,7 +35,7 @@ function figures() {
   }
 
   const stopAt = endTime();
-  const session = form.dataset.session ? now + Number(form.dataset.session) * 1000 : Infinity;
+  const session = machine.dataset.session ? now + Number(machine.dataset.session) * 1000 : Infinity;
   const paid = machine.dataset.paidSeconds;
   const moneyEnds = paid === undefined ? Infinity : now + Number(paid) * 1000;
   const endsBy = Math.min(session, moneyEnds, stopAt && stopAt > now ? stopAt.getTime() : Infinity);
@@ -43,7 +43,7 @@ function figures() {
   const most = hard ? money(charge(price, endsBy - now)) : free ? money(0n) : "No upper limit";
   const mostNote = hard
     ? endsBy === moneyEnds ? "your money ends then"
-    : endsBy === session ? `session limit of ${duration(form.dataset.session)}` : "the end time you chose"
+    : endsBy === session ? `session limit of ${duration(machine.dataset.session)}` : "the end time you chose"
     : free ? "it costs nothing" : `while it is in use, ${priceText}`;
 
   const interval = field("shutdown_after");

@@ -161,3 +161,29 @@ async def test_a_hostile_name_is_just_not_there(hub, server):
         said = await home.api(method, path, token=token)
         assert (said.status, said.body["code"]) == (404, "not_found")
         assert said.headers["Content-Type"] == "application/json" and len(said.text) < 600
+
+
+async def test_a_program_extends_so_often_until_a_person_does(hub, clock):
+    """A notebook's own token extended it for ever."""
+    home = await hub()
+    await home.person("anna", "pro", pays=True)
+    assert (await home.start_server("anna", "t4", "maps")).status == 201
+    await looked_at(home, "anna", "maps")
+    token, where = home.spawner("anna", "maps").api_token, f"{WHERE}maps"
+    for _ in range(8):
+        clock.advance(minutes=30)
+        assert (await home.api("POST", f"{where}/extend", token=token)).status == 200
+    clock.advance(minutes=30)
+    kept = (await home.lease_of("anna", "maps"))["keep_until"]
+    said = await home.api("POST", f"{where}/extend", token=token)
+    assert (said.status, said.body["code"]) == (409, "too_many_extensions")
+    assert "extended it 8 times since a person did" in said.body["message"]
+    assert said.body["hint"] == "Extend it yourself on the page Notebooks."
+    assert (await home.lease_of("anna", "maps"))["keep_until"] == kept
+    view = (await home.api("GET", where, token=token)).body
+    assert view["extend"]["refused"]["code"] == "too_many_extensions"
+    browser = await home.browser("anna")
+    lease = (await home.lease_of("anna", "maps"))["id"]
+    done = await browser.post("/home", {"server": "maps", "action": "extend", "lease": lease})
+    assert done.status == 303
+    assert (await home.api("POST", f"{where}/extend", token=token)).status == 200

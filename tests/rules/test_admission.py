@@ -27,7 +27,7 @@ from gradienthub.rules.metering import quote
 from gradienthub.rules.options import parse_options
 from gradienthub.rules.placement import Host, Load, Placement, room
 from gradienthub.rules.refusal import Refused
-from gradienthub.rules.tiers import Allowance, Tier
+from gradienthub.rules.tiers import Allowance, Tier, refuse_notebook
 
 NOW = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -165,6 +165,44 @@ def test_a_tier_without_session_limit_sets_no_end():
     plan = start(person())
     assert isinstance(plan, Plan)
     assert (plan.price, plan.session_ends_at) == (780_000, None)
+
+
+@pytest.mark.parametrize(
+    ("tier", "machine", "hours"),
+    [
+        ("pro", "free-cpu", 6),
+        ("pro", "c3", None),
+        ("free", "free-cpu", 6),
+        ("free3", "free-cpu", 3),
+    ],
+)
+def test_a_free_machine_ends_at_its_own_limit_in_every_tier(tier, machine, hours):
+    """One line of cron held a free GPU for ever."""
+    allowance = person(tier.removesuffix("3"))
+    limits = {"free_session_limit": 6 * HOUR}
+    limits |= {"session_limit": 3 * HOUR} if tier == "free3" else {}
+    allowance = replace(allowance, tier=allowance.tier.model_copy(update=limits))
+    plan = start(allowance, instance_type=machine)
+    assert isinstance(plan, Plan)
+    assert plan.session_ends_at == (NOW + hours * HOUR if hours else None)
+
+
+@pytest.mark.parametrize(
+    ("most", "count", "code"),
+    [(2, 0, None), (2, 1, None), (2, 2, "too_many_notebooks"), (2, 150, "too_many_notebooks"),
+     (None, 150, None)],
+)  # fmt: skip
+def test_named_notebooks_are_counted_against_the_tier(most, count, code):
+    allowance = person()
+    allowance = replace(allowance, tier=allowance.tier.model_copy(update={"max_notebooks": most}))
+    refused = refuse_notebook(count, allowance)
+    assert (refused and refused.code) == code
+    if refused:
+        assert f"There are {count} named notebooks already" in refused.message
+
+
+def test_there_is_a_cap_on_notebooks_where_nobody_sets_one():
+    assert person().tier.max_notebooks == 100
 
 
 def test_the_plan_has_the_price_that_was_quoted_and_the_currency_of_the_catalog():

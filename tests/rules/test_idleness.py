@@ -27,6 +27,7 @@ from gradienthub.rules.idleness import (
     is_without_work,
     learn,
     next_end,
+    refuse_program,
     shifted,
     standing,
     weigh,
@@ -730,6 +731,20 @@ def test_what_works_at_every_look_never_ends_for_no_work(looks, intervals):
         known = learn(known, said(busy=("a",)), now)
         assert known.worked_at == now
         assert isinstance(decide(known, deadlines, None, LEVELS, now), Keep)
+
+
+@pytest.mark.parametrize(
+    ("before", "most", "words"),
+    [(0, 8, None), (7, 8, None), (8, 8, "Programs have extended it 8 times since a person did"),
+     (9, 8, "Programs have extended it 9 times"), (0, 0, "Programs may not extend it."),
+     (999, None, None)],
+)  # fmt: skip
+def test_programs_extend_so_often_until_a_person_does(before, most, words):
+    refused = refuse_program(before, most)
+    assert (refused is None) == (words is None)
+    if refused:
+        assert refused.message.startswith(words)
+        assert refused.hint == "Extend it yourself on the page Notebooks."
 
 
 # -- the next end ---------------------------------------------------------------------------------

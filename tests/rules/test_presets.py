@@ -1,6 +1,6 @@
 """The presets: every price and every cap, as a table to compare with the source."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -97,6 +97,14 @@ def test_every_tier_of_gradient_has_the_caps_of_the_source():
          t.private_hosts, t.custom_images)
         for t in tiers
     ] == GRADIENT_TIERS  # fmt: skip
+
+
+def test_free_machines_end_after_twelve_hours_in_every_tier_of_gradient():
+    tables, _ = house("gradient")
+    free = tables.catalog.instance_type("free-p5000")
+    for tier in tables.tiers.values():
+        assert tier.session_limit_of(free) == timedelta(hours=12), tier.name
+        assert tier.max_notebooks == {"free": 10, "t2": 500}.get(tier.name, 100)
 
 
 def intervals(tier: Tier) -> tuple[Any, ...]:

@@ -163,6 +163,19 @@ async def test_asking_does_not_count_as_use(real):
     await asking.close()
 
 
+async def test_requests_to_a_real_server_count_and_the_keepers_questions_do_not(real):
+    asking = Notebooks()
+    counting = replace(real.address, counts_requests=True)
+    await real.call("GET", "api/kernels")
+    first = await asking.ask(counting, datetime.now(UTC))
+    assert first.used_by is Use.REQUEST
+    for _ in range(5):
+        assert await asking.ask(counting, datetime.now(UTC)) == first
+    await real.call("GET", "api/kernels")
+    assert (await asking.ask(counting, datetime.now(UTC))).used_at > first.used_at
+    await asking.close()
+
+
 async def test_a_server_without_terminals_is_known(tmp_path):
     server = Real(tmp_path, "--ServerApp.terminals_enabled=False")
     asking = Notebooks()

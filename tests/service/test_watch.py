@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from home import Home
+from home import RUNTIMES, Home
 from keeper import Keeping
 
 from gradienthub.ledger import LedgerAway
 from gradienthub.ledger.watches import extend_lease
-from gradienthub.rules.idleness import Answer, Reason
+from gradienthub.rules.idleness import Answer, Reason, Warn
+from gradienthub.rules.messages import warning_message
 from gradienthub.rules.refusal import Refused
 from gradienthub.service.hub_client import HubClient, HubServer, Stopped
 from gradienthub.spawners.context import HubContext
@@ -216,6 +217,24 @@ async def test_a_keeper_that_begins_anew_keeps_the_clock_of_unknown_use(keeping)
     finally:
         await second.close()
     assert (await state(home))["reason"] == "unknown_use"
+
+
+@pytest.mark.parametrize("counts", [True, False])
+async def test_requests_are_asked_for_where_the_runtime_says_that_they_count(keeping, counts):
+    python = {"title": "Python 3", "image": "acme/python:1", "counts_requests": counts}
+    home, keeper = await keeping(runtimes=RUNTIMES | {"python": python})
+    await keeper.passes(HOUR - 10 * MINUTE, 10 * MINUTE)
+    assert {address.counts_requests for address in keeper.says.asked} == {counts}
+    lease = await state(home)
+    seen = (await keeper.watched(lease["id"])).view(
+        home.settings.house.catalog, home.settings.house.tiers, MINUTE, home.clock()
+    )
+    assert seen.counts_requests is counts
+    assert seen.warning.why == "idle for 1 h" + (", without a request to it" if counts else "")
+    _, body = warning_message(
+        seen, Warn(Reason.IDLE, seen.warning.stops_at, 15 * MINUTE, seen.warning.why)
+    )
+    assert ("an open tab keeps it running" in body) is counts
 
 
 async def works(home: Home, keeper: Keeping, cpu_each_pass: float, span: timedelta) -> None:

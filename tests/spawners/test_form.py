@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from home import RUNTIMES
 
 from gradienthub.ledger.leases import Taken, Usual
 from gradienthub.rules.admission import OpenLease
@@ -91,6 +92,32 @@ def test_machines_stand_by_kind_with_what_they_are_and_cost(view: MakeView) -> N
     assert (t4x2.gpu_text, t4x2.host_text) == ("2 × Toy T4 · 32 GB", "4 vCPU · 8 GB RAM")
     assert (t4x2.price, t4x2.price_text) == (1_020_000, "$1.02/h")
     assert card(shown, "c1").gpu_text == "No GPU"
+
+
+def test_a_runtime_whose_requests_count_says_what_an_open_tab_does(
+    make_settings: Callable[..., Settings], allow: Callable[..., Allowance]
+) -> None:
+    """Somebody at work in an editor was stopped as idle, which no page had said."""
+    editor = {"title": "Editor", "image": "acme/editor:1", "counts_requests": True}
+    house = make_settings(runtimes=RUNTIMES | {"editor": editor}).house
+    made = form_view.build_view(house, allow(), NOTHING_TAKEN, 0, {}, None, NOW)
+    notes = {runtime.name: runtime.note for runtime in made.runtimes}
+    assert "an open tab keeps it running" in notes["editor"]
+    assert notes["python"] == ""
+
+
+def test_each_card_has_its_own_session_limit(view: MakeView, settings: Settings) -> None:
+    tier = settings.house.tiers["pro"].model_copy(
+        update={"free_session_limit": timedelta(hours=6)}
+    )
+    allowance = Allowance(tier, "default", frozenset(), True, frozenset())
+    made = form_view.build_view(
+        settings.house, allowance, NOTHING_TAKEN, 0, {"instance_type": "free-t4"}, None, NOW
+    )
+    assert card(made, "free-t4").session_seconds == 6 * 3600
+    assert card(made, "t4").session_seconds is None
+    assert made.cost is not None
+    assert made.cost.at_most.note == "session limit of 6 h"
 
 
 def test_a_free_machine_says_how_many_are_free(view: MakeView) -> None:

@@ -17,6 +17,7 @@ from gradienthub.service import visitor
 from gradienthub.service.site import OPERATIONS
 from gradienthub.settings import GradientHub
 from gradienthub.spawners.docker import GradientDockerSpawner
+from gradienthub.spawners.judged import JudgedContainers
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Made by docs/generate.py from the code; edit the help texts there. -->\n"
@@ -30,7 +31,10 @@ def settings_page() -> str:
         (GradientDockerSpawner, "`c.GradientDockerSpawner`, beside DockerSpawner's own"),
     ):
         parts.append(f"## {title}\n")
-        for name, trait in sorted(cls.class_own_traits(config=True).items()):
+        own = cls.class_own_traits(config=True)
+        if cls is GradientDockerSpawner:
+            own = JudgedContainers.class_own_traits(config=True) | own
+        for name, trait in sorted(own.items()):
             parts.append(f"### `{name}`\n")
             parts.append(f"{type(trait).__name__}. {inspect.cleandoc(trait.help)}\n")
     return "\n".join(parts)

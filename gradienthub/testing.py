@@ -429,6 +429,9 @@ class GradientFakeSpawner(GradientSpawner, Spawner):
         assert isinstance(found, FakeEngine)
         return found
 
+    async def apply_lease(self, lease: Lease) -> None:
+        """The fake engine is given the lease itself; there are no traits to set."""
+
     async def prepare(self, lease: Lease) -> None:
         """What may be slow before the turn."""
         await self.engine.prepare(self.user.name)

@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from . import config
+from .finding import State
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
@@ -35,4 +36,4 @@ def run(args: argparse.Namespace) -> int:
 
     found = findings.judge(scene.look(config.load(args.config)))
     print(findings.page(found))
-    return 1 if any(finding.state is findings.State.FAULT for finding in found) else 0
+    return 1 if any(finding.state is State.FAULT for finding in found) else 0

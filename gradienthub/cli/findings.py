@@ -1,9 +1,7 @@
 """The checks of `gradienthub check`: small functions of a scene, each with what to do about it."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from types import SimpleNamespace
 
 from jupyterhub.app import JupyterHub
@@ -16,6 +14,11 @@ from ..settings import this_machine
 from ..spawners import adopted
 from ..spawners.sections import section_of
 from . import config, nvml
+from .container_findings import asked_of_engine, copies, network, storage
+from .finding import Finding, State
+from .finding import fault as _fault
+from .finding import ok as _ok
+from .finding import warn as _warn
 from .scene import Folder, Program, Scene
 
 MOST_SKEW = timedelta(seconds=2)
@@ -32,42 +35,12 @@ EVERYWHERE = ("", "0.0.0.0", "::")
 INDENT = " " * 22
 
 
-class State(StrEnum):
-    """How bad: a fault stops notebooks or what keeps them exact, a warning will one day."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAULT = "fault"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found, and what to do where it is not well."""
-
-    name: str
-    state: State
-    says: str
-    cure: str = ""
-
-
 Check = Callable[[Scene], Iterable[Finding]]
 
 
 def judge(scene: Scene) -> list[Finding]:
     """All findings, in the order in which a hub needs them to be well."""
     return [finding for check in CHECKS for finding in check(scene)]
-
-
-def _ok(name: str, says: str) -> Finding:
-    return Finding(name, State.OK, says)
-
-
-def _warn(name: str, says: str, cure: str) -> Finding:
-    return Finding(name, State.WARN, says, cure)
-
-
-def _fault(name: str, says: str, cure: str) -> Finding:
-    return Finding(name, State.FAULT, says, cure)
 
 
 def _count(number: int, word: str) -> str:
@@ -149,16 +122,6 @@ def weakened(scene: Scene) -> Iterator[Finding]:
             "device_driver is 'environment': nothing keeps a notebook to its own GPUs",
             f'set {_dotted(scene, "device_driver")} to "nvidia" or "cdi"',
         )
-    extras = hub.value(spawner, "extra_host_config")
-    for key in ("device_requests", "devices", "privileged", "runtime"):
-        # A callable is the admin's program; only what stands there plainly can be judged.
-        if isinstance(extras, dict) and extras.get(key):
-            yield _fault(
-                "limits",
-                f"extra_host_config has {key}: every notebook gets it, past the ledger that gives"
-                " each GPU to one",
-                f"remove {key!r} from extra_host_config; leases bring their own devices",
-            )
 
 
 def set_traits(scene: Scene) -> Iterator[Finding]:
@@ -566,7 +529,8 @@ def orphans(scene: Scene) -> Iterator[Finding]:
     open_leases = {lease["id"]: lease for lease in scene.ledger.open_leases}
     # A claimed warm server keeps the labels of its birth; one that nobody has is the pool's.
     claimed = {lease.get("warm_slot"): lease["id"] for lease in open_leases.values()}
-    census = [found for found in scene.engine.census if not found.slot or found.slot in claimed]
+    known = [found for found in scene.engine.census if found.object_id not in scene.ledger.copies]
+    census = [found for found in known if not found.slot or found.slot in claimed]
     seen = {found.lease_id or claimed[found.slot] for found in census}
     ownerless = [
         found.name for found in census if (found.lease_id or claimed[found.slot]) not in open_leases
@@ -582,6 +546,7 @@ def orphans(scene: Scene) -> Iterator[Finding]:
         f"a running hub repairs this within {scene.hub.settings.reconcile_interval:.0f} s; if it"
         " runs and this stays, its log says why"
     )
+    yield from copies(scene)
     if ownerless:
         yield _warn("orphans", f"they run for no open lease: {', '.join(ownerless)}", repair)
     if without:
@@ -706,13 +671,16 @@ CHECKS: tuple[Check, ...] = (
     configuration,
     wiring,
     weakened,
+    asked_of_engine,
     set_traits,
     old_volumes,
     hub_id,
     database,
     folders,
+    storage,
     engine,
     hub_address,
+    network,
     gpu_runtime,
     devices,
     machines,

@@ -53,7 +53,10 @@ def run(args: argparse.Namespace) -> int:
 
 def listen(mounts: Mounts, path: Path, owner: int) -> socket.socket:
     """Make the shared mount and a socket that only the hub's user can open."""
+    absent = not mounts.root.exists()
     mounts.prepare()
+    if absent:
+        os.chown(mounts.root, owner, -1)
     with folder(mounts.root, WARM) as fd:
         os.chown(f"/proc/self/fd/{fd}", owner, -1)
     path.unlink(missing_ok=True)

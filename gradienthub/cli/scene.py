@@ -9,8 +9,8 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -22,15 +22,16 @@ from jupyterhub.proxy import ConfigurableHTTPProxy
 from traitlets import import_item
 
 from ..hub.authenticator import TiersMixin
-from ..ledger import Ledger, LedgerAway, fleet, leases
+from ..ledger import Ledger, LedgerAway, fleet, leases, objects
 from ..ledger.clock import database_time
 from ..rules.catalog import ConfigurationFault
 from ..service.notify import FileSeen, look_at
 from ..settings import Settings
 from ..spawners.base import GradientSpawner
 from ..spawners.docker import HUB_LABEL, DockerEngine, GradientDockerSpawner
-from ..spawners.engine import Engine, EngineAway, Found
+from ..spawners.engine import Engine, EngineAway, Found, Stranger
 from ..spawners.mounts import HelperMounts, MountFault
+from ..spawners.networks import NETWORK, neighbors_reach
 from . import config, nvml
 from .config import HubConfig
 
@@ -38,6 +39,8 @@ from .config import HubConfig
 ENGINE_SECONDS = 10
 GPU_HOOK = "nvidia-container-runtime-hook"
 MOUNTS = Path("/proc/self/mountinfo")
+#: Folders of storage_root below which people's are.
+LEVELS = ("notebooks", "accounts", "warm")
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,12 @@ class EngineSeen:
     census: tuple[Found, ...] | None = None
     #: How many containers on it are of other hubs.
     strangers: int = 0
+    #: Those with this hub's labels that are not its own, by name or by what the engine says.
+    copies: tuple[Stranger, ...] = ()
+    #: The containers' network as the engine knows it; None where it has none of that name.
+    network: Mapping[str, Any] | None = None
+    #: Whether one container of it reaches another, by a try; None where nothing was tried.
+    neighbors_reach: bool | None = None
     #: The program by which an engine of this machine hands out GPUs, where PATH has it.
     gpu_hook: str | None = None
     skew: timedelta | None = None
@@ -102,6 +111,8 @@ class LedgerSeen:
     devices: tuple[Mapping[str, Any], ...] = ()
     #: Holders that are no open lease of this hub: holder id -> its lease, or None if unknown.
     strange_holders: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    #: Objects of the census that this hub never made: object id -> why that is known.
+    copies: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def current(self) -> bool:
@@ -120,6 +131,9 @@ class Folder:
     size: int
     #: The number of its file system.
     device: int = 0
+    #: The levels of people's folders that others on this machine may enter.
+    open_levels: tuple[Path, ...] = ()
+    mount_options: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -159,14 +173,15 @@ def look(hub: HubConfig, gpus: nvml.Inventory | None = None) -> Scene:
     """Look at everything once. Blocks for seconds where an engine or a database is away."""
     settings = hub.settings
     wiring = wiring_of(hub)
+    engine = engine_seen(hub, wiring)
     return Scene(
         hub=hub,
         wiring=wiring,
-        engine=engine_seen(hub, wiring),
-        ledger=ledger_seen(hub),
+        engine=engine,
+        ledger=ledger_seen(hub, engine.census or ()),
         gpus=nvml.discover() if gpus is None else gpus,
         data_dir=folder(settings.data_dir),
-        storage_root=folder(settings.storage_root),
+        storage_root=storage_folder(settings.storage_root),
         proxy_program=proxy_program(hub, wiring),
         host_names=frozenset({"local", "localhost", socket.gethostname(), socket.getfqdn()}),
         uid=os.geteuid(),
@@ -246,12 +261,17 @@ async def _docker_seen(hub: HubConfig, wiring: Wiring) -> EngineSeen:
         answered = datetime.now(UTC)
         census = tuple(await engine.census())
         everybody = await engine.ask("containers", all=True, filters={"label": HUB_LABEL})
+        images = {image: await _has_image(engine, image) for image in images_of(hub)}
+        network = await _network(engine, str(hub.value(wiring.spawner, "network_name")))
         return EngineSeen(
             remote=remote,
             info=info,
-            images={image: await _has_image(engine, image) for image in images_of(hub)},
+            images=images,
+            network=network,
+            neighbors_reach=await _neighbors_reach(engine, images, network),
             census=census,
-            strangers=len(everybody) - len(census),
+            strangers=len(everybody) - len(census) - len(engine.strangers()),
+            copies=tuple(engine.strangers()),
             gpu_hook=None if remote else shutil.which(GPU_HOOK),
             skew=_skew(info.get("SystemTime"), asked, answered),
         )
@@ -261,6 +281,26 @@ async def _docker_seen(hub: HubConfig, wiring: Wiring) -> EngineSeen:
         return EngineSeen(away=f"engine_options do not fit: {error}", remote=remote)
     finally:
         await engine.close()
+
+
+async def _network(engine: DockerEngine, name: str) -> Mapping[str, Any] | None:
+    try:
+        row: Mapping[str, Any] = await engine.ask("inspect_network", name)
+    except NotFound:
+        return None
+    return row
+
+
+async def _neighbors_reach(
+    engine: DockerEngine, images: Mapping[str, bool], network: Mapping[str, Any] | None
+) -> bool | None:
+    """Try it where the network is the notebooks' own, with an image that is here."""
+    image = next((image for image, there in images.items() if there), None)
+    if image is None or network is None or network.get("Name") != NETWORK:
+        return None
+    return await asyncio.wrap_future(
+        engine.submit_to("warm", lambda client: neighbors_reach(client, image, NETWORK))
+    )
 
 
 async def _has_image(engine: DockerEngine, image: str) -> bool:
@@ -305,8 +345,8 @@ async def _local_seen(hub: HubConfig) -> EngineSeen:
 # -- ledger -----------------------------------------------------------------------------------
 
 
-def ledger_seen(hub: HubConfig) -> LedgerSeen:
-    """Ask the database; a SQLite file that is not there is not made."""
+def ledger_seen(hub: HubConfig, census: Sequence[Found] = ()) -> LedgerSeen:
+    """Ask the database, also which of the census are its own; a SQLite file is not made."""
     url = hub.settings.database_url
     file = config.sqlite_file(url)
     where = str(file) if file else _without_password(url)
@@ -315,7 +355,7 @@ def ledger_seen(hub: HubConfig) -> LedgerSeen:
         return LedgerSeen(where, absent=True, file_system=file_system)
     try:
         with config.open_ledger(hub, at_any_schema=True) as ledger:
-            return _read_ledger(ledger, hub, where, file_system)
+            return _read_ledger(ledger, hub, where, file_system, census)
     except (LedgerAway, ConfigurationFault) as away:
         return LedgerSeen(where, away=str(away), file_system=file_system)
 
@@ -325,7 +365,13 @@ def _without_password(url: str) -> str:
     return parsed._replace(netloc=parsed.netloc.rsplit("@", 1)[-1], query="").geturl()
 
 
-def _read_ledger(ledger: Ledger, hub: HubConfig, where: str, file_system: str | None) -> LedgerSeen:
+def _read_ledger(
+    ledger: Ledger,
+    hub: HubConfig,
+    where: str,
+    file_system: str | None,
+    census: Sequence[Found],
+) -> LedgerSeen:
     revision, head = ledger.revision()
     if revision != head:
         return LedgerSeen(where, revision=revision, head=head, file_system=file_system)
@@ -350,6 +396,7 @@ def _read_ledger(ledger: Ledger, hub: HubConfig, where: str, file_system: str | 
         open_leases=tuple(open_leases),
         devices=tuple(devices),
         strange_holders=strange,
+        copies=ledger.read(objects.strangers, hub_id, [found.labelled for found in census]),
     )
 
 
@@ -370,6 +417,22 @@ def folder(path: Path) -> Folder:
     )
 
 
+def storage_folder(root: Path) -> Folder:
+    """The folder of people's files, with what others on this machine may do there."""
+    return replace(
+        folder(root),
+        open_levels=tuple(place for place in (root / name for name in LEVELS) if _is_open(place)),
+        mount_options=mount_options_of(root),
+    )
+
+
+def _is_open(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & 0o077)
+    except OSError:
+        return False
+
+
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
@@ -377,13 +440,25 @@ def _exists(path: Path) -> bool:
         return False
 
 
+def mount_options_of(path: Path, mounts: Path = MOUNTS) -> frozenset[str]:
+    """The options of the mount that carries `path`; none where the kernel does not say."""
+    row = _mount_of(path, mounts)
+    return frozenset(row[0].split(" ")[5].split(",")) if row else frozenset()
+
+
 def file_system_of(path: Path, mounts: Path = MOUNTS) -> str | None:
     """The type of the file system that carries `path`, or None where the kernel does not say."""
+    row = _mount_of(path, mounts)
+    return row[1].split(" ")[0] if row else None
+
+
+def _mount_of(path: Path, mounts: Path) -> tuple[str, str] | None:
+    """The kernel's row of the mount that carries `path`, before and after its separator."""
     try:
         lines = mounts.read_text().splitlines()
     except OSError:
         return None
-    found: tuple[int, str] | None = None
+    found: tuple[int, str, str] | None = None
     resolved = path.resolve()
     for line in lines:
         # "36 35 98:0 /root /mount/point options optional-fields - type source options"
@@ -392,8 +467,8 @@ def file_system_of(path: Path, mounts: Path = MOUNTS) -> str | None:
         length = len(point.parts)
         # Of two mounts on one point the later line is the one that is seen.
         if resolved.is_relative_to(point) and (found is None or length >= found[0]):
-            found = (length, after.split(" ")[0])
-    return found and found[1]
+            found = (length, before, after)
+    return found and found[1:]
 
 
 def proxy_program(hub: HubConfig, wiring: Wiring) -> Program | None:

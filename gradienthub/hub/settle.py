@@ -7,14 +7,14 @@ from typing import Any
 
 from jupyterhub import orm
 
-from ..ledger import LedgerAway, fleet, leases, slots
+from ..ledger import LedgerAway, fleet, leases, objects, slots
 from ..ledger import findings as ledger_findings
 from ..rules.catalog import ConfigurationFault
 from ..rules.drift import Finding, Repair, findings
 from ..rules.idleness import Reason
 from ..spawners import server_token
 from ..spawners.context import HubContext
-from ..spawners.engine import EngineAway, Found
+from ..spawners.engine import EngineAway, Found, Stranger
 from . import disk
 from .outside import note_outside
 from .people import note_people
@@ -77,6 +77,7 @@ def prepare_ledger(context: HubContext) -> None:
         )
     context.ledger.write(fleet.publish, context.settings, context.clock())
     context.engine.claimed |= context.ledger.read(slots.claimed, context.settings.hub_id)
+    context.engine.object_ids |= context.ledger.read(objects.recorded, context.settings.hub_id)
 
 
 async def settle(app: Any, context: HubContext) -> list[Finding]:
@@ -93,21 +94,26 @@ async def settle(app: Any, context: HubContext) -> list[Finding]:
         return []
     # Ended, not only unknown: a ledger restored from yesterday must not stop what runs today.
     ended = await context.ledger.aread(leases.ended_among, before & _running(app))
+    mine = hub_leases(app, context)
+    # What the hub serves is the hub's, also where a ledger was restored from yesterday.
+    strange = await _strangers(context, [seen for seen in census if seen.lease_id not in mine])
+    census = [seen for seen in census if seen.object_id not in strange]
     # A warm server that nobody has claimed is the pool's.
     theirs = [seen for seen in census if seen.lease_id or not seen.slot]
     found = findings(open_leases, theirs, hub_leases(app, context), ended)
-    objects = {seen.object_id: seen for seen in census}
+    by_id = {seen.object_id: seen for seen in census}
     for finding in found:
         app.log.warning("Lease %s: %s; %s", finding.lease_id, finding.why, finding.repair.value)
     await _report(context, "engine", [])
-    await _report(context, "hub", map(_in_words, found))
+    others = [_stranger_in_words(stranger) for stranger in strange.values()]
+    await _report(context, "hub", [*others, *map(_in_words, found)])
     if found:
         # At once: what stops slowly or not at all must not be what the others wait behind.
         mended = await asyncio.gather(
-            *(_try_repair(app, context, f, objects.get(f.object_id or "")) for f in found)
+            *(_try_repair(app, context, f, by_id.get(f.object_id or "")) for f in found)
         )
         left = [_in_words(f) for f, well in zip(found, mended, strict=True) if not well]
-        await _report(context, "hub", left)
+        await _report(context, "hub", [*others, *left])
     _finish_stops(app, context, {lease.lease_id for lease in open_leases if lease.stop_asked})
     return found
 
@@ -122,6 +128,27 @@ async def _census(context: HubContext) -> list[Found] | None:
         )
         await _report(context, "engine", [one])
         raise
+
+
+async def _strangers(context: HubContext, census: Iterable[Found]) -> dict[str, Stranger]:
+    """Objects with our labels that are not ours, by names, ids and the ledger."""
+    seen = {found.object_id: found for found in census}
+    strange = await context.ledger.aread(
+        objects.strangers, context.settings.hub_id, [found.labelled for found in seen.values()]
+    )
+    return {one.object_id: one for one in context.engine.strangers()} | {
+        object_id: Stranger(object_id, seen[object_id].name, why, seen[object_id].lease_id)
+        for object_id, why in strange.items()
+    }
+
+
+def _stranger_in_words(stranger: Stranger) -> ledger_findings.Found:
+    return ledger_findings.Found(
+        key=f"stranger/{stranger.object_id}",
+        kind="stranger",
+        why=f"{stranger.name} has labels of this hub and is not one of ours: {stranger.why}",
+        repair="see whose it is; it is counted for nobody, and only you may remove it",
+    )
 
 
 async def _report(context: HubContext, source: str, found: Iterable[ledger_findings.Found]) -> None:
@@ -179,7 +206,7 @@ async def _repair(app: Any, context: HubContext, finding: Finding, seen: Found |
         return
     corpse = None
     if seen is not None:
-        corpse = await context.engine.bury(seen)
+        corpse = await context.bury(seen, finding.why)
     else:
         # The listing is up to a second old; only a fresh look may say gone.
         again = await context.engine.look(finding.lease_id)

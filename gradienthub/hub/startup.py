@@ -12,10 +12,10 @@ from jupyterhub.auth import Authenticator
 from .. import metrics
 from ..ledger import LedgerAway
 from ..rules.catalog import ConfigurationFault
-from ..spawners.base import GradientSpawner
 from ..spawners.context import HubContext
 from ..spawners.warm import WarmPool
 from . import api, charging, frame, pages, proxy, quiet_log, settle, traits
+from .spawner_class import class_faults
 
 #: Seconds between two looks whether the hub is settled.
 SETTLED_EVERY = 0.5
@@ -109,12 +109,8 @@ def _prepared(app: Any, context: HubContext) -> bool:
 
 def wiring_faults(app: Any) -> list[str]:
     """What another line of the configuration undid after `configure(c)`, each with its cure."""
-    faults = []
-    if not issubclass(app.spawner_class, GradientSpawner):
-        faults.append(
-            f"c.JupyterHub.spawner_class is {app.spawner_class.__name__}, which admits nothing; set"
-            ' it to "gradient-docker", "gradient-local" or a class with GradientSpawner on its left'
-        )
+    faults: list[str] = []
+    faults += class_faults(app.spawner_class)
     if not app.allow_named_servers:
         faults.append(
             "c.JupyterHub.allow_named_servers is False, and every notebook but one is a named"

@@ -215,7 +215,7 @@ def _take(
         .values(options=request.options.as_json())
     )
     _write(tx, request, settings, account, notebook.id, allowance, plan, now, choice)
-    row = slots.claim(tx, choice.claims) if choice.claims else None
+    row = slots.claim(tx, choice.claims, request.lease_id) if choice.claims else None
     slots.evict(tx, choice.evicts, request.lease_id)
     _take_devices(tx, request.lease_id, settings.hub_id, plan.placement.devices, now)
     # Also where the price is so small that it holds nothing yet.
@@ -431,12 +431,19 @@ def _lease(row: Row[Any], devices: Iterable[str], account_name: str) -> Lease:
 
 
 def note_phase(
-    tx: Connection, lease_id: str, phase: str, now: datetime, object_name: str | None = None
+    tx: Connection,
+    lease_id: str,
+    phase: str,
+    now: datetime,
+    object_name: str | None = None,
+    object_id: str | None = None,
 ) -> bool:
     """Write down how far a start has come, before the step. False if the lease is ended."""
     values: dict[str, Any] = {"phase": phase, "phase_at": now}
     if object_name is not None:
         values["object_name"] = object_name
+    if object_id is not None:
+        values["object_id"] = object_id
     if phase == "turn":
         values["turn_at"] = now
     if phase == "answering":

@@ -264,6 +264,8 @@ leases = Table(
     Column("phase", String(24), nullable=False),
     Column("phase_at", Moment, nullable=False),
     Column("object_name", String(128)),
+    # The engine's id of it, once it is made: a name can be another's later, an id cannot.
+    Column("object_id", String(128)),
     Column("admitted_at", Moment, nullable=False),
     Column("turn_at", Moment),
     Column("started_at", Moment),
@@ -624,6 +626,17 @@ warm_slots = Table(
     Column("used", BigInteger),
     Column("created_at", Moment, nullable=False),
     Column("ready_at", Moment),
+)
+
+# Warm servers that are gone, for a time: an engine that was asked for one may make it late, and
+# only what the ledger knows is ours.
+past_slots = Table(
+    "past_slots",
+    metadata,
+    Column("id", ID, primary_key=True),
+    _hub_column(index=True),
+    Column("object_id", String(128)),
+    Column("gone_at", Moment, nullable=False),
 )
 
 # A hub whose warm pool is paused has a row.

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, select, update
 
 from ..rules.warm import Slot
+from . import objects
 from .database import lock_admissions
 from .schema import device_holders, leases, warm_pauses, warm_slots
 
@@ -64,9 +65,10 @@ def held_devices(tx: Connection, hub_id: str) -> tuple[frozenset[str], frozenset
     return frozenset(row.device_uuid for row in rows) - warm, warm
 
 
-def claim(tx: Connection, slot_id: str) -> dict[str, Any]:
+def claim(tx: Connection, slot_id: str, lease_id: str) -> dict[str, Any]:
     """A start takes this warm server: the row goes, the lease names it from now on."""
     row = tx.execute(select(warm_slots).where(warm_slots.c.id == slot_id)).one()
+    tx.execute(update(leases).where(leases.c.id == lease_id).values(object_id=row.object_id))
     tx.execute(delete(device_holders).where(device_holders.c.holder_id == slot_id))
     tx.execute(delete(warm_slots).where(warm_slots.c.id == slot_id))
     return dict(row._mapping)
@@ -104,8 +106,11 @@ def hold(tx: Connection, hub_id: str, slot_id: str, devices: Iterable[str], now:
         )
 
 
-def gone(tx: Connection, slot_id: str) -> None:
+def gone(tx: Connection, slot_id: str, now: datetime) -> None:
     """The engine says gone: the row and what it held. Safe to call twice."""
+    row = tx.execute(select(warm_slots).where(warm_slots.c.id == slot_id)).first()
+    if row is not None:
+        objects.remember_slot(tx, row._mapping, now)
     tx.execute(delete(device_holders).where(device_holders.c.holder_id == slot_id))
     tx.execute(delete(warm_slots).where(warm_slots.c.id == slot_id))
 
@@ -130,9 +135,16 @@ def note_ready(
     )
 
 
-def note_spoiled(tx: Connection, lease_id: str) -> None:
+def note_spoiled(tx: Connection, lease_id: str, now: datetime) -> None:
     """Its claim failed and it is destroyed: the lease starts cold."""
-    tx.execute(update(leases).where(leases.c.id == lease_id).values(warm_slot=None))
+    row = tx.execute(
+        select(leases.c.warm_slot.label("id"), leases.c.hub_id, leases.c.object_id).where(
+            leases.c.id == lease_id, leases.c.warm_slot.is_not(None)
+        )
+    ).first()
+    if row is not None:
+        objects.remember_slot(tx, row._mapping, now)
+    tx.execute(update(leases).where(leases.c.id == lease_id).values(warm_slot=None, object_id=None))
 
 
 def claimed(tx: Connection, hub_id: str) -> dict[str, str]:

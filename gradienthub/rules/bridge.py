@@ -5,6 +5,8 @@ from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
 from typing import Any
 
 LOOPBACK = "127.0.0.1"
+#: Docker's option of a bridge network by which its containers reach each other.
+NEIGHBORS_OPTION = "com.docker.network.bridge.enable_icc"
 
 
 def interface_of(network: Mapping[str, Any]) -> str:
@@ -40,3 +42,18 @@ def machine_addresses(network: Mapping[str, Any], on_interface: Iterable[str]) -
     usable = [address for address in dict.fromkeys(likely) if not address.is_link_local]
     usable.sort(key=lambda address: isinstance(address, IPv6Address))
     return [str(address) for address in usable]
+
+
+def lets_neighbors_talk(network: Mapping[str, Any], engine: Mapping[str, Any]) -> str:
+    """Say why containers of a network reach each other, as far as the engine tells; or nothing.
+
+    `engine` is what `docker info` says. Whether the engine may set packet filters at all is in
+    neither; only a try shows that.
+    """
+    if network.get("Driver") != "bridge":
+        return f"its driver {network.get('Driver')} cannot keep containers from each other"
+    if (network.get("Options") or {}).get(NEIGHBORS_OPTION, "true").lower() != "false":
+        return f"its option {NEIGHBORS_OPTION} is not false"
+    if engine.get("BridgeNfIptables") is False:
+        return "the kernel filters nothing on bridges (net.bridge.bridge-nf-call-iptables)"
+    return ""

@@ -235,6 +235,7 @@ class GradientSpawner(Spawner):
             self._stop_reason = None
             if outcome.claim is not None:
                 context.engine.claimed[outcome.claim.slot_id] = outcome.id
+                context.note_object(outcome.id, outcome.claim.object_id)
                 context.engine.forget_listing()
                 metrics.warm_servers.labels("ready").dec()
             elif context.has_pool(outcome):
@@ -293,7 +294,7 @@ class GradientSpawner(Spawner):
             if found is None:
                 await context.ended(older, Reason.LOST, None)
             elif not found.alive:
-                corpse = await context.engine.bury(found)
+                corpse = await context.bury(found, "dead, and its notebook starts again")
                 await context.ended(older, Reason.CRASHED, corpse)
         except EngineAway as away:
             raise _engine_away() from away
@@ -353,7 +354,9 @@ class GradientSpawner(Spawner):
 
     async def _start_cold(self, lease: Lease) -> str:
         url = _url(await self.start_engine())
-        await self._note("answering")
+        await self.see_made()
+        self.context.note_object(lease.id, self.made_id)
+        await self._note("answering", object_id=self.made_id)
         await self._until_it_answers(url, lease)
         return url
 
@@ -375,7 +378,8 @@ class GradientSpawner(Spawner):
             self.log.warning("%s: a warm server was spoiled: %s", self._log_name, error)
             await self.settled_calls()
             await self._destroy_slot(claim.slot_id)
-            await self.context.ledger.awrite(slots.note_spoiled, lease.id)
+            await self.context.ledger.awrite(slots.note_spoiled, lease.id, self.context.clock())
+            self.context.engine.object_ids.pop(lease.id, None)
             await self._prepare_cold(lease)
             await self._note("starting", object_name=self.object_label)
             return ""
@@ -389,14 +393,14 @@ class GradientSpawner(Spawner):
         """Warm servers whose device or memory this start has are gone before it begins."""
         for slot_id in lease.evicts:
             await self._destroy_slot(slot_id)
-            await self.context.ledger.awrite(slots.gone, slot_id)
+            await self.context.ledger.awrite(slots.gone, slot_id, self.context.clock())
 
     async def _destroy_slot(self, slot_id: str) -> None:
         engine = self.context.engine
         engine.forget_listing()
         for found in await engine.census() or []:
             if found.slot == slot_id:
-                await engine.destroy(found)
+                await self.context.destroy(found, "a warm server in the way of a start")
 
     @property
     def outside_id(self) -> str:
@@ -458,7 +462,7 @@ class GradientSpawner(Spawner):
             found = await self.context.engine.look(lease.id)
             if found is None:
                 return ""
-            self._corpse = await self.context.engine.bury(found)
+            self._corpse = await self.context.bury(found, "it did not answer")
         except EngineAway:
             return ""
         last = [line.strip() for line in self._corpse.last_words.splitlines() if line.strip()]
@@ -468,11 +472,21 @@ class GradientSpawner(Spawner):
         if self.lease is not None and self._width is not None:
             self.context.stage.leave(self.lease.host, self.lease.id, self._width)
 
-    async def _note(self, phase: str, object_name: str | None = None) -> None:
+    async def see_made(self) -> None:
+        """See that what was made is what was asked for. Raises Refused where it is not."""
+
+    @property
+    def made_id(self) -> str | None:
+        """The engine's id of what was made for this lease; None where the engine has none."""
+        return None
+
+    async def _note(
+        self, phase: str, object_name: str | None = None, object_id: str | None = None
+    ) -> None:
         """Write down how far the start has come, before the step, so that a crash finds it."""
         context = self.context
         there = await context.ledger.awrite(
-            leases.note_phase, self.lease_id, phase, context.clock(), object_name
+            leases.note_phase, self.lease_id, phase, context.clock(), object_name, object_id
         )
         if not there:
             raise Refused(
@@ -606,7 +620,7 @@ class GradientSpawner(Spawner):
                 if found is not None and found.alive and not alive_too:
                     break
                 if found is not None:
-                    corpse = await context.engine.bury(found)
+                    corpse = await context.bury(found, f"its lease ends: {reason.value}")
                 await context.ended(lease_id, reason, corpse)
                 return
             except Exception as error:

@@ -18,7 +18,7 @@ from ..ledger.leases import Corpse, Lease
 from ..rules.idleness import Reason
 from ..settings import GradientHub, Settings
 from .download import Download
-from .engine import Engine
+from .engine import Engine, Found
 from .stage import Stage
 
 log = logging.getLogger("gradienthub")
@@ -113,7 +113,23 @@ class HubContext:
             log.warning("The ledger is away; the end of lease %s is kept: %s", lease_id, away)
             await asyncio.to_thread(self.journal.end, lease_id, now, reason, corpse)
         self.moving.discard(lease_id)
+        self.engine.object_ids.pop(lease_id, None)
         self.wake_pool()
+
+    async def bury(self, found: Found, why: str) -> Corpse:
+        """End an object and read its last words; the log says which, and why. Raises EngineAway."""
+        log.info("Ending %s (%s): %s", found.object_id, found.name, why)
+        return await self.engine.bury(found)
+
+    async def destroy(self, found: Found, why: str) -> None:
+        """End an object at once; the log says which, and why. Raises EngineAway."""
+        log.info("Destroying %s (%s): %s", found.object_id, found.name, why)
+        await self.engine.destroy(found)
+
+    def note_object(self, holder: str, object_id: str | None) -> None:
+        """From now on another object with this lease's or warm server's labels is a stranger."""
+        if object_id:
+            self.engine.object_ids[holder] = object_id
 
     def has_pool(self, lease: Lease) -> bool:
         """Whether warm servers of this lease's machine and runtime are configured."""

@@ -3,19 +3,24 @@
 import asyncio
 import inspect
 import json
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import (
+    APIError,
+    DockerException,
+    ImageNotFound,
+    InvalidArgument,
+    InvalidVersion,
+    NotFound,
+)
 from docker.tls import TLSConfig
 from docker.types import Mount
 from docker.utils import kwargs_from_env, parse_repository_tag
@@ -25,21 +30,24 @@ from requests.exceptions import RequestException
 from traitlets import Bool, Dict, Enum, Float, Integer, Unicode, default
 from traitlets.config import Config
 
+from ..rules.container import VISIBLE
 from ..rules.outside import Outside, read_container
+from ..rules.ownership import Labelled, named_otherwise, slot_name
 from ..rules.refusal import Refused, shown
 from . import adopted, waiting_program
 from .base import Claim, GradientSpawner, Lease
 from .context import HubContext
 from .download import Download
 from .effort import container_cpu
-from .engine import Corpse, Engine, EngineAway, Found, Waiting
+from .engine import Corpse, Engine, EngineAway, Found, Stranger, Waiting
+from .folders import make_private
+from .judged import DEVICES_LABEL, HUB_LABEL, LEASE_LABEL, SLOT_LABEL, JudgedContainers
+from .networks import make_network
 from .sections import configured
 from .warm import NOBODY, WarmPool
 
-HUB_LABEL = "gradienthub.hub"
-LEASE_LABEL = "gradienthub.lease"
-DEVICES_LABEL = "gradienthub.devices"
-SLOT_LABEL = "gradienthub.warm"
+__all__ = ["DEVICES_LABEL", "HUB_LABEL", "LEASE_LABEL", "SLOT_LABEL", "DockerEngine",
+           "GradientDockerSpawner"]  # fmt: skip
 
 #: Threads of each lane. Starts and stops wait for the engine, so that a slow stop must not be
 #: what a start, a download or the listing waits behind.
@@ -71,11 +79,20 @@ class DockerEngine(Engine):
         self._local = threading.local()
         self._clients: list[Any] = []
         self._listing: list[Found] = []
+        self._strangers: list[Stranger] = []
         self._listed_at = -LISTING_AGE
         self._listing_task: asyncio.Task[list[Found]] | None = None
         self._cores: int | None = None
         #: Containers without our label, by id; None: no notebook.
         self._outside: dict[str, Outside | None] = {}
+        self._image_variables: dict[str, tuple[str, ...]] = {}
+        #: Why the notebooks' own network cannot be made; empty where it is there.
+        self.network_fault = ""
+
+    @property
+    def address(self) -> str:
+        """Where it is asked."""
+        return str(self._options.get("base_url") or "unix:///var/run/docker.sock")
 
     def submit(self, method: str, *args: Any, **kwargs: Any) -> "Future[Any]":
         """Call a method of docker's APIClient in the lane it belongs to."""
@@ -117,11 +134,32 @@ class DockerEngine(Engine):
             rows = await self.ask(
                 "containers", all=True, filters={"label": f"{HUB_LABEL}={self.hub_id}"}
             )
-            self._listing = [_found(row, self.claimed) for row in rows]
+            self._sort(rows)
             self._listed_at = time.monotonic()
             return self._listing
         finally:
             self._listing_task = None
+
+    def _sort(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Tell ours from strangers with our labels, by what is known here: names and ids."""
+        self._listing, self._strangers = [], []
+        for row in rows:
+            found = _found(row, self.claimed)
+            own = Labelled(
+                found.object_id, found.name, found.labels.get(LEASE_LABEL, ""), found.slot
+            )
+            why = named_otherwise(own, self.claimed)
+            known = self.object_ids.get(found.lease_id or found.slot)
+            if not why and known and known != found.object_id:
+                why = "the ledger knows another container of it"
+            if why:
+                self._strangers.append(Stranger(found.object_id, found.name, why, found.lease_id))
+            else:
+                self._listing.append(found)
+
+    def strangers(self) -> list[Stranger]:
+        """List the containers that the last listing left out."""
+        return list(self._strangers)
 
     async def look(self, lease_id: str) -> Found | None:
         """The lease's container, by its label. "Gone" is said only by a listing that is fresh."""
@@ -161,6 +199,40 @@ class DockerEngine(Engine):
         """The id of the image that a container was made from."""
         return str((await self.ask("inspect_container", object_id))["Image"])
 
+    async def image_variables(self, image: str, *, again: bool = False) -> tuple[str, ...]:
+        """Return the names of the variables that an image sets; `again` where it may be another.
+
+        Raises NotFound and EngineAway.
+        """
+        if again or image not in self._image_variables:
+            config = (await self.ask("inspect_image", image)).get("Config") or {}
+            names = [str(row).partition("=")[0] for row in config.get("Env") or ()]
+            self._image_variables[image] = tuple(names)
+        return self._image_variables[image]
+
+    async def have_network(self) -> str:
+        """Make the notebooks' own network where there is none; return why it cannot be made.
+
+        Raises EngineAway.
+        """
+        try:
+            await asyncio.wrap_future(self.submit_to("start", make_network))
+            self.network_fault = ""
+        except APIError as error:
+            self.network_fault = str(error.explanation or error)
+        except (DockerException, RequestException, OSError) as error:
+            raise EngineAway(str(error)) from error
+        return self.network_fault
+
+    async def remove(self, object_id: str) -> None:
+        """Kill and remove one container by its id."""
+        try:
+            await self.ask("remove_container", object_id, v=True, force=True)
+        except NotFound:
+            pass
+        finally:
+            self.forget_listing()
+
     async def bury(self, found: Found) -> Corpse:
         """Stop, read exit code, memory kill and last lines, remove."""
         try:
@@ -174,12 +246,7 @@ class DockerEngine(Engine):
 
     async def destroy(self, found: Found) -> None:
         """Kill and remove it."""
-        try:
-            await self.ask("remove_container", found.object_id, v=True, force=True)
-        except NotFound:
-            pass
-        finally:
-            self.forget_listing()
+        await self.remove(found.object_id)
 
     async def cpu_seconds(self, found: Found) -> float | None:
         """Return the CPU time of a container, read in a lane of its own."""
@@ -259,7 +326,7 @@ def _last_lines(client: Any, object_id: str) -> str:
     return words.decode("utf-8", "replace") if isinstance(words, bytes) else ""
 
 
-class GradientDockerSpawner(GradientSpawner, DockerSpawner):
+class GradientDockerSpawner(GradientSpawner, JudgedContainers):
     """Notebooks as containers, each on its own devices."""
 
     container_home = Unicode(
@@ -373,12 +440,29 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
         return found
 
     def docker(self, method: str, *args: Any, **kwargs: Any) -> "asyncio.Future[Any]":
-        """DockerSpawner's one door to the engine, led into our lanes instead of its one thread."""
-        if self._told is not None and method == "create_container":
-            self._told.update(kwargs)
-            nothing: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-            nothing.set_result({})
-            return nothing
+        """DockerSpawner's one door to the engine, led into our lanes instead of its one thread.
+
+        What is to be made is judged here, after all hooks, and seen again before it is started.
+        """
+        if method == "create_container":
+            return asyncio.ensure_future(self._create(args, kwargs))
+        if method == "start":
+            return asyncio.ensure_future(self._start_made(args, kwargs))
+        return self._submit(method, *args, **kwargs)
+
+    async def _create(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        arguments = await self.judged(args, kwargs)
+        if self._told is not None:
+            self._told.update(arguments)
+            return {}
+        self._asked = arguments
+        return await self._submit("create_container", **arguments)
+
+    async def _start_made(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        await self.compare(str(args[0] if args else kwargs["container"]))
+        return await self._submit("start", *args, **kwargs)
+
+    def _submit(self, method: str, *args: Any, **kwargs: Any) -> "asyncio.Future[Any]":
         call = self.engine.submit(method, *args, **kwargs)
         if method in ("create_container", "start"):
             # A cancelled start leaves its call running; its end must wait for that
@@ -388,6 +472,35 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
         if method in ("create_container", "start", "stop", "remove_container"):
             call.add_done_callback(lambda _call: self.engine.forget_listing())
         return asyncio.wrap_future(call)
+
+    async def see_made(self) -> None:
+        """See that the container is the one that was asked for, also where it was made past us."""
+        await self.compare(self.object_id)
+
+    @property
+    def made_id(self) -> str | None:
+        """The container's id, once there is one."""
+        return self.object_id or None
+
+    async def remove_object(self) -> None:
+        """Remove what DockerSpawner finds in the way of a start, if it is this lease's."""
+        if self.lease_id:
+            row = await self.engine.ask("inspect_container", self.object_id)
+            labels = (row.get("Config") or {}).get("Labels") or {}
+            own = (labels.get(HUB_LABEL), labels.get(LEASE_LABEL))
+            if own != (self.context.settings.hub_id, self.lease_id):
+                raise Refused(
+                    "start_failed",
+                    f"A container named {shown(self.object_name)} is in the way, and it is not"
+                    " one of ours.",
+                    "Nothing was charged. Your administrator: see whose it is, and rename or"
+                    " remove it.",
+                )
+            self.log.warning(
+                "%s: container %s (%s) is removed: it is in the way of a new start",
+                self._log_name, self.object_id, self.object_name,
+            )  # fmt: skip
+        await super().remove_object()
 
     async def settled_calls(self) -> None:
         """Wait for engine calls that a cancelled start left behind, so that none creates later."""
@@ -413,6 +526,7 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
             self.mem_limit = int(lease.memory * 10**9)
             self.cpu_limit = float(lease.cpus)
         self._shown = []
+        self.choose_network()
         if not self._nobodys:
             await asyncio.to_thread(self._make_folders, lease)
             await self._show_adopted(lease)
@@ -460,10 +574,9 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
         ]
 
     def _make_folders(self, lease: Lease) -> None:
+        root = self.context.settings.storage_root
         for folder in self.folders(lease):
-            if not folder.exists():
-                folder.mkdir(parents=True, mode=0o700)
-                _give_to(folder, self.folder_owner)
+            make_private(root, *folder.relative_to(root).parts, owner=self.folder_owner)
 
     @property
     def volume_binds(self) -> dict[str, dict[str, str]]:
@@ -492,18 +605,27 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
         return self.image
 
     async def create_object(self) -> Any:
-        """Create with labels, devices and init, and without auto_remove: a corpse is read first."""
-        assert self.lease is not None
+        """Create with an init and without auto_remove: a corpse is read first.
+
+        Devices, labels and what guards the machine are added where it is judged.
+        """
         own_create: Any = self.extra_create_kwargs
         own_host: Any = self.extra_host_config
         try:
-            configured = await self._own(own_create)
-            ours = self._create_extras()
-            ours["labels"] = {**configured.get("labels", {}), **ours["labels"]}
-            self.extra_create_kwargs = {**configured, **ours}
-            self.extra_host_config = {**self._host_extras(), **await self._own(own_host),
+            self.extra_create_kwargs = {**await self._own(own_create),
+                                        "working_dir": self.container_home}  # fmt: skip
+            self.extra_host_config = {"init": True, **await self._own(own_host),
                                       "auto_remove": False}  # fmt: skip
             return await super().create_object()
+        except (InvalidArgument, InvalidVersion, TypeError) as error:
+            # docker-py's words for settings that it cannot send; the engine was not asked.
+            raise Refused(
+                "start_failed",
+                f"The container's settings cannot be sent to the engine: {shown(str(error), 200)}.",
+                "Nothing was charged. Your administrator: correct extra_host_config,"
+                " extra_create_kwargs or network_name of the spawner; `gradienthub check` judges"
+                " them.",
+            ) from error
         finally:
             self.extra_create_kwargs, self.extra_host_config = own_create, own_host
 
@@ -514,48 +636,21 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
             value = await value
         return dict(value or {})
 
-    def _create_extras(self) -> dict[str, Any]:
-        lease = self.lease
-        assert lease is not None
-        labels = {
-            HUB_LABEL: self.context.settings.hub_id,
-            LEASE_LABEL: lease.id,
-            DEVICES_LABEL: json.dumps(lease.devices),
-            "gradienthub.notebook": lease.notebook_id,
-            "gradienthub.instance_type": lease.instance_type,
-        }
-        return {"labels": labels, "working_dir": self.container_home}
-
-    def _host_extras(self) -> dict[str, Any]:
-        lease = self.lease
-        assert lease is not None
-        extras: dict[str, Any] = {"init": True}
-        if lease.devices and self.device_driver == "cdi":
-            extras["device_requests"] = [{"Driver": "cdi", "DeviceIDs": list(lease.devices)}]
-        elif lease.devices and self.device_driver == "nvidia":
-            extras["device_requests"] = [
-                {"Driver": "", "Count": 0, "DeviceIDs": list(lease.devices),
-                 "Capabilities": [["gpu"]], "Options": {}}
-            ]  # fmt: skip
-        return extras
-
     def get_env(self) -> dict[str, str]:
-        """The hub's environment; without devices none is visible, whatever the image says."""
+        """The hub's environment. Which devices are visible is said where it is judged."""
         if self._nobodys:
             env = {key: v for key, v in self.environment.items() if isinstance(v, str)}
             env["JUPYTER_IMAGE_SPEC"] = self.image
         else:
             env = super().get_env()
         if self.lease is not None:
-            # The runtime hook reads this variable too: an image that sets it to "all" would
-            # otherwise see every GPU of the machine.
-            env["NVIDIA_VISIBLE_DEVICES"] = ",".join(self.lease.devices) or "void"
             env["GRADIENT_INSTANCE_TYPE"] = self.lease.instance_type
         return env
 
     async def prepare(self, lease: Lease) -> None:
         """Download the image where it is missing: before the turn, so that nobody waits for it."""
         assert lease.image is not None
+        await self.have_network()
         try:
             await asyncio.wait_for(self._download(lease.id, lease.image), self.pull_timeout)
         except TimeoutError:
@@ -589,7 +684,7 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
             return
         if policy != "always":
             try:
-                await self.docker("inspect_image", image)
+                await self.engine.image_variables(image, again=True)
                 return
             except NotFound:
                 if policy == "never":
@@ -598,6 +693,7 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
         call = self.engine.submit_to("pull", lambda client: _pull(client, image, progress))
         try:
             await asyncio.wrap_future(call)
+            await self.engine.image_variables(image, again=True)
         finally:
             self.context.downloads.pop(lease_id, None)
 
@@ -646,12 +742,14 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
                 " c.GradientHub.mount_helper"
             )
         await asyncio.to_thread(pool.mounts.prepare)
+        await self.have_network()
         await self.apply_lease(self.lease)
         if NOBODY in json.dumps(kwargs := await self._cold(), default=str):
             raise ValueError(
                 "volumes, mounts or extra settings of the containers name their user, who is not"
                 " known yet"
             )
+        await self.engine.image_variables(self.image, again=True)
         image = await self.engine.ask("inspect_image", self.image)
         return self._digest(kwargs, image["Id"])
 
@@ -707,27 +805,25 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
         cold = await self._cold()
         command = await self.get_command()
         places = await asyncio.to_thread(pool.mounts.make, slot_id)
+        self._slot_id, self._places = slot_id, places
         binds = self._fixed_binds(cold) + [
             f"{place}:{folder}:rw,rslave"
             for place, folder in zip(places, self._late_folders(), strict=False)
         ]
-        labels = {key: value for key, value in cold["labels"].items()
-                  if key not in (LEASE_LABEL, "gradienthub.notebook")}  # fmt: skip
         warm = {
             **cold,
-            "name": f"gradient-warm-{slot_id}",
+            "name": slot_name(slot_id),
             "command": ["python3", "-c", waiting_program.BOOT, *command],
             "stdin_open": True,
             # Otherwise the engine closes its input after the first line.
             "detach": True,
             # Nothing that an administrator put in for people: it may be a secret.
-            "environment": _early(cold["environment"])
-            | {"NVIDIA_VISIBLE_DEVICES": cold["environment"]["NVIDIA_VISIBLE_DEVICES"]},
-            "labels": {**labels, SLOT_LABEL: slot_id},
+            "environment": _early(cold["environment"]) | {VISIBLE: cold["environment"][VISIBLE]},
             "host_config": {**cold["host_config"], "Binds": binds},
         }
         made = await self.docker("create_container", **warm)
         self.object_id = made["Id"]
+        await self.compare(self.object_id)
         said = await asyncio.wrap_future(
             self.engine.submit_to("warm", lambda client: start_until_ready(client, self.object_id))
         )
@@ -737,11 +833,12 @@ class GradientDockerSpawner(GradientSpawner, DockerSpawner):
         """Bind the folders, tell it who it is, give the container this lease's name."""
         # An administrator's hook may have made this start a different one.
         image_id = await self.engine.image_id(claim.object_id)
-        if self._digest(await self._cold(), image_id) != claim.digest:
+        cold = await self._cold()
+        if self._digest(cold, image_id) != claim.digest:
             raise ValueError("this start differs from what the warm server was made for")
         self.object_id = claim.object_id
         told = {
-            "env": self.get_env(),
+            "env": cold["environment"],
             "drop": [],
             "argv": await self.get_command(),
             "cwd": self.container_home,
@@ -832,8 +929,3 @@ def _pull(client: Any, image: str, progress: Download) -> None:
         if said := line.get("error"):
             raise APIError(said, explanation=said)
         progress.take(line)
-
-
-def _give_to(folder: Path, owner: int) -> None:
-    if os.geteuid() == 0:
-        os.chown(folder, owner, owner)

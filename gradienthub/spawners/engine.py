@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from ..ledger.leases import Corpse
 from ..rules.drift import Seen
 from ..rules.outside import Outside
+from ..rules.ownership import Labelled
 from .effort import CpuReadings
 
-__all__ = ["Corpse", "Engine", "EngineAway", "Found", "Waiting"]
+__all__ = ["Corpse", "Engine", "EngineAway", "Found", "Stranger", "Waiting"]
 
 
 class EngineAway(Exception):
@@ -25,6 +26,21 @@ class Found(Seen):
     #: The warm server that it is or was; its `lease_id` is empty until it is claimed.
     slot: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def labelled(self) -> Labelled:
+        """What it says that it is; a claimed warm server says what it was born as."""
+        return Labelled(self.object_id, self.name, "" if self.slot else self.lease_id, self.slot)
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """An object with our labels that is not ours, and why that is known."""
+
+    object_id: str
+    name: str
+    why: str
+    lease_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,6 +63,8 @@ class Engine:
     def __init__(self) -> None:
         #: Warm server -> the lease that claimed it: a container keeps the labels of its birth.
         self.claimed: dict[str, str] = {}
+        #: Lease or warm server -> the id of its object, as the ledger knows it.
+        self.object_ids: dict[str, str] = {}
         #: CPU time of what runs, as it was read last.
         self.readings = CpuReadings(self.cpu_seconds)
 
@@ -60,6 +78,13 @@ class Engine:
 
     async def outside(self) -> list[Outside]:
         """Notebooks of JupyterHub that run here without a label of ours; may be another hub's."""
+        return []
+
+    def strangers(self) -> list[Stranger]:
+        """List what the last census left out: objects with our labels that are not ours.
+
+        They are never counted as somebody's, and never stopped or removed.
+        """
         return []
 
     async def look(self, lease_id: str) -> Found | None:

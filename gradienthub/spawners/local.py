@@ -26,6 +26,7 @@ from . import adopted, waiting_program
 from .base import Claim, GradientSpawner, Lease
 from .context import HubContext
 from .engine import Corpse, Engine, EngineAway, Found, Waiting
+from .folders import make_private
 
 try:
     import psutil
@@ -247,9 +248,10 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
     async def apply_lease(self, lease: Lease) -> None:
         """Folders and first page; there are no limits to set."""
         home, storage = self.folders(lease)
-        logs = self.context.settings.data_dir / "logs"
-        for folder in (home, storage, logs):
-            await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True, mode=0o700)
+        root, data = self.context.settings.storage_root, self.context.settings.data_dir
+        for folder in (home, storage):
+            await asyncio.to_thread(make_private, root, *folder.relative_to(root).parts)
+        await asyncio.to_thread(make_private, data, "logs")
         self.notebook_dir = str(home)
         self.default_url = "/lab" if lease.interface == "lab" else "/tree"
         await self._show_adopted(home)

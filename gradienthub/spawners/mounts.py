@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from .folders import make_private
+
 WARM = "warm"
 HOME, STORAGE = "home", "storage"
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -36,8 +38,7 @@ class Mounts:
 
     def prepare(self) -> None:
         """Make the folder of all slots a shared mount. Safe to call twice. Raises MountFault."""
-        warm = self.root / WARM
-        warm.mkdir(parents=True, exist_ok=True, mode=0o755)
+        warm = make_private(self.root, WARM)
         if _shared(warm):
             return
         with folder(self.root, WARM) as fd:
@@ -49,8 +50,11 @@ class Mounts:
     def make(self, slot_id: str) -> tuple[Path, Path]:
         """The two empty folders of a slot, which a container may see and not fill."""
         folders = (self.root / WARM / slot_id / HOME, self.root / WARM / slot_id / STORAGE)
+        make_private(self.root, WARM, slot_id)
         for place in folders:
-            place.mkdir(parents=True, exist_ok=True, mode=0o755)
+            # What a container sees of it before a person's folder is bound onto it.
+            place.mkdir(exist_ok=True)
+            place.chmod(0o755)
         return folders
 
     def bind(self, slot_id: str, notebook_id: str, account_id: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from .. import metrics
-from ..ledger import LedgerAway, slots
+from ..ledger import LedgerAway, objects, slots
 from ..ledger import warm as pool_rows
 from ..ledger.leases import Lease
 from ..rules.idleness import Deadlines
@@ -169,13 +169,17 @@ class WarmPool:
             stale = current.get((slot.instance_type, slot.runtime)) != after.digests[slot.id]
             if rows[slot.id].state != "ready" or stale or found is None or not found.alive:
                 await self.destroy(slot.id)
-        for slot_id in census:
-            if slot_id not in rows and slot_id not in after.claimed:
-                await self.destroy(slot_id)
+        # What the ledger never knew is somebody's own, whatever its labels say.
+        unknown = [f for s, f in census.items() if s not in rows and s not in after.claimed]
+        strange = await ledger.aread(objects.strangers, hub_id, [f.labelled for f in unknown])
+        for found in unknown:
+            if found.object_id not in strange:
+                await self.destroy(found.slot)
         known = {*rows, *census, *after.claimed, *self._filling}
         await asyncio.to_thread(self._clear_folders, known)
         for slot_id in [s for s in self.context.engine.claimed if s not in known]:
             del self.context.engine.claimed[slot_id]
+            self.context.engine.object_ids.pop(slot_id, None)
         self._nothing_there = not known
         await self._count()
 
@@ -248,6 +252,7 @@ class WarmPool:
                 used=waiting.used,
                 now=self.context.clock(),
             )
+            self.context.note_object(slot.id, waiting.object_id)
             self._given_up.pop(pool, None)
         except Exception as error:
             patience = min(2 * self._given_up.get(pool, (0, FIRST_PATIENCE / 2))[1], LAST_PATIENCE)
@@ -293,12 +298,13 @@ class WarmPool:
             return
         for found in await self._census():
             if found.slot == slot_id:
-                await self.context.engine.destroy(found)
+                await self.context.destroy(found, "a warm server that nobody wants")
         try:
             await asyncio.to_thread(self.mounts.clear, slot_id)
         except MountFault as fault:
             self._say_once(f"The folders of warm server {slot_id} stay: {fault}")
-        await ledger.awrite(slots.gone, slot_id)
+        await ledger.awrite(slots.gone, slot_id, self.context.clock())
+        self.context.engine.object_ids.pop(slot_id, None)
 
     @property
     def mounts(self) -> Mounts:

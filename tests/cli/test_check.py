@@ -23,14 +23,16 @@ from gradienthub.cli.scene import (
     folder,
     ledger_seen,
     look,
+    mount_options_of,
     proxy_program,
+    storage_folder,
     wiring_of,
 )
 from gradienthub.ledger.clock import database_time
 from gradienthub.service.notify import FileSeen
 from gradienthub.settings import GradientHub
 from gradienthub.spawners.docker import HUB_LABEL, LEASE_LABEL
-from gradienthub.spawners.engine import Found
+from gradienthub.spawners.engine import Found, Stranger
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 INFO = {
@@ -61,7 +63,14 @@ def well(hub):
             ledger=LedgerSeen("/data/ledger.sqlite", revision="0001", head="0001"),
             gpus=Inventory((GPU_1,)),
             data_dir=Folder(Path("/data"), True, True, 10**11, 10**12),
-            storage_root=Folder(Path("/data/storage"), True, True, 10**11, 10**12),
+            storage_root=Folder(
+                Path("/data/storage"),
+                True,
+                True,
+                10**11,
+                10**12,
+                mount_options=frozenset({"rw", "nosuid"}),
+            ),
             proxy_program=PROXY,
             host_names=frozenset({"local", "here"}),
             uid=0,
@@ -90,7 +99,7 @@ def test_where_all_is_well_nothing_else_is_said(well):
     assert [f for f in found if f.state is not State.OK] == []
     assert {f.name for f in found} == {
         "configuration", "wiring", "traits", "hub_id", "database", "folders", "engine",
-            "hub address",
+            "hub address", "network", "storage",
         "GPU runtime", "devices", "machines", "images", "orphans", "clocks", "proxy",
     }  # fmt: skip
 
@@ -176,6 +185,46 @@ def test_settings_that_weaken_the_hub_are_found(well, more, name, state):
     assert only(well(more), name).state is state
 
 
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ("extra_create_kwargs = {'host_config': {'privileged': True}}", "privileged"),
+        ("extra_create_kwargs = {'environment': ['NVIDIA_VISIBLE_DEVICES=all']}", "environment"),
+        ("environment = {'NVIDIA_VISIBLE_DEVICES': 'all'}", "NVIDIA_VISIBLE_DEVICES=all"),
+        ("volumes = {'/var/run/docker.sock': '/var/run/docker.sock'}", "docker.sock"),
+        ("volumes = {'/dev': {'bind': '/dev', 'mode': 'rw'}}", "volumes=/dev"),
+        ("mounts = [{'type': 'bind', 'source': '/', 'target': '/x'}]", "mounts=/"),
+        ("network_name = 'host'", "network_mode=host"),
+        ("extra_host_config = {'runtime': 'nvidia'}", "runtime=nvidia"),
+        ("extra_host_config = {'no_such_setting': 1}", "cannot be sent"),
+    ],
+)
+def test_check_names_what_would_refuse_every_start(well, more, says):
+    finding = only(well(f"c.DockerSpawner.{more}"), "limits")
+    assert finding.state is State.FAULT
+    assert says in finding.says
+
+
+def test_what_is_dropped_or_allowed_on_purpose_is_a_warning(well):
+    extras = "c.DockerSpawner.extra_host_config = {'ipc_mode': 'host'}\n"
+    dropped = only(well(extras + "c.DockerSpawner.unrented = 'drop'"), "limits")
+    assert (dropped.state, "is dropped" in dropped.says) == (State.WARN, True)
+    allowed = "c.GradientDockerSpawner.allowed_host_settings = ['ipc_mode=host']"
+    assert "every notebook may have it" in only(well(extras + allowed), "limits").says
+    refused = only(well(extras), "limits")
+    assert "allowed_host_settings = ['ipc_mode=host']" in refused.cure
+
+
+def test_check_says_what_only_a_start_can_show(well):
+    scene = well(
+        "c.DockerSpawner.extra_host_config = lambda spawner: {}\n"
+        "c.Spawner.pre_spawn_hook = lambda spawner: None"
+    )
+    (finding,) = [f for f in judge(scene) if f.name == "limits"]
+    assert finding.state is State.OK
+    assert "extra_host_config, pre_spawn_hook" in finding.says
+
+
 def test_extras_that_take_nothing_from_anybody_are_fine(well):
     assert bad(well("c.DockerSpawner.extra_host_config = {'shm_size': '8g'}"), "limits") == []
 
@@ -195,12 +244,55 @@ def test_an_address_that_containers_do_not_reach_is_found(well, more, state):
     "more",
     [
         "c.JupyterHub.hub_ip = '0.0.0.0'\nc.JupyterHub.hub_connect_ip = '10.1.1.1'",
-        "c.JupyterHub.hub_ip = '127.0.0.1'\nc.DockerSpawner.network_name = 'host'",
+        "c.JupyterHub.hub_ip = '127.0.0.1'\nc.DockerSpawner.network_name = 'host'\n"
+        "c.GradientDockerSpawner.allowed_host_settings = ['network_mode=host']",
         "c.JupyterHub.hub_ip = ''\nc.JupyterHub.hub_connect_url = 'http://hub:8081'",
     ],
 )
 def test_an_address_that_containers_reach_is_fine(well, more):
     assert bad(well(more), "hub address") == []
+
+
+BRIDGE = {"Name": "gradienthub-notebooks", "Driver": "bridge",
+          "Options": {"com.docker.network.bridge.enable_icc": "false"}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "seen", "info", "says"),
+    [
+        ("", {"network": BRIDGE | {"Options": {}}}, {}, "enable_icc is not false"),
+        ("", {"network": BRIDGE, "neighbors_reach": True}, {}, "no packet filters"),
+        ("", {"network": BRIDGE}, {"BridgeNfIptables": False}, "filters nothing on bridges"),
+        (
+            "c.DockerSpawner.network_name = 'bridge'",
+            {"network": {"Name": "bridge", "Driver": "bridge", "Options": None}},
+            {},
+            "on the network bridge notebooks reach each other",
+        ),
+        ("c.DockerSpawner.network_name = 'absent'", {}, {}, "no network absent"),
+        (
+            "c.DockerSpawner.network_name = 'lan'",
+            {"network": {"Name": "lan", "Driver": "macvlan"}},
+            {},
+            "its driver macvlan",
+        ),
+    ],
+)
+def test_a_network_on_which_notebooks_reach_each_other_is_found(well, more, seen, info, says):
+    engine = EngineSeen(info=INFO | info, census=(), skew=timedelta(0), **seen)
+    assert says in only(well(more, engine=engine), "network").says
+
+
+def test_custom_images_make_such_a_network_worse(well):
+    engine = EngineSeen(info=INFO, census=(), network=BRIDGE | {"Options": None})
+    more = "c.GradientHub.tiers['pro']['custom_images'] = ['*']"
+    assert "people's own images" in only(well(more, engine=engine), "network").says
+
+
+@pytest.mark.parametrize("reach", [None, False])
+def test_a_network_without_traffic_between_notebooks_is_fine(well, reach):
+    engine = EngineSeen(info=INFO, census=(), network=BRIDGE, neighbors_reach=reach)
+    assert bad(well(engine=engine), "network") == []
 
 
 # -- engine and devices -----------------------------------------------------------------------
@@ -423,6 +515,37 @@ def test_a_lease_and_its_container_belong_together(well):
     assert bad(well(engine=seen, ledger=ledger_with(lease("a"))), "orphans") == []
 
 
+def test_a_copy_of_a_container_is_named_and_left_alone(well):
+    stranger = Stranger("box-9", "quirky_tesla", "it is not named as ours is", "lease-1")
+    unknown = Found("box-1", "lease-9", True, name="gradient-lease-9")
+    seen = replace(well().engine, census=(unknown,), copies=(stranger,))
+    current = replace(well().ledger, copies={"box-1": "the ledger knows no such lease"})
+    found = bad(well(engine=seen, ledger=current), "orphans")
+    assert [f.says.split()[0] for f in found] == ["quirky_tesla", "gradient-lease-9"]
+    assert all("never removes it" in f.cure for f in found)
+
+
+def test_storage_that_others_may_enter_or_run_programs_of_is_a_warning(well):
+    place = well().storage_root
+    opened = replace(place, open_levels=(Path("/data/storage/accounts"),))
+    assert "/data/storage/accounts" in only(well(storage_root=opened), "storage").says
+    plain = replace(place, mount_options=frozenset({"rw"}))
+    assert "nosuid" in only(well(storage_root=plain), "storage").cure
+
+
+def test_the_mount_of_storage_is_looked_at(tmp_path):
+    (tmp_path / "mounts").write_text(
+        "1 0 8:1 / / rw,relatime - ext4 /dev/a rw\n"
+        f"2 1 8:2 / {tmp_path}/srv rw,nosuid,nodev - xfs /dev/b rw\n"
+    )
+    mounts = tmp_path / "mounts"
+    assert "nosuid" in mount_options_of(tmp_path / "srv" / "storage", mounts)
+    assert "nosuid" not in mount_options_of(tmp_path / "other", mounts)
+    (tmp_path / "notebooks").mkdir(mode=0o755)
+    (tmp_path / "accounts").mkdir(mode=0o700)
+    assert storage_folder(tmp_path).open_levels == (tmp_path / "notebooks",)
+
+
 @pytest.mark.parametrize("holder", [None, {"hub_id": "this-hub", "ended_at": NOW}])
 def test_a_device_held_by_nothing_is_a_fault(well, holder):
     scene = well(ledger=ledger_with(strange_holders={"a": holder}))
@@ -591,18 +714,23 @@ def test_check_sees_what_runs_on_a_real_engine(hub, docker_engine):
         }
         """
     )
-    container = docker_engine.containers.create(
-        "gradienthub/demo:dev", labels={HUB_LABEL: "this-hub", LEASE_LABEL: "gone"}
+    labels = {HUB_LABEL: "this-hub", LEASE_LABEL: "gone"}
+    container = docker_engine.containers.create("gradienthub/demo:dev", labels=labels)
+    named = docker_engine.containers.create(
+        "gradienthub/demo:dev", labels=labels, name="gradient-gone"
     )
     try:
         seen = look(hub.load(), gpus=Inventory())
     finally:
         container.remove(force=True)
+        named.remove(force=True)
     assert seen.engine.away == ""
     assert seen.engine.images == {"gradienthub/demo:dev": True, "gradienthub/absent:never": False}
     assert [found.lease_id for found in seen.engine.census] == ["gone"]
     assert abs(seen.engine.skew) < timedelta(seconds=2)
-    assert container.name in only(seen, "orphans").says
+    # Neither was ever made by this hub.
+    says = [finding.says for finding in bad(seen, "orphans")]
+    assert [container.name in says[0], "gradient-gone" in says[1]] == [True, True]
     assert "docker pull gradienthub/absent:never" in only(seen, "images").cure
 
 

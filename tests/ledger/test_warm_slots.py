@@ -76,7 +76,7 @@ def test_a_warm_server_on_its_way_is_claimed_by_nobody_and_gives_its_device_up(
     # The device goes back to the one that is not gone yet, and is free with it.
     ledger.write(leases.end, anna.id, NOW, Reason.USER)
     assert holders(ledger)["GPU-t4-0"] == ("warm", first.id)
-    ledger.write(slots.gone, first.id)
+    ledger.write(slots.gone, first.id, NOW)
     assert "GPU-t4-0" not in holders(ledger)
 
 
@@ -103,7 +103,7 @@ def test_no_more_are_added_than_configured_and_none_while_paused(ledger, setting
     ledger.write(slots.pause, hub_id="h", actor="ada", now=NOW)
     assert {slot.state for slot in ledger.read(slots.of_hub, "h")} == {"leaving"}
     for slot in ledger.read(slots.of_hub, "h"):
-        ledger.write(slots.gone, slot.id)
+        ledger.write(slots.gone, slot.id, NOW)
     assert fill(ledger, setting) is None
     assert ledger.read(slots.paused, "h") == ("ada", NOW)
     ledger.write(slots.resume, "h")

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import docker
@@ -134,6 +134,9 @@ class PrivateEngine:
             for row in self.containers():
                 with closing(self.client()) as client:
                     client.remove_container(row["Id"], force=True, v=True)
+            with closing(self.client()) as client, suppress(NotFound):
+                # Its bridge would outlive the engine.
+                client.remove_network("gradienthub-notebooks")
         for process in (self._process, self._containerd):
             if process is not None and process.poll() is None:
                 process.send_signal(signal.SIGTERM)

@@ -190,8 +190,12 @@ class Observer:
             await asyncio.sleep(LOOK)
 
     def _new_processes(self):
-        rows = ((row["Labels"].get("gradienthub.lease"), row["Id"])
-                for row in self.engine.containers() if row["State"] == "running")  # fmt: skip
+        rows = []
+        for row in self.engine.containers():
+            lease = row["Labels"].get("gradienthub.lease")
+            # By label and name: a stranger may have copied either.
+            if row["State"] == "running" and row["Names"] == [f"/gradient-{lease}"]:
+                rows.append((lease, row["Id"]))
         return {
             lease: self.engine.process_of(container)
             for lease, container in rows if lease and lease not in self.processes

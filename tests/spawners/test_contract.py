@@ -573,6 +573,10 @@ async def test_an_image_that_is_not_to_be_had_is_refused_by_name_and_nothing_is_
 class PlainSpawner(GradientSpawner, SimpleLocalProcessSpawner):
     """What an operator writes for a spawner that we know no census of."""
 
+    async def apply_lease(self, lease: Any) -> None:
+        """What the lease means for it."""
+        self.mem_limit, self.cpu_limit = int(lease.memory * 1e9), lease.cpus
+
 
 @pytest.mark.local_engine
 async def test_a_spawner_without_a_census_starts_stops_and_crashes_by_its_own_word(hub):

@@ -348,15 +348,17 @@ async def test_nothing_of_a_waiting_server_is_worth_stealing_and_nothing_opens_i
     assert not {name for name in names if "TOKEN" in name or name.startswith("JUPYTERHUB")}
     status, output = waits.exec_run(["cat", "/proc/net/tcp", "/proc/net/tcp6"])
     assert status == 0
-    # 0A is LISTEN: no socket of it waits for anybody.
-    assert not [line for line in output.decode().splitlines() if " 0A " in line]
+    # 0A is LISTEN: no socket of it waits for anybody. 127.0.0.11 is the engine's own resolver.
+    listening = [line for line in output.decode().splitlines() if " 0A " in line]
+    assert not [line for line in listening if " 0B00007F:" not in line]
     # Another person's container has its address, and finds no port, no file, no process.
     await subject.home.person("berta", "pro", pays=True)
     await subject.start("berta", "free-t4", runtime="torch")
     other = subject.docker.containers.get(
         f"gradient-{(await subject.home.lease_of('berta'))['id']}"
     )
-    address = row["NetworkSettings"]["IPAddress"]
+    (network,) = row["NetworkSettings"]["Networks"].values()
+    address = network["IPAddress"]
     status, output = other.exec_run(["python3", "-c", TRY_THE_DOOR.replace("ADDRESS", address)])
     assert status == 0, output
     assert json.loads(output) == {"open": [], "processes": [], "folders": [], "engine": False}
@@ -381,6 +383,65 @@ print(json.dumps({"open": found, "processes": processes,
                   "folders": [p for p in ("/warm", "/notebooks/warm") if os.path.exists(p)],
                   "engine": os.path.exists("/var/run/docker.sock")}))
 """
+
+
+async def test_a_waiting_server_is_guarded_as_one_that_starts_cold(make):
+    subject = await make({"free-cpu": {"python": 1}})
+    (slot,) = await subject.waiting()
+    waits = subject.container(slot.id).attrs
+    assert waits["Config"]["Labels"]["gradienthub.lease"] == ""
+    assert "NVIDIA_VISIBLE_DEVICES=void" in waits["Config"]["Env"]
+    await subject.pause()
+    await subject.waiting(0)
+    lease = await subject.start()
+    cold = subject.docker.containers.get(f"gradient-{lease['id']}").attrs
+    for name in ("CapAdd", "CapDrop", "SecurityOpt", "PidsLimit", "ShmSize", "NetworkMode",
+                 "DeviceRequests", "Privileged", "Memory", "CpuQuota"):  # fmt: skip
+        assert waits["HostConfig"][name] == cold["HostConfig"][name], name
+
+
+async def test_strangers_with_a_warm_servers_labels_are_neither_claimed_nor_destroyed(make):
+    subject = await make({"free-cpu": {"python": 1}})
+    (slot,) = await subject.waiting()
+    ours = subject.container(slot.id)
+    labels = ours.attrs["Config"]["Labels"]
+    strangers = []
+    try:
+        for other in (slot.id, "11111111-2222-3333-4444-555555555555"):
+            strangers.append(
+                subject.docker.containers.run(
+                    IMAGE, ["sleep", "600"], labels=labels | {"gradienthub.warm": other},
+                    detach=True,
+                )
+            )  # fmt: skip
+        subject.home.context.engine.forget_listing()
+        await subject.pool.look()
+        lease = await subject.start()
+        assert lease["warm_slot"] == slot.id
+        look = await subject.home.context.engine.look(lease["id"])
+        assert look.object_id == ours.id
+        await subject.stop()
+        await subject.pool.look()
+        for stranger in strangers:
+            stranger.reload()
+            assert stranger.status == "running"
+    finally:
+        for stranger in strangers:
+            stranger.remove(force=True)
+
+
+async def test_a_hook_that_asks_for_devices_gets_none_of_a_warm_server_either(make):
+    def hook(spawner: Any) -> None:
+        spawner.extra_host_config = {"device_requests": [{"Count": -1, "Capabilities": [["gpu"]]}]}
+
+    subject = await make({"free-cpu": {"python": 1}})
+    await subject.waiting()
+    await subject.home.person("anna")
+    subject.home.app.config.Spawner.pre_spawn_hook = hook
+    subject.home.spawner("anna").pre_spawn_hook = hook
+    said = await subject.home.start_server("anna", "free-cpu")
+    assert (said.status, said.body["code"]) == (502, "start_failed")
+    assert "device_requests" in said.message
 
 
 async def test_a_claim_that_gets_no_answer_becomes_a_cold_start_within_a_second(make):

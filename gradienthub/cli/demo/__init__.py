@@ -12,12 +12,14 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Collection, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from ...ledger import Ledger, LedgerAway, objects
 from ...settings import kept_hub_id
-from ...spawners.engine import Engine, EngineAway
+from ...spawners.engine import Engine, EngineAway, Found
 from ...spawners.mounts import MountFault, Mounts
 from . import engines
 from .tables import ADMIN, admin_password, demo_settings, people
@@ -56,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
     if choice.fault:
         return _fault(choice.fault)
     if args.reset and data.exists():
-        _sweep(engines.engine_of(choice, kept_hub_id(data), data))
+        hub_id, ledger = kept_hub_id(data), f"sqlite:///{data / 'gradienthub.sqlite'}"
+        _sweep(engines.engine_of(choice, hub_id, data), hub_id, ledger)
         shutil.rmtree(data)
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     (data / MARKER).touch()
@@ -92,7 +95,8 @@ def run(args: argparse.Namespace) -> int:
     finally:
         _stop_hub(hub)
         _stop_proxy(hub, data, began)
-        _sweep(engines.engine_of(choice, settings.hub_id, data))
+        hub_id, ledger = settings.hub_id, settings.database_url
+        _sweep(engines.engine_of(choice, hub_id, data), hub_id, ledger)
         try:
             Mounts(settings.storage_root).remove()
         except MountFault as fault:
@@ -208,15 +212,30 @@ def _stop_proxy(hub: "subprocess.Popen[bytes]", data: Path, began: float) -> Non
             os.kill(int(written.read_text()), signal.SIGTERM)
 
 
-def _sweep(engine: Engine) -> None:
-    """End what a hub that was killed left behind."""
+def _sweep(engine: Engine, hub_id: str, database_url: str) -> None:
+    """End what a hub that was killed left behind, and nothing that only has its labels."""
 
     async def bury_all() -> None:
-        for found in await engine.census() or []:
-            await engine.bury(found)
+        census = await engine.census() or []
+        strange = _strangers(hub_id, database_url, census)
+        for found in census:
+            if found.object_id not in strange:
+                await engine.bury(found)
         await engine.close()
 
     try:
         asyncio.run(bury_all())
     except EngineAway as away:
         print(f"The engine does not answer, so containers may be left: {away}", file=sys.stderr)
+
+
+def _strangers(hub_id: str, database_url: str, census: Sequence[Found]) -> Collection[str]:
+    ledger = Ledger(database_url)
+    try:
+        labelled = [found.labelled for found in census]
+        return ledger.read(objects.strangers, hub_id, labelled)
+    except LedgerAway:
+        # Without it nothing is known to be ours.
+        return [found.object_id for found in census]
+    finally:
+        ledger.close()

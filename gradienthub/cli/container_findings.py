@@ -1,0 +1,125 @@
+"""What `gradienthub check` finds of containers: what they are given, and whom they reach."""
+
+from collections.abc import Iterator
+
+from ..rules.bridge import lets_neighbors_talk
+from ..spawners.networks import NETWORK
+from ..spawners.sections import section_of
+from . import containers
+from .finding import Finding, fault, ok, warn
+from .scene import Scene
+
+
+def asked_of_engine(scene: Scene) -> Iterator[Finding]:
+    """What the configuration asks of the engine beside leases, as each start will be judged."""
+    hub, spawner = scene.hub, scene.wiring.spawner
+    if scene.wiring.engine != "docker" or spawner is None:
+        return
+    try:
+        found = containers.configured_excess(hub, spawner)
+    except containers.Unreadable as unreadable:
+        yield fault("limits", str(unreadable), "correct it; every start fails with it")
+        return
+    dropped = hub.value(spawner, "unrented") == "drop"
+    for excess in found:
+        happens = "is dropped at each start" if dropped else "refuses every start"
+        allow = f"; or allow it: {_dotted(scene, 'allowed_host_settings')} = [{excess.name!r}]"
+        yield (warn if dropped else fault)(
+            "limits",
+            f"{excess.name} {happens}: {excess.why}",
+            f"remove {excess.setting} from the spawner's configuration; leases bring their own"
+            f" devices{'' if excess.never else allow}",
+        )
+    for entry in hub.value(spawner, "allowed_host_settings"):
+        yield warn(
+            "limits",
+            f"allowed_host_settings has {entry!r}: every notebook may have it",
+            f"remove it from {_dotted(scene, 'allowed_host_settings')} where nobody needs it",
+        )
+    if unjudged := containers.unjudged(hub, spawner):
+        yield ok(
+            "limits",
+            f"{', '.join(unjudged)}: what a callable asks of the engine is judged at each start,"
+            " and not here",
+        )
+
+
+def network(scene: Scene) -> Iterator[Finding]:
+    """Notebooks do not reach each other's ports."""
+    hub, spawner, seen = scene.hub, scene.wiring.spawner, scene.engine
+    if scene.wiring.engine != "docker" or spawner is None or seen.away:
+        return
+    name = str(hub.value(spawner, "network_name"))
+    if name == "host" or name.startswith("container:"):
+        return  # said by `asked_of_engine`
+    if seen.network is None:
+        if name == NETWORK:
+            yield ok("network", f"the hub makes {name} at the first start of a notebook")
+        else:
+            yield fault(
+                "network",
+                f"the engine has no network {name}",
+                f"docker network create {name}; or remove {_dotted(scene, 'network_name')}",
+            )
+        return
+    why = lets_neighbors_talk(seen.network, seen.info)
+    if not why and seen.neighbors_reach:
+        why = "the engine sets no packet filters (iptables is off)"
+    if not why:
+        tried = " (tried)" if seen.neighbors_reach is False else ""
+        yield ok("network", f"{name}: no notebook reaches another{tried}")
+        return
+    custom = any(tier.custom_images for tier in hub.settings.house.tiers.values())
+    whose = ", also those of people's own images," if custom else ""
+    yield warn(
+        "network",
+        f"on the network {name} notebooks{whose} reach each other's ports: {why}",
+        "let the engine set packet filters (its iptables, and the kernel's br_netfilter)"
+        if name == NETWORK
+        else f"remove {_dotted(scene, 'network_name')}: the hub then makes a network without"
+        " traffic between notebooks; a hub that is a container on it needs it, see docs/limits.md",
+    )
+
+
+def copies(scene: Scene) -> Iterator[Finding]:
+    """Containers with this hub's labels that it never made: left alone, and counted for nobody."""
+    names = {found.object_id: found.name for found in scene.engine.census or ()}
+    found = [(one.name, one.why) for one in scene.engine.copies]
+    found += [(names[one], why) for one, why in scene.ledger.copies.items() if one in names]
+    for name, why in found:
+        yield warn(
+            "orphans",
+            f"{name} has labels of this hub and is not one of its own: {why}",
+            "see whose it is (an image may have our labels, and one that was committed from a"
+            " notebook has them); the hub counts it for nobody and never removes it",
+        )
+
+
+def storage(scene: Scene) -> Iterator[Finding]:
+    """People's files are closed to others on this machine, and no program in them gives rights."""
+    place = scene.storage_root
+    if scene.wiring.engine != "docker" or not place.exists:
+        return
+    if place.open_levels:
+        yield warn(
+            "storage",
+            f"open to others on this machine: {', '.join(map(str, place.open_levels))}",
+            "the next start of a notebook closes them, where they are the hub's own; or chmod 700",
+        )
+    if "nosuid" not in place.mount_options:
+        yield warn(
+            "storage",
+            f"{place.path} is mounted without nosuid: a set-uid program that a notebook leaves"
+            " there would give its rights to whoever runs it on this machine",
+            "mount storage_root with nosuid,nodev, as a file system of its own"
+            f" (mount --bind {place.path} {place.path} && mount -o remount,bind,nosuid,nodev"
+            f" {place.path})",
+        )
+    elif not place.open_levels:
+        yield ok("storage", f"{place.path}: closed to others, nosuid")
+
+
+def _dotted(scene: Scene, name: str) -> str:
+    """Spell a spawner's trait by the section that sets it, or else by the class that has it."""
+    assert scene.wiring.spawner is not None  # only asked for where the engine is known
+    return f"c.{section_of(scene.hub.config, scene.wiring.spawner, name)}.{name}"

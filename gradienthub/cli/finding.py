@@ -1,0 +1,37 @@
+"""One finding of `gradienthub check`: what was looked at, how it is, and what to do about it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """How bad: a fault stops notebooks or what keeps them exact, a warning will one day."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found, and what to do where it is not well."""
+
+    name: str
+    state: State
+    says: str
+    cure: str = ""
+
+
+def ok(name: str, says: str) -> Finding:
+    """Make a finding that all is well."""
+    return Finding(name, State.OK, says)
+
+
+def warn(name: str, says: str, cure: str) -> Finding:
+    """Make a finding that will be trouble one day."""
+    return Finding(name, State.WARN, says, cure)
+
+
+def fault(name: str, says: str, cure: str) -> Finding:
+    """Make a finding that stops notebooks, or what keeps them exact."""
+    return Finding(name, State.FAULT, says, cure)

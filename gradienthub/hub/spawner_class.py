@@ -1,0 +1,77 @@
+"""Judge the spawner's class: a lease must reach the engine, and a start must come through us."""
+
+from collections.abc import Iterator
+
+from dockerspawner import DockerSpawner, SwarmSpawner
+
+from ..spawners.base import GradientSpawner
+from ..spawners.docker import GradientDockerSpawner
+
+#: The order of a start and a stop is in these; who stands left of us has to call us.
+OURS = ("run_pre_spawn_hook", "start", "stop", "poll", "run_post_stop_hook", "get_state",
+        "load_state", "clear_state", "delete_forever", "progress")  # fmt: skip
+HOWTO = "see docs/howto/another-spawner.md"
+
+
+def class_faults(cls: type) -> Iterator[str]:
+    """Say why notebooks of this class would be admitted and billed without what they rent.
+
+    Each sentence ends with its cure, after a semicolon.
+    """
+    if not issubclass(cls, GradientSpawner):
+        yield (
+            f"c.JupyterHub.spawner_class is {cls.__name__}, which admits nothing; set"
+            ' it to "gradient-docker", "gradient-local" or a class with GradientSpawner on its left'
+        )
+        return
+    if issubclass(cls, SwarmSpawner):
+        yield (
+            f"c.JupyterHub.spawner_class is {cls.__name__}, and services of a Swarm are not"
+            ' supported; set it to "gradient-docker", on one engine'
+        )
+        return
+    if issubclass(cls, DockerSpawner) and not issubclass(cls, GradientDockerSpawner):
+        custom = _custom(cls, DockerSpawner)
+        base = f"GradientDockerSpawner, {custom}" if custom else "GradientDockerSpawner"
+        yield (
+            f"c.JupyterHub.spawner_class is {cls.__name__}, which stands over DockerSpawner without"
+            " GradientDockerSpawner, so that leases give it no image, folders, limits or devices;"
+            " write\n"
+            "    from gradienthub.spawners.docker import GradientDockerSpawner\n"
+            f"    class {cls.__name__}({base}):\n"
+            "        pass"
+        )
+        return
+    left = [parent for parent in cls.__mro__[: cls.__mro__.index(GradientSpawner)]
+            if not issubclass(parent, GradientSpawner)]  # fmt: skip
+    for parent in left:
+        if names := [name for name in OURS if name in vars(parent)]:
+            yield (
+                f"{cls.__name__} has {parent.__name__} left of GradientSpawner, and its"
+                f" {names[0]} comes before ours; write {parent.__name__} last among the bases of"
+                f" {cls.__name__}"
+            )
+    if cls.apply_lease is GradientSpawner.apply_lease:
+        engine = _engine_of(cls)
+        yield (
+            f"{cls.__name__} does not say what a lease means for {engine}: notebooks would be"
+            f" admitted and billed without their machine; write ({HOWTO})\n"
+            f"    class {cls.__name__}(GradientSpawner, {engine}):\n"
+            "        async def apply_lease(self, lease):\n"
+            "            self.mem_limit, self.cpu_limit = int(lease.memory * 1e9), lease.cpus\n"
+            "            # and lease.image, lease.devices, self.folders(lease)"
+        )
+
+
+def _custom(cls: type, base: type) -> str:
+    """Name the class between ours and the engine's own, which somebody else wrote."""
+    for parent in cls.__mro__[1:]:
+        if issubclass(parent, base) and parent is not base:
+            return parent.__name__
+    return ""
+
+
+def _engine_of(cls: type) -> str:
+    """Name the spawner that GradientSpawner stands over."""
+    after = cls.__mro__[cls.__mro__.index(GradientSpawner) + 1 :]
+    return after[0].__name__ if after else "this spawner"

@@ -1,0 +1,81 @@
+"""Which objects of the engine are this hub's: what leases and warm servers were made as."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, RowMapping, delete, select
+
+from ..rules.ownership import Labelled, Recorded, stranger
+from .schema import leases, past_slots, warm_slots
+
+#: How long a warm server that is gone is remembered: an engine may still make one it was asked for.
+REMEMBERED = timedelta(days=30)
+#: Databases bound the number of values of one question.
+_AT_ONCE = 500
+
+
+def recorded(tx: Connection, hub_id: str) -> dict[str, str]:
+    """Return the object's id of each open lease and warm server of this hub that has one."""
+    rows = tx.execute(
+        select(leases.c.id, leases.c.object_id).where(
+            leases.c.hub_id == hub_id, leases.c.ended_at.is_(None), leases.c.object_id.is_not(None)
+        )
+    ).all()
+    waiting = tx.execute(
+        select(warm_slots.c.id, warm_slots.c.object_id).where(
+            warm_slots.c.hub_id == hub_id, warm_slots.c.object_id.is_not(None)
+        )
+    ).all()
+    return {row.id: row.object_id for row in (*rows, *waiting)}
+
+
+def strangers(tx: Connection, hub_id: str, seen: Iterable[Labelled]) -> dict[str, str]:
+    """Return those of these objects that are not this hub's: object id -> why.
+
+    Objects of engines that give no names, like processes, are known otherwise.
+    """
+    found = [one for one in seen if one.name]
+    known = _leases(tx, hub_id, found)
+    slots = _slots(tx, hub_id, {one.slot for one in found if one.slot})
+    return {one.object_id: why for one in found if (why := stranger(one, known, slots))}
+
+
+def _leases(tx: Connection, hub_id: str, seen: list[Labelled]) -> dict[str, Recorded]:
+    ids = {one.lease_id for one in seen if one.lease_id}
+    slots = {one.slot for one in seen if one.slot}
+    columns = (leases.c.id, leases.c.object_id, leases.c.warm_slot)
+    known = {}
+    for column, values in ((leases.c.id, ids), (leases.c.warm_slot, slots)):
+        for part in _parts(values):
+            query = select(*columns).where(leases.c.hub_id == hub_id, column.in_(part))
+            for row in tx.execute(query):
+                known[row.id] = Recorded(row.object_id or "", row.warm_slot or "")
+    return known
+
+
+def _slots(tx: Connection, hub_id: str, slots: set[str]) -> dict[str, str]:
+    known: dict[str, str] = {}
+    for table in (past_slots, warm_slots):
+        for part in _parts(slots):
+            query = select(table.c.id, table.c.object_id).where(
+                table.c.hub_id == hub_id, table.c.id.in_(part)
+            )
+            known |= {row.id: row.object_id or "" for row in tx.execute(query)}
+    return known
+
+
+def _parts(values: Iterable[str]) -> Iterable[list[str]]:
+    listed = sorted(values)
+    return (listed[n : n + _AT_ONCE] for n in range(0, len(listed), _AT_ONCE))
+
+
+def remember_slot(tx: Connection, row: RowMapping, now: datetime) -> None:
+    """Keep what a warm server was made as, after it has lost its row."""
+    tx.execute(delete(past_slots).where(past_slots.c.gone_at < now - REMEMBERED))
+    there = select(past_slots.c.id).where(past_slots.c.id == row["id"])
+    if tx.execute(there).first() is None:
+        tx.execute(
+            past_slots.insert().values(
+                id=row["id"], hub_id=row["hub_id"], object_id=row["object_id"], gone_at=now
+            )
+        )

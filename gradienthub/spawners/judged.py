@@ -1,0 +1,368 @@
+"""The last word before the engine: what a container is asked for is judged, and what was made."""
+
+import asyncio
+import inspect
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import docker
+from docker.errors import NotFound
+from dockerspawner import DockerSpawner
+from traitlets import Bool, Enum, Float, Integer, List, TraitError, Unicode, default, validate
+
+from ..rules.container import (
+    CAPABILITIES,
+    NEVER_CAPABILITIES,
+    Excess,
+    Grant,
+    Judged,
+    Policy,
+    capability,
+    differences,
+    judge,
+)
+from ..rules.ownership import slot_name
+from ..rules.refusal import Refused
+from .networks import FALLBACK, NETWORK
+from .sections import section_of
+
+HUB_LABEL = "gradienthub.hub"
+LEASE_LABEL = "gradienthub.lease"
+DEVICES_LABEL = "gradienthub.devices"
+SLOT_LABEL = "gradienthub.warm"
+NOTEBOOK_LABEL = "gradienthub.notebook"
+TYPE_LABEL = "gradienthub.instance_type"
+#: An image may have labels of ours; each that the engine is not told is the image's.
+LABELS = (HUB_LABEL, LEASE_LABEL, DEVICES_LABEL, SLOT_LABEL, NOTEBOOK_LABEL, TYPE_LABEL)
+
+_CREATE = inspect.signature(docker.APIClient.create_container)
+
+
+class JudgedContainers(DockerSpawner):
+    """DockerSpawner whose containers get what their lease gives, whatever asked for more."""
+
+    network_name = Unicode(
+        NETWORK,
+        help=f"""Network of the engine that containers are on.
+
+        Default {NETWORK!r}: a bridge that the hub makes, shared by all hubs of the engine, on which
+        no container reaches another. Hub, proxy and the world are reached as on Docker's default
+        bridge. Another network is yours: it is used as it is, `gradienthub check` says whether
+        notebooks reach each other on it, and containers are asked at their own addresses there
+        (see use_internal_ip).""",
+    ).tag(config=True)
+
+    capabilities = List(
+        Unicode(),
+        default_value=list(CAPABILITIES),
+        help="""Capabilities of the kernel that a container keeps; all others are dropped.
+
+        Default: what an image needs that starts as root, prepares folders and then becomes its
+        user. Without NET_RAW no notebook can pretend to be its neighbor. Fewer are safer where
+        images start as their user, and then [] does. Names are as in capabilities(7), without
+        CAP_. ALL, SYS_MODULE and SYS_RAWIO are refused, because they open the machine's devices.
+        ["engine"] keeps the engine's own set.""",
+    ).tag(config=True)
+
+    no_new_privileges = Bool(
+        True,
+        help="""Whether no program in a container can become more than its user.
+
+        Default True: a set-uid program of an image, sudo among them, gives nobody root. False for
+        images whose people need sudo.""",
+    ).tag(config=True)
+
+    pids_limit = Integer(
+        4096,
+        min=0,
+        help="""Most processes and threads of one container.
+
+        Default 4096: more than training with many workers uses, and few enough that a fork bomb
+        ends in its own container. 0: no limit.""",
+    ).tag(config=True)
+
+    shm_share = Float(
+        0.5,
+        min=0,
+        max=1,
+        help="""Share of the machine's memory that /dev/shm may have.
+
+        Default 0.5, as on a machine of one's own; data loaders with workers need it. What is in it
+        counts as memory of the notebook. 0: the engine's own size, 64 MB for Docker.""",
+    ).tag(config=True)
+
+    unrented = Enum(
+        ("refuse", "drop"),
+        default_value="refuse",
+        help="""What happens to a start whose configuration or hook asks the engine for more than
+        its lease gives: devices, privileges, folders of the machine, namespaces.
+
+        Default "refuse": the start is refused with what to change. "drop": the notebook starts
+        without it, and the hub's log says so. `gradienthub check` names what it can see before.""",
+    ).tag(config=True)
+
+    allowed_host_settings = List(
+        Unicode(),
+        help="""Settings that are asked of the engine on purpose, though no lease gives them:
+        "ipc_mode=host", "cap_add=SYS_PTRACE", "devices=/dev/fuse", "volumes=/dev/shm". A pattern
+        may stand after =; a name alone allows every value of it.
+
+        Default []: none. What would give devices that the ledger rents (device requests,
+        privileged, device files of GPUs, the engine's socket) is never allowed.""",
+    ).tag(config=True)
+
+    @default("use_internal_ip")
+    def _published_where_it_was(self) -> bool:
+        # On the notebooks' own network the hub reaches them at published ports, as on the default
+        # one: it may be on another machine, or on one that does not route to containers.
+        return self.network_name not in ("bridge", "host", NETWORK)
+
+    async def have_network(self) -> None:
+        """See that the notebooks' own network is there; another one is the administrator's.
+
+        Where the engine cannot make it, the default network has to do, and the log says so.
+        """
+        if not self._on_own_network():
+            return
+        fault = await self.engine.have_network()
+        if fault and self.context.tell_once(("network", fault)):
+            self.log.error(
+                "The network %s cannot be made (%s): notebooks are on the network %r, where they"
+                " reach each other's ports. Make it by hand, or set network_name",
+                NETWORK, fault, FALLBACK,
+            )  # fmt: skip
+        self.choose_network()
+
+    def choose_network(self) -> None:
+        """Be on the network that this engine's notebooks have, without asking the engine."""
+        if self._on_own_network():
+            self._fell_back = bool(self.engine.network_fault)
+            self.network_name = FALLBACK if self._fell_back else NETWORK
+
+    def _on_own_network(self) -> bool:
+        return bool(self.network_name == NETWORK or self._fell_back)
+
+    @validate("capabilities")
+    def _no_capability_opens_the_machine(self, proposal: Any) -> list[str]:
+        words = [capability(word) for word in proposal.value]
+        if bad := sorted(NEVER_CAPABILITIES.intersection(words)):
+            raise TraitError(
+                f"capabilities has {bad[0]}, which opens every device of the machine; remove it"
+            )
+        return words
+
+    #: What the engine was told last, and the container that was compared with it.
+    _asked: dict[str, Any] | None = None
+    _compared_id: str = ""
+    #: The warm server that is being filled, and its folders; empty in everybody's start.
+    _slot_id: str = ""
+    _places: tuple[Path, ...] = ()
+    _fell_back = False
+
+    # -- before it is made ------------------------------------------------------------------
+
+    async def judged(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what may be sent to `create_container`. Raises Refused in words."""
+        # The first parameter is the client itself.
+        asked = dict(_CREATE.bind_partial(None, *args, **kwargs).arguments)
+        del asked["self"]
+        outcome = await self._judge(asked)
+        for excess in outcome.excess:
+            self.log.warning(
+                "%s: not given: %s; %s; it stands in %s",
+                self._log_name, excess.name, excess.why, self._source_of(excess),
+            )  # fmt: skip
+        if outcome.excess and self.unrented == "refuse":
+            raise self._refusal(outcome.excess[0])
+        return outcome.arguments
+
+    async def _judge(self, asked: Mapping[str, Any]) -> Judged:
+        real = await asyncio.to_thread(_behind_links, asked)
+        return judge(
+            asked,
+            self._grant(),
+            self.container_policy(),
+            image_environment=await self._image_environment(),
+            real=real,
+        )
+
+    def container_policy(self) -> Policy:
+        """Return what the traits say of all containers."""
+        lease = self.lease
+        settings = self.context.settings
+        kept = None if "ENGINE" in self.capabilities else tuple(self.capabilities)
+        return Policy(
+            capabilities=kept,
+            no_new_privileges=self.no_new_privileges,
+            pids=self.pids_limit,
+            shm=int(lease.memory * 10**9 * self.shm_share) if lease is not None else 0,
+            allowed=tuple(self.allowed_host_settings),
+            closed=(
+                str(settings.data_dir),
+                str(settings.storage_root),
+                *_socket_of(self.engine.address),
+            ),
+        )
+
+    def _grant(self) -> Grant:
+        lease = self.lease
+        if lease is None:
+            raise Refused(
+                "start_failed",
+                "A container was asked for without a lease.",
+                "Nothing was charged. A spawner class must not override run_pre_spawn_hook without"
+                " super().",
+            )
+        warm = self._slot_id
+        places = self._places if warm else self.folders(lease)
+        own = {
+            HUB_LABEL: self.context.settings.hub_id,
+            LEASE_LABEL: "" if warm else lease.id,
+            SLOT_LABEL: warm,
+            DEVICES_LABEL: json.dumps(lease.devices),
+            NOTEBOOK_LABEL: lease.notebook_id,
+            TYPE_LABEL: lease.instance_type,
+        }
+        limited = self.enforce_limits
+        return Grant(
+            image=lease.image or "",
+            name=slot_name(warm) if warm else self.object_label,
+            labels=dict.fromkeys(LABELS, "") | own,
+            devices=tuple(lease.devices),
+            device_requests=self._device_requests(),
+            folders=frozenset(map(str, places)),
+            adopted=frozenset(shown.source for shown in self._shown if shown.is_path),
+            memory=int(lease.memory * 10**9) if limited else None,
+            cpus=float(lease.cpus) if limited else None,
+        )
+
+    def _device_requests(self) -> tuple[Mapping[str, Any], ...]:
+        assert self.lease is not None
+        devices = list(self.lease.devices)
+        if not devices or self.device_driver == "environment":
+            return ()
+        if self.device_driver == "cdi":
+            return ({"Driver": "cdi", "DeviceIDs": devices},)
+        return (
+            {"Driver": "", "Count": 0, "DeviceIDs": devices, "Capabilities": [["gpu"]],
+             "Options": {}},
+        )  # fmt: skip
+
+    async def _image_environment(self) -> tuple[str, ...]:
+        assert self.lease is not None
+        try:
+            names: tuple[str, ...] = await self.engine.image_variables(self.lease.image or "")
+            return names
+        except NotFound:
+            return ()  # the engine says so itself when it is to make the container
+
+    def _source_of(self, excess: Excess) -> str:
+        """Return where a setting stands, as far as it can be told."""
+        for name, keys in (
+            ("extra_host_config", (excess.setting, "binds")),
+            ("extra_create_kwargs", (excess.setting, "host_config")),
+            ("environment", (excess.value.partition("=")[0],)),
+            ("volumes", (excess.value,)),
+            ("read_only_volumes", (excess.value,)),
+        ):
+            value: Any = getattr(self, name, None)
+            if callable(value):
+                continue
+            if isinstance(value, Mapping) and any(key in value for key in keys):
+                return self._written(name, value)
+        if excess.setting in ("network_mode", "mounts"):
+            name = "network_name" if excess.setting == "network_mode" else "mounts"
+            return self._written(name, getattr(self, name))
+        return "a hook, a callable or an override of the spawner"
+
+    def _written(self, name: str, value: Any) -> str:
+        """Return the line of the configuration that says so, or that a hook does."""
+        section = section_of(self.config, type(self), name)
+        if name in self.config.get(section, {}) and self.config[section][name] == value:
+            return f"c.{section}.{name}"
+        return f"spawner.{name}, which a hook or an override sets"
+
+    def _refusal(self, excess: Excess) -> Refused:
+        allow = (
+            "no setting allows it"
+            if excess.never
+            else f'or write "{excess.setting}" into c.{type(self).__name__}.allowed_host_settings'
+        )
+        return Refused(
+            "start_failed",
+            f"This hub asks the engine for {excess.setting} beside the machine that you rent:"
+            f" {excess.why}.",
+            f"Nothing was charged. Your administrator: remove {excess.setting} from"
+            f" {self._source_of(excess)}; {allow}.",
+        )
+
+    # -- after it is made -------------------------------------------------------------------
+
+    async def compare(self, object_id: str) -> None:
+        """See that the container is the one that was asked for; one that is not is removed.
+
+        It is removed only if it is known to be of this start: by its name, by its labels, or by
+        this server's own token. Raises Refused in words.
+        """
+        if self._compared_id == object_id:
+            return
+        made = await self.engine.ask("inspect_container", object_id)
+        if self._asked is None:
+            found = ["it was made past self.docker"]
+        else:
+            found = differences(self._asked, made)
+        if not found:
+            self._compared_id = object_id
+            return
+        name = str(made.get("Name") or "").lstrip("/")
+        words = "; ".join(found)
+        if self._of_this_start(made):
+            self.log.error(
+                "%s: container %s (%s) is removed: %s", self._log_name, object_id, name, words
+            )
+            await self.engine.remove(object_id)
+        else:
+            self.log.error(
+                "%s: container %s (%s) is not known to be of this start and stays: %s",
+                self._log_name, object_id, name, words,
+            )  # fmt: skip
+        self.object_id = ""
+        raise Refused(
+            "start_failed",
+            f"The container that was made is not the one that was asked for: {found[0]}.",
+            f"Nothing was charged. Your administrator: {type(self).__name__}.create_object must"
+            " call super().create_object(), or self.docker('create_container', ...).",
+        )
+
+    def _of_this_start(self, made: Mapping[str, Any]) -> bool:
+        config = made.get("Config") or {}
+        asked = self._asked["name"] if self._asked else ""
+        if str(made.get("Name") or "").lstrip("/") in (self.object_label, asked):
+            return True
+        labels = config.get("Labels") or {}
+        if (labels.get(HUB_LABEL), labels.get(LEASE_LABEL)) == (
+            self.context.settings.hub_id, self.lease_id,
+        ):  # fmt: skip
+            return True
+        token = self.api_token
+        return bool(token) and f"JUPYTERHUB_API_TOKEN={token}" in (config.get("Env") or ())
+
+
+def _behind_links(asked: Mapping[str, Any]) -> dict[str, str]:
+    """Return the folder behind each mounted one, where this machine is the engine's."""
+    host = asked.get("host_config") or {}
+    sources = [str(bind).partition(":")[0] for bind in host.get("Binds") or ()]
+    sources += [str(mount.get("Source") or "") for mount in host.get("Mounts") or ()]
+    return {source: os.path.realpath(source) for source in sources if source.startswith("/")}
+
+
+def _socket_of(address: str) -> tuple[str, ...]:
+    """Return the engine's socket, where it has one on this machine."""
+    parsed = urlparse(address)
+    if parsed.scheme in ("unix", "http+unix") and parsed.path:
+        return (parsed.path,)
+    return ()

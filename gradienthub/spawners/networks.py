@@ -1,0 +1,94 @@
+"""The notebooks' own network: hub, proxy and the world are reached on it, and no neighbor."""
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from docker.errors import APIError, NotFound
+from requests.exceptions import RequestException
+
+from ..rules.bridge import NEIGHBORS_OPTION
+
+#: Shared by all hubs of an engine: whoever is on it reaches nobody else on it.
+NETWORK = "gradienthub-notebooks"
+NETWORK_LABEL = "gradienthub.network"
+#: Where the network cannot be made, containers are where DockerSpawner puts them.
+FALLBACK = "bridge"
+PROBE_SECONDS = 20
+_PROBE_PORT = 8888
+_LISTEN = (
+    "import socket; s = socket.create_server(('', {port})); print('listens', flush=True);"
+    " s.settimeout({seconds}); s.accept()"
+)
+_CONNECT = (
+    "import socket, sys\n"
+    "try: socket.create_connection(('{address}', {port}), 2)\n"
+    "except OSError: sys.exit(7)"
+)
+
+
+def make_network(client: Any) -> Mapping[str, Any]:
+    """Return the notebooks' network, made where there is none. Raises APIError."""
+    with suppress(NotFound):
+        row: Mapping[str, Any] = client.inspect_network(NETWORK)
+        return row
+    try:
+        client.create_network(
+            NETWORK,
+            driver="bridge",
+            options={NEIGHBORS_OPTION: "false"},
+            labels={NETWORK_LABEL: "notebooks"},
+            check_duplicate=True,
+        )
+    except APIError as error:
+        # 409: another hub made it at this moment.
+        if error.status_code != 409:
+            raise
+    row = client.inspect_network(NETWORK)
+    return row
+
+
+def neighbors_reach(client: Any, image: str, network: str) -> bool | None:
+    """Try whether one container of the network reaches another; None where it cannot be told.
+
+    Both are made here, and removed by their ids.
+    """
+    made: list[str] = []
+
+    def start(program: str) -> str:
+        one: str = client.create_container(
+            image, entrypoint=["python3", "-c", program], command=[], user="65534",
+            host_config=client.create_host_config(
+                network_mode=network, cap_drop=["ALL"], security_opt=["no-new-privileges"]
+            ),
+        )["Id"]  # fmt: skip
+        made.append(one)
+        client.start(one)
+        return one
+
+    try:
+        listening = start(_LISTEN.format(port=_PROBE_PORT, seconds=PROBE_SECONDS))
+        if not _listens(client, listening):
+            return None
+        row = client.inspect_container(listening)["NetworkSettings"]["Networks"][network]
+        asking = start(_CONNECT.format(address=row["IPAddress"], port=_PROBE_PORT))
+        code = client.wait(asking, timeout=PROBE_SECONDS)["StatusCode"]
+        return {0: True, 7: False}.get(code)
+    except (APIError, RequestException, KeyError, OSError):
+        return None
+    finally:
+        for one in made:
+            with suppress(APIError, RequestException, OSError):
+                client.remove_container(one, force=True, v=True)
+
+
+def _listens(client: Any, container: str) -> bool:
+    deadline = time.monotonic() + PROBE_SECONDS
+    while time.monotonic() < deadline:
+        if b"listens" in client.logs(container):
+            return True
+        if not client.inspect_container(container)["State"]["Running"]:
+            return False
+        time.sleep(0.1)
+    return False

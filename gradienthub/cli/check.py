@@ -13,8 +13,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         "check",
         help="is everything as a hub needs it, and what to do where it is not",
         description="Looks at configuration, engine, devices, folders, ledger and proxy, and"
-        " changes nothing. Run it as the hub's own user, before or beside the hub. Exit code 1"
-        " where there is a fault.",
+        " changes nothing: what it tries with a container it takes away again. Run it as the hub's"
+        " own user, before or beside the hub. Exit code 1 where there is a fault.",
     )
     config.add_config_option(parser)
     parser.add_argument(

@@ -8,6 +8,7 @@ from jupyterhub.app import JupyterHub
 
 from ..hub import startup, traits
 from ..rules.catalog import ConfigurationFault
+from ..rules.folders_seen import Seen
 from ..rules.placement import Host, Load, fits
 from ..rules.traits import Fate
 from ..settings import this_machine
@@ -451,6 +452,14 @@ def folders(scene: Scene) -> Iterator[Finding]:
             " c.GradientHub.database_url to PostgreSQL",
         )
     yield from _owner(scene)
+    for trial in scene.engine.trials:
+        if trial.is_fault:
+            yield _fault("folders", trial.says, trial.cure)
+        elif trial.seen is Seen.UNKNOWN:
+            yield _warn("folders", trial.says, "start the hub; its first start tries again")
+    kept = [trial.image for trial in scene.engine.trials if trial.seen is Seen.KEPT]
+    if kept:
+        yield _ok("folders", f"containers of {', '.join(kept)} read and write there")
 
 
 def _folder(name: str, place: Folder, scene: Scene) -> Finding:

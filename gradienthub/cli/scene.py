@@ -25,10 +25,11 @@ from ..hub.authenticator import TiersMixin
 from ..ledger import Ledger, LedgerAway, fleet, leases, objects
 from ..ledger.clock import database_time
 from ..rules.catalog import ConfigurationFault
+from ..rules.folders_seen import Trial
 from ..service.notify import FileSeen, look_at
 from ..settings import Settings
 from ..spawners.base import GradientSpawner
-from ..spawners.docker import HUB_LABEL, DockerEngine, GradientDockerSpawner
+from ..spawners.docker import HUB_LABEL, DockerEngine, GradientDockerSpawner, user_of
 from ..spawners.engine import Engine, EngineAway, Found, Stranger
 from ..spawners.mounts import HelperMounts, MountFault
 from ..spawners.networks import NETWORK, neighbors_reach
@@ -82,6 +83,8 @@ class EngineSeen:
     remote: bool = False
     info: Mapping[str, Any] = field(default_factory=dict)
     images: Mapping[str, bool] = field(default_factory=dict)
+    #: What a throw-away container of each image could do with the folder of people's files.
+    trials: tuple[Trial, ...] = ()
     census: tuple[Found, ...] | None = None
     #: How many containers on it are of other hubs.
     strangers: int = 0
@@ -269,6 +272,7 @@ async def _docker_seen(hub: HubConfig, wiring: Wiring) -> EngineSeen:
             images=images,
             network=network,
             neighbors_reach=await _neighbors_reach(engine, images, network),
+            trials=await _trials(hub, wiring.spawner, engine, images),
             census=census,
             strangers=len(everybody) - len(census) - len(engine.strangers()),
             copies=tuple(engine.strangers()),
@@ -300,6 +304,33 @@ async def _neighbors_reach(
         return None
     return await asyncio.wrap_future(
         engine.submit_to("warm", lambda client: neighbors_reach(client, image, NETWORK))
+    )
+
+
+async def _trials(
+    hub: HubConfig,
+    spawner: type[GradientDockerSpawner],
+    engine: DockerEngine,
+    images: Mapping[str, bool],
+) -> tuple[Trial, ...]:
+    """Let a container of each image that is there use the folder of people's files, as it is.
+
+    Where the hub has not made it yet, the folder above stands for it. None are tried by a user
+    who could not give folders away: that is a finding of its own.
+    """
+    owner = hub.value(spawner, "folder_owner")
+    place = folder(hub.settings.storage_root)
+    if not place.writable or os.geteuid() not in (0, owner):
+        return ()
+    there = next(p for p in (place.path, *place.path.parents) if _exists(p))
+    extra = hub.value(spawner, "extra_create_kwargs")
+    user = None if callable(extra) else user_of(extra)
+    return tuple(
+        [
+            await engine.try_folder(there, image, owner, user)
+            for image, is_there in images.items()
+            if is_there
+        ]
     )
 
 

@@ -1,9 +1,13 @@
 """Disk: what the hub finds wrong with the folders that it writes to."""
 
+import asyncio
 import shutil
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from ..ledger.findings import Found
+from ..ledger import LedgerAway
+from ..ledger.findings import Found, report
 from ..rules.disk import Place, troubles
 from ..spawners.context import HubContext
 
@@ -19,6 +23,21 @@ def findings(context: HubContext) -> list[Found]:
         Found(one.key, one.kind, one.why, one.cure)
         for one in troubles(places, journal=journal.trouble, unwritten=journal.unwritten)
     ]
+
+
+async def try_folders(app: Any, context: HubContext) -> None:
+    """Say in log and findings, once the hub runs, where notebooks could not keep their files."""
+    settings = context.settings
+    await asyncio.to_thread(settings.storage_root.mkdir, parents=True, exist_ok=True, mode=0o700)
+    trials = await app.spawner_class.try_folders(context, app.config)
+    faults = [trial for trial in trials if trial.is_fault]
+    for trial in faults:
+        app.log.error("%s; %s", trial.says, trial.cure)
+    found = [Found(f"folders/{t.image}", "folders", t.says, t.cure) for t in faults]
+    with suppress(LedgerAway):
+        await context.ledger.awrite(
+            report, hub_id=settings.hub_id, source="folders", found=found, now=context.clock()
+        )
 
 
 def _left(path: Path) -> int | None:

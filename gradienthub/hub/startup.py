@@ -14,7 +14,7 @@ from ..ledger import LedgerAway
 from ..rules.catalog import ConfigurationFault
 from ..spawners.context import HubContext
 from ..spawners.warm import WarmPool
-from . import api, charging, frame, pages, proxy, quiet_log, settle, traits
+from . import api, charging, disk, frame, pages, proxy, quiet_log, settle, traits
 from .spawner_class import class_faults
 
 #: Seconds between two looks whether the hub is settled.
@@ -47,6 +47,7 @@ def begin(app: Any) -> list[Any]:
     if any(service.get("name") == api.CULLER for service in app.services):
         # Without a keeper nobody else would.
         context.soon(charging.keep_charged(app, context))
+    context.soon(disk.try_folders(app, context))
     context.soon(metrics.measure_loop_lag("hub"))
     context.soon(spare_long_pauses(context))
     pool = WarmPool(context, app.spawner_class, app.config)

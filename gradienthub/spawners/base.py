@@ -18,6 +18,7 @@ from .. import metrics
 from ..ledger import LedgerAway, accounts, audit, leases, notebooks, slots
 from ..ledger.leases import Claim, Lease, Request
 from ..rules.disk import means_no_room
+from ..rules.folders_seen import Trial
 from ..rules.idleness import Reason
 from ..rules.options import options_from_form, parse_options, with_default_type
 from ..rules.refusal import Refused, disk_full, ledger_away, shown
@@ -79,6 +80,11 @@ class GradientSpawner(Spawner):
     def make_engine(cls, context: HubContext, config: Any) -> Engine:
         """The engine's census; the base has none, and then poll() is the only word."""
         return Engine()
+
+    @classmethod
+    async def try_folders(cls, context: HubContext, config: Any) -> list[Trial]:
+        """Try whether notebooks of this engine can keep files; nothing where that is certain."""
+        return []
 
     async def apply_lease(self, lease: Lease) -> None:
         """Set this engine's traits (image, limits, devices, folders, labels) from the lease."""

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -31,6 +32,7 @@ from traitlets import Bool, Dict, Enum, Float, Integer, Unicode, default
 from traitlets.config import Config
 
 from ..rules.container import VISIBLE
+from ..rules.folders_seen import Seen, Trial
 from ..rules.outside import Outside, read_container
 from ..rules.ownership import Labelled, named_otherwise, slot_name
 from ..rules.refusal import Refused, shown
@@ -41,6 +43,7 @@ from .download import Download
 from .effort import container_cpu
 from .engine import Corpse, Engine, EngineAway, Found, Stranger, Waiting
 from .folders import make_private
+from .folders_tried import try_folder
 from .judged import DEVICES_LABEL, HUB_LABEL, LEASE_LABEL, SLOT_LABEL, JudgedContainers
 from .networks import make_network
 from .sections import configured
@@ -57,6 +60,8 @@ LANE_OF = {"stop": "stop", "remove_container": "stop", "kill": "stop", "pull": "
 #: One listing answers every poll that comes within this many seconds.
 LISTING_AGE = 1.0
 STOP_SECONDS = 10
+#: Seconds for which a folder that containers could not use is not tried again.
+TRY_AGAIN = 10.0
 #: A warm server that has not said by then that it was claimed is not worth waiting for.
 CLAIM_SECONDS = 0.8
 #: Variables that an administrator may set for all and that modules look at when they are imported.
@@ -83,6 +88,9 @@ class DockerEngine(Engine):
         self._listed_at = -LISTING_AGE
         self._listing_task: asyncio.Task[list[Found]] | None = None
         self._cores: int | None = None
+        #: What containers could do with the hub's folder, and until when that is believed.
+        self._trials: dict[tuple[str, str, int, str | None], tuple[Trial, float]] = {}
+        self._trying = asyncio.Lock()
         #: Containers without our label, by id; None: no notebook.
         self._outside: dict[str, Outside | None] = {}
         self._image_variables: dict[str, tuple[str, ...]] = {}
@@ -232,6 +240,27 @@ class DockerEngine(Engine):
             pass
         finally:
             self.forget_listing()
+
+    async def try_folder(self, root: Path, image: str, owner: int, user: str | None) -> Trial:
+        """Let a throw-away container read and write a file below `root`, once for each image.
+
+        What went wrong is tried again at the next start after a while. Never raises.
+        """
+        key = (str(root), image, owner, user)
+        async with self._trying:
+            known = self._trials.get(key)
+            if known is None or time.monotonic() > known[1]:
+                trial = await asyncio.wrap_future(
+                    self.submit_to(
+                        "start",
+                        lambda client: try_folder(
+                            client, root, image=image, owner=owner, user=user
+                        ),
+                    )
+                )
+                keep = float("inf") if trial.seen is Seen.KEPT else TRY_AGAIN
+                known = self._trials[key] = (trial, time.monotonic() + keep)
+        return known[0]
 
     async def bury(self, found: Found) -> Corpse:
         """Stop, read exit code, memory kill and last lines, remove."""
@@ -676,6 +705,42 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
             ) from error
         except (DockerException, RequestException, OSError) as error:
             raise EngineAway(str(error)) from error
+        await self._refuse_lost_files(lease)
+
+    async def _refuse_lost_files(self, lease: Lease) -> None:
+        """Refuse a start whose files would be lost for certain; what is not known is let pass.
+
+        An image of somebody's own may have no shell, or a user of its own: then only that the
+        engine does not see the folder counts.
+        """
+        assert lease.image is not None
+        user = user_of(self.extra_create_kwargs)
+        root = self.context.settings.storage_root
+        trial = await self.engine.try_folder(root, lease.image, self.folder_owner, user)
+        unsure = callable(self.extra_create_kwargs) or lease.runtime is None
+        if not trial.is_fault or (unsure and trial.seen is not Seen.UNSEEN):
+            return
+        self.log.error("%s: %s; %s", self._log_name, trial.says, trial.cure)
+        what = "nobody's files would be kept" if trial.seen is Seen.UNSEEN else "you could not save"
+        raise Refused(
+            "start_failed",
+            f"No notebook starts with this runtime now: {what}.",
+            "Nothing was charged. Tell your administrator: `gradienthub check` says what to do.",
+        )
+
+    @classmethod
+    async def try_folders(cls, context: HubContext, config: Config) -> list[Trial]:
+        """Let a throw-away container of each runtime that the engine has read and write a file."""
+        engine = context.engine
+        assert isinstance(engine, DockerEngine)
+        runtimes = context.settings.house.catalog.runtimes
+        owner = configured(config, cls, "folder_owner")
+        user = user_of(configured(config, cls, "extra_create_kwargs"))
+        root = context.settings.storage_root
+        return [
+            await engine.try_folder(root, image, owner, user)
+            for image in dict.fromkeys(r.image for r in runtimes if r.image)
+        ]
 
     async def _download(self, lease_id: str, image: str) -> None:
         """Pull by the admin's `pull_policy`, in a lane of its own, telling how far it is."""
@@ -929,3 +994,9 @@ def _pull(client: Any, image: str, progress: Download) -> None:
         if said := line.get("error"):
             raise APIError(said, explanation=said)
         progress.take(line)
+
+
+def user_of(extra: Any) -> str | None:
+    """Return as whom the admin's settings let containers run; None: as the image says."""
+    user = extra.get("user") if isinstance(extra, Mapping) else None
+    return None if user is None else str(user)

@@ -1,0 +1,95 @@
+"""A throw-away container reads and writes a file of the hub's, as a notebook would."""
+
+import os
+import secrets
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.types import Mount
+from requests.exceptions import RequestException
+
+from ..rules.folders_seen import (
+    NOT_READ,
+    NOT_THERE,
+    NOT_WRITTEN,
+    Seen,
+    Trial,
+    judge_end,
+    judge_refusal,
+)
+
+INSIDE = "/gradienthub-trial"
+TRIAL_LABEL = "gradienthub.trial"
+SECONDS = 60
+THEIRS, OURS = "from-notebook", "from-hub"
+SCRIPT = (
+    f"cd {INSIDE} || exit {NOT_READ}; [ -e {OURS} ] || exit {NOT_THERE};"
+    f" cat {OURS} >/dev/null || exit {NOT_READ}; cat {OURS} >{THEIRS} || exit {NOT_WRITTEN}"
+)
+
+
+def try_folder(client: Any, root: Path, *, image: str, owner: int, user: str | None) -> Trial:
+    """Write a file into a new folder of `root`, and let the image's user read and write there.
+
+    Blocks for a second or two. Never raises; leaves neither container nor folder behind.
+    """
+    folder = root / f".trial-{uuid.uuid4().hex}"
+    token = secrets.token_hex(16)
+    try:
+        _make(folder, token, owner)
+        seen, why = _run(client, folder, token, image, user)
+    except OSError as error:
+        seen, why = Seen.UNKNOWN, f"the hub cannot write to {root}: {error.strerror or error}"
+    finally:
+        for name in (OURS, THEIRS):
+            with suppress(OSError):
+                (folder / name).unlink()
+        with suppress(OSError):
+            folder.rmdir()
+    return Trial(seen, str(root), image, owner, why)
+
+
+def _make(folder: Path, token: str, owner: int) -> None:
+    folder.mkdir(mode=0o700)
+    (folder / OURS).write_text(token)
+    (folder / OURS).chmod(0o600)
+    if os.geteuid() == 0:
+        for path in (folder / OURS, folder):
+            os.chown(path, owner, owner)
+
+
+def _run(client: Any, folder: Path, token: str, image: str, user: str | None) -> tuple[Seen, str]:
+    made = None
+    try:
+        made = client.create_container(
+            image, entrypoint=["/bin/sh", "-c"], command=[SCRIPT], user=user,
+            network_disabled=True, labels={TRIAL_LABEL: "1"}, working_dir="/",
+            host_config=client.create_host_config(
+                # Not by `binds`: an engine makes such a folder where there is none.
+                mounts=[Mount(INSIDE, str(folder), type="bind")], network_mode="none",
+            ),
+        )  # fmt: skip
+        client.start(made["Id"])
+        code = client.wait(made["Id"], timeout=SECONDS).get("StatusCode")
+        return judge_end(code, came_back=_read(folder) == token), f"it ended with {code}"
+    except (ImageNotFound, NotFound):
+        return Seen.UNKNOWN, f"the engine has no image {image} yet"
+    except APIError as error:
+        words = str(error.explanation or error)
+        return judge_refusal(words), words[:200]
+    except (DockerException, RequestException, OSError) as error:
+        return Seen.UNKNOWN, f"the engine does not answer: {error}"
+    finally:
+        if made is not None:
+            with suppress(DockerException, RequestException, OSError):
+                client.remove_container(made["Id"], force=True, v=True)
+
+
+def _read(folder: Path) -> str:
+    try:
+        return (folder / THEIRS).read_text()
+    except OSError:
+        return ""

@@ -16,6 +16,7 @@ from .hub.api import CULLER, KEEPER, KEEPER_SCOPES
 from .hub.authenticator import with_tiers
 from .rules.catalog import ConfigurationFault
 from .settings import GradientHub, Settings
+from .spawners.others import with_server_scopes
 from .spawners.sections import is_reading
 
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
@@ -66,6 +67,7 @@ def configure(c: Config, *, keeper: bool = True, adopt: bool = False) -> Setting
     _default(hub, "cleanup_servers", False)
     _default(hub, "allow_named_servers", True)
     _add_path(hub, "template_paths", str(TEMPLATES))
+    _let_servers_be_asked(hub)
     if keeper:
         _wire_keeper(hub, settings)
     else:
@@ -89,6 +91,7 @@ def _take_over(c: Config, *, adopt: bool) -> None:
 
 
 def _wire_keeper(hub: Config, settings: Settings) -> None:
+    _refuse_our_name(hub, KEEPER, "gradienthub.service")
     _append(
         hub,
         "services",
@@ -123,19 +126,57 @@ def _wire_keeper(hub: Config, settings: Settings) -> None:
 
 
 def _open_to_everybody(hub: Config) -> None:
-    """Let every user visit the keeper's pages: the scope joins those of the role `user`."""
+    """Let every user visit the keeper's pages: the scope joins those that users have anyway.
+
+    Defining the role `user` would switch off extra_user_scopes; so ours goes there, unless the
+    admin's own role `user` already has done that.
+    """
     access = f"access:services!service={KEEPER}"
+    role = _role(hub, "user")
+    if role is not None and "scopes" in role:
+        role["scopes"] = [*role["scopes"], access]
+    elif "extra_user_scopes" in JupyterHub.class_traits(config=True):
+        _add_to_set(hub, "extra_user_scopes", access)
+    elif role is not None:
+        role["scopes"] = ["self", access]
+    else:
+        _append(hub, "load_roles", {"name": "user", "scopes": ["self", access]})
+
+
+def _let_servers_be_asked(hub: Config) -> None:
+    """Let a server's token open that server, in an admin's own role `server` too."""
+    role = _role(hub, "server")
+    if role is not None and "scopes" in role:
+        role["scopes"] = with_server_scopes(role["scopes"])
+
+
+def _role(hub: Config, name: str) -> dict[str, Any] | None:
+    """The admin's role of that name, to be added to; the admin's own dict stays as it is."""
     if not isinstance(hub["load_roles"], list):
         # Only added to so far: what that makes of the hub's default, which is no role.
         hub["load_roles"] = hub["load_roles"].get_value([])
-    for role in hub["load_roles"]:
-        if role.get("name") == "user":
-            role["scopes"] = [*role.get("scopes", ["self"]), access]
-            return
-    _append(hub, "load_roles", {"name": "user", "scopes": ["self", access]})
+    hub["load_roles"] = [dict(role) for role in hub["load_roles"]]
+    return next((role for role in hub["load_roles"] if role.get("name") == name), None)
+
+
+def _refuse_our_name(hub: Config, name: str, module: str) -> None:
+    """Take out what an earlier call of configure(c) wired; a stranger of our name is a fault."""
+    if not isinstance(hub["services"], list):
+        hub["services"] = hub["services"].get_value([])
+    services = hub["services"]
+    for service in services:
+        if service.get("name") == name and module not in str(service.get("command")):
+            raise SystemExit(
+                f"gradienthub: c.JupyterHub.services has a service named {name!r}, which is"
+                " GradientHub's own name for one; give yours another name"
+            )
+    hub["services"] = [service for service in services if service.get("name") != name]
+    if _role(hub, name) is not None:
+        hub["load_roles"] = [role for role in hub["load_roles"] if role.get("name") != name]
 
 
 def _wire_culler(hub: Config) -> None:
+    _refuse_our_name(hub, CULLER, "jupyterhub_idle_culler")
     _append(
         hub,
         "services",
@@ -187,6 +228,15 @@ def _append(section: Config, key: str, value: Any) -> None:
         section[key] = [*current, value]
     else:
         current.append(value)
+
+
+def _add_to_set(section: Config, key: str, value: str) -> None:
+    """Add to a set that may be unset, set (also as a list), or only extended so far."""
+    current = section[key]
+    if isinstance(current, set | frozenset | list | tuple):
+        section[key] = {*current, value}
+    else:
+        current.update({value})
 
 
 def _add_path(section: Config, key: str, value: Any) -> None:

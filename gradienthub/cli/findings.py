@@ -96,6 +96,9 @@ def wiring(scene: Scene) -> Iterator[Finding]:
     for sentence in sentences:
         says, _, cure = sentence.partition("; ")
         yield _fault("wiring", says, cure)
+    for sentence in startup.wiring_warnings(app):
+        says, _, cure = sentence.partition("; ")
+        yield _warn("wiring", says, cure)
     if not found.faults and not sentences and found.spawner and found.authenticator:
         yield _ok("wiring", f"{found.spawner.__name__}, {found.authenticator.__name__}")
 

@@ -22,6 +22,7 @@ from ..spawners.engine import EngineAway
 from ..spawners.refused import StartRefused
 from .counted import CountedNotebooks
 from .evidence import another_lease
+from .server_names import NamesServers
 from .stopping import asked_by, forget_server, until_checked
 
 #: The small mode's culler service.
@@ -71,16 +72,24 @@ class GradientAPIHandler(APIHandler):
         """A refusal with code, hint and field beside the hub's own status and message."""
         error = (kwargs.get("exc_info") or (None, None))[1]
         super().write_error(status_code, **kwargs)
+        body = None
         if isinstance(error, StartRefused):
+            body = error_body(error.refused)
+        elif isinstance(error, web.HTTPError) and status_code == 429:
+            # The hub's own limits on servers that run, or start at once.
+            body = error_body(Refused("hub_busy", str(error.log_message or error.reason)))
+        if body is not None:
             self._write_buffer: list[bytes] = []
-            self.write(json.dumps(error_body(error.refused)))
+            self.write(json.dumps(body))
 
     def refuse(self, refused: Refused) -> StartRefused:
         """A Refused as the exception that Tornado answers with."""
         return StartRefused(refused)
 
 
-class GradientServerAPIHandler(CountedNotebooks, GradientAPIHandler, UserServerAPIHandler):
+class GradientServerAPIHandler(
+    CountedNotebooks, NamesServers, GradientAPIHandler, UserServerAPIHandler
+):
     """POST, PUT, PATCH, DELETE on a server. Bodies are parsed before anything is stored."""
 
     _found: Any = None

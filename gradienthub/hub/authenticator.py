@@ -1,7 +1,8 @@
 """with_tiers(Any): any authenticator, with the facts that a tier is resolved from."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from json import dumps
 from typing import Any
@@ -9,6 +10,7 @@ from urllib.parse import urlparse
 
 from jupyterhub.auth import Authenticator
 from jupyterhub.utils import maybe_future
+from tornado import web
 from traitlets import Bool, Dict, Set
 
 from ..ledger import LedgerAway, accounts
@@ -17,6 +19,8 @@ from ..rules.groups import Groups, clean_groups, too_many_to_list
 from ..rules.identity import SUBJECT_KEYS
 from ..rules.tiers import ClaimRule
 from ..spawners.context import HubContext, hub_user
+from ..spawners.others import run_hook
+from ..spawners.refused import StartRefused
 from . import startup
 
 #: Seconds between two tries to write what the ledger could not take.
@@ -38,7 +42,11 @@ class TiersMixin(Authenticator):
 
     async def run_post_auth_hook(self, handler: Any, auth_model: Any) -> Any:
         """The last step of every login, after the allow checks and the deployer's own hook."""
-        model = await super().run_post_auth_hook(handler, auth_model)
+        hook = super().run_post_auth_hook
+        with _words_for_login("The post_auth_hook", self.log):
+            model = await run_hook(
+                "The post_auth_hook", self.log, lambda: hook(handler, auth_model)
+            )
         if model:
             # A deployer's hook may return a bare name, as the hub allows.
             said = model if isinstance(model, Mapping) else {"name": model, "auth_state": None}
@@ -66,13 +74,32 @@ class TiersMixin(Authenticator):
 
     async def refresh_user(self, user: Any, handler: Any = None, **kwargs: Any) -> Any:
         """Facts again whenever the authenticator has new ones; its answer passes as it is."""
-        refreshed = await super().refresh_user(user, handler, **kwargs)
+        refresh = super().refresh_user
+        with _words_for_login("The authenticator’s refresh_user", self.log):
+            refreshed = await run_hook(
+                "The authenticator’s refresh_user",
+                self.log,
+                lambda: refresh(user, handler, **kwargs),
+            )
         if isinstance(refreshed, Mapping):
             groups = self._groups(user.name, refreshed)
             # The name in the answer is the provider's, and no longer the hub's after a rename.
             await self._record("refresh", user.name, refreshed, groups, user)
             refreshed = _with_groups(refreshed, groups)
         return refreshed
+
+    async def pre_spawn_start(self, user: Any, spawner: Any) -> None:
+        """The authenticator's own, which may fail or refuse in words."""
+        before = super().pre_spawn_start
+        name = "The authenticator’s pre_spawn_start"
+        await run_hook(name, self.log, lambda: before(user, spawner))
+
+    async def post_spawn_stop(self, user: Any, spawner: Any) -> None:
+        """The authenticator's own; a failure stays in the log, and the stop goes on."""
+        after = super().post_spawn_stop
+        with suppress(StartRefused):
+            name = "The authenticator’s post_spawn_stop"
+            await run_hook(name, self.log, lambda: after(user, spawner))
 
     async def _record(
         self, kind: str, name: str, said: Mapping[str, Any], groups: Groups, user: Any
@@ -213,6 +240,25 @@ class TiersMixin(Authenticator):
         if app.authenticator is self:
             handlers += startup.begin(app)
         return handlers
+
+
+@contextmanager
+def _words_for_login(name: str, log: Any) -> Iterator[None]:
+    """Let a failure of others' code in a login or a request be an error page with words.
+
+    What refuses on purpose, with a status of its own, is left as it is.
+    """
+    try:
+        yield
+    except StartRefused as refused:
+        if isinstance(refused.__cause__, web.HTTPError):
+            raise refused.__cause__ from None
+        error: Any = web.HTTPError(503, f"{name} of this hub failed")
+        error.jupyterhub_message = (
+            f"{name} of this hub failed. Try again in a minute; your administrator can see why in"
+            " the hub’s log."
+        )
+        raise error from refused
 
 
 def _named(

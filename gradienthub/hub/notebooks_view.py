@@ -15,7 +15,8 @@ from ..rules.idleness import REQUESTS_COUNT, Reason, Use, hard_end, why_kept
 from ..rules.money import format_price
 from ..rules.options import INTERFACES
 from ..rules.outlook import LeaseView
-from ..rules.refusal import Refused
+from ..rules.refusal import Refused, shown
+from ..rules.services import service_of
 from ..rules.tiers import Allowance
 from ..settings import Settings
 from ..spawners.entries import entries_of
@@ -367,10 +368,16 @@ def _reason(lease: Mapping[str, Any], view: LeaseView) -> Line:
         Reason.CRASHED: died + code,
         Reason.START_FAILED: "nothing was charged",
         Reason.LOST: "its server was gone",
-        Reason.ADMIN: f"by admin {by}" if by else "by an administrator",
+        Reason.ADMIN: _by_other(by),
         Reason.HUB: "by the hub",
     }
     return Line(words.get(view.reason or "", ""))
+
+
+def _by_other(by: str) -> str:
+    if service := service_of(by):
+        return f"by the service {shown(service, 60)}"
+    return f"by admin {by}" if by else "by an administrator"
 
 
 def _advice(kind: str, lease: Mapping[str, Any], view: LeaseView) -> Iterable[Line]:

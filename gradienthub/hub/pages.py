@@ -26,6 +26,7 @@ from .api import GradientAPIHandler
 from .counted import CountedNotebooks
 from .machines import MachinesHandler
 from .notebooks import NotebooksHandler
+from .server_names import NamesServers
 from .starts import GradientSpawnPendingHandler, StartPhasesHandler, failure_of, title_of
 from .stopping import forget_server
 
@@ -40,7 +41,7 @@ ADMISSION = 10.0
 STEP = 0.1
 
 
-class GradientSpawnHandler(CountedNotebooks, SpawnHandler):
+class GradientSpawnHandler(CountedNotebooks, NamesServers, SpawnHandler):
     """/hub/spawn...: the form. A link fills it in; only its own POST starts something."""
 
     #: Whether the form is for one more notebook: then one that runs is no reason to go there.

@@ -7,15 +7,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from jupyterhub.auth import Authenticator
-
 from .. import metrics
 from ..ledger import LedgerAway
 from ..rules.catalog import ConfigurationFault
 from ..spawners.context import HubContext
 from ..spawners.warm import WarmPool
 from . import api, charging, disk, frame, pages, proxy, quiet_log, settle, traits
-from .spawner_class import class_faults
+from .wiring import bypasses, wiring_faults, wiring_warnings
+
+__all__ = ["begin", "bypasses", "spare_long_pauses", "wiring_faults", "wiring_warnings"]
 
 #: Seconds between two looks whether the hub is settled.
 SETTLED_EVERY = 0.5
@@ -37,7 +37,7 @@ def begin(app: Any) -> list[Any]:
         app.exit(1)
     for trait in traits.lost_traits(app.config, app.spawner_class, app.authenticator_class):
         app.log.warning("%s", trait.sentence)
-    for sentence in frame.arrange_hub(app):
+    for sentence in [*wiring_warnings(app), *frame.arrange_hub(app)]:
         app.log.warning("%s", sentence)
     quiet_log.leave_out_queries()
     close_to_others(app)
@@ -106,72 +106,3 @@ def _prepared(app: Any, context: HubContext) -> bool:
         app.log.error("The ledger is away; no notebook starts until it answers: %s", away)
         return False
     return True
-
-
-def wiring_faults(app: Any) -> list[str]:
-    """What another line of the configuration undid after `configure(c)`, each with its cure."""
-    faults: list[str] = []
-    faults += class_faults(app.spawner_class)
-    if not app.allow_named_servers:
-        faults.append(
-            "c.JupyterHub.allow_named_servers is False, and every notebook but one is a named"
-            " server; remove that line"
-        )
-    if any("gradienthub" in str(path) for path in app.template_paths) is False:
-        faults.append(
-            "c.JupyterHub.template_paths lacks GradientHub's templates; write configure(c) as the"
-            " last line of the configuration"
-        )
-    names = [str(service.get("name")) for service in app.services]
-    if api.KEEPER in names and api.CULLER in names:
-        faults.append(
-            "The keeper and the small mode's culler are both among c.JupyterHub.services, and the"
-            " culler would stop without warning; call configure(c) once"
-        )
-    elif api.KEEPER not in names and api.CULLER not in names:
-        faults.append(
-            f"c.JupyterHub.services has no keeper ({api.KEEPER!r}), so that nothing would stop what"
-            " is idle; write configure(c) as the last line of the configuration"
-        )
-    faults += _missing_scopes(app, names)
-    cullers = [
-        str(service.get("name"))
-        for service in app.services
-        if "jupyterhub_idle_culler" in str(service.get("command"))
-        and service.get("name") != api.CULLER
-    ]
-    if cullers:
-        faults.append(
-            f"The service {cullers[0]!r} is a stock idle culler: it stops notebooks at its own"
-            " limit, not at theirs; remove it from c.JupyterHub.services"
-        )
-    return faults
-
-
-def _missing_scopes(app: Any, services: list[str]) -> list[str]:
-    """What the keeper cannot do because a later line replaced the roles."""
-    if api.KEEPER not in services:
-        return []
-    held = {
-        scope
-        for role in app.load_roles
-        if api.KEEPER in role.get("services", ())
-        for scope in role.get("scopes", ())
-    }
-    missing = sorted(set(api.KEEPER_SCOPES) - held)
-    if not missing:
-        return []
-    return [
-        f"c.JupyterHub.load_roles gives the keeper no {' and no '.join(missing)}, so that it cannot"
-        " see or stop notebooks; write configure(c) as the last line of the configuration"
-    ]
-
-
-def bypasses(authenticator: type[Authenticator]) -> list[str]:
-    """Configurations in which people log in past our mixin, each with its cure."""
-    if any(cls.__name__ == "MultiAuthenticator" for cls in authenticator.__mro__):
-        return [
-            "MultiAuthenticator hands logins to its parts, so that tiers on the outside see none of"
-            " them; wrap each part instead: with_tiers(GitHubOAuthenticator)"
-        ]
-    return []

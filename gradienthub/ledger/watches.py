@@ -21,6 +21,7 @@ from ..rules.idleness import (
 )
 from ..rules.outlook import LeaseView, lease_view
 from ..rules.refusal import Refused, shown
+from ..rules.services import BEFORE_NAME
 from ..rules.tiers import Tier
 from . import audit
 from .findings import Found
@@ -295,6 +296,21 @@ def hanging_stops(tx: Connection, hub_id: str, before: datetime) -> list[Found]:
         )
         for row in rows
     ]
+
+
+def stopped_by_services(tx: Connection, hub_id: str, since: datetime) -> list[Watched]:
+    """List what other services of the hub stopped since then, without a word to its owner."""
+    rows = tx.execute(
+        _query().where(
+            leases.c.hub_id == hub_id,
+            leases.c.stop_requested_at >= since,
+            leases.c.stopped_by.startswith(BEFORE_NAME, autoescape=True),
+            leases.c.reason == Reason.ADMIN.value,
+            leases.c.stop_note.is_(None),
+            leases.c.answered_at.is_not(None),
+        )
+    )
+    return [_watched(row, ()) for row in rows]
 
 
 def save(tx: Connection, hub_id: str, seen: Iterable[Watched]) -> None:

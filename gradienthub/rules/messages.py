@@ -10,6 +10,7 @@ from .duration import format_duration
 from .idleness import REQUESTS_COUNT, Reason, Stop, Warn
 from .outlook import LeaseView
 from .refusal import shown
+from .services import service_of
 
 LONGEST_EMAIL = 254
 LONGEST_TEXT = 400
@@ -87,6 +88,8 @@ def warning_message(view: LeaseView, warn: Warn, url: str = "") -> tuple[str, st
 def stopped_message(view: LeaseView, stop: Stop, url: str = "") -> tuple[str, str]:
     """(title, body) of a stop that was asked for or found. `url` as in `warning_message`."""
     notebook, why = _plain(shown(view.notebook)), _STOPPED.get(stop.reason, _plain(stop.why))
+    if service := service_of(view.stopped_by):
+        why = f"the service {_plain(shown(service, 60))} stopped it"
     at = view.stop_requested_at or view.ended_at or view.now
     ran = f" after {format_duration(at - view.answered_at)}" if view.answered_at else ""
     lines = [

@@ -46,7 +46,10 @@ STATUS = {
     "cannot_extend": 409,
     "another_lease": 409,
     "key_used": 409,
+    "hub_busy": 429,
     "start_failed": 502,
+    "hook_failed": 502,
+    "hook_refused": 403,
     "no_capacity": 503,
     "ledger_away": 503,
     "engine_away": 503,
@@ -95,6 +98,22 @@ class Refused(Exception):
         # Exceptions are pickled and copied by their positional arguments; ours may have none.
         fields = (self.code, self.message, self.hint, self.field, self.retry_after)
         return type(self), (*fields, self.alternatives)
+
+
+@dataclass(eq=False)
+class Declined(Refused):
+    """A refusal by a deployer's own code, which chose its status."""
+
+    own_status: int = 403
+
+    @property
+    def status(self) -> int:
+        """The status that it chose."""
+        return self.own_status
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        made, fields = super().__reduce__()
+        return made, (*fields, self.own_status)
 
 
 def ledger_away(what: str = "No notebook can start now") -> Refused:

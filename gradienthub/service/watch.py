@@ -30,6 +30,7 @@ from ..rules.idleness import (
 )
 from ..rules.refusal import shown
 from ..settings import KeeperPolicy
+from . import bystanders
 from .context import KeeperContext
 from .evidence import Address
 from .hub_client import HubAway, HubClient, HubServer, HubView
@@ -207,6 +208,11 @@ class Watch:
         if not only_due:
             self._ends = {}
         self._note_ends(seen, policy, now)
+        stopped = await context.ledger.aread(
+            watches.stopped_by_services, context.hub_id, now - bystanders.TOLD_FOR
+        )
+        others = bystanders.not_due(stopped, policy)
+        wrong = [*self._wrong(seen, policy, now), *hanging, *others, *self.wrong()]
         seconds = self.monotonic() - started
         await context.ledger.awrite(
             self._remember, seen, running, warns, wrong, policy, now, seconds

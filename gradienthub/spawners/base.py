@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future
 from traitlets import Unicode, default
 
@@ -26,6 +25,7 @@ from ..rules.traits import overridden
 from . import form, hooked, server_token
 from .context import HubContext, hub_user
 from .engine import Corpse, Engine, EngineAway, Found, Waiting
+from .others import GuardedSpawner, is_interruption, refusal_of
 from .phases import GOING_ON
 from .refused import StartRefused
 from .stage import width_of
@@ -46,7 +46,7 @@ BURY_TRIES = 3
 LOOK_TRIES, LOOK_PAUSE = 200, 0.05
 
 
-class GradientSpawner(Spawner):
+class GradientSpawner(GuardedSpawner):
     """Put left of an engine's spawner: `class GradientXSpawner(GradientSpawner, XSpawner)`.
 
     A start is admitted in `run_pre_spawn_hook`, after the deployer's own hook, waits there for
@@ -192,7 +192,9 @@ class GradientSpawner(Spawner):
         """What goes wrong after admission ends the lease as failed, and is said in words."""
         try:
             yield
-        except Exception as error:
+        except BaseException as error:
+            if is_interruption(error):
+                raise
             self._stop_reason = (Reason.START_FAILED, "hub", "")
             if isinstance(error, Refused):
                 raise StartRefused(error) from None
@@ -204,7 +206,11 @@ class GradientSpawner(Spawner):
             if isinstance(error, EngineAway):
                 self.log.error("%s: the engine is away: %s", self._log_name, error)
                 raise StartRefused(_engine_away()) from error
-            raise
+            if isinstance(error, StartRefused):
+                raise
+            self.log.error("%s: cannot start it", self._log_name, exc_info=error)
+            charged = _charged(self.lease) if self.lease else "Nothing was charged."
+            raise StartRefused(refusal_of("The spawner", error, charged)) from error
 
     async def _run_apply_user_options(self, user_options: Any) -> None:
         """Options become traits in `apply_lease`, once they are admitted; nothing to do here."""

@@ -107,9 +107,7 @@ def test_a_runtime_whose_requests_count_says_what_an_open_tab_does(
 
 
 def test_each_card_has_its_own_session_limit(view: MakeView, settings: Settings) -> None:
-    tier = settings.house.tiers["pro"].model_copy(
-        update={"free_session_limit": timedelta(hours=6)}
-    )
+    tier = settings.house.tiers["pro"].model_copy(update={"free_session_limit": timedelta(hours=6)})
     allowance = Allowance(tier, "default", frozenset(), True, frozenset())
     made = form_view.build_view(
         settings.house, allowance, NOTHING_TAKEN, 0, {"instance_type": "free-t4"}, None, NOW

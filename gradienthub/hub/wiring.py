@@ -1,0 +1,133 @@
+"""What other lines of the configuration took from configure(c), and other services that stop."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from jupyterhub.auth import Authenticator
+
+from ..rules.services import is_culler, may_stop
+from . import api
+from .spawner_class import class_faults
+
+#: What a person needs to start a notebook, to open it, and to have it asked about its use.
+USER_SCOPES = ("servers", "access:servers", "users:activity")
+
+
+def wiring_faults(app: Any) -> list[str]:
+    """What another line of the configuration undid after `configure(c)`, each with its cure."""
+    faults = class_faults(app.spawner_class)
+    if not app.allow_named_servers:
+        faults.append(
+            "c.JupyterHub.allow_named_servers is False, and every notebook but one is a named"
+            " server; remove that line"
+        )
+    if any("gradienthub" in str(path) for path in app.template_paths) is False:
+        faults.append(
+            "c.JupyterHub.template_paths lacks GradientHub's templates; write configure(c) as the"
+            " last line of the configuration"
+        )
+    names = [str(service.get("name")) for service in app.services]
+    if api.KEEPER in names and api.CULLER in names:
+        faults.append(
+            "The keeper and the small mode's culler are both among c.JupyterHub.services, and the"
+            " culler would stop without warning; call configure(c) once"
+        )
+    elif api.KEEPER not in names and api.CULLER not in names:
+        faults.append(
+            f"c.JupyterHub.services has no keeper ({api.KEEPER!r}), so that nothing would stop what"
+            " is idle; write configure(c) as the last line of the configuration"
+        )
+    faults += _missing_scopes(app, names)
+    faults += [
+        f"The service {service.get('name')!r} is a stock idle culler: it stops notebooks at its own"
+        " limit, not at theirs; remove it from c.JupyterHub.services"
+        for service in app.services
+        if service.get("name") != api.CULLER and is_culler(service.get("command"))
+    ]
+    return faults
+
+
+def wiring_warnings(app: Any) -> list[str]:
+    """List what is allowed and surprises people: other services that stop, users who may less."""
+    return [*_stopping_services(app), *_weak_users(app)]
+
+
+def _stopping_services(app: Any) -> Iterator[str]:
+    for service in app.services:
+        name = str(service.get("name"))
+        if name in (api.KEEPER, api.CULLER):
+            continue
+        held = [
+            scope
+            for role in app.load_roles
+            if name in role.get("services", ())
+            for scope in may_stop(role.get("scopes", ()))
+        ]
+        if service.get("admin"):
+            held.append("the role admin")
+        if held:
+            yield (
+                f"The service {name!r} may stop everybody's notebooks ({', '.join(held)}), whatever"
+                " their own intervals say; take that from it unless it is meant to. Each stop by it"
+                " is told as its own"
+            )
+
+
+def _weak_users(app: Any) -> Iterator[str]:
+    for role in app.load_roles:
+        if role.get("name") != "user" or "scopes" not in role:
+            continue
+        scopes = {scope.partition("!")[0] for scope in role["scopes"]}
+        missing = [] if scopes & {"self", "inherit"} else sorted({*USER_SCOPES} - scopes)
+        if missing:
+            yield (
+                f"The role 'user' of c.JupyterHub.load_roles lacks {', '.join(missing)}: who has no"
+                ' other role that brings them can start or open nothing; add the scope "self", or'
+                " use c.JupyterHub.extra_user_scopes to add to what users have"
+            )
+
+
+def _missing_scopes(app: Any, services: list[str]) -> list[str]:
+    """List what the keeper, or a server, cannot do because another line replaced the roles."""
+    return [*_missing_of_keeper(app, services), *_missing_of_server(app)]
+
+
+def _missing_of_server(app: Any) -> list[str]:
+    for role in app.load_roles:
+        if role.get("name") == "server" and "scopes" in role:
+            scopes = {str(scope) for scope in role["scopes"]}
+            if not scopes & {"access:servers!server", "access:servers", "inherit"}:
+                return [
+                    "The role 'server' of c.JupyterHub.load_roles lacks access:servers!server, so"
+                    " that no notebook could be asked about its use; write configure(c) as the last"
+                    " line of the configuration"
+                ]
+    return []
+
+
+def _missing_of_keeper(app: Any, services: list[str]) -> list[str]:
+    if api.KEEPER not in services:
+        return []
+    held = {
+        scope
+        for role in app.load_roles
+        if api.KEEPER in role.get("services", ())
+        for scope in role.get("scopes", ())
+    }
+    missing = sorted(set(api.KEEPER_SCOPES) - held)
+    if not missing:
+        return []
+    return [
+        f"c.JupyterHub.load_roles gives the keeper no {' and no '.join(missing)}, so that it cannot"
+        " see or stop notebooks; write configure(c) as the last line of the configuration"
+    ]
+
+
+def bypasses(authenticator: type[Authenticator]) -> list[str]:
+    """Configurations in which people log in past our mixin, each with its cure."""
+    if any(cls.__name__ == "MultiAuthenticator" for cls in authenticator.__mro__):
+        return [
+            "MultiAuthenticator hands logins to its parts, so that tiers on the outside see none of"
+            " them; wrap each part instead: with_tiers(GitHubOAuthenticator)"
+        ]
+    return []

@@ -1,0 +1,39 @@
+"""Stops by other services of the hub, of notebooks that the keeper would have kept."""
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+
+from ..ledger.findings import Found
+from ..ledger.watches import Watched
+from ..rules.idleness import Stop, decide
+from ..rules.refusal import shown
+from ..rules.services import service_of
+from ..settings import KeeperPolicy
+
+#: For how long such a stop is a finding.
+TOLD_FOR = timedelta(days=1)
+#: Notebooks that one finding names.
+NAMED = 3
+
+
+def not_due(stopped: Iterable[Watched], policy: KeeperPolicy) -> Iterator[Found]:
+    """Say which services stopped notebooks before these were due, one finding a service."""
+    by_service: dict[str, list[str]] = {}
+    for one in stopped:
+        at = one.lease["stop_requested_at"]
+        verdict = decide(one.evidence, one.deadlines, one.warned, policy.warnings, at)
+        if not isinstance(verdict, Stop):
+            title, owner = shown(one.title, 40), shown(one.lease["account_name"], 40)
+            by_service.setdefault(service_of(one.lease["stopped_by"]), []).append(
+                f"{title} of {owner} at {at:%H:%M} UTC"
+            )
+    for service, notebooks in by_service.items():
+        many = f"{len(notebooks)} notebook{'' if len(notebooks) == 1 else 's'}"
+        more = ", ..." if len(notebooks) > NAMED else ""
+        yield Found(
+            f"service_stop/{service}",
+            "service_stop",
+            f"In the last day the service {shown(service, 60)} stopped {many} that the keeper"
+            f" would have kept: {', '.join(notebooks[:NAMED])}{more}.",
+            "Remove it from c.JupyterHub.services, or take delete:servers from its role.",
+        )

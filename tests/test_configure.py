@@ -43,7 +43,7 @@ def test_what_the_admin_set_stays(c):
     assert c.JupyterHub.template_paths[0] == "/mine"
     assert [service["name"] for service in listed(c.JupyterHub.services)] == ["mine", KEEPER]
     roles = [role["name"] for role in listed(c.JupyterHub.load_roles)]
-    assert roles == ["mine", KEEPER, "user"]
+    assert roles == ["mine", KEEPER]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,10 @@ def test_the_keeper_gets_three_words_and_no_more_scopes_than_it_needs(c, monkeyp
     }
     roles = {role["name"]: role["scopes"] for role in listed(c.JupyterHub.load_roles)}
     assert set(roles[KEEPER]) == {"read:servers", "access:servers", "delete:servers"}
-    assert roles["user"] == ["self", "access:services!service=gradient"]
+    # The role `user` is the hub's own still, with one scope more.
+    assert "user" not in roles
+    added = c.JupyterHub.extra_user_scopes.get_value(set())
+    assert added == {"access:services!service=gradient"}
 
 
 @pytest.mark.parametrize("added", [False, True])

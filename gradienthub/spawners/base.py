@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future
 from traitlets import Unicode, default
 
@@ -46,7 +47,7 @@ BURY_TRIES = 3
 LOOK_TRIES, LOOK_PAUSE = 200, 0.05
 
 
-class GradientSpawner(GuardedSpawner):
+class GradientSpawner(GuardedSpawner, Spawner):
     """Put left of an engine's spawner: `class GradientXSpawner(GradientSpawner, XSpawner)`.
 
     A start is admitted in `run_pre_spawn_hook`, after the deployer's own hook, waits there for

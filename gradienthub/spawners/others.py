@@ -7,13 +7,14 @@ import inspect
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyterhub import orm
 from jupyterhub.scopes import _check_scopes_exist, get_scopes_for
-from jupyterhub.spawner import Spawner, SpawnException
+from jupyterhub.spawner import SpawnException
 from tornado import web
 from traitlets import validate
+from traitlets.config import LoggingConfigurable
 
 from ..rules.refusal import Declined, Refused
 from .refused import StartRefused
@@ -93,8 +94,15 @@ def is_interruption(error: BaseException) -> bool:
     return cancelled or isinstance(error, KeyboardInterrupt | GeneratorExit)
 
 
-class GuardedSpawner(Spawner):
-    """A spawner whose deployer's hooks and callables fail in words, and leave nothing behind."""
+if TYPE_CHECKING:
+    from jupyterhub.spawner import Spawner as _Base
+else:
+    # JupyterHub wants start, stop and poll of each class that inherits its Spawner.
+    _Base = LoggingConfigurable
+
+
+class GuardedSpawner(_Base):
+    """Left of the hub's Spawner: a deployer's hooks and callables fail in words."""
 
     #: What the callables of scopes raised. The hub asks them before it can tidy up after a failure,
     #: so that it is kept until it can.
@@ -131,7 +139,12 @@ class GuardedSpawner(Spawner):
     async def _get_oauth_client_allowed_scopes(self) -> Any:
         """Ask for them as the hub does; a failure is told once the hub can tidy up after it."""
         with self._fault_kept(), words_for("The oauth_client_allowed_scopes", self.log):
-            return checked_scopes(await super()._get_oauth_client_allowed_scopes())
+            scopes = checked_scopes(await super()._get_oauth_client_allowed_scopes())
+            if callable(self.oauth_client_allowed_scopes):  # type: ignore[has-type]
+                # The hub writes the trait into the server's environment, and a function has no
+                # place there.
+                self.oauth_client_allowed_scopes = scopes
+            return scopes
         return []
 
     @contextmanager

@@ -98,13 +98,13 @@ def test_each_code_has_its_kind_of_status():
         404: ["not_found"],
         405: ["bad_method"],
         409: ["another_lease", "cannot_extend", "image_failing", "key_used", "name_taken",
-              "not_running", "start_cancelled", "still_stopping", "too_many_notebooks",
-              "too_many_running"],
+              "not_running", "start_cancelled", "still_stopping", "too_many_extensions",
+              "too_many_notebooks", "too_many_running"],
         429: ["hub_busy"],
         500: ["failed"],
         502: ["hook_failed", "start_failed"],
-        503: ["engine_away", "hub_away", "keeper_starting", "ledger_away", "no_capacity",
-                  "still_checking"],
+        503: ["disk_full", "engine_away", "hub_away", "keeper_starting", "ledger_away",
+                  "no_capacity", "still_checking"],
     }  # fmt: skip
     assert FULL.status == 503
 

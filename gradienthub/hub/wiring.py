@@ -15,7 +15,7 @@ USER_SCOPES = ("servers", "access:servers", "users:activity")
 
 def wiring_faults(app: Any) -> list[str]:
     """What another line of the configuration undid after `configure(c)`, each with its cure."""
-    faults = class_faults(app.spawner_class)
+    faults = [*class_faults(app.spawner_class)]
     if not app.allow_named_servers:
         faults.append(
             "c.JupyterHub.allow_named_servers is False, and every notebook but one is a named"

@@ -20,6 +20,8 @@ async def looked_at(home, name, server="", **evidence):
     lease = await home.lease_of(name, server)
     seen = await home.context.ledger.aread(watches.watched, lease["id"])
     warned = evidence.pop("warned", None)
+    # Three intervals for unknown use and for no work, as by default.
+    seen = seen.watched_by(3, 3)
     evidence = {"used_at": home.clock(), "looked_at": home.clock(), **evidence}
     seen = replace(seen, evidence=Evidence(**evidence), warned=warned)
     await home.context.ledger.awrite(watches.save, home.settings.hub_id, [seen])

@@ -78,6 +78,54 @@ async def test_one_that_does_not_answer_is_not_called_idle(mira, clock):
     assert "If it stays idle" not in words
 
 
+async def test_one_that_does_not_answer_says_when_that_ends_it(mira, clock):
+    home, browser = mira
+    since = clock()
+    clock.advance(minutes=20)
+    await looked_at(
+        home, "mira", "maps", used_at=since, looked_at=since, unknown_since=since,
+        missed_since=since + timedelta(minutes=1), unread=("1 of 2 kernels",),
+    )  # fmt: skip
+    words = await words_of(browser)
+    ends = since + timedelta(hours=3, minutes=1)
+    assert "The use of 1 of 2 kernels cannot be told for 20 min." in words
+    assert f"If that stays so, it stops at {ends:%H:%M} UTC." in words
+
+
+async def test_busy_without_work_is_shown_as_that_with_its_end_and_its_warning(mira, clock):
+    home, browser = mira
+    since = clock()
+    clock.advance(hours=2)
+    waits = {
+        "busy": ("ask.ipynb",), "busy_since": since, "worked_at": since, "cpu_load": 0.4,
+        "cpu_seconds": 9.0, "cpu_at": clock(),
+    }  # fmt: skip
+    await looked_at(home, "mira", "maps", **waits)
+    words = await words_of(browser)
+    assert "Kept alive, busy for 2 h: ask.ipynb, without work for 2 h. CPU 0%." in words
+    ends = since + timedelta(hours=3)
+    assert f"If it does not work, it stops at {ends:%H:%M} UTC." in words
+    clock.advance(minutes=55)
+    told = Warned(Reason.NO_WORK, ends, timedelta(minutes=5), clock())
+    await looked_at(home, "mira", "maps", **waits, warned=told)
+    words = await words_of(browser)
+    assert "Stops in 5:00" in words
+    assert f"busy without work since {since:%H:%M} UTC" in words
+    assert "A cell may wait for input, or hang." in words
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [(Reason.UNKNOWN_USE, "its use could not be read for too long"),
+     (Reason.NO_WORK, "it was busy without work for too long")],
+)  # fmt: skip
+async def test_a_soft_stop_says_afterwards_what_it_was_for(mira, clock, reason, said):
+    home, browser = mira
+    home.spawner("mira", "maps").expect_stop(reason, "keeper")
+    await home.app.users["mira"].stop("maps")
+    assert f"Stopped at {clock():%H:%M} UTC: {said}" in await words_of(browser)
+
+
 async def test_a_warning_counts_down_and_extend_is_the_first_button(mira, clock):
     home, browser = mira
     await warned(home, clock)

@@ -53,6 +53,25 @@ def test_an_idle_warning_says_what_when_why_the_cost_and_how_to_keep_it():
     ]
 
 
+@pytest.mark.parametrize(
+    ("reason", "why", "keep"),
+    [
+        (Reason.UNKNOWN_USE, "its use could not be read since 10:02 UTC on 1 Mar",
+         "It does not say whether it is used. To keep it, press Extend"),
+        (Reason.NO_WORK, "busy without work since 10:02 UTC on 1 Mar",
+         "A cell may wait for input, or hang. To keep it, let it work or press Extend"),
+    ],
+)  # fmt: skip
+def test_each_soft_stop_says_what_it_is_for_before_and_after(reason, why, keep):
+    title, body = warning_message(view(), Warn(reason, NOW + 5 * MINUTES, 5 * MINUTES, why), PAGE)
+    assert title == f"“Thesis” stops in 5 min: {why}"
+    assert f"Why: {why}." in body
+    assert f"{keep} at {PAGE}" in body
+    title, body = stopped_message(view(stopped=True), Stop(reason, why), PAGE)
+    assert title == f"“Thesis” was stopped: {why}"
+    assert f"Why: {why}." in body
+
+
 def test_a_warning_of_a_session_limit_does_not_offer_extend():
     warn = Warn(Reason.SESSION_LIMIT, NOW + 5 * MINUTES, 5 * MINUTES, "its tier's session limit")
     _, body = warning_message(view(ends_at=NOW + 5 * MINUTES), warn, PAGE)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,11 +14,12 @@ from home import RUNTIMES, Home
 from keeper import Keeping
 
 from gradienthub.ledger import LedgerAway
-from gradienthub.ledger.watches import extend_lease
-from gradienthub.rules.idleness import Answer, Reason, Warn
+from gradienthub.ledger.watches import Watched, extend_lease
+from gradienthub.rules.idleness import Answer, Effort, Reason, Warn
 from gradienthub.rules.messages import warning_message
 from gradienthub.rules.refusal import Refused
 from gradienthub.service.hub_client import HubClient, HubServer, Stopped
+from gradienthub.service.watch import _learn
 from gradienthub.spawners.context import HubContext
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -284,6 +286,25 @@ async def test_work_on_the_gpu_alone_is_work(keeping):
     keeper.gpu = {next(iter(await home.devices_held())): 40.0}
     await works(home, keeper, 0.1, 4 * HOUR)
     assert (await state(home))["stop_requested_at"] is None
+
+
+async def test_each_gpu_that_cannot_be_told_is_unknown_by_itself(keeping):
+    """A lease of a GPU by its CDI name and of a MIG slice, which has no load of its own."""
+    home, keeper = await keeping(busy_gpu_percent=20)
+    one = replace(
+        await keeper.watched((await state(home))["id"]),
+        devices=("nvidia.com/gpu=GPU-1", "MIG-2", "GPU-lost"),
+    )
+    policy = home.settings.policy
+
+    def load(**loads: float) -> Watched:
+        given = {name.replace("_", "-"): load for name, load in loads.items()}
+        return _learn(one, Answer(), Effort(), given, policy, home.clock())
+
+    assert load(GPU_1=70.0).evidence.busy == ("GPU 70 %",)
+    assert load(GPU_1=3.0, GPU_other=99.0).evidence.busy == ()
+    assert load(GPU_other=99.0).gpu_load is None
+    assert load().evidence.unknown_since is None
 
 
 async def test_busy_is_busy_where_no_engine_tells_cpu_time_or_the_deployer_says_so(keeping):

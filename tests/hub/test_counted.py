@@ -47,6 +47,7 @@ async def test_the_form_refuses_one_notebook_too_many_with_its_entries_kept(anna
     assert said.status == 409
     assert "There are 2 named notebooks already" in said.text
     assert 'value="Third one"' in said.text
+    assert "Delete one there, then try again." in said.text
     there = await browser.get("/spawn/anna/three")
     assert there.status == 409
     assert "There are 2 named notebooks already" in there.text

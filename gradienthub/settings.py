@@ -280,9 +280,9 @@ class GradientHub(Configurable):
         max=100,
         help="""Load in per cent of one CPU, or of its GPU, above which a busy notebook works.
 
-        Default 5: a Jupyter server with an open tab and a kernel that waits use about 1, a cell
-        that computes 100. More stops slow jobs that mostly wait; less takes an open tab for
-        work.""",
+        Default 5: a Jupyter server with an open tab and a kernel in `input()` were measured to use
+        0.7, a cell that computes uses 100. More stops slow jobs that mostly wait; less takes an
+        open tab for work.""",
     ).tag(config=True)
 
     keeper_warnings = List(

@@ -18,6 +18,7 @@ from ..rules.idleness import (
     Answer,
     Effort,
     Keep,
+    Reason,
     Stop,
     Warn,
     decide,
@@ -456,7 +457,10 @@ class Watch:
         if known is None or known.lease["ended_at"] or known.lease["stop_requested_at"]:
             return None
         looked = known.evidence.looked_at
-        if stop.reason in SOFT and not (looked and now - looked <= FRESH):
+        fresh = looked is not None and now - looked <= FRESH
+        if stop.reason is Reason.NO_WORK and not fresh:
+            return None  # it may work by now, which only the next pass is told
+        if stop.reason in SOFT and not fresh:
             answer = await self.looks.ask(self._address(one, server), now)
             known = replace(known, evidence=learn(known.evidence, answer, now))
         verdict = _verdict(known, policy, now)
@@ -509,6 +513,8 @@ def _learn(
         )
         if percent is not None and 0 < least <= percent
     ]
+    if busy and evidence.worked_at:
+        evidence = replace(evidence, worked_at=now)  # what counts as busy is work
     if answer and busy:
         answer = replace(answer, busy=(*answer.busy, *busy))
     return replace(one, evidence=learn(evidence, answer, now), gpu_load=load)

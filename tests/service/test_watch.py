@@ -305,6 +305,12 @@ async def test_each_gpu_that_cannot_be_told_is_unknown_by_itself(keeping):
     assert load(GPU_1=3.0, GPU_other=99.0).evidence.busy == ()
     assert load(GPU_other=99.0).gpu_load is None
     assert load().evidence.unknown_since is None
+    # What counts as busy is work, also below work_percent.
+    busy = replace(one.evidence, busy=("a",), worked_at=home.clock() - HOUR)
+    one = replace(one, evidence=busy)
+    policy = policy.model_copy(update={"busy_gpu_percent": 2})
+    assert load(GPU_1=3.0).evidence.worked_at == home.clock()
+    assert load(GPU_1=1.0).evidence.worked_at == home.clock() - HOUR
 
 
 async def test_busy_is_busy_where_no_engine_tells_cpu_time_or_the_deployer_says_so(keeping):

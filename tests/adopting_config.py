@@ -49,6 +49,10 @@ elif spawner == "simple":
     c.JupyterHub.spawner_class = "simple"
     c.SimpleLocalProcessSpawner.home_dir_template = asked["folder"] + "/homes/{username}"
     c.Spawner.env_keep.append("PYTHONPATH")
+elif spawner == "localprocess":
+    c.JupyterHub.spawner_class = "localprocess"
+    c.Spawner.notebook_dir = asked["folder"] + "/home-of-{username}"
+    c.Spawner.env_keep.append("PYTHONPATH")
 
 if wiring == "adopt":
     from gradienthub import configure
@@ -65,6 +69,14 @@ if wiring == "adopt":
     # The old hub's own, which a lease's devices now stand for.
     if spawner == "docker":
         del c.DockerSpawner["environment"]
-    configure(c, adopt=True)
+    if spawner == "localprocess":
+        from gradienthub.hub import adoption
+
+        # The very lines that `gradienthub adopt` prints.
+        lines = adoption.lines_for(c, adoption.old_spawner(c))
+        exec("\n".join(lines), {"c": c})
+        configure(c)
+    else:
+        configure(c, adopt=True)
 
 c.JupyterHub.proxy_class = "gradienthub.testing.ProxyInMemory"

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import pwd
 import uuid
 from pathlib import Path
 
@@ -190,6 +192,34 @@ async def test_somebody_new_of_an_old_name_does_not_see_the_old_files(old_docker
     [row] = hub.read(audit.rows, action="volume_refused")
     assert "it may be a former user's" in row["detail"]["why"]
     assert f"gradienthub adopt --bind {prefix}-user-eve=eve" in (hub.folder / "log").read_text()
+
+
+@pytest.mark.local_engine
+async def test_a_hub_of_system_users_keeps_their_homes_with_the_class_that_is_printed(tmp_path):
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    home = tmp_path / f"home-of-{me}"
+    home.mkdir()
+    (home / "thesis.txt").write_text("my thesis")
+    hub = OldHub(tmp_path, "localprocess")
+    await hub.start()
+    try:
+        await hub.api("POST", f"/users/{me}")
+        await hub.start_server(me)
+        await hub.adopt()
+        assert await hub.server_of(me)
+        await hub.api("DELETE", f"/users/{me}/server")
+        await hub.until(lambda: hub.is_stopped(me), "it is stopped")
+        await hub.start_server(me, instance_type="free-t4")
+        assert "lease" in hub.holders().values()
+        [server] = (await hub.api("GET", "/gradient/servers"))["servers"]
+        assert server["lease_id"]
+        contents = f"{server['url']}api/contents/thesis.txt?token={server['token']}"
+        assert (await hub.call("GET", contents))["content"] == "my thesis"
+        await hub.api("DELETE", f"/users/{me}/server")
+        await hub.until(lambda: hub.is_stopped(me), "it is stopped")
+        assert not any(hub.holders().values())
+    finally:
+        await hub.close()
 
 
 @pytest.mark.local_engine

@@ -29,6 +29,13 @@ function tick(root) {
   }
 }
 
+/** Count nothing down while the hub is silent: who knows whether those stops still hold. The next answer puts them back. */
+function standStill() {
+  for (const element of live.querySelectorAll("[data-until]")) {
+    element.parentElement.replaceChildren("As of ", live.querySelector("#running time").cloneNode(true));
+  }
+}
+
 function states(root) {
   return new Map([...root.querySelectorAll("article")].map((one) => [one.id, one.dataset.state]));
 }
@@ -64,6 +71,7 @@ async function refresh() {
     if (away.hidden && failures > 1) {
       away.querySelector("time").replaceWith(live.querySelector("#running time").cloneNode(true));
       away.hidden = false;
+      standStill();
       news.textContent = "The hub does not answer.";
     }
   }

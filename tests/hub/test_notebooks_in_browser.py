@@ -164,6 +164,26 @@ async def test_a_hub_that_is_away_is_said_and_forgotten_when_it_is_back(mira, wi
     assert page.faults == []
 
 
+async def test_while_the_hub_is_away_nothing_is_counted_down(mira, window, clock):
+    home, _ = mira
+    await warn(home, clock)
+    page = await window(home, "mira")
+    assert await page.locator("#nb-maps [data-until]").count() == 1
+    await page.route("**/hub/home", lambda route: route.abort())
+    for _ in range(2):
+        await page.evaluate(LOOK_AGAIN)
+    await page.get_by_text("The hub does not answer.").locator("visible=true").first.wait_for()
+    # That stop may hold no more; it says of when it is instead.
+    assert await page.locator("[data-until]").count() == 0
+    assert "Stops in" not in await page.inner_text("#nb-maps")
+    assert "As of" in await page.inner_text("#nb-maps")
+    await page.unroute("**/hub/home")
+    await page.evaluate(LOOK_AGAIN)
+    await page.locator("#nb-maps [data-until]").wait_for()
+    assert "Stops in" in await page.inner_text("#nb-maps")
+    assert page.faults == []
+
+
 async def test_it_all_works_without_script(mira, window, clock):
     home, _ = mira
     await warn(home, clock)

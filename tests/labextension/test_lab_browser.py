@@ -141,6 +141,59 @@ def test_a_warning_offers_extend_and_stays_dismissed_until_the_next(serve, small
     assert page.faults == []
 
 
+def test_the_warning_can_be_answered_while_jupyterlab_asks_something_itself(
+    serve, small_hub, open_page
+):
+    server = serve("jupyterlab")
+    (server.root / "mine.txt").write_text("one\n")
+    page = open_page(server, "lab/tree/mine.txt")
+    page.locator(".lm-TabBar-tab.lm-mod-current:has-text('mine.txt')").wait_for()
+    change(page, "typed ")
+    small_hub.answers["GET"] = (200, warned(5, 4 * 60 + 30))
+    banner = page.locator(".gh-Banner")
+    expect(banner).to_be_visible(timeout=60_000)
+    # Closing a file with changes asks what to do with them.
+    page.locator(".lm-TabBar-tab.lm-mod-current .lm-TabBar-tabCloseIcon").click()
+    asking = page.locator(".jp-Dialog")
+    expect(asking).to_be_visible()
+    picture(page, "banner-above-dialog")
+    banner.get_by_role("button", name="Save all").click()
+    expect(banner.get_by_role("status")).to_contain_text("Saved mine.txt.")
+    assert (server.root / "mine.txt").read_text() == "typed one\n"
+    small_hub.answers["GET"] = (200, a_lease())
+    banner.get_by_role("button", name="Extend until").click()
+    expect(banner).to_be_hidden()
+    # What JupyterLab asked still waits for its answer.
+    expect(asking).to_be_visible()
+    assert page.faults == []
+
+
+def test_while_the_hub_is_silent_it_says_since_when_and_counts_nothing_down(
+    serve, small_hub, open_page
+):
+    small_hub.answers["GET"] = (200, warned(5, 4 * 60 + 30))
+    page = open_page(serve("jupyterlab"), "lab")
+    banner, item = page.locator(".gh-Banner"), page.locator(".gh-Status")
+    expect(banner.get_by_role("timer")).to_have_text("4 min left", timeout=60_000)
+    expect(item).to_contain_text("stops in 4 min")
+    small_hub.answers["GET"] = (503, {"status": 503, "message": "", "code": "", "hint": ""})
+    expect(item).to_have_text(
+        re.compile(r"^P5000 · \$0\.78/h · no word from the hub since \d\d:\d\d$"), timeout=30_000
+    )
+    expect(banner.get_by_role("timer")).to_have_text("")
+    expect(banner.get_by_role("alert")).to_contain_text("no word from the hub since")
+    expect(banner.get_by_role("alert")).to_contain_text("was to stop at")
+    picture(page, "hub-silent")
+    item.click()
+    panel = page.get_by_role("dialog")
+    expect(panel).to_contain_text(re.compile(r"no word from the hub since \d\d:\d\d"))
+    expect(panel).not_to_contain_text(", in ")
+    page.keyboard.press("Escape")
+    small_hub.answers["GET"] = (200, a_lease())
+    expect(item).to_have_text("P5000 · $0.78/h · stops in 42 min: idle", timeout=60_000)
+    assert page.faults == []
+
+
 def test_everything_is_saved_before_a_stop_and_what_cannot_be_is_named(serve, small_hub, open_page):
     server = serve("jupyterlab")
     (server.root / "mine.txt").write_bytes(b"one\r\n")

@@ -1,7 +1,7 @@
 /* The warning before a stop: not modal, takes no focus, dismissed once per level. */
 
 import { button, make, once, setText } from './page.js';
-import { clockTime, duration, extendText, secondsTo } from './rules.js';
+import { clockTime, duration, extendText, secondsTo, silenceText } from './rules.js';
 
 export class Banner {
   /** @param actions `{extend(), saveAll()}`, each a promise of the sentence to show */
@@ -34,8 +34,8 @@ export class Banner {
     });
   }
 
-  /** Show what `notice` (of rules.js, or null) is about; returns whether the banner is visible. */
-  show(notice, lease, now) {
+  /** Show what `notice` (of rules.js, or null) is about; returns whether the banner is visible. `since`: the hub is silent since then. */
+  show(notice, lease, now, since) {
     if (notice?.key !== this._key) {
       this._key = notice?.key ?? null;
       setText(this._outcome, '');
@@ -47,8 +47,14 @@ export class Banner {
     }
     this.node.classList.toggle('gh-mod-last', notice.last);
     const left = secondsTo(notice.stopsAt, now);
-    setText(this._said, `This notebook stops at ${clockTime(notice.stopsAt, now)}. ${notice.why}`);
-    setText(this._left, left > 0 ? `${duration(left)} left` : 'stopping');
+    const at = clockTime(notice.stopsAt, now);
+    if (since !== null) {
+      setText(this._said, `There is ${silenceText(since, now)}. By then this notebook was to stop at ${at}. ${notice.why}`);
+      setText(this._left, '');
+    } else {
+      setText(this._said, `This notebook stops at ${at}. ${notice.why}`);
+      setText(this._left, left > 0 ? `${duration(left)} left` : 'stopping');
+    }
     setText(this._extend, extendText(lease.extend, now));
     return true;
   }

@@ -1,7 +1,7 @@
 /* What the panel behind the status item shows. */
 
 import { button, make, once, setText } from './page.js';
-import { clockTime, duration, extendText, secondsTo } from './rules.js';
+import { clockTime, duration, extendText, secondsTo, silenceText } from './rules.js';
 
 export class Details {
   /** @param extend a function that returns a promise of the sentence to show */
@@ -13,9 +13,9 @@ export class Details {
     this.node = make('div', { className: 'gh-Details' }, this._list, this._extend, this._outcome);
   }
 
-  /** Draw the lease as of now. */
-  show(lease, now) {
-    const rows = rowsOf(lease, now);
+  /** Draw the lease as of now, or as of `since` where the hub is silent since then. */
+  show(lease, now, since) {
+    const rows = rowsOf(lease, now, since);
     const drawn = JSON.stringify(rows);
     if (drawn !== this._drawn) {
       this._drawn = drawn;
@@ -40,16 +40,17 @@ export class Details {
 }
 
 /** Pairs of name and text. */
-function rowsOf(lease, now) {
-  const rows = [
+function rowsOf(lease, now, since) {
+  const rows = since === null ? [] : [['Of then', `There is ${silenceText(since, now)}.`]];
+  rows.push(
     ['Notebook', lease.notebook],
     ['Machine', lease.machine],
     ['Price', lease.price_text],
     ['Cost so far', lease.cost_text]
-  ];
+  );
   if (lease.stops_at) {
-    const left = duration(secondsTo(lease.stops_at, now));
-    rows.push(['Stops', `${clockTime(lease.stops_at, now)}, in ${left}`]);
+    const left = since === null ? `, in ${duration(secondsTo(lease.stops_at, now))}` : '';
+    rows.push(['Stops', `${clockTime(lease.stops_at, now)}${left}`]);
   }
   if (lease.stop_why) {
     rows.push([lease.stops_at ? 'Because' : 'Auto-shutdown', lease.stop_why]);

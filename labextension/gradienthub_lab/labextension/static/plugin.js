@@ -5,7 +5,7 @@ import { Details } from './details.js';
 import { Documents } from './documents.js';
 import { make, setText } from './page.js';
 import { watchPerson } from './presence.js';
-import { notice, statusText } from './rules.js';
+import { notice, silenceText, statusText } from './rules.js';
 import { Server } from './server.js';
 import { Watch } from './watch.js';
 
@@ -38,10 +38,10 @@ function activate(app, { apputils, coreutils, services, widgets }, { manager, pa
   const details = new Details(() => watch.extend());
 
   function draw() {
-    const { lease, now, away } = watch;
+    const { lease, now, silentSince } = watch;
     item.setHidden(!lease);
     item.node.hidden = !lease;
-    banner.show(notice(lease, now), lease, now);
+    banner.show(notice(lease, now), lease, now, silentSince);
     if (!lease) {
       return;
     }
@@ -49,11 +49,11 @@ function activate(app, { apputils, coreutils, services, widgets }, { manager, pa
       known = true;
       watchPerson(() => server.personIsThere().catch(() => undefined));
     }
-    setText(item.node, statusText(lease, now));
-    item.node.classList.toggle('gh-mod-away', away);
-    const stale = away ? '\nThe hub does not answer; this may be old.' : '';
+    setText(item.node, statusText(lease, now, silentSince));
+    item.node.classList.toggle('gh-mod-away', silentSince !== null);
+    const stale = silentSince === null ? '' : `\nThis is of then: there is ${silenceText(silentSince, now)}.`;
     item.node.title = `${lease.machine}\n${lease.cost_text} so far\n${lease.stop_why}${stale}`;
-    details.show(lease, now);
+    details.show(lease, now, silentSince);
   }
 
   async function showDetails() {

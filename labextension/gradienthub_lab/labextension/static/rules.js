@@ -51,9 +51,20 @@ export function shortMachine(lease) {
   return lease.machine.split(' · ')[0];
 }
 
-/** What the status bar says: "P5000 · $0.78/h · stops in 42 min: idle". */
-export function statusText(lease, now) {
+/** What is said while the hub is silent since `since` (milliseconds); what else is shown is of then. */
+export function silenceText(since, now) {
+  return `no word from the hub since ${clockTime(since, now)}`;
+}
+
+/**
+ * What the status bar says: "P5000 · $0.78/h · stops in 42 min: idle". While the hub is silent since `since` nothing is counted down:
+ * who knows whether that stop still holds.
+ */
+export function statusText(lease, now, since = null) {
   const parts = [shortMachine(lease), lease.price_text];
+  if (since !== null) {
+    return [...parts, silenceText(since, now)].join(' · ');
+  }
   const left = secondsTo(lease.stops_at, now);
   if (left !== null) {
     const reason = REASONS[lease.stop_reason];

@@ -13,8 +13,8 @@ export class Watch {
     this._savedFor = null;
     /** The hub's last answer, or null while there is no lease to show. */
     this.lease = null;
-    /** Whether the hub could not be asked lately, so that price and time may be old. */
-    this.away = false;
+    /** Since when the hub is silent (by its own clock, in milliseconds), or null: price and time are of then. */
+    this.silentSince = null;
   }
 
   /** The hub's clock, in milliseconds: the browser's own may be wrong by hours. */
@@ -70,12 +70,12 @@ export class Watch {
     }
     if (answer?.status === 200 && body) {
       this.lease = body;
-      this.away = false;
+      this.silentSince = null;
       this._failures = 0;
       this._ahead = Date.parse(body.now) - Date.now();
     } else {
       this._failures += 1;
-      this.away = true;
+      this.silentSince ??= Date.parse(this.lease?.now) || this.now;
       if (answer?.status === 404) {
         this.lease = null;
       }

@@ -62,6 +62,13 @@ def network(scene: Scene) -> Iterator[Finding]:
                 f"docker network create {name}; or remove {_dotted(scene, 'network_name')}",
             )
         return
+    if str(hub.value(spawner, "host_ip") or "") in ("0.0.0.0", "::") and not seen.remote:
+        yield warn(
+            "network",
+            "host_ip publishes notebooks on every address of this machine: neighbors and the"
+            " network reach their ports",
+            f"remove {_dotted(scene, 'host_ip')}; the hub reaches them at 127.0.0.1",
+        )
     why = lets_neighbors_talk(seen.network, seen.info)
     if not why and seen.neighbors_reach:
         why = "the engine sets no packet filters (iptables is off)"

@@ -33,7 +33,7 @@ def configured_excess(hub: HubConfig, spawner: type) -> tuple[Excess, ...]:
         "host_config": {**_host_config(hub, spawner), **(create.get("host_config") or {})},
     }
     grant = Grant(str(create.get("image") or image), str(create.get("name") or name), {})
-    return judge(asked, grant, _policy(hub, spawner)).excess
+    return judge(asked, grant, policy_of(hub, spawner)).excess
 
 
 def unjudged(hub: HubConfig, spawner: type) -> list[str]:
@@ -78,7 +78,8 @@ def _host_config(hub: HubConfig, spawner: type) -> dict[str, Any]:
         raise Unreadable(f"extra_host_config cannot be sent to the engine: {error}") from error
 
 
-def _policy(hub: HubConfig, spawner: type) -> Policy:
+def policy_of(hub: HubConfig, spawner: type) -> Policy:
+    """Return what the configuration says of all containers."""
     kept = [str(word).upper() for word in hub.value(spawner, "capabilities")]
     return Policy(
         capabilities=None if "ENGINE" in kept else tuple(kept),

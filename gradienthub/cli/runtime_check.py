@@ -18,9 +18,11 @@ from docker.errors import DockerException
 from docker.utils import kwargs_from_env
 
 from ..rules.catalog import ConfigurationFault
+from ..rules.container import Policy, hardened
 from ..spawners import waiting_program
 from ..spawners.docker import GradientDockerSpawner, start_until_ready, tell
 from . import config
+from .containers import policy_of
 from .scene import wiring_of
 
 SERVER = "jupyterhub-singleuser"
@@ -81,7 +83,7 @@ def differences(hub: config.HubConfig, name: str) -> list[str]:
     try:
         client = docker.APIClient(**{"version": "auto", **_client_options(hub), "timeout": SECONDS})
         with tempfile.TemporaryDirectory(prefix="gradienthub-check-") as folder:
-            return _compared(Trial(client, runtime.image, Path(folder)))
+            return _compared(Trial(client, runtime.image, Path(folder), _policy(hub)))
     except (DockerException, OSError, RuntimeError) as fault:
         raise ConfigurationFault(f"{runtime.image} cannot be warm: {fault}") from fault
 
@@ -94,22 +96,31 @@ def _client_options(hub: config.HubConfig) -> dict[str, Any]:
     return dict(kwargs_from_env())
 
 
+def _policy(hub: config.HubConfig) -> Policy:
+    """Guard the trials as the hub guards notebooks: an image may need what they do not have."""
+    spawner = wiring_of(hub).spawner
+    if spawner is not None and issubclass(spawner, GradientDockerSpawner):
+        return policy_of(hub, spawner)
+    return Policy()
+
+
 class Trial:
     """Containers of one image, each removed at once."""
 
-    def __init__(self, client: Any, image: str, folder: Path) -> None:
-        self.client, self.image, self.folder = client, image, folder
+    def __init__(self, client: Any, image: str, folder: Path, policy: Policy) -> None:
+        self.client, self.image, self.folder, self.policy = client, image, folder, policy
         folder.chmod(0o755)
 
     @contextmanager
     def made(self, command: list[str], environment: Mapping[str, str]) -> Iterator[str]:
         """The id of a container that is not started yet."""
+        host = self.client.create_host_config(
+            binds={str(self.folder): {"bind": INSIDE, "mode": "ro"}}, init=True
+        )
         made = self.client.create_container(
             self.image, command=command, environment=dict(environment), working_dir=HOME,
             stdin_open=True, detach=True,
-            host_config=self.client.create_host_config(
-                binds={str(self.folder): {"bind": INSIDE, "mode": "ro"}}, init=True
-            ),
+            host_config=hardened(host, self.policy),
         )  # fmt: skip
         try:
             yield made["Id"]

@@ -7,7 +7,7 @@ finding, so that a setting of a newer engine is not let through because nobody k
 
 import json
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -188,7 +188,7 @@ def judge(
         **{k: v for k, v in pairs(arguments.get("labels")).items() if not k.startswith(LABELS)},
         **grant.labels,
     }
-    arguments["host_config"] = _hardened(host, policy)
+    arguments["host_config"] = hardened(host, policy)
     return Judged(arguments, tuple(dict.fromkeys(trial.excess)))
 
 
@@ -345,7 +345,7 @@ class _Trial:
         for option in map(str, options):
             word = option.replace(":", "=", 1).lower()
             if word in ("no-new-privileges", "no-new-privileges=true"):
-                continue  # said again by `_hardened`, or not wanted
+                continue  # said again by `hardened`, or not wanted
             weak = (
                 word.endswith("=unconfined")
                 or word in ("label=disable", "no-new-privileges=false")
@@ -406,14 +406,10 @@ class _Trial:
         return kept
 
     def _own_devices(self, value: str) -> bool:
-        """Return whether a variable names nothing but the lease's own devices, or none."""
-        if value in _NOTHING:
-            return True
-        own = {*self.grant.devices, *map(str, range(len(self.grant.devices)))}
-        return {word.strip() for word in value.split(",")} <= own
+        return names_only(value, self.grant.devices)
 
 
-def _hardened(host: dict[str, Any], policy: Policy) -> dict[str, Any]:
+def hardened(host: dict[str, Any], policy: Policy) -> dict[str, Any]:
     """Return the HostConfig with fewer rights than the engine gives by itself."""
     if policy.capabilities is not None:
         dropped, added = set(host.get("CapDrop") or ()), list(host.get("CapAdd") or ())
@@ -504,6 +500,22 @@ def gives_devices(variable: str) -> bool:
     if variable in CHOOSING:
         return False
     return variable in GRANTING or variable.endswith("_VISIBLE_DEVICES")
+
+
+def names_only(value: str, devices: Sequence[str]) -> bool:
+    """Return whether a variable names nothing but these devices, by id or by number, or none."""
+    if value in _NOTHING:
+        return True
+    return {word.strip() for word in value.split(",")} <= {*devices, *map(str, range(len(devices)))}
+
+
+def others_variables(environment: Mapping[str, Any], devices: Sequence[str]) -> list[str]:
+    """List the variables by which devices are given or chosen that are not these."""
+    return [
+        name
+        for name, value in environment.items()
+        if (gives_devices(name) or name in CHOOSING) and not names_only(str(value or ""), devices)
+    ]
 
 
 def capability(word: Any) -> str:

@@ -48,7 +48,7 @@ def named_otherwise(seen: Labelled, claimed: Mapping[str, str]) -> str:
         names = [lease_name(seen.lease_id)]
     elif seen.slot in claimed:
         names = [slot_name(seen.slot), lease_name(claimed[seen.slot])]
-    elif seen.name.startswith(lease_name("")):
+    elif seen.name.startswith(lease_name("")) and not seen.name.startswith(slot_name("")):
         # Claimed, as far as can be told here; the ledger knows by which lease.
         names = [seen.name]
     else:
@@ -60,25 +60,20 @@ def stranger(seen: Labelled, leases: Mapping[str, Recorded], slots: Mapping[str,
     """Say why an object is not this hub's by its ledger; or nothing.
 
     `leases` and `slots` (slot -> object id, "" where not known yet) are what the ledger knows, also
-    of those that have ended.
+    of those that have ended. An id that the ledger knows says it all: somebody may have renamed
+    what is ours. Before it is known, the name says it, which is one object's at a time.
     """
+    if bool(seen.lease_id) == bool(seen.slot):
+        return named_otherwise(seen, {})
     claimed = {record.slot: lease_id for lease_id, record in leases.items() if record.slot}
-    if why := named_otherwise(seen, claimed):
-        return why
-    if seen.lease_id:
-        record = leases.get(seen.lease_id)
-        recorded = record and record.object_id
-        what = "lease"
-    elif seen.slot in claimed:
-        recorded = leases[claimed[seen.slot]].object_id
-        what = "warm server"
+    what = "lease" if seen.lease_id else "warm server"
+    if record := leases.get(seen.lease_id or claimed.get(seen.slot, "")):
+        recorded: str | None = record.object_id
     else:
-        if seen.name != slot_name(seen.slot):
-            return "the ledger knows no lease that has this warm server"
         recorded = slots.get(seen.slot)
-        what = "warm server"
     if recorded is None:
         return f"the ledger knows no such {what}"
-    if recorded and recorded != seen.object_id:
-        return f"the ledger knows another object of this {what}"
-    return ""
+    if recorded:
+        same = recorded == seen.object_id
+        return "" if same else f"the ledger knows another object of this {what}"
+    return named_otherwise(seen, claimed)

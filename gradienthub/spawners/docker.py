@@ -156,10 +156,13 @@ class DockerEngine(Engine):
             own = Labelled(
                 found.object_id, found.name, found.labels.get(LEASE_LABEL, ""), found.slot
             )
-            why = named_otherwise(own, self.claimed)
             known = self.object_ids.get(found.lease_id or found.slot)
-            if not why and known and known != found.object_id:
-                why = "the ledger knows another container of it"
+            if known is None:
+                why = named_otherwise(own, self.claimed)
+            else:
+                # Somebody may have renamed what is ours; an id is one container's for ever.
+                same = known == found.object_id
+                why = "" if same else "the ledger knows another container of it"
             if why:
                 self._strangers.append(Stranger(found.object_id, found.name, why, found.lease_id))
             else:

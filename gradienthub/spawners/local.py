@@ -22,6 +22,7 @@ from typing import Any
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 from jupyterhub.utils import random_port
 
+from ..rules.container import others_variables
 from . import adopted, waiting_program
 from .base import Claim, GradientSpawner, Lease
 from .context import HubContext
@@ -304,11 +305,17 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
         if self.lease is not None:
             home, storage = self.folders(self.lease)
             devices = ",".join(self.lease.devices)
+            for name in others_variables(env, self.lease.devices):
+                self.log.warning(
+                    "%s: not given: %s=%s; the lease has no such device",
+                    self._log_name, name, env.pop(name),
+                )  # fmt: skip
             env |= {
                 "HOME": str(home),
                 "GRADIENT_STORAGE": str(storage),
                 "GRADIENT_INSTANCE_TYPE": self.lease.instance_type,
                 "CUDA_VISIBLE_DEVICES": devices,
+                "ROCR_VISIBLE_DEVICES": devices,
                 "NVIDIA_VISIBLE_DEVICES": devices or "void",
                 LEASE_VARIABLE: self.lease.id,
                 HUB_VARIABLE: self.context.settings.hub_id,

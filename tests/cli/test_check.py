@@ -283,6 +283,12 @@ def test_a_network_on_which_notebooks_reach_each_other_is_found(well, more, seen
     assert says in only(well(more, engine=engine), "network").says
 
 
+def test_ports_that_are_published_to_everybody_are_found(well):
+    engine = EngineSeen(info=INFO, census=(), network=BRIDGE)
+    finding = only(well("c.DockerSpawner.host_ip = '0.0.0.0'", engine=engine), "network")
+    assert "every address" in finding.says
+
+
 def test_custom_images_make_such_a_network_worse(well):
     engine = EngineSeen(info=INFO, census=(), network=BRIDGE | {"Options": None})
     more = "c.GradientHub.tiers['pro']['custom_images'] = ['*']"

@@ -437,6 +437,24 @@ async def test_a_process_works_in_the_notebooks_own_folder(local):
 
 
 @pytest.mark.local_engine
+async def test_a_process_without_a_device_is_told_of_none_whatever_the_configuration_says(hub):
+    def changes(c):
+        Local.changes(c)
+        c.Spawner.environment = {"CUDA_VISIBLE_DEVICES": "0", "HIP_VISIBLE_DEVICES": "0",
+                                 "HABANA_VISIBLE_DEVICES": "all", "GREETING": "hello"}  # fmt: skip
+
+    local = Local(await hub(changes))
+    await local.started("anna", "free-cpu")
+    seen = await local.environment("anna")
+    assert seen["GREETING"] == "hello"
+    told = {name: value for name, value in seen.items() if name.endswith("_VISIBLE_DEVICES")}
+    assert told == {
+        "CUDA_VISIBLE_DEVICES": "", "NVIDIA_VISIBLE_DEVICES": "void", "ROCR_VISIBLE_DEVICES": "",
+    }  # fmt: skip
+    await local.clean()
+
+
+@pytest.mark.local_engine
 async def test_what_a_dead_server_left_running_is_ended_with_it(local):
     lease = await local.started()
     server = local.engine.children[lease["id"]]
@@ -526,6 +544,22 @@ async def test_a_container_that_eats_its_memory_is_ended_as_such(containers):
     await containers.home.spawner("anna").poll_and_notify()
     row = await containers.home.lease_of("anna")
     assert (row["reason"], row["exit_code"], row["out_of_memory"]) == ("crashed", 137, True)
+
+
+@pytest.mark.docker
+async def test_a_container_that_somebody_renamed_is_still_its_leases(containers):
+    lease = await containers.started()
+    client = docker.from_env()
+    try:
+        await asyncio.to_thread(client.api.rename, f"gradient-{lease['id']}", f"x-{lease['id']}")
+        containers.forget()
+        assert await containers.home.spawner("anna").poll() is None
+        assert (await containers.home.api("DELETE", "/users/anna/server")).status == 204
+        containers.forget()
+        assert await containers.engine.census() == []
+        assert await containers.home.devices_held() == {}
+    finally:
+        client.close()
 
 
 @pytest.mark.docker

@@ -79,7 +79,8 @@ async def told(subject):
     subject.forget()
     await settle.settle(home.app, home.context)
     rows = await home.context.ledger.aread(findings.listed, home.settings.hub_id)
-    return [(row["kind"], row["why"]) for row in rows]
+    # Other hubs may have notebooks on this engine.
+    return [(row["kind"], row["why"]) for row in rows if row["kind"] != "outside"]
 
 
 # -- a hostile image ----------------------------------------------------------------------------

@@ -8,6 +8,7 @@ twice. Labels are words of the catalog or of the code, never of people.
 import asyncio
 import time
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from itertools import product
 from typing import Literal
 
@@ -41,6 +42,19 @@ findings = Gauge(
     "findings",
     "Findings that stand, by kind: what `gradienthub findings` lists.",
     ["kind"],
+    namespace=NAMESPACE,
+)
+keeper_blind = Gauge(
+    "keeper_blind",
+    "1 while the keeper looks at nothing and so cannot tell what is wrong, by kind (hub_away,"
+    " ledger_away, hub_not_settled, other_hub, waiting, starting, failed). From the keeper.",
+    ["kind"],
+    namespace=NAMESPACE,
+)
+keeper_passed_timestamp_seconds = Gauge(
+    "keeper_passed_timestamp_seconds",
+    "When the keeper last looked at everything, in seconds since 1970; 0: never. From the hub, so"
+    " that it is there when the keeper is not.",
     namespace=NAMESPACE,
 )
 start_seconds = Histogram(
@@ -125,6 +139,8 @@ DECLARED: tuple[MetricWrapperBase, ...] = (
     leases,
     devices,
     findings,
+    keeper_blind,
+    keeper_passed_timestamp_seconds,
     start_seconds,
     stops,
     refusals,
@@ -160,6 +176,18 @@ class StartTimer:
         """The notebook answered: the last phase and the whole start are over."""
         self.enter("all")
         start_seconds.labels("all").observe(self._phase_begun - self._begun)
+
+
+def show_keeper_trouble(kind: str) -> None:
+    """Set why the keeper decides nothing; "" for nothing."""
+    keeper_blind.clear()
+    if kind:
+        keeper_blind.labels(kind).set(1)
+
+
+def show_keeper_pass(passed_at: datetime | None) -> None:
+    """Set when the keeper last looked."""
+    keeper_passed_timestamp_seconds.set(passed_at.timestamp() if passed_at else 0)
 
 
 def show_ledger(

@@ -13,6 +13,7 @@ from ..rules.duration import format_duration
 from ..settings import Settings
 from . import config
 from .columns import aligned
+from .health import say_if_old
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     hub = config.load(args.config)
     with config.open_ledger(hub) as ledger:
         states = device_states(ledger, hub.settings.hub_id)
+        say_if_old(hub, ledger, datetime.now(UTC))
     if args.json:
         print(json.dumps([_row(state) for state in states], indent=2))
     elif states:

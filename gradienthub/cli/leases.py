@@ -11,6 +11,7 @@ from ..rules.outlook import LeaseView
 from . import config
 from .columns import aligned
 from .desk import Desk
+from .health import say_if_old
 
 MOST = 1000
 
@@ -45,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
             state="" if args.all else "open",
             limit=MOST,
         )
+        if not args.all:
+            say_if_old(hub, ledger, desk.now)
     house, grace = hub.settings.house, hub.settings.policy.grace
     views = [one.view(house.catalog, house.tiers, grace, desk.now) for one in found]
     if args.json:

@@ -7,8 +7,10 @@ from typing import Any
 
 from ..ledger import findings
 from ..rules.duration import format_duration
+from ..rules.health import Trouble
 from . import config
 from .columns import aligned
+from .health import health_of
 
 MOST = 200
 
@@ -19,8 +21,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         "findings",
         help="what hub and keeper find wrong while they run",
         description="What hub and keeper found wrong and has not mended, the newest first, with"
-        " what mends it. `gradienthub check` looks for itself; this says what they saw. Exit code"
-        " 1 where something stands.",
+        " what mends it. `gradienthub check` looks for itself; this says what they saw, and"
+        " first of all where nobody looks. Exit code 1 where something stands or nobody looks.",
     )
     config.add_config_option(parser)
     parser.add_argument("--all", action="store_true", help="also what is mended")
@@ -33,22 +35,38 @@ def run(args: argparse.Namespace) -> int:
     hub = config.load(args.config)
     with config.open_ledger(hub) as ledger:
         found = ledger.read(findings.listed, hub.settings.hub_id, standing=not args.all, limit=MOST)
+        now = datetime.now(UTC)
+        said = health_of(hub, ledger, now)
+    if said.trouble is not None:
+        found = [_as_row(said.trouble), *found]
     if args.json:
         print(json.dumps(found, indent=2, default=datetime.isoformat))
-    elif found:
-        now = datetime.now(UTC)
+        return 0 if said.well else 1
+    print(said.headline)
+    if found:
         header = ("KIND", "SINCE", "SEEN", "STATE", "WHAT", "WHAT TO DO")
         print(aligned([header, *(_row(row, now) for row in found)]))
-    else:
-        print("Nothing was ever found wrong." if args.all else "Nothing is wrong.")
-    return 1 if any(row["mended_at"] is None for row in found) else 0
+    for note in said.notes:
+        print(note)
+    return 0 if said.well else 1
+
+
+def _as_row(trouble: Trouble) -> dict[str, Any]:
+    """Return why nobody looks as the first of the findings."""
+    return {
+        "id": None, "kind": trouble.kind, "source": "keeper", "key": trouble.kind,
+        "lease_id": None, "why": trouble.why, "repair": trouble.cure, "times": 1,
+        "first_at": trouble.since, "last_at": trouble.since, "mended_at": None,
+    }  # fmt: skip
 
 
 def _row(row: dict[str, Any], now: datetime) -> tuple[str, ...]:
     first, mended = row["first_at"], row["mended_at"]
     return (
         row["kind"],
-        f"{first:%Y-%m-%d %H:%M} UTC ({format_duration((mended or now) - first)})",
+        f"{first:%Y-%m-%d %H:%M} UTC ({format_duration((mended or now) - first)})"
+        if first
+        else "-",
         f"{row['times']} times" if row["times"] > 1 else "once",
         "mended" if mended else "stands",
         row["why"],

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
 from ..rules.outlook import state_of
-from . import fleet
+from . import fleet, keepers
 from .schema import findings, leases
 
 
@@ -18,6 +19,8 @@ class Counts:
     leases: Mapping[tuple[str, str], int]
     devices: Mapping[tuple[str, str], int]
     findings: Mapping[str, int]
+    #: When the keeper last looked at everything.
+    passed_at: datetime | None = None
 
 
 def counts(tx: Connection, hub_id: str) -> Counts:
@@ -42,6 +45,7 @@ def counts(tx: Connection, hub_id: str) -> Counts:
             for row in fleet.device_list(tx, hub_id)
         ),
         {row[0]: row[1] for row in kinds},
+        (keepers.holder(tx, hub_id) or {}).get("passed_at"),
     )
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from .database import lock_admissions
 from .schema import keepers
@@ -40,7 +40,20 @@ def passed(tx: Connection, hub_id: str, me: str, at: datetime, seconds: float) -
     tx.execute(
         update(keepers)
         .where(keepers.c.hub_id == hub_id, keepers.c.holder == me)
-        .values(passed_at=at, pass_seconds=seconds)
+        .values(passed_at=at, pass_seconds=seconds, trouble=None, trouble_since=None)
+    )
+
+
+def note_trouble(tx: Connection, hub_id: str, me: str, trouble: str, now: datetime) -> None:
+    """Write why the acting keeper `me` decides nothing; since when stays while it lasts."""
+    tx.execute(
+        update(keepers)
+        .where(
+            keepers.c.hub_id == hub_id,
+            keepers.c.holder == me,
+            func.coalesce(keepers.c.trouble, "") != trouble,
+        )
+        .values(trouble=trouble[:24], trouble_since=now)
     )
 
 

@@ -341,6 +341,9 @@ keepers = Table(
     Column("expires_at", Moment, nullable=False),
     Column("passed_at", Moment),
     Column("pass_seconds", Float),
+    # Why it decides nothing, and since when; null where it does.
+    Column("trouble", String(24)),
+    Column("trouble_since", Moment),
 )
 
 # What the keeper knows of an open lease: evidence of use, the last warning of an

@@ -1,10 +1,14 @@
 """What the parts of one keeper process share."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 from ..clock import Clock, system_clock
 from ..ledger import Ledger, fleet
+from ..rules.health import KeeperFacts
 from ..settings import Published
 from .frame import Frames
 
@@ -32,6 +36,8 @@ class KeeperContext:
     acting: bool = False
     #: Why nothing is decided right now: "ledger_away", "hub_away", "hub_not_settled"; "" is fine.
     trouble: str = field(default="starting")
+    #: Since when; None before the first pass.
+    trouble_since: datetime | None = None
 
     @property
     def static_url(self) -> str:
@@ -45,6 +51,17 @@ class KeeperContext:
     def frames(self) -> Frames:
         """What stands around people's pages."""
         return Frames(self.api_url, self.static_url)
+
+    def facts(self, row: Mapping[str, Any]) -> KeeperFacts:
+        """Return what is known of the keeper: this process's word and the ledger's `row` of it."""
+        policy = self.published.policy if self.published else None
+        return KeeperFacts(
+            passed_at=row.get("passed_at"),
+            trouble=self.trouble,
+            since=self.trouble_since,
+            interval=policy.interval if policy else 30.0,
+            dry_run=bool(policy and policy.dry_run),
+        )
 
     async def refresh(self) -> None:
         """Read the hub's published settings again if they changed. Raises LedgerAway."""

@@ -1,12 +1,14 @@
 """Operations on what runs: catalog, me, leases, extend, devices, findings, audit, state."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from ..ledger import accounts, audit, findings, fleet, keepers, watches
 from ..rules.admission import lock
+from ..rules.health import health, trouble_of
 from ..rules.outlook import LeaseView, Refusal
 from ..rules.refusal import Refused, shown
 from ..rules.tiers import Allowance, Facts, resolve
@@ -113,6 +115,25 @@ class FindingView(BaseModel):
     mended_at: datetime | None
 
 
+class TroubleView(BaseModel):
+    """Why nobody can tell what is wrong now, since when, and what to do."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    kind: str
+    why: str
+    cure: str
+    since: datetime | None
+
+
+class FindingsView(Page[FindingView]):
+    """Findings behind one sentence: `trouble` is not null while the keeper looks at nothing, and
+    then an empty list does not say that nothing is wrong."""
+
+    headline: str
+    trouble: TroubleView | None
+
+
 class AuditQuery(Paging):
     """`user` and `all` are for those who may see everybody's; `day` is one of UTC."""
 
@@ -142,6 +163,10 @@ class StateView(BaseModel):
     passed_at: datetime | None
     pass_seconds: float | None
     dry_run: bool | None
+    #: Since when it decides nothing, and what to say and do then.
+    trouble_since: datetime | None = None
+    why: str = ""
+    cure: str = ""
 
 
 class FindingsQuery(Nothing):
@@ -320,11 +345,17 @@ async def devices(handler: ApiHandler, query: Nothing) -> Page[DeviceView]:
     )  # fmt: skip
 
 
-async def list_findings(handler: ApiHandler, query: FindingsQuery) -> Page[FindingView]:
-    """What is wrong."""
+async def list_findings(handler: ApiHandler, query: FindingsQuery) -> FindingsView:
+    """What is wrong, or why nobody can tell."""
     handler.need(handler.visitor.sees_all, "see findings")
-    rows = await handler.read(findings.listed, handler.context.hub_id, standing=not query.mended)
-    return Page(
+    context = handler.context
+    rows = await handler.read(findings.listed, context.hub_id, standing=not query.mended)
+    row = await handler.read(keepers.holder, context.hub_id) or {}
+    standing = sum(one["mended_at"] is None for one in rows)
+    said = health(context.facts(row), standing, context.clock())
+    return FindingsView(
+        headline=said.headline,
+        trouble=said.trouble and TroubleView.model_validate(said.trouble),
         items=[
             FindingView(lease=row["lease_id"], **{k: row[k] for k in FindingView.model_fields
                                                   if k != "lease"})
@@ -366,8 +397,12 @@ async def state(handler: ApiHandler, query: Nothing) -> StateView:
     except Refused as away:
         # The one call that also answers then: it is what a monitor asks.
         row, trouble = {}, away.code
+    facts = replace(context.facts(row), trouble=trouble)
+    why = trouble_of(facts, context.clock())
     return StateView(
-        acting=context.acting, trouble=trouble, holder=row.get("holder"),
+        trouble_since=why.since if why else None, why=why.why if why else "",
+        cure=why.cure if why else "", acting=context.acting, trouble=trouble,
+        holder=row.get("holder"),
         passed_at=row.get("passed_at"), pass_seconds=row.get("pass_seconds"),
         dry_run=context.published.policy.dry_run if context.published else None,
     )  # fmt: skip
@@ -384,7 +419,7 @@ OPERATIONS = (
               "Keep a notebook for one more interval",
               f"own: {ANYBODY}; others: `start:servers` for all"),
     Operation("GET", "devices", devices, Page[DeviceView], "Every device and who has it", SEES_ALL),
-    Operation("GET", "findings", list_findings, Page[FindingView], "What is wrong", SEES_ALL,
+    Operation("GET", "findings", list_findings, FindingsView, "What is wrong", SEES_ALL,
               FindingsQuery),
     Operation("GET", "audit", list_audit, Page[AuditView], "Who did what to whom",
               f"what touched you: {ANYBODY}; everything: {SEES_ALL}", AuditQuery),

@@ -15,6 +15,7 @@ from .._version import __version__
 from ..ledger import audit, findings, fleet, keepers, slots, watches
 from ..ledger.watches import Watched
 from ..rules.duration import format_duration
+from ..rules.health import Health, KeeperFacts, health
 from ..rules.outlook import LeaseView
 from ..rules.placement import Host
 from ..rules.refusal import STATUS, Refused, shown
@@ -84,25 +85,13 @@ class FleetView:
     starting: int
     passed_at: datetime | None
     pass_ms: int | None
-    trouble: str
-    dry_run: bool
+    health: Health
     now: datetime
 
     @property
     def free(self) -> int:
         """Devices that nobody has."""
         return self.devices - self.leased - self.warm - self.out_of_service
-
-
-TROUBLES = {
-    "starting": "The keeper starts.",
-    "waiting": "This keeper waits: another one acts for the hub.",
-    "hub_away": "The hub does not answer the keeper; nothing is stopped meanwhile.",
-    "hub_not_settled": "The hub checks its servers after its start; nothing is stopped meanwhile.",
-    "ledger_away": "The ledger does not answer; nothing is stopped meanwhile.",
-    "other_hub": "The keeper's hub_id is not the hub's; nothing is stopped.",
-    "failed": "The last pass failed; the keeper's log says why.",
-}
 
 
 def fleet_view(
@@ -112,7 +101,7 @@ def fleet_view(
     found: Sequence[Mapping[str, Any]],
     keeper: Mapping[str, Any],
     pool: slots.Overview,
-    trouble: str,
+    facts: KeeperFacts,
     now: datetime,
 ) -> FleetView:
     """The page of these devices, leases and findings, now."""
@@ -135,8 +124,7 @@ def fleet_view(
         starting=sum(view.state == "starting" for view in views.values()),
         passed_at=keeper.get("passed_at"),
         pass_ms=None if seconds is None else round(seconds * 1000),
-        trouble=TROUBLES.get(trouble, ""),
-        dry_run=published.policy.dry_run,
+        health=health(facts, len(standing), now),
         now=now,
     )
 
@@ -264,7 +252,7 @@ class FleetHandler(PageHandler):
         published, context = self.published, self.context
         now = context.clock()
         seen = await self.read(_fleet_rows, context.hub_id, now)
-        return fleet_view(published, *seen, context.trouble, now)
+        return fleet_view(published, *seen, context.facts(seen[3]), now)
 
     def _said(self) -> str:
         words = {"stopped": "It is stopped.", "stopping": "It is on its way to its stop."}

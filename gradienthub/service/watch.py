@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -167,8 +168,21 @@ class Watch:
             log.exception("A pass failed")
         if self.context.trouble and not done.trouble:
             log.info("The keeper decides again")
-        self.context.trouble = done.trouble
+        await self._note_trouble(done.trouble)
         return replace(done, seconds=self.monotonic() - started)
+
+    async def _note_trouble(self, trouble: str) -> None:
+        """Keep why nothing is decided, for the pages of this process and for commands of others."""
+        context = self.context
+        if trouble != context.trouble or (trouble and context.trouble_since is None):
+            context.trouble_since = context.clock() if trouble else None
+        context.trouble = trouble
+        metrics.show_keeper_trouble(trouble)
+        if trouble and context.acting:
+            with suppress(LedgerAway):
+                await context.ledger.awrite(
+                    keepers.note_trouble, context.hub_id, self.me, trouble, context.clock()
+                )
 
     def _say(self, trouble: str, words: str) -> None:
         """Once per kind of trouble, not at each try."""

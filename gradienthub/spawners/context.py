@@ -148,6 +148,7 @@ class HubContext:
         """Set the metrics of what the ledger holds. Raises LedgerAway."""
         found = await self.ledger.aread(counts.counts, self.settings.hub_id)
         types = {one.name for one in self.settings.house.catalog.instance_types}
+        metrics.show_keeper_pass(found.passed_at)
         metrics.show_ledger(found.leases, found.devices, found.findings, types)
 
     async def close(self) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gradienthub.cli.config import os_user
-from gradienthub.ledger import accounts, audit, findings, leases, watches
+from gradienthub.ledger import accounts, audit, findings, keepers, leases, watches
 from gradienthub.ledger.accounts import HubUser
 from gradienthub.ledger.findings import Found
 from gradienthub.ledger.leases import Request
@@ -147,8 +147,36 @@ def test_what_does_not_run_cannot_be_extended(started):
 # -- findings ---------------------------------------------------------------------------------
 
 
+def keeper_passed(started, ago=timedelta(0)):
+    def write(tx):
+        at = now() - ago
+        keepers.take(tx, "this-hub", "me", now=at, until=at + MINUTE)
+        keepers.passed(tx, "this-hub", "me", at, 0.1)
+
+    started.ledger.write(write)
+
+
+def test_without_a_keeper_that_looks_no_command_says_that_nothing_is_wrong(started):
+    said = started.run("findings")
+    assert said.code == 1
+    assert said.out.startswith("Cannot tell what is wrong now. No finding stands.\n")
+    assert "No keeper looks at this hub." in said.out
+    assert "This may be old. No keeper looks" in started.run("leases").err
+    keeper_passed(started, ago=timedelta(hours=2))
+    said = started.run("findings")
+    assert (said.code, "Nothing is wrong" in said.out) == (1, False)
+    assert "The keeper has not looked any more, since " in said.out
+    assert "(2 h)." in said.out
+    started.ledger.write(keepers.note_trouble, "this-hub", "me", "hub_away", now() - 5 * MINUTE)
+    assert "The hub does not answer the keeper, since " in started.run("findings").out
+    first = json.loads(started.run("findings", "--json").out)[0]
+    assert (first["kind"], first["lease_id"]) == ("hub_away", None)
+
+
 def test_findings_stand_until_they_are_mended(started):
-    assert (started.run("findings").code, started.run("findings").out) == (0, "Nothing is wrong.\n")
+    keeper_passed(started)
+    assert started.run("findings").code == 0
+    assert started.run("findings").out.startswith("Nothing is wrong, as of ")
     found = [Found("notify line 1", "notify", "It is down.", "Start it.")]
     begun = now() - 5 * MINUTE
     started.ledger.write(

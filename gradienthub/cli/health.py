@@ -1,0 +1,32 @@
+"""Health for commands: whether the keeper looks, as the ledger has it."""
+
+import sys
+from datetime import datetime
+
+from ..hub.api import KEEPER
+from ..ledger import Ledger, findings, keepers
+from ..rules.health import Health, KeeperFacts, health
+from .config import HubConfig
+
+
+def health_of(hub: HubConfig, ledger: Ledger, now: datetime) -> Health:
+    """Return what to say of a hub now."""
+    hub_id, policy = hub.settings.hub_id, hub.settings.policy
+    row = ledger.read(keepers.holder, hub_id) or {}
+    standing = ledger.read(findings.listed, hub_id, limit=1000)
+    facts = KeeperFacts(
+        wired=any(one.get("name") == KEEPER for one in hub.config.JupyterHub.get("services", ())),
+        passed_at=row.get("passed_at"),
+        trouble=row.get("trouble") or "",
+        since=row.get("trouble_since"),
+        interval=policy.interval,
+        dry_run=policy.dry_run,
+    )
+    return health(facts, len(standing), now)
+
+
+def say_if_old(hub: HubConfig, ledger: Ledger, now: datetime) -> None:
+    """Say on standard error that nobody looks, so that a list may be old."""
+    trouble = health_of(hub, ledger, now).trouble
+    if trouble is not None:
+        print(f"This may be old. {trouble.why} {trouble.cure}", file=sys.stderr)

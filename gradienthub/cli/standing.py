@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(found, indent=2, default=datetime.isoformat))
         return 0 if said.well else 1
-    print(said.headline)
+    if said.trouble is not None or not found:
+        print(said.headline)
     if found:
         header = ("KIND", "SINCE", "SEEN", "STATE", "WHAT", "WHAT TO DO")
         print(aligned([header, *(_row(row, now) for row in found)]))

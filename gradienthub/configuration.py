@@ -14,6 +14,7 @@ from traitlets.config import Config
 from .hub import adoption
 from .hub.api import CULLER, KEEPER, KEEPER_SCOPES
 from .hub.authenticator import with_tiers
+from .places import keeper_place
 from .rules.catalog import ConfigurationFault
 from .settings import GradientHub, Settings
 from .spawners.others import with_server_scopes
@@ -69,7 +70,7 @@ def configure(c: Config, *, keeper: bool = True, adopt: bool = False) -> Setting
     _add_path(hub, "template_paths", str(TEMPLATES))
     _let_servers_be_asked(hub)
     if keeper:
-        _wire_keeper(hub, settings)
+        _wire_keeper(c, settings)
     else:
         _wire_culler(hub)
     return settings
@@ -90,20 +91,24 @@ def _take_over(c: Config, *, adopt: bool) -> None:
         print(f"gradienthub: {note}", file=sys.stderr)
 
 
-def _wire_keeper(hub: Config, settings: Settings) -> None:
+def _wire_keeper(c: Config, settings: Settings) -> None:
+    hub = c.JupyterHub
+    place = keeper_place(c, settings.keeper_ip)
     _refuse_our_name(hub, KEEPER, "gradienthub.service")
     _append(
         hub,
         "services",
         {
             "name": KEEPER,
-            "url": f"http://127.0.0.1:{settings.keeper_port or random_port()}",
+            "url": place.url(settings.keeper_port or random_port()),
             "command": [sys.executable, "-m", "gradienthub.service"],
             "environment": {
                 "GRADIENTHUB_DATABASE_URL": settings.database_url,
                 "GRADIENTHUB_HUB_ID": settings.hub_id,
                 # It ends with this process, however that ends.
                 "GRADIENTHUB_HUB_PID": str(os.getpid()),
+                # The name under which the proxy knows it need not be one of this machine's own.
+                **({} if place.listen else {"GRADIENTHUB_LISTEN": ""}),
                 # The hub hands few variables on; these say how to reach a database or a mail
                 # server, and where a password file lies.
                 **{

@@ -307,9 +307,19 @@ class GradientHub(Configurable):
         0,
         min=0,
         max=65535,
-        help="""TCP port on the loopback interface at which the keeper listens for the proxy.
+        help="""TCP port at which the keeper listens for the proxy.
 
         Default 0: a free one, chosen each time the hub starts.""",
+    ).tag(config=True)
+
+    keeper_ip = Unicode(
+        "",
+        help="""Name or address at which the proxy reaches the keeper.
+
+        Default "": the loopback interface, where hub and proxy are on one machine. Where somebody
+        else starts the proxy (`should_start = False` with an `api_url` of another host), it is
+        where the hub is reached: hub_connect_ip, else hub_ip, else this machine's name; the keeper
+        then listens on all interfaces, and asks everybody who they are.""",
     ).tag(config=True)
 
     notify_file = Unicode(
@@ -422,6 +432,7 @@ class Settings:
     reconcile_interval: float
     policy: KeeperPolicy
     keeper_port: int
+    keeper_ip: str
     pools: tuple[Pool, ...]
     warm_memory: float
     mount_helper: Path | None
@@ -493,6 +504,7 @@ def resolve(traits: GradientHub) -> Settings:
         reconcile_interval=traits.reconcile_interval,
         policy=_policy(traits),
         keeper_port=traits.keeper_port,
+        keeper_ip=traits.keeper_ip,
         pools=_pools(traits.warm, catalog),
         warm_memory=traits.warm_memory,
         mount_helper=Path(traits.mount_helper) if traits.mount_helper else None,

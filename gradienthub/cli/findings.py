@@ -81,7 +81,15 @@ def wiring(scene: Scene) -> Iterator[Finding]:
         spawner_class=found.spawner or object,
         **{
             name: scene.hub.value(JupyterHub, name)
-            for name in ("allow_named_servers", "template_paths", "services", "load_roles")
+            for name in (
+                "allow_named_servers",
+                "template_paths",
+                "services",
+                "load_roles",
+                "internal_ssl",
+                "hub_bind_url",
+                "hub_connect_url",
+            )
         },
     )
     sentences = startup.wiring_faults(app) if found.spawner else []
@@ -577,10 +585,22 @@ def orphans(scene: Scene) -> Iterator[Finding]:
 # -- proxy ------------------------------------------------------------------------------------
 
 
+#: What a proxy answers where it reaches nobody behind an address.
+NOT_REACHED = (502, 503, 504)
+
+
 def proxy(scene: Scene) -> Iterator[Finding]:
     """The proxy's program is where the hub will look for it."""
     if scene.wiring.proxy is None:
         return
+    if scene.keeper_answer in NOT_REACHED:
+        yield _fault(
+            "proxy",
+            f"asked for the keeper, the proxy answers {scene.keeper_answer}: its pages and REST are"
+            " unreachable",
+            "see in the hub's log whether the keeper runs; where the proxy is on another machine or"
+            " in another container, set c.GradientHub.keeper_ip to what it knows this one by",
+        )
     program = scene.proxy_program
     if program is None:
         yield _ok("proxy", f"{scene.wiring.proxy.__name__}, which the hub does not start itself")

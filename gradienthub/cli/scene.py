@@ -14,7 +14,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
+from urllib.error import HTTPError
 from urllib.parse import urlparse
+from urllib.request import urlopen
 
 from docker.errors import DockerException, NotFound
 from jupyterhub.app import JupyterHub
@@ -24,6 +26,7 @@ from traitlets import import_item
 from ..hub.authenticator import TiersMixin
 from ..ledger import Ledger, LedgerAway, fleet, leases, objects
 from ..ledger.clock import database_time
+from ..places import API_URLS, EVERYWHERE, proxy_is_elsewhere
 from ..rules.catalog import ConfigurationFault
 from ..rules.folders_seen import Trial
 from ..service.notify import FileSeen, look_at
@@ -168,6 +171,8 @@ class Scene:
     waiting_ends: int = 0
     #: None where no notify_file is set.
     notify: FileSeen | None = None
+    #: What the proxy answered to a question for the keeper; None where none answered at all.
+    keeper_answer: int | None = None
     #: Why the mount helper cannot be used; empty where it can, or none is configured.
     helper_fault: str = ""
 
@@ -193,7 +198,37 @@ def look(hub: HubConfig, gpus: nvml.Inventory | None = None) -> Scene:
         waiting_ends=_lines(settings.data_dir / "journal.jsonl"),
         notify=look_at(settings.policy.notify_file) if settings.policy.notify_file else None,
         helper_fault=_helper_fault(settings),
+        keeper_answer=_keeper_answer(hub, wiring),
     )
+
+
+def _keeper_answer(hub: HubConfig, wiring: Wiring) -> int | None:
+    """Ask for the keeper as people do, through the proxy; nobody answers before the hub runs."""
+    bind = urlparse(str(hub.value(JupyterHub, "bind_url") or ""))
+    api = urlparse(str(wiring.proxy and _api_url(hub, wiring.proxy)))
+    host = bind.hostname or ""
+    if proxy_is_elsewhere(hub.config):
+        host = api.hostname or host
+    if bind.scheme not in ("http", "https"):
+        return None
+    base = bind.path if bind.path.strip("/") else str(hub.value(JupyterHub, "base_url") or "/")
+    path = "/".join(
+        part for part in (base.strip("/"), "services/gradient/api/v1/openapi.json") if part
+    )
+    port = bind.port or (443 if bind.scheme == "https" else 80)
+    name = "127.0.0.1" if host in EVERYWHERE else host
+    try:
+        with urlopen(f"{bind.scheme}://{name}:{port}/{path}", timeout=5) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
+    except (OSError, ValueError):
+        return None
+
+
+def _api_url(hub: HubConfig, proxy: type[Any]) -> str:
+    traits = proxy.class_traits()
+    return next((str(hub.value(proxy, key) or "") for key in API_URLS if key in traits), "")
 
 
 def _helper_fault(settings: Settings) -> str:

@@ -38,6 +38,7 @@ def wiring_faults(app: Any) -> list[str]:
             " is idle; write configure(c) as the last line of the configuration"
         )
     faults += _missing_scopes(app, names)
+    faults += _unreachable(app)
     faults += [
         f"The service {service.get('name')!r} is a stock idle culler: it stops notebooks at its own"
         " limit, not at theirs; remove it from c.JupyterHub.services"
@@ -45,6 +46,22 @@ def wiring_faults(app: Any) -> list[str]:
         if service.get("name") != api.CULLER and is_culler(service.get("command"))
     ]
     return faults
+
+
+def _unreachable(app: Any) -> Iterator[str]:
+    """Say what of the hub's own addresses the keeper and our probes cannot speak to."""
+    if getattr(app, "internal_ssl", False):
+        yield (
+            "c.JupyterHub.internal_ssl is True, and the keeper and warm servers have no"
+            " certificates: nothing would be warned or stopped; remove that line, and where the"
+            " network between hub and engine is not yours alone, encrypt it below them"
+        )
+    bind = str(getattr(app, "hub_bind_url", "") or "")
+    if bind.startswith(("unix+http", "http+unix")) and not getattr(app, "hub_connect_url", ""):
+        yield (
+            "c.JupyterHub.hub_bind_url is a socket file, which neither the keeper nor a notebook in"
+            " a container reaches; bind an address, for example http://127.0.0.1:8081"
+        )
 
 
 def wiring_warnings(app: Any) -> list[str]:

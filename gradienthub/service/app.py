@@ -1,8 +1,8 @@
 """The keeper's process: a managed service of the hub that listens at once and never gives up.
 
 Run as `python -m gradienthub.service`. Its configuration is three words of the environment,
-GRADIENTHUB_DATABASE_URL, GRADIENTHUB_HUB_ID and GRADIENTHUB_HUB_PID; the hub adds its own
-JUPYTERHUB_ ones.
+GRADIENTHUB_DATABASE_URL, GRADIENTHUB_HUB_ID and GRADIENTHUB_HUB_PID, and a fourth where the proxy
+is elsewhere, GRADIENTHUB_LISTEN; the hub adds its own JUPYTERHUB_ ones.
 """
 
 import asyncio
@@ -77,7 +77,7 @@ def environment(given: Mapping[str, str]) -> Environment:
         api_url=given["JUPYTERHUB_API_URL"],
         prefix=given["JUPYTERHUB_SERVICE_PREFIX"],
         hub_prefix=_hub_prefix(given),
-        host=url.hostname or "127.0.0.1",
+        host=given.get("GRADIENTHUB_LISTEN", url.hostname or "127.0.0.1"),
         port=url.port or 80,
         hub_pid=int(given.get("GRADIENTHUB_HUB_PID", "0")),
         notebooks_url=f"{public.rstrip('/')}/home" if public else "",

@@ -798,3 +798,19 @@ def test_a_cure_names_the_section_that_sets_the_trait(well):
     )
     [limits] = [f for f in judge(scene) if f.name == "limits"]
     assert limits.cure == "remove c.GradientDockerSpawner.enforce_limits"
+
+
+@pytest.mark.parametrize(("answer", "fault"), [(None, 0), (200, 0), (404, 0), (503, 1), (502, 1)])
+def test_a_keeper_that_the_proxy_does_not_reach_is_a_fault_with_its_cure(well, answer, fault):
+    found = bad(well(keeper_answer=answer), "proxy")
+    assert len(found) == fault
+    assert all("keeper_ip" in one.cure for one in found)
+
+
+def test_a_service_that_may_stop_everybodys_notebooks_is_a_warning(well):
+    more = """
+c.JupyterHub.services = [{"name": "theirs"}]
+c.JupyterHub.load_roles = [{"name": "r", "services": ["theirs"], "scopes": ["delete:servers"]}]
+"""
+    found = only(well(more), "wiring")
+    assert (found.state, "'theirs' may stop" in found.says) == (State.WARN, True)

@@ -85,7 +85,7 @@ async def test_many_requests_at_once_do_not_pass_the_cap(hub):
     assert len(set(home.app.users["anna"].orm_spawners) - {""}) == 2
 
 
-async def test_the_hubs_own_limit_holds_as_well_in_its_own_words(hub):
+async def test_the_hubs_own_limit_holds_as_well(hub):
     def changes(c: Any) -> None:
         c.JupyterHub.named_server_limit_per_user = 1
 
@@ -93,9 +93,9 @@ async def test_the_hubs_own_limit_holds_as_well_in_its_own_words(hub):
     token = await home.person("anna", "free")
     assert (await home.api("PUT", "/users/anna/servers/one", token=token)).status == 201
     said = await home.api("POST", "/users/anna/servers/two", {"user_options": NEW}, token=token)
-    assert said.status == 400
-    assert "already has the maximum of 1 named servers" in said.body["message"]
+    assert (said.status, said.body["code"]) == (409, "too_many_notebooks")
+    assert "You have 1 named notebooks, and this hub allows 1" in said.body["message"]
     browser = await home.browser("anna")
     form = await browser.post("/new", {**NEW, "display_name": "Second"})
-    assert form.status == 400
-    assert "already has the maximum of 1 named servers" in form.text
+    assert form.status == 409
+    assert "You have 1 named notebooks, and this hub allows 1" in form.text

@@ -8,10 +8,11 @@ from traitlets.config import Config, Configurable
 
 from .. import presets
 from ..rules.traits import Fate, SetTrait, Table, judge_trait, table_of
+from ..settings import GradientHub
 from ..spawners.sections import set_value
 
 #: Words at the end of class names that say whose a section is, where no class in use has it.
-KINDS = {"Spawner": "spawner", "Authenticator": "authenticator"}
+KINDS = {"spawner": "spawner", "authenticator": "authenticator"}
 
 
 @cache
@@ -28,11 +29,17 @@ def set_traits(
 ) -> list[SetTrait]:
     """List every trait of hub, spawner and authenticator that the configuration sets.
 
-    Sections of parent classes count, as traitlets has it. Traits of proxies, services' programs
-    and GradientHub itself are left out: they are what they say.
+    Sections of parent classes count, as traitlets has it. Traits of proxies and services' programs
+    are left out, and those of GradientHub itself where there are such: they are what they say.
     """
     return [*_of_kind(config, "hub", hub), *_of_kind(config, "spawner", spawner),
-            *_of_kind(config, "authenticator", authenticator)]  # fmt: skip
+            *_of_kind(config, "authenticator", authenticator), *_misspelled(config)]  # fmt: skip
+
+
+def _misspelled(config: Config) -> list[SetTrait]:
+    """List what stands in GradientHub's own section and is no trait of it."""
+    ours = _of_kind(config, "ours", GradientHub)
+    return [trait for trait in ours if trait.row.fate is Fate.NONE]
 
 
 def lost_traits(
@@ -72,4 +79,5 @@ def _of_kind(config: Config, kind: str, cls: type[Configurable] | None) -> Itera
 
 
 def _kind_of(section: str) -> str | None:
-    return next((kind for end, kind in KINDS.items() if section.endswith(end)), None)
+    # Traitlets minds capitals; c.Dockerspawner is read by nobody.
+    return next((kind for end, kind in KINDS.items() if section.lower().endswith(end)), None)

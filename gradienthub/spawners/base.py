@@ -42,6 +42,8 @@ LOOK_EVERY = 1.0
 #: The same for a warm server, which either answers at once or is to be replaced at once.
 LOOK_EVERY_WARM = 0.25
 BURY_TRIES = 3
+#: How long a server of another kind of spawner has to take a connection.
+LISTEN_SECONDS = 2.0
 #: How often and how far apart a start asks whether its new hub has looked around: 10 s. Where it
 #: cannot, because the engine or the ledger is away, the start ends by that.
 LOOK_TRIES, LOOK_PAUSE = 200, 0.05
@@ -71,6 +73,8 @@ class GradientSpawner(GuardedSpawner, Spawner):
     _starting = False
     #: Whether the hub's saved state is of a server without a lease: another spawner started it.
     _began_outside = False
+    #: By what this engine knows that server; empty where another kind of spawner started it.
+    _outside_object = ""
     _width: int | None = None
     _corpse: Corpse | None = None
     _timer: metrics.StartTimer | None = None
@@ -420,7 +424,7 @@ class GradientSpawner(GuardedSpawner, Spawner):
         """Return by what the engine knows a server that runs outside; empty where none does."""
         if self.lease_id or not self._began_outside:
             return ""
-        return str(getattr(self, "object_id", "") or getattr(self, "pid", "") or self._log_name)
+        return self._outside_object or str(self._log_name)
 
     @property
     def object_label(self) -> str:
@@ -561,11 +565,29 @@ class GradientSpawner(GuardedSpawner, Spawner):
         """Ask for a server that began before this hub was adopted: it has no lease, and runs on."""
         if not self._began_outside:
             return 0
+        known = self._outside_object
         try:
-            return await super().poll()
+            status = await super().poll()
         except Exception as error:  # as above
             self.log.warning("%s: cannot ask for what runs outside: %s", self._log_name, error)
             return None
+        # Another kind of spawner may have started it, of which this one knows nothing.
+        if status is not None and not known and await self._listens():
+            self._began_outside = True
+            return None
+        return status
+
+    async def _listens(self) -> bool:
+        """Return whether something takes connections where the hub says that this server is."""
+        if self.server is None:
+            return False
+        try:
+            opening = asyncio.open_connection(self.server.ip or "127.0.0.1", self.server.port)
+            _reader, writer = await asyncio.wait_for(opening, LISTEN_SECONDS)
+        except (OSError, TimeoutError):
+            return False
+        writer.close()
+        return True
 
     async def _own_poll(self) -> Any:
         """The spawner's own word, where there is no census."""
@@ -591,11 +613,23 @@ class GradientSpawner(GuardedSpawner, Spawner):
         self._starting = False
         lease_id = self.lease_id
         if not lease_id:
-            await super().stop(now)
+            await self._stop_outside(now)
             return
         reason, actor, note = self._stop_reason or (Reason.HUB, "hub", "")
         await self.context.stop_asked(lease_id, reason, actor, note)
         await self._finish(lease_id, reason, alive_too=True)
+
+    async def _stop_outside(self, now: bool) -> None:
+        """Stop a server without a lease, as far as this spawner knows it."""
+        stranger = self._began_outside and not self._outside_object
+        if stranger and await self._listens() and await super().poll() is not None:
+            self.log.error(
+                "%s: another kind of spawner started it, and only that could stop it. The hub"
+                " forgets it now; end it on its machine",
+                self._log_name,
+            )
+            return
+        await super().stop(now)
 
     async def run_post_stop_hook(self) -> None:
         """The deployer's hook, then what is left to do. Fires twice, or for what never started."""
@@ -684,6 +718,7 @@ class GradientSpawner(GuardedSpawner, Spawner):
         self.api_token = server_token.unseal(state)
         self._kept_deadlines = state.get("deadlines")
         self._began_outside = bool(state) and not self.lease_id
+        self._outside_object = str(getattr(self, "object_id", "") or getattr(self, "pid", "") or "")
 
     def clear_state(self) -> None:
         """Before each start and after each stop."""

@@ -215,3 +215,14 @@ async def test_the_hub_says_at_its_start_which_traits_it_does_not_use(hub, capfd
     assert "c.Spawner.start_timeout is not used: GradientHub ends a start itself" in said
     assert "Instead: c.GradientHub.answer_timeout, in seconds." in said
     assert "log_level" not in said
+
+
+def test_a_misspelled_section_and_a_misspelled_setting_of_ours_have_no_effect():
+    c = Config()
+    c.Dockerspawner.pull_policy = "always"
+    c.GradientHub.runtime = {}
+    c.GradientHub.runtimes = {}
+    assert fates(c) == {
+        "c.Dockerspawner.pull_policy": Fate.NONE,
+        "c.GradientHub.runtime": Fate.NONE,
+    }

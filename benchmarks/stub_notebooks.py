@@ -13,7 +13,10 @@ async def answer(request: web.Request) -> web.Response:
         return web.json_response([])
     if path.endswith("/gradienthub/activity"):
         return web.json_response({"person_at": None})
-    return web.json_response(STATUS, headers={"X-JupyterHub-Version": "6.1.1"})
+    stranger = path.endswith("/api/status") and "Authorization" not in request.headers
+    return web.json_response(
+        STATUS, status=403 if stranger else 200, headers={"X-JupyterHub-Version": "6.1.1"}
+    )
 
 
 async def serve(app: web.Application) -> None:

@@ -11,7 +11,7 @@ Nothing here sleeps: a fault that takes time waits until the test lets it go on.
 import asyncio
 import contextvars
 import itertools
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -104,12 +104,30 @@ class FailsAfterCreate(Fault):
     """The object is made, and then the engine refuses to start it."""
 
 
+class LosesDevice(Fault):
+    """The engine cannot give the device `uuid`, or any where that is empty, to what it starts."""
+
+    def __init__(self, uuid: str = "", user: str | None = None) -> None:
+        super().__init__(user)
+        self.uuid = uuid
+
+
 class SlowToStart(Fault):
     """It runs, but answers only after `let_go()`."""
 
 
 class NeverAnswers(Fault):
     """It runs and never answers."""
+
+
+class SomethingElseAnswers(Fault):
+    """It runs a web server that is not JupyterHub's: `says(request)` is its answer."""
+
+    def __init__(
+        self, says: Callable[[web.Request], web.Response], user: str | None = None
+    ) -> None:
+        super().__init__(user)
+        self.says = says
 
 
 class DiesAtStart(Fault):
@@ -149,6 +167,8 @@ class FakeContainer:
     log: str = ""
     address: tuple[str, int] = ("127.0.0.1", 0)
     answers: bool = True
+    #: What a server that is not JupyterHub's answers in its place.
+    says: Callable[[web.Request], web.Response] | None = None
     requests: list[str] = field(default_factory=list)
     cpu_seconds: float | None = None
     _runner: web.AppRunner | None = None
@@ -186,11 +206,16 @@ class FakeContainer:
         if not self.answers:
             return web.Response(status=503)
         base = unquote(self.env.get("JUPYTERHUB_SERVICE_PREFIX", "/"))
-        if request.path != f"{base}api":
-            return web.Response(status=404)
-        return web.json_response(
-            {"version": "2.0"}, headers={"X-JupyterHub-Version": jupyterhub.__version__}
-        )
+        if self.says is not None:
+            return self.says(request)
+        headers = {"X-JupyterHub-Version": jupyterhub.__version__}
+        if request.path == f"{base}api":
+            return web.json_response({"version": "2.0"}, headers=headers)
+        if request.path != f"{base}api/status":
+            return web.Response(status=404, headers=headers)
+        if request.headers.get("Authorization") != f"token {self.env['JUPYTERHUB_API_TOKEN']}":
+            return web.json_response({"message": "Forbidden"}, status=403, headers=headers)
+        return web.json_response({"started": "2026-11-23T09:00:00Z", "kernels": 0}, headers=headers)
 
     async def close(self) -> None:
         """It listens no more."""
@@ -266,6 +291,11 @@ class FakeEngine(Engine):
         found.state, found.exit_code = "exited", exit_code
         found.log, found.out_of_memory = log or found.log, out_of_memory
 
+    async def move(self, found: FakeContainer) -> None:
+        """It is restarted, and is at another address afterwards."""
+        await self._outside(found.close())
+        await self._outside(found.listen())
+
     async def remove(self, found: FakeContainer) -> None:
         """Somebody else removes it, corpse and all."""
         await self._outside(found.close())
@@ -301,6 +331,7 @@ class FakeEngine(Engine):
                 exit_code=found.exit_code,
                 detail=found.state,
                 labels=found.labels,
+                where=f"{found.address[1]}",
             )
             for found in self.objects.values()
         ]
@@ -362,6 +393,17 @@ class FakeEngine(Engine):
         if fault := self._fault(FailsAfterCreate, made.user):
             fault.note()
             raise Refused("start_failed", "The engine refused the container: no such device.")
+        lost = self._fault(LosesDevice, made.user)
+        if lost and made.lease.devices and (lost.uuid or made.lease.devices[0]) in (
+            made.lease.devices
+        ):  # fmt: skip
+            lost.note()
+            uuid = lost.uuid or made.lease.devices[0]
+            raise Refused(
+                "start_failed",
+                "The engine refused the container: nvidia-container-cli: device error:"
+                f" {uuid}: unknown device.",
+            )
         await made.listen()
         if dies := self._fault(DiesAtStart, made.user):
             await self.crash(made, dies.exit_code, dies.last_words)
@@ -369,6 +411,9 @@ class FakeEngine(Engine):
         elif never := self._fault(NeverAnswers, made.user):
             made.answers = False
             never.note()
+        elif other := self._fault(SomethingElseAnswers, made.user):
+            made.says = other.says
+            other.note()
         elif slow := self._fault(SlowToStart, made.user):
             made.answers = False
             self._outside(self._answer_later(slow, made))
@@ -440,7 +485,16 @@ class GradientFakeSpawner(GradientSpawner, Spawner):
         """Create and run, as two calls: a hub may die between them."""
         assert self.lease is not None
         made = await self._wait_for(self.engine.create(self.lease, self.user.name, self.get_env()))
-        return await self._wait_for(self.engine.start(made))
+        try:
+            return await self._wait_for(self.engine.start(made))
+        except Refused as refused:
+            await self.note_device_fault(refused.message)
+            raise
+
+    async def find_address(self, found: Found) -> str:
+        """Where its web server listens."""
+        host, port = self.engine.objects[found.object_id].address
+        return f"http://{host}:{port}"
 
     async def _wait_for(self, call: "asyncio.Task[R]") -> R:
         self._calls.add(call)

@@ -20,7 +20,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "--runtime",
         metavar="NAME",
-        help="compare a warm start of this runtime with a cold one, in two containers, instead",
+        help="name the clocks that this runtime's image has of its own, and compare a warm start of"
+        " it with a cold one, in containers, instead",
     )
     parser.set_defaults(run=run)
 

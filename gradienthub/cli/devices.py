@@ -1,4 +1,4 @@
-"""gradienthub devices: every declared device, and who holds it."""
+"""gradienthub devices: every declared device, who holds it, and which are out of rent."""
 
 import argparse
 import json
@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ..ledger import Ledger, accounts, fleet, leases
+from ..ledger import Ledger, accounts, device_faults, fleet, leases
 from ..rules.duration import format_duration
+from ..rules.refusal import shown
 from ..settings import Settings
 from . import config
 from .columns import aligned
+from .desk import Desk
 from .health import say_if_old
 
 
@@ -42,6 +44,7 @@ class DeviceState:
     state: str
     holder: Holder | None
     since: datetime | None
+    fault: str | None = None
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
@@ -52,13 +55,28 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         description="Every device that the hub declared at its last start, and who holds it.",
     )
     config.add_config_option(parser)
+    act = parser.add_mutually_exclusive_group()
+    act.add_argument(
+        "--put-back",
+        metavar="UUID",
+        help="rent this device out again, which was taken out because its starts failed",
+    )
+    act.add_argument(
+        "--take-out",
+        metavar="UUID",
+        help="rent this device out no more; what runs on it goes on. Needs --why",
+    )
+    parser.add_argument("--why", default="", help="why it is taken out, for the findings")
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print them all; 0 even where none is free."""
+    """Print them all, 0 even where none is free; or take one out of rent or put it back."""
     hub = config.load(args.config)
+    if args.put_back or args.take_out:
+        with config.open_ledger(hub) as ledger:
+            return _change(Desk(ledger, hub.settings, datetime.now(UTC)), args)
     with config.open_ledger(hub) as ledger:
         states = device_states(ledger, hub.settings.hub_id)
         say_if_old(hub, ledger, datetime.now(UTC))
@@ -66,10 +84,33 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps([_row(state) for state in states], indent=2))
     elif states:
         print(_table(states, datetime.now(UTC)))
+        for state in states:
+            if state.fault:
+                print(f"{state.uuid} is out of rent: {shown(state.fault, 200)}")
     else:
         print("No devices are declared; `gradienthub check` prints those of this machine.")
     if note := _not_published(states, hub.settings):
         print(note, file=sys.stderr)
+    return 0
+
+
+def _change(desk: Desk, args: argparse.Namespace) -> int:
+    by: dict[str, Any] = {"hub_id": desk.hub_id, "actor": desk.actor, "now": desk.now}
+    if args.put_back:
+        if not desk.ledger.write(device_faults.put_back, uuid=args.put_back, **by):
+            raise config.UsageFault(
+                f"{args.put_back!r} is not out of rent; `gradienthub devices` lists them. One that"
+                " the configuration calls out of service is put back there"
+            )
+        print(f"{args.put_back} is for rent again.")
+        return 0
+    if not args.why.strip():
+        raise config.UsageFault("Say --why: people who wait for this device ask")
+    if not desk.ledger.write(device_faults.take_out, uuid=args.take_out, why=args.why, **by):
+        raise config.UsageFault(
+            f"{args.take_out!r} is no device of this hub; `gradienthub devices` lists them"
+        )
+    print(f"{args.take_out} is out of rent. Back again: gradienthub devices --put-back")
     return 0
 
 
@@ -86,7 +127,8 @@ def device_states(ledger: Ledger, hub_id: str) -> list[DeviceState]:
 def _state(row: Mapping[str, Any], holder: Holder | None) -> DeviceState:
     # A device may be taken out of service while somebody still has it: who has it counts more.
     word = "held" if holder else "out of service" if row["out_of_service"] else "free"
-    return DeviceState(row["host"], row["model"], row["uuid"], word, holder, row["since"])
+    fault = row["fault"] if row["taken_out_at"] else None
+    return DeviceState(row["host"], row["model"], row["uuid"], word, holder, row["since"], fault)
 
 
 def _holder(

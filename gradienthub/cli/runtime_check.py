@@ -1,7 +1,7 @@
-"""gradienthub check --runtime: is a warm start of this runtime what a cold one is?
+"""gradienthub check --runtime: has an image clocks of its own, and may this runtime be warm?
 
-Two containers of the image, one started cold and one that waited, each show what a notebook
-server of theirs would see.
+A container of the image reads its Jupyter configuration as its server would. Two containers, one
+started cold and one that waited, each show what a notebook server of theirs would see.
 """
 
 import inspect
@@ -19,6 +19,7 @@ from docker.utils import kwargs_from_env
 
 from ..rules.catalog import ConfigurationFault
 from ..rules.container import Policy, hardened
+from ..rules.own_clocks import own_clocks
 from ..spawners import waiting_program
 from ..spawners.docker import GradientDockerSpawner, start_until_ready, tell
 from . import config
@@ -68,24 +69,59 @@ except ImportError:
 print(json.dumps({"seen": seen}))
 """
 
+#: Shows the configuration that the image's server would read, and ends.
+CONFIGURED = """
+import json
+from jupyter_server.serverapp import ServerApp
+app = ServerApp()
+app.load_config_file(suppress_errors=True)
+found = {name: dict(section) for name, section in app.config.items() if hasattr(section, "items")}
+print(json.dumps({"config": found}, default=str))
+"""
 
-def differences(hub: config.HubConfig, name: str) -> list[str]:
-    """What a warm start of this runtime would see otherwise; empty where they are alike.
 
-    Raises ConfigurationFault in words where the image cannot be warm at all.
+def clocks(hub: config.HubConfig, name: str) -> tuple[str, ...]:
+    """Return the limits that a runtime's image sets on its server by itself, in sentences.
+
+    Raises ConfigurationFault in words where the image does not show its configuration.
     """
+    image = _image_of(hub, name)
+    try:
+        client = docker.APIClient(**{"version": "auto", **_client_options(hub), "timeout": SECONDS})
+        with tempfile.TemporaryDirectory(prefix="gradienthub-check-") as folder:
+            trial = Trial(client, image, Path(folder), _policy(hub))
+            trial.script("configured", trial.python(), CONFIGURED)
+            with trial.made([f"{INSIDE}/configured"], TOLD) as container:
+                said = trial.end_of(container)["config"]
+            default = client.inspect_image(image)["Config"]
+    except (DockerException, OSError, RuntimeError) as fault:
+        raise ConfigurationFault(f"{image} does not show its configuration: {fault}") from fault
+    command = [*(default.get("Entrypoint") or ()), *(default.get("Cmd") or ())]
+    return own_clocks(said, command)
+
+
+def _image_of(hub: config.HubConfig, name: str) -> str:
     runtime = hub.settings.house.catalog.runtime(name)
     if runtime is None:
         known = ", ".join(r.name for r in hub.settings.house.catalog.runtimes)
         raise config.UsageFault(f"There is no runtime {name!r}; known are {known}")
     if runtime.image is None:
         raise ConfigurationFault(f"The runtime {name} has no image, so there is nothing to compare")
+    return runtime.image
+
+
+def differences(hub: config.HubConfig, name: str) -> list[str]:
+    """What a warm start of this runtime would see otherwise; empty where they are alike.
+
+    Raises ConfigurationFault in words where the image cannot be warm at all.
+    """
+    image = _image_of(hub, name)
     try:
         client = docker.APIClient(**{"version": "auto", **_client_options(hub), "timeout": SECONDS})
         with tempfile.TemporaryDirectory(prefix="gradienthub-check-") as folder:
-            return _compared(Trial(client, runtime.image, Path(folder), _policy(hub)))
+            return _compared(Trial(client, image, Path(folder), _policy(hub)))
     except (DockerException, OSError, RuntimeError) as fault:
-        raise ConfigurationFault(f"{runtime.image} cannot be warm: {fault}") from fault
+        raise ConfigurationFault(f"{image} cannot be warm: {fault}") from fault
 
 
 def _client_options(hub: config.HubConfig) -> dict[str, Any]:
@@ -141,15 +177,22 @@ class Trial:
         except ValueError:
             raise RuntimeError(last[-300:]) from None
 
+    def python(self) -> str:
+        """The interpreter of the image's notebook server."""
+        ask = PROGRAM.rpartition("if __name__")[0]
+        ask += f"print(json.dumps(interpreter(command([{SERVER!r}]))))"
+        with self.made(["python3", "-c", ask], {}) as container:
+            return str(self.end_of(container))
+
+    def script(self, name: str, python: str, program: str) -> None:
+        """Put a program where the containers see it."""
+        script = self.folder / name
+        script.write_text(f"#!{python}\n{program}")
+        script.chmod(0o755)
+
 
 def _compared(trial: Trial) -> list[str]:
-    ask = PROGRAM.rpartition("if __name__")[0]
-    ask += f"print(json.dumps(interpreter(command([{SERVER!r}]))))"
-    with trial.made(["python3", "-c", ask], {}) as container:
-        python = trial.end_of(container)
-    script = trial.folder / "server"
-    script.write_text(f"#!{python}\n{SHOW}")
-    script.chmod(0o755)
+    trial.script("server", trial.python(), SHOW)
     command = [f"{INSIDE}/server", "--ip=0.0.0.0"]
     with trial.made(command, TOLD) as container:
         cold = trial.end_of(container)["seen"]
@@ -173,7 +216,9 @@ def _told(one: Any, other: Any) -> str:
 
 
 def judge(hub: config.HubConfig, name: str) -> int:
-    """Print how they compare; 1 where a warm start would not be the cold one."""
+    """Print its own clocks and how they compare; 1 where a warm start would not be the cold one."""
+    for clock in clocks(hub, name):
+        print(f"{name}: its image sets {clock}, without a warning and whatever people chose.")
     found = differences(hub, name)
     for line in found:
         print(line)

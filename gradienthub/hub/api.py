@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from jupyterhub import orm
@@ -16,14 +17,21 @@ from ..rules.idleness import Deadlines, Reason, Stop, cull
 from ..rules.options import parse_display_name, parse_options, with_default_type
 from ..rules.refusal import Refused, error_body, shown
 from ..spawners import server_token
+from ..spawners.address import follow, is_located
 from ..spawners.context import HubContext
 from ..spawners.effort import CpuReading
-from ..spawners.engine import EngineAway
+from ..spawners.engine import EngineAway, Found
 from ..spawners.refused import StartRefused
 from .counted import CountedNotebooks
 from .evidence import another_lease
 from .server_names import NamesServers
-from .stopping import asked_by, forget_server, until_checked
+from .stopping import (
+    asked_by,
+    finish_interrupted,
+    forget_server,
+    until_checked,
+    until_interrupted,
+)
 
 #: The small mode's culler service.
 CULLER = "gradient-idle-culler"
@@ -33,6 +41,8 @@ KEEPER = "gradient"
 #: it about its use, and stop those that are due. It starts nothing and reads no user. Its own token
 #: is never shown to a notebook, where whoever runs code could read it.
 KEEPER_SCOPES = ("read:servers", "access:servers", "delete:servers")
+#: Seconds that the list of servers waits for addresses that are looked up again.
+LOCATE_SECONDS = 3.0
 #: Bytes of a request body on a server; its longest honest one is well below 2,000.
 LONGEST_BODY = 16_384
 PATCH_KEYS = ("name", "display_name", "user_options")
@@ -231,6 +241,19 @@ class GradientServerAPIHandler(
             await asyncio.sleep(REMOVAL_STEP)
         return False
 
+    async def stop_single_user(self, user: Any, server_name: str = "") -> Any:
+        """Stop; an interrupted start is first let tidy up after itself.
+
+        JupyterHub calls it a second after the interruption, and fails where that takes longer.
+        """
+        spawner = user.spawners[server_name]
+        if await until_interrupted(spawner, self.slow_stop_timeout):
+            return await super().stop_single_user(user, server_name)
+        # Answered with "on its way"; whoever removes the server waits for this.
+        ending = finish_interrupted(self.settings["app"], user, spawner)
+        spawner._stop_future = asyncio.ensure_future(ending)
+        return spawner._stop_future
+
     def _stop_body(self) -> "StopBody":
         given = self.get_json_body() if self.request.body else {}
         try:
@@ -306,10 +329,12 @@ class ServersHandler(GradientAPIHandler):
 
     @needs_scope("read:servers")
     async def get(self) -> None:
-        """`settled` is false until the hub has checked its servers after a start.
+        """`settled` is false until hub, engine and ledger were compared after a start; that of a
+        server, while the hub still checks whether it runs.
 
         With access:servers for all, each server's own token comes too: it opens that server only,
-        which its owner's code may read, so that nothing larger has to be shown to it.
+        which its owner's code may read, so that nothing larger has to be shown to it. It comes only
+        with an address at which the engine shows that very server.
         """
         if self.parsed_scopes["read:servers"] != Scope.ALL:
             raise web.HTTPError(403, "This needs read:servers for all users.")
@@ -323,15 +348,16 @@ class ServersHandler(GradientAPIHandler):
             cpu = context.engine.readings.latest(census or [], context.clock)
         except EngineAway as error:
             census, away, cpu = None, shown(str(error), 200), {}
+        located = await located_servers(self.settings["app"], census, away=bool(away))
         self.write(
             json.dumps(
                 {
                     "hub_id": context.settings.hub_id,
                     "settled": context.settled,
                     "servers": [
-                        server | ({"token": spawner.api_token or None} if with_tokens else {})
-                        for user in list(self.settings["app"].users.values())
-                        for spawner in list(user.spawners.values())
+                        server
+                        | ({"token": (sure and spawner.api_token) or None} if with_tokens else {})
+                        for user, spawner, sure in located
                         if (server := _server(user, spawner))
                     ],
                     "census": census
@@ -360,6 +386,37 @@ def _cpu(reading: CpuReading | None) -> dict[str, Any]:
     }
 
 
+async def located_servers(
+    app: Any, census: Sequence[Found] | None, *, away: bool
+) -> list[tuple[Any, Any, bool]]:
+    """(user, spawner, whether the engine shows it at its address) of all servers.
+
+    What has moved since its address was read is looked up, for LOCATE_SECONDS at most.
+    """
+    objects = {found.lease_id: found for found in census or () if found.lease_id}
+    servers = [
+        (user, spawner)
+        for user in list(app.users.values())
+        for spawner in list(user.spawners.values())
+    ]
+    moved = [
+        asyncio.ensure_future(follow(spawner, found))
+        for _, spawner in servers
+        if (found := objects.get(getattr(spawner, "lease_id", "")))
+        and found.alive
+        and not spawner.pending
+        and not is_located(spawner, found)
+    ]
+    if moved:
+        await asyncio.wait(moved, timeout=LOCATE_SECONDS)
+    if census is None:
+        return [(user, spawner, not away) for user, spawner in servers]
+    return [
+        (user, spawner, is_located(spawner, objects.get(getattr(spawner, "lease_id", ""))))
+        for user, spawner in servers
+    ]
+
+
 def _server(user: Any, spawner: Any) -> dict[str, Any] | None:
     """A server that is active; None for one that is not."""
     row: orm.Spawner = spawner.orm_spawner
@@ -374,6 +431,7 @@ def _server(user: Any, spawner: Any) -> dict[str, Any] | None:
         "server": spawner.name,
         "lease_id": getattr(spawner, "lease_id", "") or None,
         "ready": ready,
+        "settled": pending != "check",
         "pending": pending or None,
         "url": server.url if ready else None,
         "last_activity": row.last_activity.isoformat() + "Z" if row.last_activity else None,

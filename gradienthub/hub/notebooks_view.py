@@ -12,6 +12,7 @@ from ..rules.admission import House
 from ..rules.catalog import Catalog
 from ..rules.duration import format_duration
 from ..rules.idleness import REQUESTS_COUNT, Reason, Use, hard_end, why_kept
+from ..rules.last_words import ended_by, telling_lines
 from ..rules.money import format_price
 from ..rules.options import INTERFACES
 from ..rules.outlook import LeaseView
@@ -239,7 +240,9 @@ def _running(
             lines=tuple(_keeping(server, known, view, now)), **fields,
         )  # fmt: skip
     idle = view.stop_reason == Reason.IDLE
-    lines = [Line(words)] if (words := _before_stop(view)) else []
+    lines = [*_unreachable(view)]
+    if words := _before_stop(view):
+        lines.append(Line(words))
     if view.counts_requests:
         lines.append(Line(f"{REQUESTS_COUNT}."))
     if given and given.until:
@@ -271,6 +274,7 @@ def _keeping(server: ServerSeen, known: Known, view: LeaseView, now: datetime) -
     watched = known.watched
     if watched is None:
         return
+    yield from _unreachable(view)
     evidence, deadlines = evidence_of(watched, server.last_activity), watched.deadlines
     why = why_kept(evidence, deadlines, now)
     after = deadlines.shutdown_after
@@ -299,6 +303,11 @@ def _keeping(server: ServerSeen, known: Known, view: LeaseView, now: datetime) -
         yield Line(f"{REQUESTS_COUNT}.")
     if hard := hard_end(deadlines):
         yield Line("It ends at", hard.at, f" in any case: {hard.why}.")
+
+
+def _unreachable(view: LeaseView) -> Iterable[Line]:
+    if view.unreachable_since:
+        yield Line("Not reachable since", view.unreachable_since, "; this time is not charged.")
 
 
 def _openings(server: ServerSeen, chosen: str) -> tuple[tuple[str, str], ...]:
@@ -343,7 +352,8 @@ def _stopped(
         why=_reason(lease, view), lines=tuple(_advice(kind, lease, view)),
         cost=view.cost_text,
         cost_note="never ready" if ran is None else f"ran {format_duration(ran)}",
-        last_words=(lease["last_words"] or "").strip() if kind in ("crashed", "unstarted") else "",
+        last_words="\n".join(telling_lines(lease["last_words"] or ""))
+        if kind in ("crashed", "unstarted") else "",
         restart=tuple(entries_of(kept.options).items()) if kept and kept.options else (),
         **common,
     )  # fmt: skip
@@ -356,7 +366,7 @@ def _reason(lease: Mapping[str, Any], view: LeaseView) -> Line:
         if view.used_at is None:
             return Line(f"idle{span}")
         return Line(f"idle{span}, {USES[Use(view.used_by or Use.PERSON)]}", view.used_at)
-    died = "out of memory" if lease["out_of_memory"] else "its server ended by itself"
+    died = "out of memory" if lease["out_of_memory"] else "its server died"
     code = "" if lease["exit_code"] is None else f" (exit code {lease['exit_code']})"
     words: dict[str, str] = {
         Reason.USER: "by you" if by == view.user else f"by {by}" if by else "by its owner",
@@ -366,6 +376,7 @@ def _reason(lease: Mapping[str, Any], view: LeaseView) -> Line:
         Reason.STOP_AT: "its end time was reached",
         Reason.BUDGET: "the budget was used up",
         Reason.CRASHED: died + code,
+        Reason.ENDED_ITSELF: ended_by(lease["last_words"] or "") or "it ended by itself",
         Reason.START_FAILED: "nothing was charged",
         Reason.LOST: "its server was gone",
         Reason.ADMIN: _by_other(by),
@@ -383,11 +394,22 @@ def _by_other(by: str) -> str:
 def _advice(kind: str, lease: Mapping[str, Any], view: LeaseView) -> Iterable[Line]:
     if view.stop_note:
         yield Line(f"Reason given: “{view.stop_note}”")
+    if view.reason == Reason.ENDED_ITSELF:
+        yield from _ended_itself(lease)
     if kind == "crashed":
         yield Line("Saved files are safe; unsaved cells are lost.")
     if kind == "crashed" and lease["out_of_memory"]:
         yield Line(
             f"It had {lease['memory']:g} GB RAM: load less at once, or change to a larger machine."
+        )
+
+
+def _ended_itself(lease: Mapping[str, Any]) -> Iterable[Line]:
+    yield Line("It ended by itself, in order; saved files are safe.")
+    if not ended_by(lease["last_words"] or ""):
+        yield Line(
+            "Shut Down in its menu does that, an idle limit that its image brings, or whoever"
+            " stops its container."
         )
 
 

@@ -7,11 +7,12 @@ from typing import Any
 
 from jupyterhub import orm
 
-from ..ledger import LedgerAway, fleet, leases, objects, slots
+from ..ledger import LedgerAway, device_faults, fleet, leases, objects, slots
 from ..ledger import findings as ledger_findings
 from ..rules.catalog import ConfigurationFault
 from ..rules.drift import Finding, Repair, findings
 from ..rules.idleness import Reason
+from ..rules.refusal import shown
 from ..spawners import server_token
 from ..spawners.context import HubContext
 from ..spawners.engine import EngineAway, Found, Stranger
@@ -54,7 +55,7 @@ async def keep_settled(app: Any, context: HubContext, *, prepared: bool = True) 
             await context.show_counts()
             await settle(app, context)
             await server_token.renew_missing(app)
-            context.settled = context.settled or not _checking(app)
+            context.settled = True
         except (LedgerAway, EngineAway) as away:
             app.log.warning("Not settled: %s", away)
         except Exception:
@@ -105,6 +106,9 @@ async def settle(app: Any, context: HubContext) -> list[Finding]:
     for finding in found:
         app.log.warning("Lease %s: %s; %s", finding.lease_id, finding.why, finding.repair.value)
     await _report(context, "engine", [])
+    await _report(context, "check", _hanging(app))
+    out = await context.ledger.aread(device_faults.found, context.settings.hub_id)
+    await _report(context, "device", out)
     others = [_stranger_in_words(stranger) for stranger in strange.values()]
     await _report(context, "hub", [*others, *map(_in_words, found)])
     if found:
@@ -239,16 +243,31 @@ def hub_leases(app: Any, context: HubContext) -> frozenset[str]:
             lease_id = getattr(spawner, "lease_id", "")
             if lease_id and spawner.active:
                 mine.add(lease_id)
-    if not context.settled:
+    if not context.settled or any(_checked(app)):
         for row in app.db.query(orm.Spawner).filter(orm.Spawner.server_id.is_not(None)):
             mine.add((row.state or {}).get("lease_id", ""))
     return frozenset(mine - {""})
 
 
-def _checking(app: Any) -> bool:
-    """Whether the hub still checks servers that ran before it started."""
-    return any(
-        spawner.pending == "check"
-        for user in list(app.users.values())
-        for spawner in list(user.spawners.values())
-    )
+def _checked(app: Any) -> Iterator[tuple[Any, Any]]:
+    """(user, spawner) of the servers that ran before the hub started and that it still checks."""
+    for user in list(app.users.values()):
+        for spawner in list(user.spawners.values()):
+            if spawner.pending == "check":
+                yield user, spawner
+
+
+def _hanging(app: Any) -> list[ledger_findings.Found]:
+    """What an administrator is told of servers that a restarted hub waits for."""
+    return [
+        ledger_findings.Found(
+            f"still_checking/{spawner.lease_id}", "still_checking",
+            f"{shown(spawner.name or 'default')} of {shown(user.name)} has not answered since the"
+            " hub started; until it does or is given up, it is neither watched nor stopped.",
+            "All others are watched. Look at its container; Stop ends it once the hub has given"
+            " it up.",
+            spawner.lease_id,
+        )
+        for user, spawner in _checked(app)
+        if getattr(spawner, "lease_id", "")
+    ]  # fmt: skip

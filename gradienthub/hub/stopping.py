@@ -1,6 +1,7 @@
 """Stop a notebook from a page: what DELETE on its server does, also while it starts."""
 
 import asyncio
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -67,6 +68,35 @@ async def _cancel(spawner: Any) -> None:
         await asyncio.sleep(STEP)
         if not spawner.pending:
             return
+
+
+async def until_interrupted(spawner: Any, patience: float) -> bool:
+    """Wait until an interrupted start, or the end of one, has tidied up after itself.
+
+    Return False where it takes longer than `patience` seconds.
+    """
+    deadline = time.monotonic() + patience
+    while spawner.pending:
+        if time.monotonic() >= deadline:
+            return False
+        await asyncio.sleep(min(STEP, patience))
+    return True
+
+
+async def finish_interrupted(app: Any, user: Any, spawner: Any) -> None:
+    """Stop a server whose interrupted start takes long to tidy up, once it has."""
+    stopping = spawner.pending == "stop"
+    # Said at once: the server is on its way down, and nobody starts it meanwhile.
+    spawner._stop_pending = True
+    try:
+        while spawner._spawn_pending or (stopping and spawner._stop_pending):
+            await asyncio.sleep(STEP)
+        if spawner.active:
+            await stop_for_hub(app, user, spawner)
+    finally:
+        spawner._stop_future = None
+        if not stopping:
+            spawner._stop_pending = False
 
 
 async def delete_server(handler: Any, user: Any, server_name: str) -> None:

@@ -9,8 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, func, or_, select
 
 from ..rules.entry import month_start
-from ..rules.metering import bill
-from . import expiry
+from . import expiry, gaps
 from .database import lock_admissions
 from .extension import Closing, catch_up, cover, others_share
 from .postings import billed_of, leases_with_names, post, times_of
@@ -26,7 +25,8 @@ def settle(tx: Connection, lease_id: str, now: datetime) -> None:
     """
     lock_admissions(tx)
     row = tx.execute(leases_with_names().where(leases.c.id == lease_id)).first()
-    if row is None or not (times := times_of(row)).final:
+    lost = gaps.of(tx, [lease_id]).get(lease_id, ())
+    if row is None or not (times := times_of(row, lost)).final:
         return
     hold = tx.execute(select(holds).where(holds.c.lease_id == lease_id)).first()
     interval, gap_until = times.metered(now)
@@ -34,7 +34,7 @@ def settle(tx: Connection, lease_id: str, now: datetime) -> None:
     due = hold is not None and bool(expiry.due(tx, **account, until=now))
     if interval is not None:
         begin, end = interval
-        owed = bill(times.price, [interval])
+        owed = times.billed(now)
         covered = hold is None or owed - hold.billed <= hold.amount
         months = begin < month_start(end)
         if hold is not None and (
@@ -43,7 +43,8 @@ def settle(tx: Connection, lease_id: str, now: datetime) -> None:
             catch_up(tx, **account, now=now, closing=Closing(lease_id, end))
         if not covered:
             cover(tx, **account, lease_id=lease_id, owed=owed - billed_of(tx, lease_id), now=now)
-        post(tx, row, begin=begin, end=end, gap_until=gap_until, closes=True, now=now)
+        post(tx, row, begin=begin, end=end, gap_until=gap_until, closes=True, lost=lost, now=now)
+    gaps.close(tx, lease_id, interval[1] if interval else now)
     tx.execute(delete(holds).where(holds.c.lease_id == lease_id))
     if due:
         # It held what had expired.
@@ -80,5 +81,8 @@ def unsettled(tx: Connection, *, hub_id: str, account_id: str, now: datetime) ->
             leases.c.ended_at.is_(None),
             leases.c.stop_requested_at.is_(None),
         )
-    )
-    return {row.id: times_of(row).billed(now) - row.billed for row in rows}
+    ).all()
+    lost = gaps.of(tx, [row.id for row in rows])
+    return {
+        row.id: times_of(row, lost.get(row.id, ())).billed(now) - row.billed for row in rows
+    }  # fmt: skip

@@ -15,9 +15,9 @@ from sqlalchemy import Connection, bindparam, select, update
 from ..rules.duration import LONGEST
 from ..rules.entry import month_start, next_month
 from ..rules.funds import HOLD, Purse, PurseKind, Running, time_for
-from ..rules.metering import Times
+from ..rules.metering import Gap, Times
 from ..rules.sharing import Common, Paid, extend
-from . import expiry, limits, postings, usage
+from . import expiry, gaps, limits, postings, usage
 from .schema import balances, holds, leases
 
 #: Ids in one statement, below every database's limit.
@@ -242,13 +242,17 @@ def held(
     )
     if account_id is not None:
         query = query.where(holds.c.account_id == account_id)
-    return [_held(row, now) for row in tx.execute(query)]
+    lost = gaps.of_open(tx, hub_id)
+    return [_held(row, lost.get(row.id, ()), now) for row in tx.execute(query)]
 
 
-def _held(row: Any, now: datetime) -> Held:
-    times = postings.times_of(row)
+def _held(row: Any, lost: tuple[Gap, ...], now: datetime) -> Held:
+    times = postings.times_of(row, lost)
     # A lease that does not answer yet uses nothing of its hold.
     begin = times.begins if times.begins is not None and times.begins <= now else None
+    if begin is not None:
+        # One that cannot be reached uses nothing either: what is held pays for longer.
+        begin += times.lost(now)
     if begin is not None and row.paid_for is not None:
         until = begin + timedelta(microseconds=row.paid_for)
     else:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select
 
 from ..settings import Settings
-from .schema import device_holders, devices, hosts
+from .schema import device_faults, device_holders, devices, hosts
 from .schema import settings as settings_table
 
 
@@ -56,16 +56,26 @@ def published_body(tx: Connection, hub_id: str) -> dict[str, Any]:
 
 
 def device_list(tx: Connection, hub_id: str) -> list[dict[str, Any]]:
-    """Every declared device with its holder (None: free) and since when."""
+    """Every declared device with its holder (None: free) and since when.
+
+    `out_of_service`: by the configuration, or out of rent because its starts failed (`fault` says
+    why).
+    """
     rows = tx.execute(
         select(
             devices,
             device_holders.c.holder_kind,
             device_holders.c.holder_id,
             device_holders.c.since,
+            device_faults.c.taken_out_at,
+            device_faults.c.why.label("fault"),
         )
         .join(device_holders, device_holders.c.device_uuid == devices.c.uuid, isouter=True)
+        .join(device_faults, device_faults.c.device_uuid == devices.c.uuid, isouter=True)
         .where(devices.c.hub_id == hub_id)
         .order_by(devices.c.host, devices.c.uuid)
     )
-    return [dict(row._mapping) for row in rows]
+    return [
+        {**row._mapping, "out_of_service": row.out_of_service or row.taken_out_at is not None}
+        for row in rows
+    ]

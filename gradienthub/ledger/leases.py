@@ -17,7 +17,20 @@ from ..rules.refusal import Refused, shown
 from ..rules.tiers import Allowance
 from ..rules.warm import Choice, choose
 from ..settings import Settings
-from . import accounts, audit, charges, credits, extension, holds, notebooks, outside, slots, usage
+from . import (
+    accounts,
+    audit,
+    charges,
+    credits,
+    device_faults,
+    extension,
+    gaps,
+    holds,
+    notebooks,
+    outside,
+    slots,
+    usage,
+)
 from .database import lock_admissions
 from .schema import device_holders, lease_devices, leases, watches
 from .schema import notebooks as notebook_table
@@ -373,7 +386,13 @@ def _open(tx: Connection, settings: Settings) -> Taken:
     return Taken(
         rows=tuple(rows),
         leases=tuple(_open_lease(row) for row in rows),
-        load=Load(cpus=cpus, memory=memory, held_devices=held, warm_devices=warm),
+        load=Load(
+            cpus=cpus,
+            memory=memory,
+            held_devices=held,
+            warm_devices=warm,
+            faulty_devices=device_faults.out_of_rent(tx),
+        ),
     )
 
 
@@ -453,6 +472,7 @@ def note_phase(
 
 def note_answered(tx: Connection, lease_id: str, now: datetime) -> bool:
     """The server answered our own probe: the meter runs from here. The first answer counts."""
+    device_faults.forgive(tx, lease_id)
     first = _on_open(
         tx, lease_id, {"answered_at": now, "phase": "answered", "phase_at": now},
         leases.c.answered_at.is_(None),
@@ -524,6 +544,8 @@ def end(
     `reason` counts only where no stop was asked for before. False if it was ended already.
     """
     corpse = corpse or Corpse()
+    if reason is Reason.CRASHED:
+        reason = drift.how_it_died(corpse.exit_code, out_of_memory=corpse.out_of_memory)
     lock_admissions(tx)
     ended = _on_open(
         tx,
@@ -598,14 +620,15 @@ def open_of_notebook(tx: Connection, *, account_id: str, server_name: str) -> st
 
 
 def describe(tx: Connection, lease_id: str) -> dict[str, Any] | None:
-    """All columns of one lease with its devices, or None."""
+    """All columns of one lease with its devices and its gaps, or None."""
     row = tx.execute(select(leases).where(leases.c.id == lease_id)).first()
     if row is None:
         return None
     devices = tx.execute(
         select(lease_devices.c.device_uuid).where(lease_devices.c.lease_id == lease_id)
     ).scalars()
-    return {**row._mapping, "devices": sorted(devices)}
+    lost = gaps.of(tx, [lease_id]).get(lease_id, ())
+    return {**row._mapping, "devices": sorted(devices), "gaps": lost}
 
 
 def last_of(tx: Connection, *, account_id: str, server_name: str) -> dict[str, Any] | None:

@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, exists, func, select, update
 
 from ..rules.entry import Kind, month_of
-from ..rules.metering import Portion, Times, by_day, by_month, charged_days
+from ..rules.metering import Gap, Portion, Times, by_day, by_month, charged_days, reachable
 from ..rules.sharing import microseconds
-from . import usage
+from . import gaps, usage
 from .entries import append, balance_of, use_credits
 from .schema import entries, holds, leases, notebooks
 
@@ -28,9 +28,9 @@ class _Written:
     closed: bool
 
 
-def times_of(row: Row[Any]) -> Times:
-    """A lease's row as what its bill is made of."""
-    return Times.of(row._asdict())
+def times_of(row: Row[Any], lost: tuple[Gap, ...] = ()) -> Times:
+    """A lease's row, and when it was not reachable, as what its bill is made of."""
+    return Times.of({**row._asdict(), "gaps": lost})
 
 
 def close_month(
@@ -48,10 +48,12 @@ def close_month(
     """
     rows = tx.execute(leases_with_names().where(*_unclosed(hub_id, first, account_id, closing)))
     found = rows.all()
+    lost = gaps.of(tx, [row.id for row in found])
     for row in found:
         begin = times_of(row).begins
         if begin is not None:
-            post(tx, row, begin=begin, end=first, gap_until=None, closes=False, now=now)
+            post(tx, row, begin=begin, end=first, gap_until=None, closes=False,
+                 lost=lost.get(row.id, ()), now=now)  # fmt: skip
     return len(found)
 
 
@@ -105,6 +107,7 @@ def post(
     end: datetime,
     gap_until: datetime | None,
     closes: bool,
+    lost: tuple[Gap, ...],
     now: datetime,
 ) -> None:
     """Write what the time from `begin` to `end` adds to a lease's entries, an entry a month."""
@@ -112,11 +115,11 @@ def post(
     start = before.until or begin
     if before.closed and start == end:
         return
-    portions = by_month(row.price, begin, start, end)
+    portions = by_month(row.price, begin, start, end, lost)
     for portion in portions:
         last = portion is portions[-1]
         _write(
-            tx, row, portion, now=now, begin=begin,
+            tx, row, portion, now=now, begin=begin, lost=lost,
             closes=closes and last and not before.closed, gap_until=gap_until if last else None,
             forgiven_before=before.forgiven,
         )  # fmt: skip
@@ -147,6 +150,7 @@ def _write(
     portion: Portion,
     *,
     begin: datetime,
+    lost: tuple[Gap, ...],
     closes: bool,
     gap_until: datetime | None,
     forgiven_before: int,
@@ -178,11 +182,12 @@ def _write(
             .values(
                 amount=max(0, held - portion.billed),
                 billed=hold.billed + portion.billed,
-                paid_for=hold.paid_for and max(hold.paid_for, microseconds(portion.end - begin)),
+                paid_for=hold.paid_for
+                and max(hold.paid_for, microseconds(reachable(begin, portion.end, lost))),
             )
         )
     days = charged_days(
-        by_day(row.price, begin, portion.start, portion.end), portion.end, forgiven=forgiven,
+        by_day(row.price, begin, portion.start, portion.end, lost), portion.end, forgiven=forgiven,
         closes=closes,
     )  # fmt: skip
     if days:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from ..rules.credit import Credit
 from ..rules.entry import Entry
+from ..rules.metering import Gap
 from ..rules.proof import (
     CreditKept,
     HoldKept,
@@ -25,7 +26,7 @@ from ..rules.proof import (
     usage_of,
 )
 from . import credits as credits_given
-from . import proof_of_rows, usage
+from . import gaps, proof_of_rows, usage
 from .charges import times_of
 from .entries import ENTRY, entry_of, unread_entry_of
 from .proof_of_rows import Fault
@@ -224,10 +225,11 @@ def _leases(
     for first in range(0, len(others), 500):
         more = tx.execute(query.where(leases.c.id.in_(others[first : first + 500])))
         known |= {row.id: row for row in more}
-    said = _starts(tx, account_id)
+    said, lost = _starts(tx, account_id), gaps.of(tx, known)
     return {
-        id_: _lease_kept(row, said.get(id_), audited_since) for id_, row in known.items()
-    }  # fmt: skip
+        id_: _lease_kept(row, said.get(id_), audited_since, lost.get(id_, ()))
+        for id_, row in known.items()
+    }
 
 
 #: A hold's columns beside its lease's, by other names.
@@ -241,7 +243,10 @@ _HOLD = [
 
 
 def _lease_kept(
-    row: Any, said: Mapping[str, Any] | None, audited_since: datetime | None
+    row: Any,
+    said: Mapping[str, Any] | None,
+    audited_since: datetime | None,
+    lost: tuple[Gap, ...],
 ) -> LeaseKept:
     hold = terms = None
     if row.hold_hub_id is not None:
@@ -256,7 +261,8 @@ def _lease_kept(
         )  # fmt: skip
     expected = audited_since is not None and row.admitted_at >= audited_since
     return LeaseKept(
-        row.hub_id, row.account_id, row.currency, row.instance_type, times_of(row), terms, hold,
+        row.hub_id, row.account_id, row.currency, row.instance_type, times_of(row, lost), terms,
+        hold,
         said, unsaid=said is None and expected,
     )  # fmt: skip
 

@@ -273,6 +273,8 @@ leases = Table(
     Column("confirmed_at", Moment),
     # When it was last known to be alive: one that is found dead is billed until then.
     Column("seen_at", Moment),
+    # When its own server last answered the keeper: what is not reachable later begins there.
+    Column("reached_at", Moment),
     Column("stop_requested_at", Moment),
     Column("ended_at", Moment),
     Column("reason", String(24)),
@@ -312,6 +314,26 @@ server_records = Table(
     Column("at", Moment, nullable=False),
 )
 
+# Time in which a notebook was not reachable: from when it last was until it was again (null while
+# that lasts). It costs nothing.
+gaps = Table(
+    "gaps",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _hub_column(index=True),
+    Column("lease_id", ID, ForeignKey("leases.id"), nullable=False, index=True),
+    Column("from_at", Moment, nullable=False),
+    Column("until_at", Moment),
+)
+_lasting = gaps.c.until_at.is_(None)
+Index(
+    "uq_gaps_lasting",
+    gaps.c.lease_id,
+    unique=True,
+    sqlite_where=_lasting,
+    postgresql_where=_lasting,
+)
+
 lease_devices = Table(
     "lease_devices",
     metadata,
@@ -330,6 +352,19 @@ device_holders = Table(
     Column("holder_kind", String(8), nullable=False),
     Column("holder_id", ID, nullable=False, index=True),
     Column("since", Moment, nullable=False),
+)
+
+# Starts that failed in a row for a device's sake, and since when it is out of rent. The key is the
+# UUID alone, as with its holder.
+device_faults = Table(
+    "device_faults",
+    metadata,
+    Column("device_uuid", String(128), primary_key=True),
+    _hub_column(),
+    Column("failures", Integer, nullable=False),
+    Column("why", String(400), nullable=False),
+    Column("last_at", Moment, nullable=False),
+    Column("taken_out_at", Moment),
 )
 
 # The one acting keeper of a hub, and its last pass.

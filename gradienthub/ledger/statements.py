@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 
 from ..rules.entry import Entry, month_of, next_month, parse_month
 from ..rules.statement import Statement
-from . import charges
+from . import charges, gaps
 from .entries import ENTRY, balance_of, entry_of
 from .schema import accounts, balances, entries
 
@@ -74,6 +74,7 @@ def statement(
         over=next_month(first) <= now,
         as_of=now,
         running=sum(running.values()),
+        lost=gaps.of(tx, sorted({row.lease_id for row in rows if row.lease_id})),
     )
 
 

@@ -19,11 +19,12 @@ from ..rules.idleness import (
     extend,
     refuse_program,
 )
+from ..rules.metering import Gap
 from ..rules.outlook import LeaseView, lease_view
 from ..rules.refusal import Refused, shown
 from ..rules.services import BEFORE_NAME
 from ..rules.tiers import Tier
-from . import audit
+from . import audit, gaps
 from .findings import Found
 from .schema import accounts, entries, lease_devices, leases, notebooks, watches
 
@@ -41,8 +42,8 @@ COLUMNS = [
 class Watched:
     """A lease and what the keeper knows of it; it decides on answered, open ones only.
 
-    `lease` has all columns of the lease, `account_name`, `server_name`, `display_name` and
-    `forgiven`, what was not charged of it.
+    `lease` has all columns of the lease, `account_name`, `server_name`, `display_name`,
+    `forgiven`, what was not charged of it, and `gaps`, when it was not reachable.
     `known` is false before the first pass that saw it. `would_stop_at` is set in a dry run.
     """
 
@@ -131,7 +132,8 @@ def open_watched(tx: Connection, hub_id: str) -> list[Watched]:
         .order_by(lease_devices.c.device_uuid)
     ):
         held.setdefault(device.lease_id, []).append(device.device_uuid)
-    return [_watched(row, held.get(row.id, ())) for row in rows]
+    lost = gaps.of_open(tx, hub_id)
+    return [_watched(row, held.get(row.id, ()), 0, lost.get(row.id, ())) for row in rows]
 
 
 def watched(tx: Connection, lease_id: str) -> Watched | None:
@@ -180,10 +182,13 @@ def any_lease(tx: Connection, hub_id: str, lease_id: str) -> Watched | None:
 
 
 def _whole(tx: Connection, rows: Sequence[Row[Any]]) -> list[Watched]:
-    """Rows of `_query` with their devices and what was not charged of them."""
+    """Rows of `_query` with their devices, their gaps and what was not charged of them."""
     ids = [row.id for row in rows]
-    had, forgiven = _devices_of(tx, ids), _forgiven_of(tx, ids)
-    return [_watched(row, had.get(row.id, ()), forgiven.get(row.id, 0)) for row in rows]
+    had, forgiven, lost = _devices_of(tx, ids), _forgiven_of(tx, ids), gaps.of(tx, ids)
+    return [
+        _watched(row, had.get(row.id, ()), forgiven.get(row.id, 0), lost.get(row.id, ()))
+        for row in rows
+    ]
 
 
 def _forgiven_of(tx: Connection, lease_ids: Sequence[str]) -> dict[str, int]:
@@ -206,8 +211,13 @@ def _devices_of(tx: Connection, lease_ids: Sequence[str]) -> dict[str, list[str]
     return had
 
 
-def _watched(row: Row[Any], devices: Iterable[str], forgiven: int = 0) -> Watched:
-    columns = {**row._mapping, "forgiven": forgiven}
+def _watched(
+    row: Row[Any],
+    devices: Iterable[str],
+    forgiven: int = 0,
+    lost: tuple[Gap, ...] = (),
+) -> Watched:
+    columns = {**row._mapping, "forgiven": forgiven, "gaps": lost}
     watch = {
         name.removeprefix("watch_"): columns.pop(name)
         for name in list(columns)

@@ -100,6 +100,11 @@ def _remove(seen: Seen, why: str) -> Finding:
     return Finding(Repair.REMOVE_OBJECT, seen.lease_id, seen.object_id, None, why)
 
 
+def how_it_died(exit_code: int | None, *, out_of_memory: bool = False) -> Reason:
+    """Return whether what ended without being asked ended in order, or crashed."""
+    return Reason.ENDED_ITSELF if exit_code == 0 and not out_of_memory else Reason.CRASHED
+
+
 def _end_reason(lease: Open, *, died: bool) -> Reason | None:
     """Why the lease ends; None keeps the reason that was written when its stop was asked."""
     if lease.stop_asked:

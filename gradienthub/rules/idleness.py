@@ -30,6 +30,7 @@ class Reason(StrEnum):
     STOP_AT = "stop_at"
     BUDGET = "budget"
     CRASHED = "crashed"
+    ENDED_ITSELF = "ended_itself"
     START_FAILED = "start_failed"
     LOST = "lost"
     ADMIN = "admin"

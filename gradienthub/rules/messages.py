@@ -35,7 +35,8 @@ _STOPPED = {
     Reason.SESSION_LIMIT: "its tier's session limit is reached",
     Reason.STOP_AT: "the end time that its owner chose is reached",
     Reason.BUDGET: "the money for it has ended",
-    Reason.CRASHED: "it ended by itself",
+    Reason.CRASHED: "its server crashed",
+    Reason.ENDED_ITSELF: "its server ended by itself, in order",
     Reason.START_FAILED: "it did not start",
     Reason.LOST: "its machine or container is gone",
     Reason.ADMIN: "an administrator stopped it",
@@ -46,6 +47,8 @@ _AFTERWARDS = {
     " again{here}.",
     Reason.CRASHED: "Its files are kept. Where its memory was full, start it again on a larger"
     " machine{here}.",
+    Reason.ENDED_ITSELF: "Its files are kept. Shut Down in its menu does that, and so does an idle"
+    " limit that its image brings. Start it again{here}.",
     Reason.START_FAILED: "Nothing was charged. Try again{here}, or choose another runtime.",
 }
 

@@ -10,6 +10,9 @@ from .funds import Funds
 from .money import charge
 
 Interval = tuple[datetime, datetime]
+ZERO = timedelta(0)
+#: Time in which a notebook could not be reached; the end is None while that lasts.
+Gap = tuple[datetime, datetime | None]
 
 
 def bill(price: int, intervals: Iterable[Interval]) -> int:
@@ -21,10 +24,25 @@ def bill(price: int, intervals: Iterable[Interval]) -> int:
     return charge(price, sum(spans, timedelta(0)))
 
 
+def reachable(start: datetime, end: datetime, gaps: Iterable[Gap] = ()) -> timedelta:
+    """Return how long a notebook could be reached between two moments, negative if turned round.
+
+    Gaps may overlap and may reach beyond both.
+    """
+    if end < start:
+        return -reachable(end, start, gaps)
+    lost, last = timedelta(0), start
+    for begin, until in sorted((low, high or end) for low, high in gaps):
+        low, high = max(begin, last), min(until, end)
+        if high > low:
+            lost, last = lost + (high - low), high
+    return end - start - lost
+
+
 @dataclass(frozen=True)
 class Times:
     """What a lease's bill is made of: price (micro-units an hour), whether its image is custom,
-    and the moments of its life as far as they are known."""
+    the moments of its life as far as they are known, and when it could not be reached."""
 
     price: int
     custom_image: bool = False
@@ -33,11 +51,14 @@ class Times:
     seen_at: datetime | None = None
     stop_requested_at: datetime | None = None
     ended_at: datetime | None = None
+    gaps: tuple[Gap, ...] = ()
 
     @classmethod
     def of(cls, lease: Mapping[str, Any]) -> "Times":
-        """Those of a lease's columns."""
-        return cls(**{one.name: lease[one.name] for one in fields(cls)})
+        """Those of a lease's columns, with its `gaps`."""
+        gaps = tuple(lease.get("gaps", ()))
+        names = (one.name for one in fields(cls) if one.name != "gaps")
+        return cls(**{name: lease[name] for name in names}, gaps=gaps)
 
     @property
     def final(self) -> bool:
@@ -74,7 +95,17 @@ class Times:
     def billed(self, now: datetime) -> int:
         """Micro-units for its time until `now`, or until its end."""
         interval, _ = self.metered(now)
-        return bill(self.price, [interval]) if interval else 0
+        return charge(self.price, reachable(*interval, self.gaps)) if interval else 0
+
+    def lost(self, now: datetime) -> timedelta:
+        """Return for how long it could not be reached since its meter began, until `now`."""
+        interval, _ = self.metered(now)
+        return interval[1] - interval[0] - reachable(*interval, self.gaps) if interval else ZERO
+
+    @property
+    def unreachable_since(self) -> datetime | None:
+        """Since when it cannot be reached; None where it can, or is over."""
+        return None if self.final else next((low for low, high in self.gaps if high is None), None)
 
 
 @dataclass(frozen=True)
@@ -87,24 +118,30 @@ class Portion:
     billed: int
 
 
-def by_month(price: int, begin: datetime, start: datetime, end: datetime) -> list[Portion]:
+def by_month(
+    price: int, begin: datetime, start: datetime, end: datetime, gaps: Iterable[Gap] = ()
+) -> list[Portion]:
     """What the time from `start` to `end` adds to the bill of a meter that began at `begin`.
 
     One portion a UTC month. They are differences of totals, so they add up to the bill exactly.
     """
+    gaps = tuple(gaps)
     if end <= start:
-        return [_portion(price, begin, start, end)]
+        return [_portion(price, begin, start, end, gaps)]
     cuts = [start]
     while (cut := next_month(cuts[-1])) < end:
         cuts.append(cut)
     return [
-        _portion(price, begin, a, b) for a, b in zip(cuts, [*cuts[1:], end], strict=True)
+        _portion(price, begin, a, b, gaps) for a, b in zip(cuts, [*cuts[1:], end], strict=True)
     ]  # fmt: skip
 
 
-def by_day(price: int, begin: datetime, start: datetime, end: datetime) -> dict[date, Portion]:
+def by_day(
+    price: int, begin: datetime, start: datetime, end: datetime, gaps: Iterable[Gap] = ()
+) -> dict[date, Portion]:
     """`by_month` a UTC day: what each day between `start` and `end` has of the bill."""
-    return {a.date(): _portion(price, begin, *cut) for a, cut in _days(start, end)}
+    gaps = tuple(gaps)
+    return {a.date(): _portion(price, begin, *cut, gaps) for a, cut in _days(start, end)}
 
 
 def charged_days(
@@ -134,9 +171,12 @@ def _days(start: datetime, end: datetime) -> Iterator[tuple[datetime, Interval]]
         low = cut
 
 
-def _portion(price: int, begin: datetime, start: datetime, end: datetime) -> Portion:
-    billed = charge(price, end - begin) - charge(price, start - begin)
-    return Portion(start, end, (end - start).total_seconds(), billed)
+def _portion(
+    price: int, begin: datetime, start: datetime, end: datetime, gaps: tuple[Gap, ...]
+) -> Portion:
+    until, before = reachable(begin, end, gaps), reachable(begin, start, gaps)
+    billed = charge(price, until) - charge(price, before)
+    return Portion(start, end, (until - before).total_seconds(), billed)
 
 
 @dataclass(frozen=True)

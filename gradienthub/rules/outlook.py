@@ -44,6 +44,7 @@ class LeaseView(BaseModel):
     """A lease in JSON. Prices are micro-units an hour, costs micro-units, spans seconds.
 
     `cost` is the bill of its time so far; of one that was stopped, what was charged of it.
+    `unreachable_since`: nobody can reach it now, and this time costs nothing.
     """
 
     lease: str
@@ -75,6 +76,7 @@ class LeaseView(BaseModel):
     used_at: datetime | None
     used_by: str | None
     now: datetime
+    unreachable_since: datetime | None = None
     shutdown_after: int | None
     stops_at: datetime | None = None
     stop_reason: str | None = None
@@ -112,11 +114,12 @@ def lease_view(
 ) -> LeaseView:
     """The view of a lease's columns; with deadlines and evidence also what keeps or ends it.
 
-    `lease` also has account_name, server_name, display_name and devices, and where it is known
-    `forgiven`, what was not charged of its bill. `longest` is what its
-    tier allows to extend by. `counts_requests`: each request to its server is use.
+    `lease` also has account_name, server_name, display_name, devices and gaps, and where it is
+    known `forgiven`, what was not charged of its bill. `longest` is what its tier allows to extend
+    by. `counts_requests`: each request to its server is use.
     """
-    cost = Times.of(lease).billed(now) - lease.get("forgiven", 0)
+    times = Times.of(lease)
+    cost = times.billed(now) - lease.get("forgiven", 0)
     currency = lease["currency"]
     view = LeaseView(
         lease=lease["id"],
@@ -129,6 +132,7 @@ def lease_view(
         cost=cost,
         cost_text=format_rounded(cost, currency),
         now=now,
+        unreachable_since=times.unreachable_since,
         used_by=evidence.used_by.value if evidence else lease["used_by"],
         used_at=evidence.used_at if evidence else lease["used_at"],
         devices=list(lease.get("devices", ())),

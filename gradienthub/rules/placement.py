@@ -53,13 +53,15 @@ class Load:
     """What is taken: CPUs and memory (GB) by host, and the devices with a holder.
 
     `warm_devices` are those on which a warm server waits: free for people, though not the first
-    choice, because taking one costs the warm server.
+    choice, because taking one costs the warm server. `faulty_devices` are out of rent: an empty
+    fleet has them no more.
     """
 
     cpus: dict[str, float] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)
     held_devices: frozenset[str] = frozenset()
     warm_devices: frozenset[str] = frozenset()
+    faulty_devices: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def free_devices(host: Host, model: str | None, load: Load) -> list[str]:
         for device in host.devices
         if device.model == model
         and not device.out_of_service
-        and device.uuid not in load.held_devices
+        and device.uuid not in load.held_devices | load.faulty_devices
     ]
     return sorted(free, key=lambda uuid: uuid in load.warm_devices)
 
@@ -116,9 +118,10 @@ def room(
 ) -> Room:
     """How many starts of this type fit now and at best, for a person in these groups."""
     open_hosts = [host for host in hosts if host.open_to(groups)]
+    empty = Load(faulty_devices=load.faulty_devices)
     return Room(
         free=sum(fits(instance_type, host, load) for host in open_hosts),
-        total=sum(fits(instance_type, host, Load()) for host in open_hosts),
+        total=sum(fits(instance_type, host, empty) for host in open_hosts),
     )
 
 

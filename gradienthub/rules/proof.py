@@ -231,7 +231,7 @@ def usage_of(
             continue
         begin = begins.setdefault(entry.lease_id, entry.from_at)
         days = charged_days(
-            by_day(entry.price or 0, begin, entry.from_at, entry.until_at),
+            by_day(entry.price or 0, begin, entry.from_at, entry.until_at, lease.times.gaps),
             entry.until_at,
             forgiven=entry.forgiven,
             closes=entry.closes,

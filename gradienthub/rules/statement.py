@@ -2,13 +2,14 @@
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from json import dumps
 from typing import Any
 
 from .entry import Entry, Kind
+from .metering import Gap, Interval, reachable
 from .money import format_amount
 
 #: A spreadsheet takes a text that begins so for a formula.
@@ -16,7 +17,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 CSV_COLUMNS = (
     "number", "recorded", "kind", "what", "machine", "price_per_hour", "from", "until", "hours",
-    "not_observed_until", "not_charged", "amount", "balance", "currency", "lease",
+    "not_observed_until", "not_reachable", "not_charged", "amount", "balance", "currency", "lease",
 )  # fmt: skip
 
 
@@ -26,7 +27,8 @@ class Statement:
 
     `opening` plus the amounts of `entries` is `closing`. `head` is the hash of the last entry so
     far: whoever keeps it can see that nothing before it was rewritten. `running` is what open
-    leases have cost beyond their entries, in the month that is not over.
+    leases have cost beyond their entries, in the month that is not over. `lost` is when each lease
+    could not be reached, which costs nothing.
     """
 
     hub_id: str
@@ -40,6 +42,7 @@ class Statement:
     over: bool
     as_of: datetime
     running: int = 0
+    lost: Mapping[str, tuple[Gap, ...]] = field(default_factory=dict)
 
     @property
     def closing(self) -> int:
@@ -60,6 +63,17 @@ class Statement:
         """Charges behind which nobody knows how long the notebook ran on; that costs nothing."""
         return tuple(entry for entry in self.entries if entry.gap_until)
 
+    def unreached(self, entry: Entry) -> tuple[Interval, ...]:
+        """Return when the notebook of a charge could not be reached, within the charged time."""
+        if entry.from_at is None or entry.until_at is None:
+            return ()
+        low, high = sorted((entry.from_at, entry.until_at))
+        clipped = (
+            (max(start, low), min(end or high, high))
+            for start, end in self.lost.get(entry.lease_id or "", ())
+        )
+        return tuple((start, end) for start, end in clipped if start < end)
+
 
 def as_json(statement: Statement) -> dict[str, Any]:
     """The statement as JSON values: money in integer micro-units, times in ISO 8601, UTC."""
@@ -76,12 +90,12 @@ def as_json(statement: Statement) -> dict[str, Any]:
         "charges": statement.total(Kind.CHARGE),
         "closing": statement.closing,
         "running": statement.running,
-        "entries": [_line(entry) for entry in statement.entries],
+        "entries": [_line(entry, statement.unreached(entry)) for entry in statement.entries],
         "head": statement.head,
     }
 
 
-def _line(entry: Entry) -> dict[str, Any]:
+def _line(entry: Entry, unreached: Sequence[Interval]) -> dict[str, Any]:
     return {
         "number": entry.seq,
         "recorded": _iso(entry.at),
@@ -92,6 +106,7 @@ def _line(entry: Entry) -> dict[str, Any]:
         "from": _iso(entry.from_at),
         "until": _iso(entry.until_at),
         "not_observed_until": _iso(entry.gap_until),
+        "not_reachable": [{"from": _iso(start), "until": _iso(end)} for start, end in unreached],
         "billed": entry.billed,
         "overrun": entry.overrun,
         "not_charged": entry.forgiven,
@@ -111,7 +126,10 @@ def as_csv(statement: Statement) -> str:
 
     Texts that people chose are defused: a spreadsheet runs none of them as a formula.
     """
-    rows = [[_cell(entry, column) for column in CSV_COLUMNS] for entry in statement.entries]
+    rows = [
+        [_cell(entry, column, statement.unreached(entry)) for column in CSV_COLUMNS]
+        for entry in statement.entries
+    ]
     closing = {
         "kind": "closing",
         "what": statement.head,
@@ -123,8 +141,12 @@ def as_csv(statement: Statement) -> str:
     return table_csv(CSV_COLUMNS, rows)
 
 
-def _cell(entry: Entry, column: str) -> str:
-    span = (entry.until_at - entry.from_at) if entry.from_at and entry.until_at else None
+def _cell(entry: Entry, column: str, unreached: Sequence[Interval]) -> str:
+    span = (
+        reachable(entry.from_at, entry.until_at, unreached)
+        if entry.from_at and entry.until_at
+        else None
+    )
     cells = {
         "number": str(entry.seq),
         "recorded": _iso(entry.at),
@@ -136,6 +158,7 @@ def _cell(entry: Entry, column: str) -> str:
         "until": _iso(entry.until_at),
         "hours": f"{span.total_seconds() / 3600:.6f}" if span is not None else "",
         "not_observed_until": _iso(entry.gap_until),
+        "not_reachable": " ".join(f"{_iso(start)}/{_iso(end)}" for start, end in unreached),
         "not_charged": _units(entry.forgiven) if entry.forgiven else "",
         "amount": _units(entry.amount),
         "balance": _units(entry.balance),

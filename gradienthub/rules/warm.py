@@ -68,7 +68,7 @@ def choose(
         if slot.state == "ready"
         and (slot.instance_type, slot.runtime, slot.image) == (wanted.name, runtime, image)
         and slot.host in open_hosts
-        and load.held_devices.isdisjoint(slot.devices)
+        and (load.held_devices | load.faulty_devices).isdisjoint(slot.devices)
         and (slot.cpus, slot.memory, len(slot.devices)) == (wanted.cpus, wanted.memory, wanted.gpus)
     ]
     # The one that has waited longest: `slots` are oldest first.
@@ -111,6 +111,7 @@ def _with(load: Load, host: str, cpus: float, memory: float, devices: Iterable[s
         memory={**load.memory, host: load.memory.get(host, 0) + memory},
         held_devices=load.held_devices | frozenset(devices),
         warm_devices=load.warm_devices,
+        faulty_devices=load.faulty_devices,
     )
 
 

@@ -24,12 +24,17 @@ class HubAway(Exception):
 
 
 class HubServer(BaseModel):
-    """A server the hub calls active."""
+    """A server the hub calls active.
+
+    `settled` is false while a hub that was restarted still checks whether it runs. It has a `token`
+    only where the engine shows it at its address.
+    """
 
     user: str
     server: str
     lease_id: str | None
     ready: bool
+    settled: bool = True
     pending: str | None
     url: str | None
     #: The server's own, which opens nothing but that server.
@@ -47,7 +52,8 @@ class InCensus(BaseModel):
 
 
 class HubView(BaseModel):
-    """What the hub says runs. Nothing may be concluded while `settled` is false.
+    """What the hub says runs. Nothing may be concluded while `settled` is false, and nothing of a
+    server while its own is.
 
     `census` is None where the engine has none, or is away.
     """

@@ -35,6 +35,8 @@ ACTIONS = (
     "stop",
     "warn",
     "extend",
+    "device_out",
+    "device_back",
     "refused",
     "overridden",
     "would_stop",

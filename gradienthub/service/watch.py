@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from .. import metrics
-from ..ledger import LedgerAway, audit, findings, holds, keepers, watches
+from ..ledger import LedgerAway, audit, findings, gaps, holds, keepers, watches
 from ..ledger.findings import Found
 from ..ledger.watches import Watched
 from ..rules.duration import format_duration
@@ -36,6 +36,7 @@ from . import bystanders
 from .context import KeeperContext
 from .evidence import Address
 from .hub_client import HubAway, HubClient, HubServer, HubView
+from .reach import Doors, Reach, unreachable
 
 log = logging.getLogger("gradienthub")
 
@@ -107,6 +108,7 @@ class Watch:
     gone: str = ""
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    doors: Doors = field(default_factory=Doors)
     stops: dict[str, "asyncio.Task[None]"] = field(default_factory=dict)
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STOPS_AT_ONCE))
     _clock_seen: tuple[datetime, float] | None = None
@@ -206,20 +208,23 @@ class Watch:
         servers = {
             lease: server
             for lease, server in view.by_lease().items()
-            if server.ready and server.url
+            if server.ready and server.settled and server.url
         }
         # After the clock was set, all of them have to be written anew.
         only_due = only_due and not self._jumped
         watched = [
             one for one in running if one.id in servers and (one.id in ended or not only_due)
         ]
-        learned = await self._look(watched, servers, view.efforts(), policy)
+        learned, reach = await self._look(watched, servers, view.efforts(), policy)
         now = context.clock()
         seen, warns, due = self._decided(learned, policy, now)
         hanging = await context.ledger.aread(
             watches.hanging_stops, context.hub_id, now - STOP_HANGS_AFTER
         )
-        wrong = None if only_due else [*self._wrong(seen, policy, now), *hanging, *self.wrong()]
+        lost = unreachable([one for one in seen if one.id in reach.silent], now)
+        wrong = (
+            None if only_due else [*self._wrong(seen, policy, now), *lost, *hanging, *self.wrong()]
+        )
         if not only_due:
             self._ends = {}
         self._note_ends(seen, policy, now)
@@ -230,7 +235,7 @@ class Watch:
         wrong = [*self._wrong(seen, policy, now), *hanging, *others, *self.wrong()]
         seconds = self.monotonic() - started
         await context.ledger.awrite(
-            self._remember, seen, running, warns, wrong, policy, now, seconds
+            self._remember, seen, running, warns, wrong, policy, now, seconds, reach
         )
         for one, warn in warns:
             metrics.warned(warn.reason)
@@ -271,22 +276,44 @@ class Watch:
         servers: Mapping[str, HubServer],
         efforts: Mapping[str, Effort],
         policy: KeeperPolicy,
-    ) -> list[Watched]:
-        """What is known after asking them all.
+    ) -> tuple[list[Watched], Reach]:
+        """What is known after asking them all, and who could be reached.
 
         A server that the hub starts, stops or checks right now, or does not know, is the hub's.
         """
+        # Without a token its address is not known to be its own, and it is not asked.
         answers = await self.looks.ask_all(
-            {one.id: self._address(one, servers[one.id]) for one in running}, self.context.clock()
+            {
+                one.id: self._address(one, servers[one.id])
+                for one in running
+                if servers[one.id].token
+            },
+            self.context.clock(),
         )
+        reach = await self._reach(
+            {one.id: servers[one.id].url or "" for one in running}, answers
+        )  # fmt: skip
         for answer in answers.values():
             metrics.looked(answer)
         loads = await self.loads()
         now = self.context.clock()
-        return [
+        learned = [
             _learn(one, answers.get(one.id), efforts.get(one.id, Effort()), loads, policy, now)
             for one in running
         ]
+        return learned, reach
+
+    async def _reach(self, urls: Mapping[str, str], answers: Mapping[str, Answer | None]) -> Reach:
+        """Who could be reached: one that told its use, or whose server answers at all.
+
+        It is asked twice, so that one lost answer is no gap.
+        """
+        quiet = {lease: url for lease, url in urls.items() if answers.get(lease) is None}
+        there = await self.doors.answering(quiet)
+        again = {lease: url for lease, url in quiet.items() if lease not in there}
+        there |= await self.doors.answering(again) if again else frozenset()
+        silent = quiet.keys() - there
+        return Reach(tuple(urls.keys() - silent), tuple(silent))
 
     def _address(self, one: Watched, server: HubServer) -> Address:
         """Return where a notebook is asked, and whether its requests count."""
@@ -404,9 +431,11 @@ class Watch:
         policy: KeeperPolicy,
         now: datetime,
         seconds: float,
+        reach: Reach,
     ) -> None:
         """Write all that a pass learned in one transaction; `wrong` None: it looked at few."""
         hub_id = self.context.hub_id
+        gaps.note(tx, hub_id=hub_id, reached=reach.reached, silent=reach.silent, now=now)
         watches.save(tx, hub_id, seen)
         if wrong is not None:
             findings.report(tx, hub_id=hub_id, source="keeper", found=wrong, now=now)
@@ -475,7 +504,9 @@ class Watch:
         if stop.reason is Reason.NO_WORK and not fresh:
             return None  # it may work by now, which only the next pass is told
         if stop.reason in SOFT and not fresh:
-            answer = await self.looks.ask(self._address(one, server), now)
+            answer = None
+            if server.token:
+                answer = await self.looks.ask(self._address(one, server), now)
             known = replace(known, evidence=learn(known.evidence, answer, now))
         verdict = _verdict(known, policy, now)
         return verdict if isinstance(verdict, Stop) else None
@@ -496,6 +527,7 @@ class Watch:
         """Let another keeper act at once. Stops under way are the hub's by now."""
         for task in [*self.stops.values(), *self._tasks]:
             task.cancel()
+        await self.doors.close()
         try:
             await self.context.ledger.awrite(keepers.release, self.context.hub_id, self.me)
         except LedgerAway:

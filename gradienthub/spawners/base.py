@@ -6,32 +6,37 @@ import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future
 from traitlets import Unicode, default
 
 from .. import metrics
-from ..ledger import LedgerAway, accounts, audit, leases, notebooks, slots
+from ..ledger import LedgerAway, accounts, audit, device_faults, leases, notebooks, slots
 from ..ledger.leases import Claim, Lease, Request
+from ..rules.device_faults import blamed_devices
 from ..rules.disk import means_no_room
 from ..rules.folders_seen import Trial
 from ..rules.idleness import Reason
+from ..rules.last_words import telling_line
 from ..rules.options import options_from_form, parse_options, with_default_type
+from ..rules.readiness import NotYet, Other, Ready
 from ..rules.refusal import Refused, disk_full, ledger_away, shown
 from ..rules.traits import overridden
 from . import form, hooked, server_token
+from .address import follow, wait_up
 from .context import HubContext, hub_user
 from .engine import Corpse, Engine, EngineAway, Found, Waiting
 from .others import GuardedSpawner, is_interruption, refusal_of
 from .phases import GOING_ON
+from .probe import Probe
 from .refused import StartRefused
 from .stage import width_of
 
-__all__ = ["Claim", "GradientSpawner", "Lease"]
+__all__ = ["Claim", "GradientSpawner", "Lease", "url_of"]
 
 #: How long the hub's own time limit is above ours, so that ours ends a start first, with a reason.
 HUB_GRACE = 30.0
@@ -41,6 +46,9 @@ SLOWEST_PROBE = 0.25
 LOOK_EVERY = 1.0
 #: The same for a warm server, which either answers at once or is to be replaced at once.
 LOOK_EVERY_WARM = 0.25
+#: Seconds in which what answers may still make way for the server: some images show a page of their
+#: own while it starts.
+OTHERS_MAY_ANSWER = 10.0
 BURY_TRIES = 3
 #: How long a server of another kind of spawner has to take a connection.
 LISTEN_SECONDS = 2.0
@@ -69,6 +77,8 @@ class GradientSpawner(GuardedSpawner, Spawner):
         self._configured = hooked.set_values(self)
 
     lease: Lease | None = None
+    #: Where the engine showed its object when the hub's address of it was read.
+    located = ""
     _stop_reason: tuple[Reason, str, str] | None = None
     _starting = False
     #: Whether the hub's saved state is of a server without a lease: another spawner started it.
@@ -101,6 +111,10 @@ class GradientSpawner(GuardedSpawner, Spawner):
         """Start it and return its address: the engine spawner's own start()."""
         return await super().start()  # type: ignore[no-any-return]
 
+    async def find_address(self, found: Found) -> str:
+        """Return where the object is reached now; empty where it is not."""
+        return ""
+
     # -- what an engine's spawner overrides to have warm servers -----------------------------
 
     async def warm_digest(self) -> str:
@@ -117,6 +131,18 @@ class GradientSpawner(GuardedSpawner, Spawner):
     async def claim(self, lease: Lease, claim: Claim) -> tuple[str, int]:
         """Make the warm server this lease's; its address. Whatever it raises means a cold start."""
         raise NotImplementedError
+
+    @property
+    def server(self) -> Any:
+        """The hub's address of it, which a restarted hub does not give up while it is alive."""
+        found = Spawner.server.fget(self)
+        if found is not None and "wait_up" not in vars(found):
+            found.wait_up = partial(wait_up, self, found)
+        return found
+
+    @server.setter
+    def server(self, server: Any) -> None:
+        Spawner.server.fset(self, server)
 
     @default("options_form")
     def _has_a_form(self) -> str:
@@ -146,8 +172,18 @@ class GradientSpawner(GuardedSpawner, Spawner):
 
     async def run_pre_spawn_hook(self) -> None:
         """The deployer's hook, then admission, then the wait for a turn."""
-        await maybe_future(super().run_pre_spawn_hook())
-        hooks_left = hooked.set_values(self)
+        try:
+            await maybe_future(super().run_pre_spawn_hook())
+            await self._admit_and_prepare(hooked.set_values(self))
+        except asyncio.CancelledError:
+            self._stop_reason = self._stopped_by()
+            if self.lease is None:
+                await self._keep_accepted_options()
+            raise StartRefused(
+                Refused("start_cancelled", "The start was cancelled.", "Nothing was charged.")
+            ) from None
+
+    async def _admit_and_prepare(self, hooks_left: Mapping[str, Any]) -> None:
         self._timer = metrics.StartTimer("admitted")
         try:
             await self._admit()
@@ -155,17 +191,15 @@ class GradientSpawner(GuardedSpawner, Spawner):
             await self._keep_accepted_options()
             raise StartRefused(refused) from None
         assert self.lease is not None
-        try:
-            with self._failures_said():
-                await self.apply_lease(self.lease)
-                await self._tell_overridden(self.lease, hooks_left)
-                if self.lease.claim is None:
-                    await self._prepare_cold(self.lease)
-        except asyncio.CancelledError:
-            self._stop_reason = self._stop_reason or (Reason.USER, self._actor(), "")
-            raise StartRefused(
-                Refused("start_cancelled", "The start was cancelled.", "Nothing was charged.")
-            ) from None
+        with self._failures_said():
+            await self.apply_lease(self.lease)
+            await self._tell_overridden(self.lease, hooks_left)
+            if self.lease.claim is None:
+                await self._prepare_cold(self.lease)
+
+    def _stopped_by(self) -> tuple[Reason, str, str]:
+        """Who cancelled this start: whoever said so, else the one who asked for it."""
+        return self._stop_reason or (Reason.USER, self._actor(), "")
 
     async def _tell_overridden(self, lease: Lease, hooks_left: Mapping[str, Any]) -> None:
         """Name in the log and in the audit what a hook set and the lease overrides."""
@@ -232,8 +266,7 @@ class GradientSpawner(GuardedSpawner, Spawner):
         try:
             await self._until_looked()
             await self._end_older()
-            outcome = await context.ledger.awrite(
-                leases.admit_start,
+            outcome = await self._admitted(
                 Request(
                     lease_id=lease_id,
                     user=user,
@@ -242,14 +275,11 @@ class GradientSpawner(GuardedSpawner, Spawner):
                     display_name=self.orm_spawner.display_name or "",
                     options=options,
                     actor=self._actor(),
-                ),
-                context.settings,
-                context.clock(),
+                )
             )
             if isinstance(outcome, Refused):
                 raise outcome
             self.lease, self.lease_id = outcome, outcome.id
-            self._stop_reason = None
             if outcome.claim is not None:
                 context.engine.claimed[outcome.claim.slot_id] = outcome.id
                 context.note_object(outcome.id, outcome.claim.object_id)
@@ -272,6 +302,33 @@ class GradientSpawner(GuardedSpawner, Spawner):
             if self.context.looked_outside:
                 return
             await asyncio.sleep(LOOK_PAUSE)
+
+    async def _admitted(self, request: Request) -> Lease | Refused:
+        """Ask for admission. Of a start that is cancelled meanwhile nothing is left.
+
+        Its transaction goes on in a thread when nobody waits for it any more: what it admitted is
+        ended before the cancellation goes on, or the device would be nobody's for a minute.
+        """
+        context = self.context
+        writing = asyncio.ensure_future(
+            context.ledger.awrite(leases.admit_start, request, context.settings, context.clock())
+        )
+        try:
+            return await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            giving_back = asyncio.ensure_future(self._give_back(writing))
+            await asyncio.wait([giving_back])
+            raise
+
+    async def _give_back(self, writing: "asyncio.Future[Lease | Refused]") -> None:
+        try:
+            outcome = await writing
+        except LedgerAway:
+            return  # what it wrote all the same is the reconciler's
+        if isinstance(outcome, Lease):
+            reason, actor, note = self._stopped_by()
+            await self.context.stop_asked(outcome.id, reason, actor, note)
+            await self.context.ended(outcome.id, reason, None)
 
     async def _account(self) -> accounts.Account | None:
         """Return the account of this server's user, None before there is one. Raises LedgerAway."""
@@ -370,7 +427,7 @@ class GradientSpawner(GuardedSpawner, Spawner):
             context.wake_pool()
 
     async def _start_cold(self, lease: Lease) -> str:
-        url = _url(await self.start_engine())
+        url = url_of(await self.start_engine())
         await self.see_made()
         self.context.note_object(lease.id, self.made_id)
         await self._note("answering", object_id=self.made_id)
@@ -388,7 +445,7 @@ class GradientSpawner(GuardedSpawner, Spawner):
             return ""
         began = time.monotonic()
         try:
-            url = _url(await self.claim(lease, claim))
+            url = url_of(await self.claim(lease, claim))
             await self._until_it_answers(url, lease, LOOK_EVERY_WARM)
         except Exception as error:
             metrics.warm_starts.labels("failed").inc()
@@ -434,26 +491,52 @@ class GradientSpawner(GuardedSpawner, Spawner):
     async def _until_it_answers(
         self, url: str, lease: Lease, look_every: float | None = None
     ) -> None:
-        """Probe until the server answers. Raises Refused where it died or takes too long."""
-        address = url.rstrip("/") + self.server.base_url + "api"
-        deadline = time.monotonic() + self.context.settings.answer_timeout
-        pause, looked = FIRST_PROBE, time.monotonic()
-        limits = aiohttp.ClientTimeout(total=5, sock_connect=1)
-        async with aiohttp.ClientSession(timeout=limits) as session:
-            while time.monotonic() < deadline:
-                if await _answers(session, address):
-                    return
+        """Probe until this lease's own server answers its own token.
+
+        Raises Refused where it died, takes too long, or something else answers in its place.
+        """
+        began = looked = time.monotonic()
+        deadline = began + self.context.settings.answer_timeout
+        pause = FIRST_PROBE
+        other_since: float | None = None
+        async with Probe(url.rstrip("/") + self.server.base_url, self.api_token) as probe:
+            while True:
+                said = await probe.ask()
+                now = time.monotonic()
+                match said:
+                    case Ready():
+                        return
+                    case Other():
+                        other_since = other_since or now
+                        if now - other_since >= OTHERS_MAY_ANSWER:
+                            raise await self._not_its_server(lease, said)
+                    case NotYet():
+                        other_since = None
+                if now >= deadline:
+                    break
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.3, SLOWEST_PROBE)
                 if time.monotonic() - looked > (look_every or LOOK_EVERY):
                     looked = time.monotonic()
                     await self._raise_if_dead(lease)
+        if isinstance(said, Other):
+            raise await self._not_its_server(lease, said)
         words = await self._last_words(lease)
+        instead = f" What answers is {said.what}." if said.what else ""
         raise Refused(
             "start_failed",
             f"It started, but did not answer within {self.context.settings.answer_timeout:.0f} s."
-            f"{words}",
+            f"{instead}{words}",
             f"{_charged(lease)} Try again, or choose another runtime.",
+        )
+
+    async def _not_its_server(self, lease: Lease, said: Other) -> Refused:
+        words = await self._last_words(lease)
+        return Refused(
+            "start_failed",
+            f"It started, but what answers at its port is {said.what}.{words}",
+            f"{_charged(lease)} A custom image needs jupyterhub-singleuser 6 inside, and must start"
+            " it at the port and address that the hub gives.",
         )
 
     async def _raise_if_dead(self, lease: Lease) -> None:
@@ -482,8 +565,8 @@ class GradientSpawner(GuardedSpawner, Spawner):
             self._corpse = await self.context.bury(found, "it did not answer")
         except EngineAway:
             return ""
-        last = [line.strip() for line in self._corpse.last_words.splitlines() if line.strip()]
-        return f" Its last words: {shown(last[-1], 200)}." if last else ""
+        said = telling_line(self._corpse.last_words)
+        return f" Its last words: {shown(said, 300)}." if said else ""
 
     def _leave_stage(self) -> None:
         if self.lease is not None and self._width is not None:
@@ -535,6 +618,22 @@ class GradientSpawner(GuardedSpawner, Spawner):
                 yield event
             await asyncio.sleep(0.5)
 
+    async def note_device_fault(self, message: str) -> None:
+        """Count a start that failed for its devices' sake against them. Never raises."""
+        lease, context = self.lease, self.context
+        blamed = blamed_devices(message, lease.devices) if lease else ()
+        if not blamed:
+            return
+        try:
+            out = await context.ledger.awrite(
+                device_faults.note, hub_id=context.settings.hub_id, uuids=blamed, why=message,
+                now=context.clock(),
+            )  # fmt: skip
+        except LedgerAway:
+            return
+        for device in out:
+            self.log.error("Device %s failed twice and is out of rent: %s", device, message)
+
     # -- a stop -----------------------------------------------------------------------------
 
     def expect_stop(self, reason: Reason, actor: str, note: str = "") -> None:
@@ -559,7 +658,10 @@ class GradientSpawner(GuardedSpawner, Spawner):
             return None
         if found is None:
             return 0
-        return None if found.alive else found.exit_code or 0
+        if not found.alive:
+            return found.exit_code or 0
+        await follow(self, found)
+        return None
 
     async def _poll_outside(self) -> Any:
         """Ask for a server that began before this hub was adopted: it has no lease, and runs on."""
@@ -600,7 +702,9 @@ class GradientSpawner(GuardedSpawner, Spawner):
 
         The lease is open until it is ended; without its id nobody would end it.
         """
-        names = ("lease", "lease_id", "_kept_deadlines", "_stop_reason", "_width", "_corpse")
+        names = (
+            "lease", "lease_id", "_kept_deadlines", "_stop_reason", "_width", "_corpse", "located",
+        )  # fmt: skip
         kept = {name: getattr(self, name) for name in names}
         try:
             yield
@@ -724,7 +828,7 @@ class GradientSpawner(GuardedSpawner, Spawner):
         """Before each start and after each stop."""
         super().clear_state()
         self.lease, self.lease_id, self._kept_deadlines = None, "", None
-        self._began_outside = False
+        self._began_outside, self.located = False, ""
         # What an earlier start left must not be told of the next one.
         self._stop_reason, self._width, self._corpse = None, None, None
 
@@ -786,19 +890,12 @@ class GradientSpawner(GuardedSpawner, Spawner):
         return f"service {name}" if getattr(who, "kind", "user") == "service" else str(name)
 
 
-def _url(address: str | tuple[str, int]) -> str:
+def url_of(address: str | tuple[str, int]) -> str:
+    """Return what a spawner's start returned as a URL."""
     if isinstance(address, str):
         return address
     ip, port = address
     return f"http://[{ip}]:{port}" if ":" in ip else f"http://{ip}:{port}"
-
-
-async def _answers(session: aiohttp.ClientSession, address: str) -> bool:
-    try:
-        async with session.get(address, allow_redirects=False) as response:
-            return response.status < 500
-    except (aiohttp.ClientError, TimeoutError, OSError):
-        return False
 
 
 def _charged(lease: Lease) -> str:

@@ -37,7 +37,7 @@ from ..rules.outside import Outside, read_container
 from ..rules.ownership import Labelled, named_otherwise, slot_name
 from ..rules.refusal import Refused, shown
 from . import adopted, waiting_program
-from .base import Claim, GradientSpawner, Lease
+from .base import Claim, GradientSpawner, Lease, url_of
 from .context import HubContext
 from .download import Download
 from .effort import container_cpu
@@ -315,7 +315,19 @@ def _found(row: Mapping[str, Any], claimed: Mapping[str, str]) -> Found:
         exit_code=_exit_code(row.get("Status", "")),
         detail=f"{state}: {row.get('Status', '')}",
         labels=labels,
+        where=_where(row),
     )
+
+
+def _where(row: Mapping[str, Any]) -> str:
+    """Its addresses in the networks and its published ports, as one text that is never empty."""
+    networks = (row.get("NetworkSettings") or {}).get("Networks") or {}
+    inside = sorted((name, (one or {}).get("IPAddress", "")) for name, one in networks.items())
+    ports = sorted(
+        (port.get("PrivatePort", 0), port.get("IP", ""), port.get("PublicPort", 0))
+        for port in row.get("Ports") or ()
+    )
+    return json.dumps([inside, ports])
 
 
 def _exit_code(status: str) -> int | None:
@@ -434,6 +446,11 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
         super().__init__(*args, **kwargs)
         self._calls = set()
         self._shown = []
+
+    def clear_state(self) -> None:
+        """Before each start and after each stop: DockerSpawner would keep the container's id."""
+        super().clear_state()
+        self.object_id = ""
 
     @default("name_template")
     def _name_by_lease(self) -> str:
@@ -774,6 +791,7 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
             ip, port = await DockerSpawner.start(self)
         except APIError as error:
             self.log.error("%s: %s", self._log_name, error)
+            await self.note_device_fault(str(error.explanation or error))
             raise Refused(
                 "start_failed",
                 f"The engine refused the container: {shown(str(error.explanation or error), 200)}.",
@@ -787,6 +805,16 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
         if not ip:
             raise await self._died_at_once()
         return ip, port
+
+    async def find_address(self, found: Found) -> str:
+        """Return where the container is reached now, by the engine's word."""
+        self.object_id = found.object_id
+        try:
+            ip, port = await self.get_ip_and_port()
+        except Exception:
+            # DockerSpawner's ways to say that it has none now; a subclass may have others.
+            return ""
+        return url_of((ip, port)) if ip else ""
 
     async def _died_at_once(self) -> Refused:
         assert self.lease is not None
@@ -892,9 +920,15 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
         made = await self.docker("create_container", **warm)
         self.object_id = made["Id"]
         await self.compare(self.object_id)
-        said = await asyncio.wrap_future(
-            self.engine.submit_to("warm", lambda client: start_until_ready(client, self.object_id))
-        )
+        try:
+            said = await asyncio.wrap_future(
+                self.engine.submit_to(
+                    "warm", lambda client: start_until_ready(client, self.object_id)
+                )
+            )
+        except APIError as error:
+            await self.note_device_fault(str(error.explanation or error))
+            raise
         return Waiting(self.object_id, await self.get_ip_and_port(), int(said.get("memory") or 0))
 
     async def claim(self, lease: Lease, claim: Claim) -> tuple[str, int]:
@@ -928,8 +962,12 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
         for call in (taken, renamed):
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
-        await asyncio.gather(asyncio.wrap_future(taken), asyncio.wrap_future(renamed))
-        ip, port = claim.address.split()
+        # Asked again: a container that was restarted while it waited has another address by now,
+        # and its old one may be somebody else's.
+        address, *_ = await asyncio.gather(
+            self.get_ip_and_port(), asyncio.wrap_future(taken), asyncio.wrap_future(renamed)
+        )
+        ip, port = address
         return ip, int(port)
 
 

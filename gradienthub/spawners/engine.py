@@ -26,6 +26,9 @@ class Found(Seen):
     #: The warm server that it is or was; its `lease_id` is empty until it is claimed.
     slot: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    #: Says where it can be reached, in the engine's own way: another value is another address.
+    #: Empty where an address never changes while the object lives.
+    where: str = ""
 
     @property
     def labelled(self) -> Labelled:

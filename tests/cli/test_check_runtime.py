@@ -31,6 +31,26 @@ def test_a_plain_image_may_be_warm(hub, engine):
     assert said.code == 0
 
 
+def test_an_image_with_clocks_of_its_own_is_named_with_them(hub, engine):
+    recipe = (
+        f"FROM {IMAGE}\nUSER root\nRUN mkdir -p /etc/jupyter && printf"
+        " 'c.ServerApp.shutdown_no_activity_timeout = 600\\n"
+        "c.MappingKernelManager.cull_idle_timeout = 60 * 20\\n'"
+        " > /etc/jupyter/jupyter_server_config.py\nUSER gradient\n"
+    )
+    image, _ = engine.images.build(
+        fileobj=io.BytesIO(recipe.encode()), rm=True, tag="gradienthub/clocks:test"
+    )
+    try:
+        hub.write('c.GradientHub.runtimes["python"]["image"] = "gradienthub/clocks:test"')
+        said = hub.run("check", "--runtime", "python")
+        assert "ServerApp.shutdown_no_activity_timeout = 600" in said.out
+        assert "MappingKernelManager.cull_idle_timeout = 1200" in said.out
+        assert said.code == 0
+    finally:
+        engine.images.remove(image.id, force=True)
+
+
 def test_an_entrypoint_that_prepares_for_its_person_is_found_out(hub, engine):
     recipe = (
         f"FROM {IMAGE}\nUSER root\n"

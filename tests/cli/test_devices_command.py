@@ -67,3 +67,27 @@ def test_a_hub_without_devices_says_where_to_find_them(hub):
     hub.write('c.GradientHub.hosts = {"rack": {"cpus": 2, "memory": 4}}')
     hub.start_once()
     assert "gradienthub check" in hub.run("devices").out
+
+
+def test_a_device_is_taken_out_of_rent_and_put_back(hub):
+    hub.start_once()
+    uuid = json.loads(hub.run("devices", "--json").out)[0]["uuid"]
+    assert "Say --why" in hub.run("devices", "--take-out", uuid).err
+    out = hub.run("devices", "--take-out", uuid, "--why", "it smells")
+    assert (out.code, "is out of rent" in out.out) == (0, True)
+    (row,) = [row for row in json.loads(hub.run("devices", "--json").out) if row["uuid"] == uuid]
+    assert (row["state"], row["fault"]) == ("out of service", "it smells")
+    assert "it smells" in hub.run("devices").out
+    back = hub.run("devices", "--put-back", uuid)
+    assert back.out.strip() == f"{uuid} is for rent again."
+    (row,) = [row for row in json.loads(hub.run("devices", "--json").out) if row["uuid"] == uuid]
+    assert (row["state"], row["fault"]) == ("free", None)
+
+
+def test_a_device_that_is_not_out_or_not_there_is_a_sentence(hub):
+    hub.start_once()
+    uuid = json.loads(hub.run("devices", "--json").out)[0]["uuid"]
+    said = hub.run("devices", "--put-back", uuid)
+    assert (said.code, "is not out of rent" in said.err) == (2, True)
+    said = hub.run("devices", "--take-out", "GPU-nowhere", "--why", "x")
+    assert (said.code, "is no device of this hub" in said.err) == (2, True)

@@ -5,6 +5,7 @@ the engine was told to do goes on. A second hub then starts on the same data.
 """
 
 import asyncio
+import threading
 from datetime import timedelta
 
 import pytest
@@ -210,7 +211,7 @@ async def test_an_engine_that_is_away_when_the_hub_starts_makes_it_forget_nothin
     fault = home.engine.suffer(EngineIsAway())
     await home.kill_and_start()
     await fault.reached()
-    await home.until(lambda: not settle._checking(home.app))
+    await home.until(lambda: not any(settle._checked(home.app)))
     assert not home.context.settled
     assert home.spawner("anna").active
     assert (await home.lease_of("anna"))["ended_at"] is None
@@ -312,6 +313,92 @@ async def test_a_start_cancelled_in_line_answers_409_and_frees_its_device(hub):
     slow.let_go()
     assert (await first).status == 201
     await home.is_consistent()
+
+
+def impatient(c):
+    """A hub that answers a DELETE soon, whether all is over or not."""
+    c.JupyterHub.tornado_settings = {"slow_stop_timeout": 0.3}
+
+
+class HeldUp:
+    """Holds up one function of the ledger, until a test lets it go on, in its thread."""
+
+    def __init__(self, monkeypatch, module, name):
+        self.reached, self.go = threading.Event(), threading.Event()
+        own = getattr(module, name)
+
+        def wait(*args, **kwargs):
+            self.reached.set()
+            self.go.wait(20)
+            return own(*args, **kwargs)
+
+        monkeypatch.setattr(module, name, wait)
+
+
+async def test_a_start_cancelled_in_its_first_moment_leaves_no_lease_and_no_device(
+    hub, monkeypatch
+):
+    home = await hub()
+    token = await home.person("anna")
+    held = HeldUp(monkeypatch, leases, "admit_start")
+    asking = asyncio.create_task(home.start_server("anna"))
+    await home.until(held.reached.is_set)
+    stopping = asyncio.create_task(home.api("DELETE", "/users/anna/server", token=token))
+    await home.until(lambda: home.spawner("anna")._stop_reason, "the stop")
+    # The interruption has come: the transaction goes on all the same.
+    await asyncio.sleep(0.1)
+    held.go.set()
+    said = await asking
+    assert (said.status, said.body["code"]) == (409, "start_cancelled")
+    assert (await stopping).status == 204
+    # At once, not at the reconciler's next look.
+    await home.nothing_is_taken()
+    lease = await home.lease_of("anna")
+    assert (lease["reason"], lease["stopped_by"], lease["answered_at"]) == ("user", "anna", None)
+    assert home.context.moving == set()
+    monkeypatch.undo()
+    assert (await home.start_server("anna")).status == 201
+
+
+@pytest.mark.parametrize("slow", [leases.note_phase, leases.note_stop, leases.end],
+                         ids=lambda f: f.__name__)  # fmt: skip
+async def test_deleting_a_starting_server_whose_end_takes_long_is_on_its_way_and_no_500(
+    hub, monkeypatch, slow
+):
+    home = await hub(impatient)
+    token = await home.person("anna")
+    fault = home.engine.suffer(SlowToStart())
+    asking = asyncio.create_task(home.start_server("anna"))
+    await fault.reached()
+    held = HeldUp(monkeypatch, leases, slow.__name__)
+    said = await home.api("DELETE", "/users/anna/server", token=token)
+    assert said.status in (202, 204), said
+    held.go.set()
+    home.engine.heal(fault)
+    await asking
+    await home.until(lambda: not home.spawner("anna").active, "the end")
+    await home.settled()
+    await home.nothing_is_taken()
+
+
+async def test_deleting_a_server_that_waits_in_line_and_ends_slowly_is_no_500(hub, monkeypatch):
+    home = await hub(impatient)
+    token = await home.person("anna")
+    fault = home.engine.suffer(SlowToPrepare())
+    asking = asyncio.create_task(home.start_server("anna"))
+    await fault.reached()
+    held = HeldUp(monkeypatch, leases, "end")
+    said = await home.api("DELETE", "/users/anna/server", token=token)
+    assert said.status == 202
+    # A second one, and a start, say the same as for any server that stops.
+    assert (await home.api("DELETE", "/users/anna/server", token=token)).status == 202
+    assert (await home.start_server("anna")).status == 400
+    held.go.set()
+    assert (await asking).status == 409
+    await home.until(lambda: not home.spawner("anna").active and not home.spawner("anna").pending)
+    home.engine.heal(fault)
+    await home.nothing_is_taken()
+    assert (await home.start_server("anna")).status == 201
 
 
 async def test_a_start_cancelled_during_a_download_ends_at_once(hub):
@@ -886,3 +973,53 @@ async def test_a_ledger_of_another_version_stops_the_hub_with_the_cure(hub, capf
     said = capfd.readouterr().err
     assert "back the database up" in said
     assert "gradienthub upgrade-db" in said
+
+
+# -- what ends by itself ------------------------------------------------------------------------
+
+
+MENU = "[I 2026-11-27 12:00:00.1 ServerApp] Shutting down on /api/shutdown request.\n"
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [(MENU, "somebody chose Shut Down in its menu"),
+     ("[I 2026 ServerApp] No kernels for 600 seconds; shutting down.\n", "idle limit of its own"),
+     ("bye\n", "it ended by itself")],
+)  # fmt: skip
+async def test_a_server_that_ends_itself_in_order_is_not_called_a_crash(hub, log, said):
+    home = await hub()
+    await home.person("anna")
+    await home.start_server("anna")
+    (found,) = home.engine.objects.values()
+    await home.engine.crash(found, exit_code=0, log=log)
+    await home.spawner("anna").poll_and_notify()
+    lease = await home.lease_of("anna")
+    assert (lease["reason"], lease["exit_code"]) == ("ended_itself", 0)
+    page = (await (await home.browser("anna")).get("/home")).text
+    assert said in page
+    assert "It ended by itself, in order; saved files are safe." in page
+    assert "Crashed" not in page
+    assert "unsaved cells are lost" not in page
+
+
+async def test_what_ended_in_order_while_the_hub_was_away_is_not_called_a_crash_either(hub):
+    home = await hub()
+    await home.person("anna")
+    await home.start_server("anna")
+    (found,) = home.engine.objects.values()
+    await home.kill()
+    await home.engine.crash(found, exit_code=0, log=MENU)
+    await home.start()
+    await home.settled()
+    assert (await home.lease_of("anna"))["reason"] == "ended_itself"
+
+
+async def test_one_that_ran_out_of_memory_crashed_whatever_its_exit_code_is(hub):
+    home = await hub()
+    await home.person("anna")
+    await home.start_server("anna")
+    (found,) = home.engine.objects.values()
+    await home.engine.crash(found, exit_code=0, out_of_memory=True)
+    await home.spawner("anna").poll_and_notify()
+    assert (await home.lease_of("anna"))["reason"] == "crashed"

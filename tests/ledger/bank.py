@@ -1,13 +1,14 @@
 """A hub's ledger with money in it, told in the words of the tests."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from home import HOSTS, NOW
 from sqlalchemy import select
 
-from gradienthub.ledger import Ledger, accounts, credits, holds, leases, proof
+from gradienthub.ledger import Ledger, accounts, credits, gaps, holds, leases, proof
 from gradienthub.ledger.leases import Lease
 from gradienthub.ledger.schema import entries
 from gradienthub.rules.idleness import Reason
@@ -84,6 +85,10 @@ class Bank:
 
     def tick(self, *seen: str) -> holds.Tick:
         return self.ledger.write(holds.tick, hub_id=HUB, seen=seen, now=self.now)
+
+    def reach(self, reached: Sequence[str] = (), silent: Sequence[str] = ()) -> None:
+        """A pass of the keeper found these reachable, and those not."""
+        self.ledger.write(gaps.note, hub_id=HUB, reached=reached, silent=silent, now=self.now)
 
     def run(self, span: timedelta, *seen: str) -> holds.Tick:
         """Time passes with a tick each minute."""

@@ -10,7 +10,7 @@ import pytest
 from bank import HOST, HUB, TIERS, Bank, usd
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
 from gradienthub.ledger import Ledger, budgets, credits, leases, proof, statements, usage
 from gradienthub.ledger.entries import ENTRY, entry_of
@@ -28,6 +28,8 @@ STEP = st.one_of(
     st.tuples(st.just("later"), st.one_of(st.just(timedelta(minutes=1)), MINUTES)),
     st.tuples(st.just("tick"), st.booleans()),
     st.tuples(st.just("tick"), st.booleans()),
+    st.tuples(st.just("look"), st.lists(st.sampled_from("rs-"), min_size=1, max_size=4)),
+    st.tuples(st.just("look"), st.lists(st.sampled_from("rs-"), min_size=1, max_size=4)),
     st.tuples(st.just("stop"), st.integers(0, 9)),
     st.tuples(st.just("late stop"), st.integers(0, 9), MINUTES),
     st.tuples(st.just("crash"), st.integers(0, 9)),
@@ -64,6 +66,7 @@ def live(bank, history):
     """Let it happen; the quotes given at each start, by lease."""
     running: list[str] = []
     quotes = {}
+    bank.looks = {}
     for what, *rest in history:
         match what:
             case "start":
@@ -77,6 +80,14 @@ def live(bank, history):
                 bank.later(rest[0])
             case "tick":
                 bank.tick(*(running if rest[0] else []))
+            case "look" if running:
+                # The last are reachable, silent, or were not looked at.
+                looks = list(zip(reversed(running), rest[0], strict=False))
+                for lease_id, seen in looks:
+                    charged = max_charged(bank, lease_id)
+                    bank.looks.setdefault(lease_id, []).append((bank.now, seen, charged))
+                bank.reach([one for one, seen in looks if seen == "r"],
+                           [one for one, seen in looks if seen == "s"])  # fmt: skip
             case "stop" if running:
                 bank.stop(running.pop(rest[0] % len(running)))
             case "late stop" if running:
@@ -144,15 +155,35 @@ def the_bill_is_the_quote_of_the_time_it_ran(bank, lease_id, price, began):
     rows = bank.ledger.read(
         lambda tx: tx.execute(select(entries).where(entries.c.lease_id == lease_id)).all()
     )
-    interval, _ = Times(
+    (start, end), _ = Times(
         price, answered_at=began, seen_at=row["seen_at"],
         stop_requested_at=row["stop_requested_at"], ended_at=row["ended_at"],
     ).metered(bank.now)  # fmt: skip
-    quoted = quote(price, "USD", began, shutdown_after=None, session_limit=None,
-                   stop_at=interval[1])  # fmt: skip
+    reached = end - unreachable(bank.looks.get(lease_id, ()), start, end)
+    quoted = quote(price, "USD", start, shutdown_after=None, session_limit=None,
+                   stop_at=start + (reached - start))  # fmt: skip
     assert sum(one.billed for one in rows) == quoted.at_most
     assert sum(one.amount for one in rows) == sum(one.forgiven - one.billed for one in rows)
     assert sum(one.closes for one in rows) == 1
+
+
+def unreachable(looks, start, end):
+    """Time from a last answer, or the start, to the next answer or the end, with a silence."""
+    total, last, since = timedelta(0), start, None
+    for at, seen, charged in [*looks, (end, "r", None)]:
+        if seen == "r":
+            if since is not None:
+                total += max(min(at, end) - since, timedelta(0))
+            last, since = max(last, at), None
+        elif seen == "s" and since is None:
+            # A month that is charged already stays so.
+            since = max(last, charged or last)
+    return total
+
+
+def max_charged(bank, lease_id):
+    query = select(func.max(entries.c.until_at)).where(entries.c.lease_id == lease_id)
+    return bank.ledger.read(lambda tx: tx.execute(query).scalar())
 
 
 @settings(max_examples=60, deadline=None)

@@ -44,8 +44,13 @@ class Notebook(BaseHTTPRequestHandler):
                 pass
         if self.path == "/eat":
             self.eaten = [bytearray(os.urandom(1 << 20)) for _ in range(2000)]
-        body = json.dumps(dict(os.environ)).encode()
-        self.send_response(200)
+        body, status = json.dumps(dict(os.environ)).encode(), 200
+        if self.path.endswith("/api/status"):
+            mine = "token " + os.environ["JUPYTERHUB_API_TOKEN"]
+            status = 200 if self.headers["Authorization"] == mine else 403
+            body = b'{"started": "", "kernels": 0}'
+        self.send_response(status)
+        self.send_header("X-JupyterHub-Version", "6")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -88,8 +88,14 @@ def facts():
 
 class Notebook(BaseHTTPRequestHandler):
     def do_GET(self):
-        body = json.dumps(facts()).encode()
-        self.send_response(200)
+        body, status = b'{"started": "", "kernels": 0}', 200
+        if self.path.endswith("/api/status"):
+            mine = "token " + os.environ["JUPYTERHUB_API_TOKEN"]
+            status = 200 if self.headers["Authorization"] == mine else 403
+        else:
+            body = json.dumps(facts()).encode()
+        self.send_response(status)
+        self.send_header("X-JupyterHub-Version", "6")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -1,0 +1,130 @@
+"""Devices that fail: how often in a row, and which are out of rent until they are put back."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, select, update
+
+from ..rules.device_faults import FAILURES
+from ..rules.refusal import shown
+from . import audit
+from .database import lock_admissions
+from .findings import Found
+from .schema import device_faults, devices, lease_devices
+
+
+def note(
+    tx: Connection, *, hub_id: str, uuids: Iterable[str], why: str, now: datetime
+) -> tuple[str, ...]:
+    """Count a failed start for each of these devices; return those that are out of rent by it."""
+    lock_admissions(tx)
+    out = []
+    for uuid in uuids:
+        row = tx.execute(select(device_faults).where(device_faults.c.device_uuid == uuid)).first()
+        failures = (row.failures if row else 0) + 1
+        taken_out_at = row.taken_out_at if row else None
+        if taken_out_at is None and failures >= FAILURES:
+            taken_out_at = now
+            out.append(uuid)
+            _record(tx, hub_id, "device_out", "hub", uuid, why, now)
+        _put(tx, hub_id, uuid, failures, taken_out_at, why, now)
+    return tuple(out)
+
+
+def take_out(
+    tx: Connection, *, hub_id: str, uuid: str, why: str, actor: str, now: datetime
+) -> bool:
+    """Take a declared device out of rent by hand. False where it is not declared."""
+    if not _is_declared(tx, hub_id, uuid):
+        return False
+    lock_admissions(tx)
+    _put(tx, hub_id, uuid, FAILURES, now, why, now)
+    _record(tx, hub_id, "device_out", actor, uuid, why, now)
+    return True
+
+
+def put_back(tx: Connection, *, hub_id: str, uuid: str, actor: str, now: datetime) -> bool:
+    """Put a device back into rent, with nothing counted against it. False where it is not out."""
+    gone = tx.execute(
+        delete(device_faults).where(
+            device_faults.c.device_uuid == uuid, device_faults.c.taken_out_at.is_not(None)
+        )
+    ).rowcount
+    if gone:
+        _record(tx, hub_id, "device_back", actor, uuid, "", now)
+    return bool(gone)
+
+
+def forgive(tx: Connection, lease_id: str) -> None:
+    """A start on these devices answered: what was counted against them is forgotten."""
+    of_lease = select(lease_devices.c.device_uuid).where(lease_devices.c.lease_id == lease_id)
+    tx.execute(
+        delete(device_faults).where(
+            device_faults.c.device_uuid.in_(of_lease), device_faults.c.taken_out_at.is_(None)
+        )
+    )
+
+
+def out_of_rent(tx: Connection) -> frozenset[str]:
+    """Return the devices that nobody is given, of any hub: hubs may share a machine."""
+    return frozenset(
+        tx.execute(
+            select(device_faults.c.device_uuid).where(device_faults.c.taken_out_at.is_not(None))
+        ).scalars()
+    )
+
+
+def found(tx: Connection, hub_id: str) -> list[Found]:
+    """Return what an administrator is told of this hub's devices that are out of rent."""
+    rows = tx.execute(
+        select(device_faults, devices.c.host, devices.c.model)
+        .join(devices, devices.c.uuid == device_faults.c.device_uuid)
+        .where(devices.c.hub_id == hub_id, device_faults.c.taken_out_at.is_not(None))
+    )
+    return [
+        Found(
+            f"device/{row.device_uuid}", "device_out",
+            f"{row.model} {row.device_uuid} of {row.host} is out of rent since"
+            f" {row.taken_out_at:%Y-%m-%d %H:%M} UTC: {shown(row.why, 160)}.",
+            f"Look at the device, then `gradienthub devices --put-back {row.device_uuid}`.",
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def _put(
+    tx: Connection,
+    hub_id: str,
+    uuid: str,
+    failures: int,
+    taken_out_at: datetime | None,
+    why: str,
+    now: datetime,
+) -> None:
+    values = {
+        "hub_id": hub_id, "failures": failures, "taken_out_at": taken_out_at, "why": why[:400],
+        "last_at": now,
+    }  # fmt: skip
+    there = tx.execute(
+        update(device_faults).where(device_faults.c.device_uuid == uuid).values(**values)
+    ).rowcount
+    if not there:
+        tx.execute(device_faults.insert().values(device_uuid=uuid, **values))
+
+
+def _is_declared(tx: Connection, hub_id: str, uuid: str) -> bool:
+    return (
+        tx.execute(
+            select(devices.c.uuid).where(devices.c.hub_id == hub_id, devices.c.uuid == uuid)
+        ).first()
+        is not None
+    )
+
+
+def _record(
+    tx: Connection, hub_id: str, action: str, actor: str, uuid: str, why: str, now: datetime
+) -> None:
+    audit.record(
+        tx, hub_id=hub_id, actor=actor, account_id=None, action=action,
+        detail={"device": uuid} | ({"why": why[:400]} if why else {}), now=now,
+    )  # fmt: skip

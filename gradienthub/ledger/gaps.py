@@ -1,0 +1,137 @@
+"""Gaps: when a notebook was not reachable. Nobody could work then, so that it costs nothing."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, select, update
+
+from ..rules.metering import Gap
+from .database import lock_admissions
+from .schema import entries, gaps, leases
+
+#: Ids in one statement, below every database's limit.
+AT_ONCE = 500
+
+
+def note(
+    tx: Connection, *, hub_id: str, reached: Iterable[str], silent: Iterable[str], now: datetime
+) -> None:
+    """Write which running leases' own servers answered now, and which did not.
+
+    A gap lasts from the last answer, or from the start, until the next answer, whoever looked and
+    however often; it never reaches back into a month that is charged. Safe to repeat; leases that
+    are stopped or ended keep what they have.
+    """
+    reached, silent = list(reached), list(silent)
+    lasting = _lasting(tx, hub_id)
+    if lasting & set(reached) or set(silent) - lasting:
+        # Whoever charges a lease that stops now must have read the same gaps.
+        lock_admissions(tx)
+        lasting = _lasting(tx, hub_id)
+        _end(tx, sorted(lasting & set(reached)), now)
+        _begin(tx, hub_id, sorted(set(silent) - lasting), now)
+    for some in _some(reached):
+        tx.execute(
+            update(leases)
+            .where(
+                leases.c.id.in_(some), leases.c.hub_id == hub_id, *_running(),
+                # A clock that jumped back takes nothing back.
+                func.coalesce(leases.c.reached_at, now) <= now,
+            )
+            .values(reached_at=now)
+        )  # fmt: skip
+
+
+def of(tx: Connection, lease_ids: Iterable[str]) -> dict[str, tuple[Gap, ...]]:
+    """Return the gaps of leases, in the order in which they began; those without have none."""
+    found: dict[str, tuple[Gap, ...]] = {}
+    for some in _some(list(lease_ids)):
+        found |= _read(tx, _query().where(gaps.c.lease_id.in_(some)))
+    return found
+
+
+def of_open(tx: Connection, hub_id: str) -> dict[str, tuple[Gap, ...]]:
+    """Return the gaps of all open leases of a hub."""
+    return _read(
+        tx,
+        _query()
+        .join(leases, leases.c.id == gaps.c.lease_id)
+        .where(leases.c.hub_id == hub_id, leases.c.ended_at.is_(None)),
+    )
+
+
+def close(tx: Connection, lease_id: str, at: datetime) -> None:
+    """End the gap of a lease that is over."""
+    row = tx.execute(
+        select(gaps).where(gaps.c.lease_id == lease_id, gaps.c.until_at.is_(None))
+    ).first()
+    if row is not None:
+        tx.execute(
+            update(gaps).where(gaps.c.id == row.id).values(until_at=max(row.from_at, at))
+        )  # fmt: skip
+
+
+def _lasting(tx: Connection, hub_id: str) -> set[str]:
+    return set(
+        tx.execute(
+            select(gaps.c.lease_id)
+            .join(leases, leases.c.id == gaps.c.lease_id)
+            .where(leases.c.hub_id == hub_id, gaps.c.until_at.is_(None))
+        ).scalars()
+    )
+
+
+def _end(tx: Connection, lease_ids: Sequence[str], now: datetime) -> None:
+    open_ = tx.execute(select(leases.c.id).where(leases.c.id.in_(lease_ids), *_running()))
+    for lease_id in open_.scalars().all():
+        close(tx, lease_id, now)
+
+
+def _begin(tx: Connection, hub_id: str, lease_ids: Sequence[str], now: datetime) -> None:
+    for some in _some(lease_ids):
+        rows = tx.execute(
+            select(leases.c.id, leases.c.answered_at, leases.c.reached_at).where(
+                leases.c.id.in_(some),
+                leases.c.hub_id == hub_id,
+                leases.c.answered_at.is_not(None),
+                *_running(),
+            )
+        ).all()
+        charged = _charged_until(tx, some)
+        for row in rows:
+            # What an entry has charged already, at the end of a month, stays as it is.
+            since = max([row.answered_at, *filter(None, (row.reached_at, charged.get(row.id)))])
+            tx.execute(
+                gaps.insert().values(hub_id=hub_id, lease_id=row.id, from_at=min(since, now))
+            )
+
+
+def _charged_until(tx: Connection, lease_ids: Sequence[str]) -> dict[str, datetime]:
+    rows = tx.execute(
+        select(entries.c.lease_id, func.max(entries.c.until_at).label("until"))
+        .where(entries.c.lease_id.in_(lease_ids))
+        .group_by(entries.c.lease_id)
+    )
+    return {row.lease_id: row.until for row in rows}
+
+
+def _running() -> tuple[Any, Any]:
+    return leases.c.ended_at.is_(None), leases.c.stop_requested_at.is_(None)
+
+
+def _query() -> Select[Any]:
+    return select(gaps.c.lease_id, gaps.c.from_at, gaps.c.until_at).order_by(
+        gaps.c.from_at, gaps.c.id
+    )
+
+
+def _read(tx: Connection, query: Select[Any]) -> dict[str, tuple[Gap, ...]]:
+    found: dict[str, tuple[Gap, ...]] = {}
+    for row in tx.execute(query):
+        found[row.lease_id] = (*found.get(row.lease_id, ()), (row.from_at, row.until_at))
+    return found
+
+
+def _some(ids: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (ids[first : first + AT_ONCE] for first in range(0, len(ids), AT_ONCE))

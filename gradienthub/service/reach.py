@@ -1,0 +1,92 @@
+"""Asking whether a notebook can be reached at all, without showing a token."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import aiohttp
+from yarl import URL
+
+from ..ledger.findings import Found
+from ..ledger.watches import Watched
+from ..rules.metering import Times
+from ..rules.readiness import HUB_MARK, QUESTION, Plausible, Reply, judge_stranger
+from ..rules.refusal import shown
+
+#: Seconds for one answer.
+PATIENCE = 5.0
+#: How many notebooks are asked at once.
+IN_FLIGHT = 50
+#: A notebook that nobody could reach for so long is told to an administrator.
+UNREACHABLE_AFTER = timedelta(minutes=3)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The leases whose own servers answered in a pass, and those whose did not."""
+
+    reached: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
+
+
+def unreachable(silent: Iterable[Watched], now: datetime) -> list[Found]:
+    """Return what an administrator is told of notebooks that do not answer."""
+    return [
+        Found(
+            f"unreachable/{one.id}", "unreachable",
+            f"{shown(one.title)} of {shown(one.lease['account_name'])} runs and has not been"
+            f" reachable since {since:%Y-%m-%d %H:%M} UTC; this time is not charged.",
+            "Look at its container: it may be paused, cut off from its network or hang. Stop it if"
+            " it does not come back.",
+            one.id,
+        )
+        for one in silent
+        if (since := Times.of(one.lease).unreachable_since) and now - since >= UNREACHABLE_AFTER
+    ]  # fmt: skip
+
+
+class Doors:
+    """Knocks at notebooks' own addresses; for one event loop."""
+
+    def __init__(self, patience: float = PATIENCE, in_flight: int = IN_FLIGHT) -> None:
+        self._patience = patience
+        self._turns = asyncio.Semaphore(in_flight)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def answering(self, urls: Mapping[str, str]) -> frozenset[str]:
+        """Return the leases at whose address a single-user server of JupyterHub answers."""
+        found = await asyncio.gather(*(self._answers(url) for url in urls.values()))
+        return frozenset(lease for lease, there in zip(urls, found, strict=True) if there)
+
+    async def _answers(self, url: str) -> bool:
+        async with self._turns:
+            try:
+                async with asyncio.timeout(self._patience):
+                    reply = await self._reply(URL(f"{url.rstrip('/')}/{QUESTION}", encoded=True))
+            # What a hostile server can make a client library raise has no end.
+            except Exception:
+                return False
+        return isinstance(judge_stranger(reply), Plausible)
+
+    async def _reply(self, url: URL) -> Reply:
+        async with self._open().get(url, allow_redirects=False) as response:
+            told = response.headers
+            return Reply(
+                response.status, told.get(HUB_MARK, ""), location=told.get("Location", "")
+            )  # fmt: skip
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, force_close=True),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None),
+            )
+        return self._session
+
+    async def close(self) -> None:
+        """Let go of the connections; a later question opens new ones."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()

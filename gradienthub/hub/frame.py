@@ -120,7 +120,8 @@ def addresses(app: Any) -> dict[str, Any]:
     found = {"gradient_static": url_path_join(app.hub.base_url, "gradient/static/")}
     keeper = app._service_map.get(KEEPER)
     if keeper is not None:
-        found["service_url"] = keeper.href
+        # Not its href, which loses the port of a subdomain_host.
+        found["service_url"] = keeper.host + keeper.prefix
     if app.logo_file != app._logo_file_default():
         found["gradient_logo"] = url_path_join(app.hub.base_url, "logo")
     return found

@@ -29,8 +29,8 @@ PLACES = {
     "a hub_bind_url": (put(base_url="dev", hub_bind_url="ORIGIN"), "/dev/", ""),
     "a public_url": (put(base_url="dev", public_url="http://lab.org/dev/"), "/dev/", ""),
     "hosts of their own": (
-        put(base_url="dev", subdomain_host="http://lab.org"), "/dev/",
-        "//gradient--service.lab.org"),
+        put(base_url="dev", subdomain_host="http://lab.org:8443"), "/dev/",
+        "http://gradient--service.lab.org:8443"),
 }  # fmt: skip
 
 
@@ -57,7 +57,9 @@ async def test_login_leads_to_the_notebooks_and_every_link_of_theirs_opens(hub, 
         # The keeper's pages are elsewhere where services have a host of their own.
         frame = await session.get(f"{origin}{base}hub/api/gradient/frame?static=/own/static/")
         top = "".join((await frame.json()).values())
-        hub_host, static = ("http://lab.org", "/own/static/") if host else ("", f"{base}hub/gradi")
+        hub_host, static = (
+            ("http://lab.org:8443", "/own/static/") if host else ("", f"{base}hub/gradi")
+        )
         assert f'href="{hub_host}{base}hub/home"' in top
         assert f'href="{hub_host}{base}hub/logout"' in top
         assert f'href="{static}' in top

@@ -39,6 +39,9 @@ TYPE_LABEL = "gradienthub.instance_type"
 #: An image may have labels of ours; each that the engine is not told is the image's.
 LABELS = (HUB_LABEL, LEASE_LABEL, DEVICES_LABEL, SLOT_LABEL, NOTEBOOK_LABEL, TYPE_LABEL)
 
+#: Docker and Podman leave one of these in a container.
+IN_CONTAINER = ("/.dockerenv", "/run/.containerenv")
+
 _CREATE = inspect.signature(docker.APIClient.create_container)
 
 
@@ -128,6 +131,16 @@ class JudgedContainers(DockerSpawner):
         """
         if not self._on_own_network():
             return
+        if self._hub_is_on_default():
+            if self.context.tell_once(("network", "hub")):
+                self.log.warning(
+                    "The hub is a container that asks notebooks at their own addresses"
+                    " (use_internal_ip), so that they are on the network %r, where they reach each"
+                    " other's ports; set network_name to the hub's own network",
+                    FALLBACK,
+                )
+            self.choose_network()
+            return
         fault = await self.engine.have_network()
         if fault and self.context.tell_once(("network", fault)):
             self.log.error(
@@ -140,8 +153,15 @@ class JudgedContainers(DockerSpawner):
     def choose_network(self) -> None:
         """Be on the network that this engine's notebooks have, without asking the engine."""
         if self._on_own_network():
-            self._fell_back = bool(self.engine.network_fault)
+            self._fell_back = bool(self.engine.network_fault) or self._hub_is_on_default()
             self.network_name = FALLBACK if self._fell_back else NETWORK
+
+    def _hub_is_on_default(self) -> bool:
+        """Return whether the hub, by its configuration, reaches containers of the default network.
+
+        A container reaches the addresses of its own networks only.
+        """
+        return bool(self.use_internal_ip) and any(map(os.path.exists, IN_CONTAINER))
 
     def _on_own_network(self) -> bool:
         return bool(self.network_name == NETWORK or self._fell_back)

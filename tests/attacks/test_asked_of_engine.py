@@ -5,9 +5,12 @@ from typing import Any
 
 import docker
 import pytest
+from docker.errors import APIError
 from dockerspawner import DockerSpawner
 from test_contract import IMAGE, Docker, docker_answers
 
+from gradienthub.spawners import docker as spawner_module
+from gradienthub.spawners import judged
 from gradienthub.spawners.docker import GradientDockerSpawner
 
 pytestmark = [
@@ -127,6 +130,31 @@ async def test_a_container_is_hardened_and_on_a_network_of_its_own(make):
     # Half of the machine's memory, as on a machine of one's own.
     assert made["ShmSize"] == 10**9
     assert made["NetworkMode"] == "gradienthub-notebooks"
+
+
+async def test_a_hub_in_a_container_that_asks_at_internal_addresses_is_served_as_before(
+    make, monkeypatch
+):
+    monkeypatch.setattr(judged, "IN_CONTAINER", ("/",))
+    subject = await make(lambda c: c.DockerSpawner.update({"use_internal_ip": True}))
+    lease = await subject.started("anna", "free-cpu")
+    assert subject.inspect(lease["id"])["HostConfig"]["NetworkMode"] == "bridge"
+
+
+async def test_where_the_network_cannot_be_made_notebooks_start_and_the_log_says_so(
+    make, monkeypatch, caplog
+):
+    def refuse(_client):
+        raise APIError("no", explanation="could not find an available address pool")
+
+    monkeypatch.setattr(spawner_module, "make_network", refuse)
+    subject = await make()
+    lease = await subject.started("anna", "free-cpu")
+    assert subject.inspect(lease["id"])["HostConfig"]["NetworkMode"] == "bridge"
+    assert "could not find an available address pool" in caplog.text
+    monkeypatch.undo()
+    lease = await subject.started("berta", "free-cpu")
+    assert subject.inspect(lease["id"])["HostConfig"]["NetworkMode"] == "gradienthub-notebooks"
 
 
 # -- subclasses ---------------------------------------------------------------------------------

@@ -126,6 +126,24 @@ async def test_a_rented_device_is_the_only_one_that_a_hostile_image_has(make):
         assert seen["NVIDIA_VISIBLE_DEVICES"] == lease["devices"][0]
 
 
+async def test_an_image_that_starts_as_root_and_becomes_its_user_works(make, engine):
+    """As docker-stacks and many others do; the capabilities that are kept are for these."""
+    steps = (
+        "export PATH=$PATH:/usr/sbin:/sbin; useradd -m -u 4321 worker"
+        " && chown worker /notebooks /storage"
+        ' && exec setpriv --reuid worker --regid worker --clear-groups "$@"'
+    )
+    subject = await make(any_image)
+    with image_of(subject, entrypoint=["/bin/sh", "-c", steps, "entry"]) as tag:
+        lease = await start_image(subject, "anna", tag)
+        container = engine.containers.get(f"gradient-{lease['id']}")
+        rows = container.top(ps_args="-o uid,args")["Processes"]
+        assert [uid for uid, words in rows if "http.server" in words] == ["4321"]
+        root = subject.home.settings.storage_root / "notebooks" / lease["notebook_id"]
+        assert (root / "written").exists()
+        assert (await subject.home.api("DELETE", "/users/anna/server")).status in (202, 204)
+
+
 # -- a hostile neighbor -------------------------------------------------------------------------
 
 

@@ -142,7 +142,7 @@ async def test_a_hub_in_a_container_that_asks_at_internal_addresses_is_served_as
 
 
 async def test_where_the_network_cannot_be_made_notebooks_start_and_the_log_says_so(
-    make, monkeypatch, caplog
+    make, monkeypatch, capsys
 ):
     def refuse(_client):
         raise APIError("no", explanation="could not find an available address pool")
@@ -151,7 +151,7 @@ async def test_where_the_network_cannot_be_made_notebooks_start_and_the_log_says
     subject = await make()
     lease = await subject.started("anna", "free-cpu")
     assert subject.inspect(lease["id"])["HostConfig"]["NetworkMode"] == "bridge"
-    assert "could not find an available address pool" in caplog.text
+    assert "could not find an available address pool" in capsys.readouterr().err
     monkeypatch.undo()
     lease = await subject.started("berta", "free-cpu")
     assert subject.inspect(lease["id"])["HostConfig"]["NetworkMode"] == "gradienthub-notebooks"
@@ -195,6 +195,15 @@ class ReturnsAnothers(GradientDockerSpawner):
 
     async def create_object(self) -> Any:
         return {"Id": self.stranger}
+
+
+class FindsItsNameTaken(GradientDockerSpawner):
+    """Somebody has a container of the very name that this start is to have."""
+
+    async def prepare(self, lease: Any) -> None:
+        await super().prepare(lease)
+        with closing(docker.APIClient()) as client:
+            client.create_container(IMAGE, ["sleep", "600"], name=self.object_label)
 
 
 class AsksThroughOurDoor(GradientDockerSpawner):
@@ -241,6 +250,15 @@ async def test_somebodys_own_container_is_never_removed_for_a_subclass(make):
             assert stranger.status == "created"
         finally:
             stranger.remove(force=True)
+
+
+async def test_a_stranger_with_the_name_of_a_start_is_never_removed_for_it(make):
+    subject = await make(of_class(FindsItsNameTaken))
+    assert "is in the way" in await refused(subject)
+    lease = await subject.home.lease_of("anna")
+    with closing(docker.from_env()) as client:
+        stranger = client.containers.get(f"gradient-{lease['id']}")
+        stranger.remove(force=True)
 
 
 async def test_a_subclass_that_asks_through_our_door_gets_our_labels_and_guards(make):

@@ -137,8 +137,8 @@ async def test_an_image_that_starts_as_root_and_becomes_its_user_works(make, eng
     with image_of(subject, entrypoint=["/bin/sh", "-c", steps, "entry"]) as tag:
         lease = await start_image(subject, "anna", tag)
         container = engine.containers.get(f"gradient-{lease['id']}")
-        rows = container.top(ps_args="-o uid,args")["Processes"]
-        assert [uid for uid, words in rows if "http.server" in words] == ["4321"]
+        rows = container.top(ps_args="-o pid,uid,args")["Processes"]
+        assert [uid for _, uid, words in rows if words.startswith("python3")] == ["4321"]
         root = subject.home.settings.storage_root / "notebooks" / lease["notebook_id"]
         assert (root / "written").exists()
         assert (await subject.home.api("DELETE", "/users/anna/server")).status in (202, 204)

@@ -450,6 +450,17 @@ def database(scene: Scene) -> Iterator[Finding]:
         )
 
 
+def private_files(scene: Scene) -> Iterator[Finding]:
+    """Nobody else on the machine reads who pays what, or what opens a server."""
+    for place in scene.readable_by_others:
+        mode = "700" if place.is_dir() else "600"
+        yield _warn(
+            "database",
+            f"{place} may be read by everybody on this machine: accounts, groups, sessions",
+            f"chmod {mode} {place}",
+        )
+
+
 def folders(scene: Scene) -> Iterator[Finding]:
     """Data and storage can be written, have room, and can be given to whom containers run as."""
     for name, place in (("data_dir", scene.data_dir), ("storage_root", scene.storage_root)):
@@ -708,6 +719,7 @@ CHECKS: tuple[Check, ...] = (
     old_volumes,
     hub_id,
     database,
+    private_files,
     folders,
     storage,
     engine,

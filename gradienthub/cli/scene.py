@@ -169,6 +169,8 @@ class Scene:
     user: str
     now: datetime
     waiting_ends: int = 0
+    #: Files and folders of hub and ledger that others on the machine may read.
+    readable_by_others: tuple[Path, ...] = ()
     #: None where no notify_file is set.
     notify: FileSeen | None = None
     #: What the proxy answered to a question for the keeper; None where none answered at all.
@@ -196,6 +198,7 @@ def look(hub: HubConfig, gpus: nvml.Inventory | None = None) -> Scene:
         user=config.os_user(),
         now=datetime.now(UTC),
         waiting_ends=_lines(settings.data_dir / "journal.jsonl"),
+        readable_by_others=_readable_by_others(hub),
         notify=look_at(settings.policy.notify_file) if settings.policy.notify_file else None,
         helper_fault=_helper_fault(settings),
         keeper_answer=_keeper_answer(hub, wiring),
@@ -563,6 +566,22 @@ def _interpreter(path: str | None) -> str:
     with open(path, "rb") as file:
         first = file.readline(200)
     return first[2:].decode("utf-8", "replace").strip() if first.startswith(b"#!") else ""
+
+
+def _readable_by_others(hub: HubConfig) -> tuple[Path, ...]:
+    """The folder of data, the ledger's file and the hub's, where others may read them."""
+    settings = hub.settings
+    hub_url = hub.config.JupyterHub.get("db_url", "sqlite:///jupyterhub.sqlite")
+    files = [config.sqlite_file(settings.database_url), config.sqlite_file(str(hub_url))]
+    places = [settings.data_dir, *(file for file in files if file is not None)]
+    return tuple(place for place in places if _mode(place) & 0o007)
+
+
+def _mode(path: Path) -> int:
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return 0
 
 
 def _lines(path: Path) -> int:

@@ -24,7 +24,14 @@ class Presence:
     person_at: datetime | None = None
 
 
-class _HubHandler(APIHandler):
+class _QuietHandler(APIHandler):
+    """Leaves the query of an address out of the log: a token may stand there."""
+
+    def _request_summary(self) -> str:
+        return f"{self.request.method} {self.request.path} ({self.request.remote_ip})"
+
+
+class _HubHandler(_QuietHandler):
     """Hands on what the hub says of this server's lease."""
 
     auth_resource = "gradienthub"
@@ -53,7 +60,7 @@ class ExtendHandler(_HubHandler):
         await self.hand_on(await self.hub.extend())
 
 
-class ActivityHandler(APIHandler):
+class ActivityHandler(_QuietHandler):
     """A browser says that a person is there; the keeper asks when that was."""
 
     auth_resource = "gradienthub"

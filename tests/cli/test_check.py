@@ -814,3 +814,24 @@ c.JupyterHub.load_roles = [{"name": "r", "services": ["theirs"], "scopes": ["del
 """
     found = only(well(more), "wiring")
     assert (found.state, "'theirs' may stop" in found.says) == (State.WARN, True)
+
+
+def test_a_ledger_beside_peoples_files_is_warned_of_because_who_fills_the_disk_stops_all(well):
+    ledger = LedgerSeen("/data/l.sqlite", revision="0001", head="0001", file_system="ext4")
+    shared = Folder(Path("/data"), True, True, 10**11, 10**12, device=7)
+    found = [
+        one
+        for one in judge(well(ledger=ledger, data_dir=shared, storage_root=shared))
+        if "share a file system" in one.says
+    ]
+    assert [one.state for one in found] == [State.WARN]
+    apart = replace(shared, device=8)
+    said = judge(well(ledger=ledger, data_dir=shared, storage_root=apart))
+    assert not any("share a file system" in one.says for one in said)
+
+
+def test_files_that_everybody_may_read_are_named_with_their_cure(well, tmp_path):
+    file = tmp_path / "gradienthub.sqlite"
+    file.touch()
+    [one] = [f for f in judge(well(readable_by_others=(file,))) if "read by everybody" in f.says]
+    assert (one.state, one.cure) == (State.WARN, f"chmod 600 {file}")

@@ -84,7 +84,10 @@ def read_unwired(path: Path) -> Config:
     except SystemExit as exit_:
         raise ConfigurationFault(f"{path} ends the hub's start: {exit_}") from None
     except Exception as error:
-        raise ConfigurationFault(f"{path}{_line_of(error, path)}: {_sentence(error)}") from error
+        raise ConfigurationFault(
+            f"{path}{_line_of(error, path)}: {_sentence(error)}; run this where the hub runs, with"
+            " its environment"
+        ) from error
 
 
 def _loader(path: Path) -> "_Loader":

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ..ledger import Ledger, accounts, device_faults, fleet, leases
+from ..ledger import Ledger, accounts, device_faults, fleet, leases, outside
 from ..rules.duration import format_duration
 from ..rules.refusal import shown
 from ..settings import Settings
@@ -30,7 +30,8 @@ class Holder:
 
     def __str__(self) -> str:
         if self.kind != "lease":
-            return f"{self.kind} server {self.lease}"
+            whose = f" of {self.user}" if self.user else ""
+            return f"{self.kind} server {self.lease}{whose}"
         return f"{self.user or 'a deleted user'} / {self.notebook or 'a notebook'}"
 
 
@@ -145,6 +146,12 @@ def _holder(
         title = lease["display_name"] or lease["server_name"] or "default"
         return Holder(kind, holder_id, hub_id, names.get(lease["account_id"]), title)
     # Hubs on one database may share a machine: then another hub's lease has it.
+    if kind == outside.OUTSIDE:
+        rows = ledger.read(outside.of_hub, hub_id)
+        one = next((r for r in rows if str(r["object_id"]).startswith(holder_id)), None)
+        if one is None:
+            return Holder(kind, holder_id, hub_id)
+        return Holder(kind, one["name"], hub_id, one["user_name"] or None)
     other = ledger.read(leases.describe, holder_id) if kind == "lease" else None
     if other is not None and other["hub_id"] != hub_id:
         return Holder(kind, holder_id, other["hub_id"], f"hub {other['hub_id']}", "a notebook")

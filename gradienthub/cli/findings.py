@@ -165,9 +165,28 @@ def old_volumes(scene: Scene) -> Iterator[Finding]:
         says, _, cure = str(fault).partition(": ")
         yield _fault("old volumes", says, cure)
         return
+    yield from _taken_places(scene, spawner)
     if old:
         shown = ", ".join(f"{volume.template} as {volume.folder}" for volume in old)
         yield _ok("old volumes", f"{shown}; gradienthub adopt --bind says whose one is")
+
+
+def _taken_places(scene: Scene, spawner: type) -> Iterator[Finding]:
+    """Name volumes that would be mounted where each notebook has its own folders."""
+    if scene.wiring.engine != "docker":
+        return
+    own = {scene.hub.value(spawner, name) for name in ("container_home", "container_storage")}
+    for name in ("volumes", "read_only_volumes"):
+        for source, target in (scene.hub.value(spawner, name) or {}).items():
+            place = target.get("bind") if isinstance(target, dict) else target
+            if str(place).rstrip("/") in own:
+                yield _fault(
+                    "old volumes",
+                    f"{name} puts {source} at {place}, where a notebook has a folder of its own: no"
+                    " notebook can start",
+                    f"show it in the file browser with adopted_volumes = {{{source!r}:"
+                    ' "old-files"}, or mount it elsewhere',
+                )
 
 
 def hub_address(scene: Scene) -> Iterator[Finding]:

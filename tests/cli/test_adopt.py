@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from gradienthub.cli import main
 from gradienthub.cli.adoption_plan import pattern_of
 from gradienthub.cli.config import load
+from gradienthub.ledger import outside
+from gradienthub.rules.outside import Outside, Placed
 
 OLD = """
 c = get_config()
@@ -150,7 +153,9 @@ def test_a_tljh_like_hub_is_told_its_own_class(file, capsys):
 def test_an_error_in_the_file_is_named(file, capsys):
     file.write_text("c = get_config()\n1 / 0\n")
     assert main(["adopt", "-f", str(file)]) == 1
-    assert "line 2: ZeroDivisionError" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "line 2: ZeroDivisionError" in said
+    assert "run this where the hub runs, with its environment" in said
     assert main(["adopt", "-f", str(Path("nowhere.py"))]) == 1
 
 
@@ -188,3 +193,24 @@ def test_an_administrator_says_whose_an_old_volume_is(hub):
     assert nobody.code == 1
     assert "has no account at this hub" in nobody.out
     assert hub.run("adopt", "--bind", "old-2").code == 2
+
+
+def test_a_volume_at_the_place_of_the_workspace_is_named_by_check(file, capsys):
+    file.write_text(
+        "c = get_config()\nc.DockerSpawner.volumes = {'u-{username}': '/notebooks/'}\n" + PLAIN
+    )
+    assert main(["check", "-f", str(file)]) == 1
+    said = capsys.readouterr().out
+    assert "volumes puts u-{username} at /notebooks/" in said
+    assert "adopted_volumes = {'u-{username}'" in said
+
+
+def test_devices_say_which_server_outside_has_one(hub):
+    hub.start_once()
+    rack = hub.load().settings.house.hosts[0]
+    old = Outside("c" * 64, "jupyter-anna", "anna", asked=("GPU-1",))
+    hub.ledger.write(
+        outside.replace, hub_id="this-hub", placed=[Placed(old, rack, ("GPU-1",))],
+        host_keys={"rack": "this-hub/rack"}, now=datetime(2026, 11, 23, 9, 0, tzinfo=UTC),
+    )  # fmt: skip
+    assert "outside server jupyter-anna of anna" in hub.run("devices").out

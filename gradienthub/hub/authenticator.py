@@ -127,6 +127,8 @@ class TiersMixin(Authenticator):
             self._arriving.discard(user.name)
             what = f"the first login of {user.name!r}"
             await self._tell(f"new {user.id}", what, accounts.account_of, user=hub_user(user))
+            # What runs of theirs from before the hub lost its database is given back at once.
+            HubContext.of(self.config).wake_settle()
 
     async def _tell(self, key: str, what: str, function: Callable[..., Any], **values: Any) -> None:
         """Write to the ledger: now, or as soon as it is back. A login must not depend on it.

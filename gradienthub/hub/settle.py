@@ -17,6 +17,7 @@ from ..spawners import server_token
 from ..spawners.context import HubContext
 from ..spawners.engine import EngineAway, Found, Stranger
 from . import disk
+from .giving_back import give_back, revoke_tokens
 from .outside import note_outside
 from .people import note_people
 from .stopping import stop_for_hub
@@ -28,6 +29,7 @@ IN_WORDS = {
     Repair.END_BOTH: "stop and remove it, then end its lease",
     Repair.REAP: "keep its last words, remove it, end its lease",
     Repair.STOP_SERVER: "stop the server",
+    Repair.GIVE_BACK: "give it back when its owner logs in; `gradienthub stop LEASE` ends it",
 }
 #: How often a hub that is not settled yet tries again.
 FIRST_TRIES = 1.0
@@ -119,6 +121,7 @@ async def settle(app: Any, context: HubContext) -> list[Finding]:
         left = [_in_words(f) for f, well in zip(found, mended, strict=True) if not well]
         await _report(context, "hub", [*others, *left])
     _finish_stops(app, context, {lease.lease_id for lease in open_leases if lease.stop_asked})
+    revoke_tokens(app.db, frozenset(lease.lease_id for lease in open_leases))
     return found
 
 
@@ -197,17 +200,23 @@ async def _stop_server(app: Any, lease_id: str) -> None:
 async def _try_repair(app: Any, context: HubContext, finding: Finding, seen: Found | None) -> bool:
     """Whether it is mended."""
     try:
-        await _repair(app, context, finding, seen)
+        return await _repair(app, context, finding, seen)
     except EngineAway as away:
         app.log.warning("Lease %s is repaired later: %s", finding.lease_id, away)
         return False
-    return True
+    except Exception:
+        # Of one notebook, so that the others are repaired all the same.
+        app.log.exception("Lease %s cannot be repaired", finding.lease_id)
+        return False
 
 
-async def _repair(app: Any, context: HubContext, finding: Finding, seen: Found | None) -> None:
+async def _repair(app: Any, context: HubContext, finding: Finding, seen: Found | None) -> bool:
+    """Carry the repair out; whether it is mended."""
     if finding.repair is Repair.STOP_SERVER:
         await _stop_server(app, finding.lease_id)
-        return
+        return True
+    if finding.repair is Repair.GIVE_BACK:
+        return await give_back(app, context, finding.lease_id)
     corpse = None
     if seen is not None:
         corpse = await context.bury(seen, finding.why)
@@ -215,9 +224,10 @@ async def _repair(app: Any, context: HubContext, finding: Finding, seen: Found |
         # The listing is up to a second old; only a fresh look may say gone.
         again = await context.engine.look(finding.lease_id)
         if again is not None:
-            return
+            return True
     if finding.repair is not Repair.REMOVE_OBJECT:
         await context.ended(finding.lease_id, finding.reason, corpse)
+    return True
 
 
 def _quiet(app: Any) -> Iterator[tuple[Any, Any]]:

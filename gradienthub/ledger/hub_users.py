@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from ..rules.identity import TOLERANCE, HubUser
+from ..rules.identity import HubUser, same_moment
 from . import identity_findings
 from .schema import accounts, identities
 
@@ -53,7 +53,7 @@ def changes(tx: Connection, hub_id: str, seen: Iterable[Seen]) -> Changes:
     known: dict[str, Any] = {}
     for row in rows:
         one = by_id.get(row.hub_user_id)
-        there = one is not None and abs(one.user.created - row.user_created) <= TOLERANCE
+        there = one is not None and same_moment(one.user.created, row.user_created)
         if there != (row.missing_since is None):
             present[row.id] = there
         if one is not None and there:

@@ -28,6 +28,7 @@ from . import (
     holds,
     notebooks,
     outside,
+    servers,
     slots,
     usage,
 )
@@ -172,7 +173,16 @@ def _decide(
     taken = _open(tx, settings)
     own = [lease for lease in taken.leases if lease.account_id == account_id]
     notebook = notebooks.find(tx, account_id=account_id, server_name=request.server_name)
-    if notebook and any(row.notebook_id == notebook.id for row in taken.rows):
+    older = next((r for r in taken.rows if notebook and r.notebook_id == notebook.id), None)
+    if notebook and older and older.stop_requested_at is None:
+        return Refused(
+            "still_stopping",
+            f"{shown(notebook.title)} runs already.",
+            "It is the server of another user name of yours, or from before the hub lost its"
+            " database: reload the list of your notebooks in a minute, or stop it there.",
+            retry_after=timedelta(seconds=60),
+        )
+    if notebook and older:
         return Refused(
             "still_stopping",
             f"{shown(notebook.title)} is still stopping.",
@@ -591,8 +601,14 @@ def open_of_hub(tx: Connection, hub_id: str) -> list[drift.Open]:
             leases.c.hub_id == hub_id, leases.c.ended_at.is_(None)
         )
     )
+    going_on = servers.not_lost(tx, hub_id)
     return [
-        drift.Open(row.id, row.answered_at is not None, row.stop_requested_at is not None)
+        drift.Open(
+            row.id,
+            row.answered_at is not None,
+            row.stop_requested_at is not None,
+            row.id in going_on,
+        )
         for row in rows
     ]
 

@@ -15,6 +15,7 @@ class Repair(StrEnum):
     END_BOTH = "end_both"  # nobody can reach it any more: remove it, then end its lease
     REAP = "reap"  # it is dead: read its last words, remove it, end its lease
     STOP_SERVER = "stop_server"  # somebody else ended its lease: stop it as a person would
+    GIVE_BACK = "give_back"  # the hub lost its server's row, or its owner: make the row again
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Open:
     lease_id: str
     answered: bool
     stop_asked: bool
+    #: The hub's own database was lost or restored: that it has no server says nothing.
+    not_lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,12 @@ def findings(
 
 def _of_open_lease(lease: Open, objects: Iterable[Seen]) -> list[Finding]:
     *others, last = sorted(objects, key=lambda seen: seen.alive)
+    if last.alive and lease.not_lost and lease.answered and not lease.stop_asked:
+        why = "it runs, and the hub's own database does not know it"
+        return [
+            *(_remove(seen, "its lease has another object") for seen in others if not seen.alive),
+            Finding(Repair.GIVE_BACK, lease.lease_id, last.object_id, None, why),
+        ]
     if last.alive:
         repair, why = Repair.END_BOTH, "it runs, but the hub has no server for it"
     else:

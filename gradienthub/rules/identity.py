@@ -7,8 +7,11 @@ from enum import StrEnum
 
 #: Where providers put what never changes about a person, the strongest first.
 SUBJECT_KEYS = ("oid", "sub", "id", "user_id", "uid")
-#: How far two readings of one creation time may lie apart: databases cut and round fractions.
+#: How far two readings of one creation time may lie apart where one of them has no fraction of a
+#: second: MySQL cuts it, or rounds it up.
 TOLERANCE = timedelta(seconds=2)
+#: The same where both have one: what databases round away of it.
+ROUNDED = timedelta(milliseconds=10)
 
 
 @dataclass(frozen=True)
@@ -172,11 +175,14 @@ def _take(user: HubUser, named: Candidate, mine: Candidate | None) -> Answer:
 
 
 def same_moment(one: datetime, other: datetime) -> bool:
-    """Return whether two readings are of one creation time: equal, or one lost its fraction."""
-    if one == other:
-        return True
-    whole = one.microsecond == 0 or other.microsecond == 0
-    return whole and abs(one - other) <= timedelta(seconds=1)
+    """Return whether two readings are of one creation time: equal, or one lost its fraction.
+
+    A user who is made again gets the same id within seconds, so that nothing wider is the same.
+    """
+    apart = abs(one - other)
+    if (one.microsecond == 0) != (other.microsecond == 0):
+        return apart <= TOLERANCE
+    return apart <= ROUNDED
 
 
 def _account_of_user(user: HubUser, candidates: list[Candidate]) -> Candidate | None:
@@ -184,12 +190,9 @@ def _account_of_user(user: HubUser, candidates: list[Candidate]) -> Candidate | 
     found = []
     for candidate in candidates:
         for bound in candidate.users:
-            apart = abs(bound.user.created - user.created)
             if not _is_user(bound, user):
                 continue
-            # A deleted user's id and name are given out again at once.
-            if candidate.closed and not same_moment(bound.user.created, user.created):
-                continue
+            apart = abs(bound.user.created - user.created)
             found.append((apart != timedelta(0), candidate.closed is not None, apart, candidate))
     return min(found, key=lambda row: row[:3])[3] if found else None
 
@@ -262,4 +265,4 @@ def _only_user(candidate: Candidate, user: HubUser) -> bool:
 
 
 def _is_user(bound: Bound, user: HubUser) -> bool:
-    return bound.user.id == user.id and abs(bound.user.created - user.created) <= TOLERANCE
+    return bound.user.id == user.id and same_moment(bound.user.created, user.created)

@@ -15,7 +15,7 @@ from jupyterhub.utils import maybe_future
 from traitlets import Unicode, default
 
 from .. import metrics
-from ..ledger import LedgerAway, accounts, audit, device_faults, leases, notebooks, slots
+from ..ledger import LedgerAway, accounts, audit, device_faults, leases, notebooks, servers, slots
 from ..ledger.leases import Claim, Lease, Request
 from ..rules.device_faults import blamed_devices
 from ..rules.disk import means_no_room
@@ -33,6 +33,7 @@ from .engine import Corpse, Engine, EngineAway, Found, Waiting
 from .others import GuardedSpawner, is_interruption, refusal_of
 from .phases import GOING_ON
 from .probe import Probe
+from .record import record_of
 from .refused import StartRefused
 from .stage import width_of
 
@@ -370,8 +371,26 @@ class GradientSpawner(GuardedSpawner, Spawner):
             elif not found.alive:
                 corpse = await context.bury(found, "dead, and its notebook starts again")
                 await context.ended(older, Reason.CRASHED, corpse)
+            elif older not in context.moving:
+                await self._replace_unknown(older, found)
         except EngineAway as away:
             raise _engine_away() from away
+
+    async def _replace_unknown(self, lease_id: str, found: Found) -> None:
+        """Stop what runs of this notebook and cannot be given back, so that it can start again.
+
+        The hub's own database does not know it. Where it can be given back, this start is refused
+        and it is given back at once.
+        """
+        context = self.context
+        kept = await context.ledger.aread(servers.kept, lease_id)
+        if kept is None or any(user.name != self.user.name for user in kept.users):
+            return  # it is stopping, or the server of another name: admission says so
+        if kept.body is not None and kept.body["user"] == self.user.name:
+            context.wake_settle()
+            return
+        await context.stop_asked(lease_id, Reason.USER, self._actor())
+        await context.ended(lease_id, Reason.USER, await context.engine.bury(found))
 
     async def _keep_accepted_options(self) -> None:
         """A refused start's options must not be what the next option-less start uses.
@@ -599,12 +618,17 @@ class GradientSpawner(GuardedSpawner, Spawner):
         """The hub calls this once it has found the server ready: there is no hook for that."""
         super().add_poll_callback(callback, *args, **kwargs)
         if self.lease_id:
-            self.context.soon(self._confirm(self.lease_id))
+            self.context.soon(self._confirm(self.lease_id, record_of(self)))
 
-    async def _confirm(self, lease_id: str) -> None:
+    async def _confirm(self, lease_id: str, record: dict[str, Any] | None) -> None:
         context = self.context
         try:
             await context.ledger.awrite(leases.note_confirmed, lease_id, context.clock())
+            if record is not None:
+                await context.ledger.awrite(
+                    servers.keep, hub_id=context.settings.hub_id, lease_id=lease_id, body=record,
+                    now=context.clock(),
+                )  # fmt: skip
         except LedgerAway:
             self.log.warning("The ledger is away; lease %s is confirmed later", lease_id)
 

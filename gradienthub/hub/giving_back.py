@@ -1,0 +1,118 @@
+"""Adoption: a running notebook that the hub's own database does not know is given back."""
+
+from datetime import UTC
+from typing import Any
+
+from jupyterhub import orm
+from jupyterhub.utils import utcnow
+
+from ..ledger import audit, servers
+from ..ledger.servers import Kept
+from ..spawners.context import HubContext
+
+#: Begins the note of a token that was made again; with its lease behind it.
+NOTE = "Given back: lease "
+
+
+async def give_back(app: Any, context: HubContext, lease_id: str) -> bool:
+    """Make the row of this lease's server again, if its owner is there; whether that is done.
+
+    The notebook keeps running all the while. Its address, its state, its token and its OAuth
+    client are those of before, so that nothing in it has to know.
+    """
+    kept = await context.ledger.aread(servers.kept, lease_id)
+    if kept is None:
+        return True
+    user = _owner(app, kept)
+    if user is None or kept.body is None:
+        return False
+    name = kept.body["server"]
+    # From here to the commit without an await: nobody else starts or stops this server meanwhile.
+    title = kept.body["display_name"] or None
+    spawner = user.get_or_create_spawner(name, title, replace_failed=True)
+    if spawner.active or spawner.pending:
+        return False
+    _make_rows(app.db, user, spawner.orm_spawner, kept)
+    user.spawners.pop(name, None)
+    spawner = user.spawners[name]
+    # The keeper asks the notebook with it; the token of before is known to the notebook alone.
+    spawner.api_token = user.new_api_token(
+        note=f"{NOTE}{lease_id}", scopes=kept.body["token"]["scopes"]
+    )
+    spawner.orm_spawner.state = spawner.get_state()
+    app.db.commit()
+    await app.proxy.add_user(user, name)
+    spawner.add_poll_callback(_stopped, app, user, name)
+    spawner.start_polling()
+    app.log.warning("Lease %s: given back to %s, who runs it", lease_id, user.name)
+    await context.ledger.awrite(_note, context, kept, user.name)
+    return True
+
+
+def _owner(app: Any, kept: Kept) -> Any:
+    """Return the hub user to whom it can be given back: the one whose name is in its address."""
+    for one in kept.users:
+        if kept.body is not None and one.name == kept.body["user"]:
+            user = app.users.get(one.id)
+            if user is not None and user.name == one.name:
+                return user
+    return None
+
+
+def _make_rows(db: Any, user: Any, row: Any, kept: Kept) -> None:
+    assert kept.body is not None
+    body, lease = kept.body, kept.lease_id
+    row.display_name = body["display_name"] or row.display_name
+    row.state = body["state"]
+    row.started = kept.answered_at.astimezone(UTC).replace(tzinfo=None)
+    row.last_activity = utcnow()
+    row.server = orm.Server(**body["address"])
+    if known := body["client"]:
+        client = db.query(orm.OAuthClient).filter_by(identifier=known["identifier"]).one_or_none()
+        if client is None:
+            client = orm.OAuthClient(identifier=known["identifier"])
+            db.add(client)
+        client.secret, client.redirect_uri = known["secret"], known["redirect_uri"]
+        client.description = known["description"]
+        client.allowed_scopes = list(known["allowed_scopes"])
+        row.oauth_client = client
+    token = body["token"]
+    if db.query(orm.APIToken).filter_by(hashed=token["hashed"]).first() is None:
+        db.add(
+            orm.APIToken(
+                prefix=token["prefix"], hashed=token["hashed"], user=user.orm_user,
+                scopes=list(token["scopes"]), note=f"{NOTE}{lease}", client_id="jupyterhub",
+                created=utcnow(),
+            )
+        )  # fmt: skip
+    db.commit()
+
+
+async def _stopped(app: Any, user: Any, name: str) -> None:
+    """Do what the hub does where a poll finds a server dead."""
+    app.log.warning("The server %s of %s stopped", name or "(default)", user.name)
+    await app.proxy.delete_user(user, name)
+    await user.stop(name)
+
+
+def _note(tx: Any, context: HubContext, kept: Kept, user_name: str) -> None:
+    audit.record(
+        tx, hub_id=context.settings.hub_id, actor="hub", account_id=None,
+        action="server_given_back",
+        detail={"lease": kept.lease_id, "user": user_name, "server": kept.server_name,
+                "why": "the hub's own database did not know this running notebook"},
+        now=context.clock(),
+    )  # fmt: skip
+
+
+def revoke_tokens(db: Any, running: frozenset[str]) -> None:
+    """Revoke the tokens that were made again for leases that are over."""
+    over = [
+        token
+        for token in db.query(orm.APIToken).filter(orm.APIToken.note.startswith(NOTE))
+        if token.note.removeprefix(NOTE) not in running
+    ]
+    for token in over:
+        db.delete(token)
+    if over:
+        db.commit()

@@ -1,0 +1,111 @@
+"""Servers: what the hub's own database knows of a running one, kept for a hub that loses it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, exists, or_, select
+
+from ..rules.identity import HubUser
+from .schema import accounts, identities, leases, notebooks, server_records
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A running lease without a server at the hub, and whose it is.
+
+    `users` are its owner's users that the hub has now. `body` is what `keep` was given, None where
+    the lease is from before that was kept.
+    """
+
+    lease_id: str
+    account_name: str
+    server_name: str
+    title: str
+    answered_at: datetime
+    users: tuple[HubUser, ...]
+    body: dict[str, Any] | None
+
+
+def keep(
+    tx: Connection, *, hub_id: str, lease_id: str, body: dict[str, Any], now: datetime
+) -> None:  # fmt: skip
+    """Keep what a hub needs to make the row of this lease's server again."""
+    tx.execute(delete(server_records).where(server_records.c.lease_id == lease_id))
+    # Those of leases that are over are of no use any more.
+    over = select(leases.c.id).where(leases.c.hub_id == hub_id, leases.c.ended_at.is_not(None))
+    tx.execute(
+        delete(server_records).where(
+            server_records.c.hub_id == hub_id, server_records.c.lease_id.in_(over)
+        )
+    )
+    tx.execute(server_records.insert().values(lease_id=lease_id, hub_id=hub_id, body=body, at=now))
+
+
+def not_lost(tx: Connection, hub_id: str) -> frozenset[str]:
+    """Return the answered open leases that go on although the hub has no server for them.
+
+    Either the hub user who began one is not there any more, or what makes its server's row again
+    is kept: the hub's database was lost or restored, and nobody has stopped these notebooks.
+    """
+    same_user = exists().where(
+        identities.c.account_id == leases.c.account_id,
+        identities.c.replaced_at.is_(None),
+        identities.c.missing_since.is_(None),
+        identities.c.bound_at <= leases.c.admitted_at,
+    )
+    recorded = exists().where(server_records.c.lease_id == leases.c.id)
+    rows = tx.execute(
+        select(leases.c.id)
+        .join(accounts, accounts.c.id == leases.c.account_id)
+        .where(
+            leases.c.hub_id == hub_id,
+            leases.c.ended_at.is_(None),
+            leases.c.stop_requested_at.is_(None),
+            leases.c.answered_at.is_not(None),
+            accounts.c.closed_at.is_(None),
+            or_(~same_user, recorded),
+        )
+    )
+    return frozenset(rows.scalars())
+
+
+def kept(tx: Connection, lease_id: str) -> Kept | None:
+    """Return what is kept of a running lease's server; None where it is over or stopping."""
+    row = tx.execute(
+        select(
+            leases.c.id,
+            leases.c.account_id,
+            leases.c.answered_at,
+            accounts.c.name,
+            notebooks.c.server_name,
+            notebooks.c.display_name,
+            server_records.c.body,
+        )
+        .join(accounts, accounts.c.id == leases.c.account_id)
+        .join(notebooks, notebooks.c.id == leases.c.notebook_id)
+        .outerjoin(server_records, server_records.c.lease_id == leases.c.id)
+        .where(
+            leases.c.id == lease_id,
+            leases.c.ended_at.is_(None),
+            leases.c.stop_requested_at.is_(None),
+        )
+    ).first()
+    if row is None:
+        return None
+    users = tx.execute(
+        select(identities).where(
+            identities.c.account_id == row.account_id,
+            identities.c.replaced_at.is_(None),
+            identities.c.missing_since.is_(None),
+        )
+    )
+    return Kept(
+        lease_id=row.id,
+        account_name=row.name,
+        server_name=row.server_name,
+        title=row.display_name or row.server_name or "the default notebook",
+        answered_at=row.answered_at,
+        users=tuple(HubUser(u.hub_user_id, u.user_created, u.name) for u in users),
+        body=row.body,
+    )

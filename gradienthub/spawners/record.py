@@ -1,0 +1,50 @@
+"""A server's record: what only the hub's own database knows of a running server.
+
+A hub that loses that database finds the notebook by its label, but not its address, its state and
+the token that the server presents. With the record its row is made again as it was. Nothing in it
+is a secret: the hub keeps hashes of tokens, and so does this.
+"""
+
+from typing import Any
+
+from jupyterhub import orm
+
+
+def record_of(spawner: Any) -> dict[str, Any] | None:
+    """Return what makes this server's row again; None where its token is not known any more.
+
+    Reads the hub's database: call it in the hub's loop.
+    """
+    row, token = spawner.orm_spawner, None
+    if spawner.api_token:
+        token = orm.APIToken.find(spawner.user.db, spawner.api_token)
+    if row.server is None or token is None:
+        return None
+    state = {key: value for key, value in (spawner.get_state() or {}).items() if "token" not in key}
+    client = row.oauth_client
+    return {
+        "user": spawner.user.name,
+        "server": row.name,
+        "display_name": row.display_name or "",
+        "state": state,
+        "address": {
+            "proto": row.server.proto,
+            "ip": row.server.ip,
+            "port": row.server.port,
+            "base_url": row.server.base_url,
+            "cookie_name": row.server.cookie_name,
+        },
+        "token": {
+            "prefix": token.prefix,
+            "hashed": token.hashed,
+            "scopes": list(token.scopes or ()),
+        },
+        "client": client
+        and {
+            "identifier": client.identifier,
+            "secret": client.secret,
+            "redirect_uri": client.redirect_uri,
+            "description": client.description,
+            "allowed_scopes": list(client.allowed_scopes or ()),
+        },
+    }

@@ -16,6 +16,7 @@ from ..ledger.accounts import NoSuchAccount
 from ..rules.catalog import ConfigurationFault
 from ..rules.refusal import Refused
 from . import (
+    account,
     adopt,
     approve,
     audit,
@@ -31,6 +32,7 @@ from . import (
     mount_helper,
     standing,
     statement,
+    stop,
     tier,
     upgrade_db,
     usage,
@@ -43,9 +45,11 @@ COMMANDS = (
     init,
     check,
     adopt,
+    account,
     tier,
     leases,
     extend,
+    stop,
     credit,
     budget,
     approve,

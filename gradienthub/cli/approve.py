@@ -63,7 +63,7 @@ def _decide(desk: Desk, args: argparse.Namespace, *, grant: bool) -> bool:
     expires = getattr(args, "expires", None)
     return desk.ledger.write(
         requests.decide,
-        desk.account(args.name),
+        desk.account_to_be(args.name) if grant else desk.account(args.name),
         hub_id=desk.hub_id,
         instance_type=args.type,
         grant=grant,

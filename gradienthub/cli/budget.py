@@ -33,7 +33,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 def _scope(desk: Desk, args: argparse.Namespace) -> str:
     if args.group:
         return usage.group_scope(args.group)
-    return usage.account_scope(desk.account(args.user).id)
+    return usage.account_scope(desk.account_to_be(args.user).id)
 
 
 def _set(desk: Desk, args: argparse.Namespace) -> None:

@@ -35,7 +35,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 
 
 def _give(desk: Desk, args: argparse.Namespace) -> None:
-    account = desk.account(args.name)
+    account = desk.account_to_be(args.name)
     expires_at = desk.now + args.expires if args.expires else None
     _once(
         desk, args, "credit", account.id,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..ledger import Ledger, accounts, statements
+from ..ledger import Ledger, account_acts, accounts, statements
 from ..ledger.accounts import Account, NoSuchAccount
 from ..rules.duration import parse_duration
 from ..rules.money import format_amount, parse_amount
@@ -40,15 +40,37 @@ class Desk:
         except NoSuchAccount:
             raise NoSuchAccount(self._no_account(name)) from None
 
-    def _no_account(self, name: str) -> str:
+    def account_to_be(self, name: str) -> Account:
+        """Return the account of that name, prepared for its owner's first login if there is none.
+
+        What is prepared is said, with the names that are near: it may be a slip of the finger.
+        """
+        try:
+            return self.ledger.read(accounts.find, hub_id=self.hub_id, name=name)
+        except NoSuchAccount:
+            pass
+        if not name.strip() or len(name) > 255:
+            raise config.UsageFault("A user name has 1 to 255 characters")
+        act = account_acts.Act(self.hub_id, self.actor, self.now)
+        near = self._near(name)
+        account, made = self.ledger.write(account_acts.prepare, act, name)
+        if made:
+            print(
+                f"{name} has not logged in yet: an account waits for them"
+                + (f" (similar: {', '.join(near)}; `gradienthub account merge`)" if near else "")
+            )
+        return account
+
+    def _near(self, name: str) -> list[str]:
         everyone = self.ledger.read(accounts.everyone, hub_id=self.hub_id)
-        near = difflib.get_close_matches(name, [account.name for account in everyone], n=3)
+        return difflib.get_close_matches(name, [account.name for account in everyone], n=3)
+
+    def _no_account(self, name: str) -> str:
+        near = self._near(name)
         return (
             f"{name!r} has no account at this hub"
             + (f" (similar: {', '.join(near)})" if near else "")
-            + "; an account is made when somebody first opens their notebooks after a login, or"
-            " when an administrator starts one for them. To give a tier before that, name one of"
-            " their groups in c.GradientHub.tier_rules"
+            + "; an account is made at a first login, or before it by `gradienthub account prepare`"
         )
 
     def allowance(self, account: Account) -> Allowance:
@@ -56,7 +78,6 @@ class Desk:
         return self.ledger.read(
             accounts.allowance_of,
             account,
-            groups=frozenset(),
             tiers=self.settings.house.tiers,
             rules=self.settings.tier_rules,
             now=self.now,

@@ -65,6 +65,7 @@ def _show(desk: Desk, args: argparse.Namespace) -> None:
     rows = [
         ("tier", f"{allowance.tier.name} ({allowance.tier.title}), given by {allowance.given_by}"),
         ("groups", ", ".join(sorted(account.groups)) or "none that an identity provider named"),
+        ("groups in the hub", _hub_groups(account)),
         ("payment method", "yes" if account.payment_method else "no"),
     ]
     if account.tier and account.tier not in desk.settings.house.tiers:
@@ -80,8 +81,21 @@ def _show(desk: Desk, args: argparse.Namespace) -> None:
         rows.append(("approvals", "none"))
     print(account.name)
     print(aligned([(f"  {label}", text) for label, text in rows]))
-    if desk.settings.tier_rules.by_group and allowance.given_by == "default":
-        print("  Groups that only the hub knows count at a start too, and may give another tier.")
+    if account.hub_groups is None and desk.settings.tier_rules.by_group:
+        print("  The groups that only the hub knows count too, and may give another tier.")
+    if account.groups_unknown_at is not None:
+        print(
+            f"  Since {account.groups_unknown_at:%Y-%m-%d %H:%M} UTC the provider says that their"
+            " groups are too many to list: those of before count."
+        )
+    if account.prepared_at is not None:
+        print("  They have not logged in yet: the account waits for them.")
+
+
+def _hub_groups(account: Account) -> str:
+    if account.hub_groups is None:
+        return "unknown until the hub says so, within a minute after their first login"
+    return ", ".join(sorted(account.hub_groups)) or "none"
 
 
 def _approval(approval: accounts.Approval, now: datetime) -> str:
@@ -96,7 +110,7 @@ def _approval(approval: accounts.Approval, now: datetime) -> str:
 
 def _set(desk: Desk, args: argparse.Namespace) -> None:
     tier = desk.tier_name(args.tier)
-    account = desk.account(args.name)
+    account = desk.account_to_be(args.name)
     before = desk.allowance(account)
     _set_tier(desk, account, tier)
     print(f"{account.name}: tier {tier}, was {before.tier.name} (given by {before.given_by})")
@@ -119,7 +133,7 @@ def _set_tier(desk: Desk, account: Account, tier: str | None) -> None:
 
 
 def _payment(desk: Desk, args: argparse.Namespace) -> None:
-    account = desk.account(args.name)
+    account = desk.account_to_be(args.name)
     there = args.there == "yes"
     desk.ledger.write(
         accounts.set_payment_method,
@@ -134,7 +148,7 @@ def _payment(desk: Desk, args: argparse.Namespace) -> None:
 
 def _approve(desk: Desk, args: argparse.Namespace) -> None:
     type_name = desk.type_name(args.type)
-    account = desk.account(args.name)
+    account = desk.account_to_be(args.name)
     expires_at = desk.now + args.expires if args.expires else None
     desk.ledger.write(
         accounts.approve,

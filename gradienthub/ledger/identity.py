@@ -191,7 +191,9 @@ def candidates(tx: Connection, account_ids: Iterable[str]) -> list[Candidate]:
     )
     for row in rows:
         seen = HubUser(row.hub_user_id, row.user_created, row.name)
-        users.setdefault(row.account_id, []).append(Bound(seen, row.missing_since is None))
+        users.setdefault(row.account_id, []).append(
+            Bound(seen, row.missing_since is None, row.apart_from)
+        )
     rows = tx.execute(
         select(subjects)
         .where(subjects.c.account_id.in_(ids), subjects.c.replaced_at.is_(None))
@@ -262,6 +264,7 @@ def bind_user(
     who: Subject,
     now: datetime,
     before_id: str | None = None,
+    apart_from: str | None = None,
 ) -> None:
     """Let this hub user have the account; its name is theirs where no other user has it."""
     tx.execute(
@@ -293,7 +296,7 @@ def bind_user(
         identities.insert().values(
             hub_id=hub_id, hub_user_id=user.id, user_created=user.created, name=user.name,
             provider=who.provider, subject=who.subject, account_id=account_id, bound_at=now,
-            before_id=before_id,
+            before_id=before_id, apart_from=apart_from,
         )
     )  # fmt: skip
     if alone:

@@ -118,8 +118,10 @@ identities = Table(
     Column("replaced_at", Moment),
     Column("name", String(255), nullable=False, default="", server_default=""),
     Column("missing_since", Moment),
-    # The account that this hub user had before, where a command or a login took it off that.
+    # The account that this hub user had before, where a command or a login took it off that; where
+    # it was a command, no login brings it back to that one.
     Column("before_id", ID),
+    Column("apart_from", ID),
 )
 Index(
     "uq_identities_current",

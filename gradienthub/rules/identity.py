@@ -60,6 +60,8 @@ class Bound:
 
     user: HubUser
     present: bool = True
+    #: An account that an administrator took this user off: its subject does not bind them again.
+    apart_from: str | None = None
 
 
 class Closed(StrEnum):
@@ -68,6 +70,7 @@ class Closed(StrEnum):
     DELETED = "deleted"  # the hub deleted its user
     REPLACED = "replaced"  # another person logged in as its user
     MERGED = "merged"  # an administrator moved it into another account
+    SET_ASIDE = "set_aside"  # an administrator bound its user to another account
 
 
 @dataclass(frozen=True)
@@ -209,6 +212,7 @@ def _named(
         c
         for c in candidates
         if c is not mine
+        and not (mine and _kept_apart(mine, c, user))
         and c.closed is not Closed.DELETED
         and _compare(c, who, moved) is _Says.SAME
     ]
@@ -262,6 +266,10 @@ def _strength(key: str) -> int:
 def _only_user(candidate: Candidate, user: HubUser) -> bool:
     """Return whether the account has no other user at the hub."""
     return not any(bound.present and not _is_user(bound, user) for bound in candidate.users)
+
+
+def _kept_apart(mine: Candidate, other: Candidate, user: HubUser) -> bool:
+    return any(b.apart_from == other.account_id for b in mine.users if _is_user(b, user))
 
 
 def _is_user(bound: Bound, user: HubUser) -> bool:

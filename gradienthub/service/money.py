@@ -231,13 +231,13 @@ class AskBody(Input):
 async def own(handler: KeeperHandler) -> Account | None:
     """The visitor's account with the groups that hub and provider say of them; None: none yet."""
     account = await own_account(handler)
-    return account and replace(account, groups=handler.visitor.groups | account.groups)
+    return account and replace(account, hub_groups=handler.visitor.groups)
 
 
 async def person(handler: KeeperHandler, name: str) -> Account:
     """The open account of that name; the visitor's own, or anybody's for who runs the money.
 
-    The hub's groups of others are not known here; those that their provider said are.
+    The hub's groups of others are those that it told the ledger last.
     """
     if handler.visitor.is_user(name):
         account = await own(handler)
@@ -255,8 +255,7 @@ def allowed_funds(
 ) -> tuple[Allowance, Funds]:
     """What the account may do and spend."""
     allowance = accounts.allowance_of(
-        tx, account, groups=account.groups, tiers=published.tiers, rules=published.tier_rules,
-        now=now,
+        tx, account, tiers=published.tiers, rules=published.tier_rules, now=now,
     )  # fmt: skip
     funds = holds.funds_of(
         tx, hub_id=hub_id, account_id=account.id, groups=allowance.groups, tier=allowance.tier,

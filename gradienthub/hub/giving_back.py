@@ -18,10 +18,15 @@ async def give_back(app: Any, context: HubContext, lease_id: str) -> bool:
     """Make the row of this lease's server again, if its owner is there; whether that is done.
 
     The notebook keeps running all the while. Its address, its state, its token and its OAuth
-    client are those of before, so that nothing in it has to know.
+    client are those of before, so that nothing in it has to know. The keeper cannot look at what
+    the hub does not serve, so that its session limit and its end time are kept here.
     """
     kept = await context.ledger.aread(servers.kept, lease_id)
     if kept is None:
+        return True
+    if reason := kept.due(context.clock()):
+        await context.stop_asked(lease_id, reason, "hub")
+        context.wake_settle()
         return True
     user = _owner(app, kept)
     if user is None or kept.body is None:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, exists, or_, select
 
 from ..rules.identity import HubUser
+from ..rules.idleness import Reason
 from .schema import accounts, identities, leases, notebooks, server_records
 
 
@@ -23,8 +24,18 @@ class Kept:
     server_name: str
     title: str
     answered_at: datetime
+    stop_at: datetime | None
+    session_ends_at: datetime | None
     users: tuple[HubUser, ...]
     body: dict[str, Any] | None
+
+    def due(self, now: datetime) -> Reason | None:
+        """Return why it has to end now; None where no hard end has passed."""
+        if self.session_ends_at is not None and self.session_ends_at <= now:
+            return Reason.SESSION_LIMIT
+        if self.stop_at is not None and self.stop_at <= now:
+            return Reason.STOP_AT
+        return None
 
 
 def keep(
@@ -77,6 +88,8 @@ def kept(tx: Connection, lease_id: str) -> Kept | None:
             leases.c.id,
             leases.c.account_id,
             leases.c.answered_at,
+            leases.c.stop_at,
+            leases.c.session_ends_at,
             accounts.c.name,
             notebooks.c.server_name,
             notebooks.c.display_name,
@@ -106,6 +119,8 @@ def kept(tx: Connection, lease_id: str) -> Kept | None:
         server_name=row.server_name,
         title=row.display_name or row.server_name or "the default notebook",
         answered_at=row.answered_at,
+        stop_at=row.stop_at,
+        session_ends_at=row.session_ends_at,
         users=tuple(HubUser(u.hub_user_id, u.user_created, u.name) for u in users),
         body=row.body,
     )

@@ -1,6 +1,7 @@
 """A hub that lost its own database: what runs goes on, and its owner gets it back."""
 
 import sqlite3
+from datetime import timedelta
 
 import pytest
 from jupyterhub import orm
@@ -8,8 +9,10 @@ from jupyterhub.auth import Authenticator
 
 from gradienthub.clock import system_clock
 from gradienthub.hub import settle
-from gradienthub.ledger import audit, findings
+from gradienthub.ledger import audit, findings, leases
+from gradienthub.ledger.schema import leases as leases_table
 from gradienthub.ledger.schema import server_records
+from gradienthub.rules.idleness import Reason
 
 
 class ByDirectory(Authenticator):
@@ -154,9 +157,6 @@ async def test_somebody_else_of_the_same_name_does_not_get_it(make_home):
 
 
 async def test_a_stop_that_is_written_in_the_ledger_ends_what_nobody_logs_in_for(make_home):
-    from gradienthub.ledger import leases  # noqa: PLC0415
-    from gradienthub.rules.idleness import Reason  # noqa: PLC0415
-
     home = await make_home(anna="s-1")
     lease_id = await running(home)
     await lose_the_database(home)
@@ -165,6 +165,23 @@ async def test_a_stop_that_is_written_in_the_ledger_ends_what_nobody_logs_in_for
     )
     await settle.settle(home.app, home.context)
     await home.nothing_is_taken()
+
+
+async def test_the_session_limit_ends_what_the_keeper_cannot_see(make_home):
+    home = await make_home(anna="s-1")
+    lease_id = await running(home)
+    await lose_the_database(home)
+    past = home.clock() - timedelta(minutes=1)
+    await home.context.ledger.awrite(
+        lambda tx: tx.execute(
+            leases_table.update().where(leases_table.c.id == lease_id).values(session_ends_at=past)
+        )
+    )
+    for _ in range(2):
+        await settle.settle(home.app, home.context)
+    await home.nothing_is_taken()
+    row = await home.context.ledger.aread(leases.describe, lease_id)
+    assert row["reason"] == "session_limit"
 
 
 async def test_without_a_subject_it_is_kept_until_an_administrator_binds_the_name(make_home):

@@ -126,7 +126,11 @@ class TiersMixin(Authenticator):
         if user.name in self._arriving:
             self._arriving.discard(user.name)
             what = f"the first login of {user.name!r}"
-            await self._tell(f"new {user.id}", what, accounts.account_of, user=hub_user(user))
+            groups = frozenset(group.name for group in user.groups)
+            await self._tell(
+                f"new {user.id}", what, accounts.account_of, user=hub_user(user),
+                hub_groups=groups,
+            )  # fmt: skip
             # What runs of theirs from before the hub lost its database is given back at once.
             HubContext.of(self.config).wake_settle()
 

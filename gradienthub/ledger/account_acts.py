@@ -13,6 +13,7 @@ from . import audit, credits, expiry, identity, identity_findings, usage
 from .entries import balance_of, credits_of
 from .schema import (
     accounts,
+    adopted_volumes,
     approval_requests,
     approvals,
     balances,
@@ -477,9 +478,8 @@ def _move_notebooks(tx: Connection, one: Row[Any], other: Row[Any]) -> list[Chan
             f"Both accounts have a notebook of the same name: {named}.",
             "Rename or delete one of each first: each keeps its folder.",
         )
-    tx.execute(
-        update(notebooks).where(notebooks.c.account_id == one.id).values(account_id=other.id)
-    )
+    for table in (notebooks, adopted_volumes):
+        tx.execute(update(table).where(table.c.account_id == one.id).values(account_id=other.id))
     if not mine:
         return []
     return [

@@ -113,7 +113,7 @@ class TiersMixin(Authenticator):
             moved = HubContext.of(self.config).settings.moved_providers
             await self._tell(
                 name, what, accounts.take_login, user=hub_user(user),
-                refresh=kind == "refresh", moved=moved, **facts,
+                refresh=kind == "refresh", moved=moved, hub_groups=_groups_of(user), **facts,
             )  # fmt: skip
 
     async def add_user(self, user: Any) -> None:
@@ -126,10 +126,9 @@ class TiersMixin(Authenticator):
         if user.name in self._arriving:
             self._arriving.discard(user.name)
             what = f"the first login of {user.name!r}"
-            groups = frozenset(group.name for group in user.groups)
             await self._tell(
                 f"new {user.id}", what, accounts.account_of, user=hub_user(user),
-                hub_groups=groups,
+                hub_groups=_groups_of(user),
             )  # fmt: skip
             # What runs of theirs from before the hub lost its database is given back at once.
             HubContext.of(self.config).wake_settle()
@@ -297,6 +296,11 @@ def _named(
 
 def _plain(value: Any) -> bool:
     return isinstance(value, str) or (isinstance(value, int) and abs(value) < 2**63)
+
+
+def _groups_of(user: Any) -> frozenset[str]:
+    """Return the groups that the hub itself knows of its user now."""
+    return frozenset(group.name for group in getattr(user, "groups", ()))
 
 
 def _word(value: Any) -> str:

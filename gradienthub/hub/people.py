@@ -1,5 +1,6 @@
 """People: what the ledger is told of the hub's own users, so that all who ask it say the same."""
 
+import asyncio
 from datetime import UTC
 from typing import Any
 
@@ -10,13 +11,16 @@ from ..ledger.hub_users import Seen
 from ..rules.identity import HubUser
 from ..spawners.context import HubContext
 
+#: Users read at once: about 10 ms of the hub's loop.
+AT_ONCE = 250
+
 
 async def note_people(app: Any, context: HubContext) -> None:
     """Tell the ledger which users the hub has and their groups, where that has changed.
 
     An account whose users are all gone is told as a finding, and what it runs is kept.
     """
-    seen = _users(app.db)
+    seen = await _users(app.db)
     hub_id = context.settings.hub_id
     found = await context.ledger.aread(hub_users.changes, hub_id, seen)
     if found or not context.people_told:
@@ -24,19 +28,34 @@ async def note_people(app: Any, context: HubContext) -> None:
         context.people_told = True
 
 
-def _users(db: Any) -> list[Seen]:
-    """Every user of the hub: two queries without an object each, because there may be thousands."""
-    groups: dict[int, set[str]] = {}
-    for user_id, name in (
-        db.query(orm.User.id, orm.Group.name)
-        .join(orm.user_group_map, orm.user_group_map.c.user_id == orm.User.id)
-        .join(orm.Group, orm.Group.id == orm.user_group_map.c.group_id)
-    ):
-        groups.setdefault(user_id, set()).add(name)
-    return [
-        Seen(HubUser(id_, _aware(created), name), frozenset(groups.get(id_, ())))
-        for id_, created, name in db.query(orm.User.id, orm.User.created, orm.User.name)
-    ]
+async def _users(db: Any) -> list[Seen]:
+    """Return every user of the hub. Others have their turn in between: there may be thousands."""
+    seen: list[Seen] = []
+    last = 0
+    while True:
+        rows = (
+            db.query(orm.User.id, orm.User.created, orm.User.name)
+            .filter(orm.User.id > last)
+            .order_by(orm.User.id)
+            .limit(AT_ONCE)
+            .all()
+        )
+        if not rows:
+            return seen
+        in_groups = orm.user_group_map.c
+        groups: dict[int, set[str]] = {}
+        for user_id, name in (
+            db.query(in_groups.user_id, orm.Group.name)
+            .join(orm.Group, orm.Group.id == in_groups.group_id)
+            .filter(in_groups.user_id > last, in_groups.user_id <= rows[-1].id)
+        ):
+            groups.setdefault(user_id, set()).add(name)
+        seen += [
+            Seen(HubUser(row.id, _aware(row.created), row.name), frozenset(groups.get(row.id, ())))
+            for row in rows
+        ]
+        last = rows[-1].id
+        await asyncio.sleep(0)
 
 
 def _aware(created: Any) -> Any:

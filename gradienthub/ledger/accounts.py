@@ -111,13 +111,14 @@ def take_login(
     groups_unknown: bool = False,
     refresh: bool = False,
     moved: Mapping[str, str] | None = None,
+    hub_groups: Iterable[str] | None = None,
 ) -> None:
     """Let the account of a user whom the hub has take what the provider said of them.
 
     First what a login before it said, because None leaves that as it is. `refresh`: the provider
     speaks of a session that goes on, which opens and closes no account.
     """
-    account_of(tx, hub_id=hub_id, user=user, now=now)
+    account_of(tx, hub_id=hub_id, user=user, now=now, hub_groups=hub_groups)
     login = replace(_login(who, groups, claims, now, groups_unknown), refresh=refresh)
     _, changed = identity.identify(tx, hub_id=hub_id, user=user, login=login, now=now, moved=moved)
     if changed:

@@ -9,6 +9,9 @@ from typing import Any
 
 from jupyterhub import orm
 
+#: What the hub calls the token that it gives a server at its start.
+OF_A_SERVER = "Server at"
+
 
 def record_of(spawner: Any) -> dict[str, Any] | None:
     """Return what makes this server's row again; None where its token is not known any more.
@@ -18,7 +21,8 @@ def record_of(spawner: Any) -> dict[str, Any] | None:
     row, token = spawner.orm_spawner, None
     if spawner.api_token:
         token = orm.APIToken.find(spawner.user.db, spawner.api_token)
-    if row.server is None or token is None:
+    # The notebook's own, and not one that was made after a restart to ask it.
+    if row.server is None or token is None or not (token.note or "").startswith(OF_A_SERVER):
         return None
     state = {key: value for key, value in (spawner.get_state() or {}).items() if "token" not in key}
     client = row.oauth_client

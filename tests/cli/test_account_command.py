@@ -1,12 +1,14 @@
 """gradienthub account: prepared before a first login, bound after a loss, and never by accident."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
-from conftest import NOW
 
 from gradienthub.ledger import accounts, hub_users, leases
 from gradienthub.ledger.accounts import HubUser, Subject
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)

@@ -81,7 +81,8 @@ def _show(desk: Desk, args: argparse.Namespace) -> None:
         rows.append(("approvals", "none"))
     print(account.name)
     print(aligned([(f"  {label}", text) for label, text in rows]))
-    if account.hub_groups is None and desk.settings.tier_rules.by_group:
+    guessed = account.hub_groups is None and allowance.given_by == "default"
+    if guessed and desk.settings.tier_rules.by_group:
         print("  The groups that only the hub knows count too, and may give another tier.")
     if account.groups_unknown_at is not None:
         print(

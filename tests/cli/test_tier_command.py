@@ -64,11 +64,11 @@ def test_a_tier_that_does_not_exist_is_a_wrong_argument(seen):
 
 
 def test_somebody_the_hub_has_not_seen_has_no_account_and_a_cure(seen):
-    said = seen.run("tier", "set", "anna", "pro")
+    said = seen.run("tier", "show", "anna")
     assert said.code == 1
     assert "'anna' has no account" in said.err
     assert "similar: ann" in said.err
-    assert "after a login" in said.err
+    assert "account prepare" in said.err
     assert len(said.err.splitlines()) == 1
 
 

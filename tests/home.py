@@ -348,7 +348,7 @@ class Home:
 
         A stop that the comparison has begun is waited for too: it is no finding any more.
         """
-        for _ in range(500):
+        for _ in range(3000):
             if self.context.settled and not await settle.settle(self.app, self.context):
                 await self.until(self._no_server_stops, "the end of the stops that go on")
                 return
@@ -483,7 +483,7 @@ class Home:
 
     async def until(self, true: Callable[[], Any], what: str = "it") -> None:
         """Let the hub work until something is so."""
-        for _ in range(1000):
+        for _ in range(6000):
             outcome = true()
             if isinstance(outcome, Awaitable):
                 outcome = await outcome

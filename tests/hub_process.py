@@ -22,7 +22,7 @@ NODE_PROXY = os.environ.get("GRADIENTHUB_TEST_NODE_PROXY") or shutil.which(
     "configurable-http-proxy"
 )
 #: Seconds that other processes get for what they do.
-PATIENCE = 90
+PATIENCE = 240
 
 
 class HubProcess:

@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +117,11 @@ def differences(hub: config.HubConfig, name: str) -> list[str]:
     """
     image = _image_of(hub, name)
     try:
-        client = docker.APIClient(**{"version": "auto", **_client_options(hub), "timeout": SECONDS})
-        with tempfile.TemporaryDirectory(prefix="gradienthub-check-") as folder:
+        options = {"version": "auto", **_client_options(hub), "timeout": SECONDS}
+        with (
+            closing(docker.APIClient(**options)) as client,
+            tempfile.TemporaryDirectory(prefix="gradienthub-check-") as folder,
+        ):
             return _compared(Trial(client, image, Path(folder), _policy(hub)))
     except (DockerException, OSError, RuntimeError) as fault:
         raise ConfigurationFault(f"{image} cannot be warm: {fault}") from fault

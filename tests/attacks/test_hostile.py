@@ -19,7 +19,7 @@ from gradienthub.spawners.warm import WarmPool
 pytestmark = [
     pytest.mark.docker,
     pytest.mark.slow,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(not docker_answers(), reason=f"no engine with {IMAGE}"),
 ]
 

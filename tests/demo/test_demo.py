@@ -11,7 +11,7 @@ from docker.errors import DockerException
 
 from gradienthub.spawners.bridge import default_bridge_address
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 START = {"user_options": {"instance_type": "free-cpu", "shutdown_after": "1h"}}
 

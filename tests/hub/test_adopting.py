@@ -15,7 +15,7 @@ from gradienthub.cli.init import USUAL_BRIDGE, _bridge
 from gradienthub.ledger import Ledger, audit, fleet, outside
 from gradienthub.ledger import findings as ledger_findings
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 class OldHub(HubProcess):

@@ -11,7 +11,7 @@ import aiohttp
 import docker
 import pytest
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(600)]
 
 IMAGE = "gradienthub/demo:dev"
 ROOT = Path(__file__).parents[2]

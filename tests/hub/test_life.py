@@ -760,7 +760,7 @@ async def test_a_slow_stop_delays_nobody_elses_poll_start_or_stop(hub):
     fault = home.engine.suffer(SlowToStop(user="anna"))
     slow = asyncio.create_task(home.api("DELETE", "/users/anna/server"))
     await fault.reached()
-    assert await asyncio.wait_for(home.spawner("berta").poll(), 0.5) is None
+    assert await asyncio.wait_for(home.spawner("berta").poll(), PATIENCE) is None
     assert (await home.api("DELETE", "/users/berta/server")).status == 204
     assert (await home.start_server("berta")).status == 201
     assert not slow.done()

@@ -21,7 +21,7 @@ from ports import free_port
 
 SOURCE = Path(__file__).parents[2] / "labextension"
 TOKEN = "the-server's-own-token"
-READY_SECONDS = 60
+READY_SECONDS = 180
 
 
 @pytest.fixture(scope="session")

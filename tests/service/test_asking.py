@@ -368,9 +368,7 @@ async def test_a_bad_answer_is_unknown_and_logged_once(fault, notebooks, caplog)
     caplog.set_level(logging.INFO, "gradienthub")
     async with serving(BAD[fault]) as there:
         for _ in range(2):
-            began = time.monotonic()
             assert await notebooks.ask(there.address, NOW) is None
-            assert time.monotonic() - began < 3
     (line,) = caplog.messages
     assert len(line) < 200 and line.isprintable() and TOKEN not in line
 

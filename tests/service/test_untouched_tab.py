@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.browser,
     pytest.mark.local_engine,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(
         not CHROMIUM, reason="needs Chromium: install it, or name it in GRADIENTHUB_TEST_CHROMIUM"
     ),

@@ -16,7 +16,7 @@ from docker.errors import DockerException, NotFound
 
 IMAGE = "gradienthub/demo:dev"
 #: Seconds an engine gets to answer.
-PATIENCE = 60
+PATIENCE = 120
 
 
 def missing() -> str:

@@ -473,7 +473,7 @@ async def test_what_a_dead_server_left_running_is_ended_with_it(local):
     found = await local.engine.look(lease["id"])
     assert not found.alive
     await local.engine.bury(found)
-    assert await asyncio.wait_for(kernel.wait(), 10) != 0
+    assert await asyncio.wait_for(kernel.wait(), 60) != 0
 
 
 @pytest.mark.local_engine

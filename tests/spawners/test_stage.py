@@ -36,7 +36,7 @@ def test_a_host_is_as_wide_as_configured_or_as_it_has_cores(configured, cores, w
 
 
 async def test_a_turn_on_an_idle_host_is_given_at_once(stage):
-    await asyncio.wait_for(stage.enter("rack", "a", 1), 1)
+    await asyncio.wait_for(stage.enter("rack", "a", 1), 20)
     assert stage.holds("a")
 
 
@@ -113,5 +113,5 @@ async def test_when_all_who_waited_gave_up_the_next_to_come_goes_on_at_once(stag
         tasks[name].cancel()
     await asyncio.gather(*tasks.values(), return_exceptions=True)
     stage.leave("rack", "a", 1)
-    await asyncio.wait_for(stage.enter("rack", "d", 1), 1)
+    await asyncio.wait_for(stage.enter("rack", "d", 1), 20)
     assert stage.holds("d")

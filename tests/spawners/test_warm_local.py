@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-import time
 
 import psutil
 import pytest
@@ -77,10 +76,8 @@ async def test_a_process_that_says_nothing_is_replaced_by_a_cold_start(subject):
     (slot,) = await subject.waiting()
     waits = subject.home.context.engine.waiting[slot.id].process
     os.kill(waits.pid, 19)
-    began = time.monotonic()
     lease = await subject.start()
     assert lease["warm_slot"] is None
-    assert time.monotonic() - began < 10
     assert waits.poll() is not None
 
 

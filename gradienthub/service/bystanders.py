@@ -5,7 +5,6 @@ from datetime import timedelta
 
 from ..ledger.findings import Found
 from ..ledger.watches import Watched
-from ..rules.idleness import Stop, decide
 from ..rules.refusal import shown
 from ..rules.services import service_of
 from ..settings import KeeperPolicy
@@ -21,8 +20,9 @@ def not_due(stopped: Iterable[Watched], policy: KeeperPolicy) -> Iterator[Found]
     by_service: dict[str, list[str]] = {}
     for one in stopped:
         at = one.lease["stop_requested_at"]
-        verdict = decide(one.evidence, one.deadlines, one.warned, policy.warnings, at)
-        if not isinstance(verdict, Stop):
+        end = one.ending(policy.grace)
+        # Warnings are forgotten with the end: an idle one that is over its interval was due.
+        if end is None or at < end.at:
             title, owner = shown(one.title, 40), shown(one.lease["account_name"], 40)
             by_service.setdefault(service_of(one.lease["stopped_by"]), []).append(
                 f"{title} of {owner} at {at:%H:%M} UTC"

@@ -221,18 +221,17 @@ class Watch:
         hanging = await context.ledger.aread(
             watches.hanging_stops, context.hub_id, now - STOP_HANGS_AFTER
         )
-        lost = unreachable([one for one in seen if one.id in reach.silent], now)
-        wrong = (
-            None if only_due else [*self._wrong(seen, policy, now), *lost, *hanging, *self.wrong()]
-        )
-        if not only_due:
-            self._ends = {}
-        self._note_ends(seen, policy, now)
         stopped = await context.ledger.aread(
             watches.stopped_by_services, context.hub_id, now - bystanders.TOLD_FOR
         )
         others = bystanders.not_due(stopped, policy)
-        wrong = [*self._wrong(seen, policy, now), *hanging, *others, *self.wrong()]
+        lost = unreachable([one for one in seen if one.id in reach.silent], now)
+        found = [*self._wrong(seen, policy, now), *lost, *hanging, *others, *self.wrong()]
+        # A pass that looked at few knows nothing of the others.
+        wrong = None if only_due else found
+        if not only_due:
+            self._ends = {}
+        self._note_ends(seen, policy, now)
         seconds = self.monotonic() - started
         await context.ledger.awrite(
             self._remember, seen, running, warns, wrong, policy, now, seconds, reach

@@ -35,8 +35,8 @@ class HeldAt(GradientFakeSpawner):
     at = ""
     fault: Fault
 
-    async def _note(self, phase, object_name=None):
-        await super()._note(phase, object_name)
+    async def _note(self, phase, *names, **more):
+        await super()._note(phase, *names, **more)
         if phase == type(self).at:
             await self.fault.happen()
 

@@ -84,12 +84,14 @@ async def test_a_container_cut_off_from_its_network_is_shown_no_token_until_it_i
     engine,
 ):
     home, admin, container = await anna(containers, engine)
-    bridge = engine.networks.get("bridge")
-    bridge.disconnect(container)
+    container.reload()
+    (name,) = container.attrs["NetworkSettings"]["Networks"]
+    network = engine.networks.get(name)
+    network.disconnect(container)
     row = await row_of(containers, home, admin)
     assert row["token"] is None
     assert await home.spawner("anna").poll() is None
-    bridge.connect(container)
+    network.connect(container)
     row = await row_of(containers, home, admin)
     assert row["token"]
     await home.until(lambda: answers(containers), "its answer")

@@ -338,6 +338,9 @@ def _exit_code(status: str) -> int | None:
 
 def _bury(client: Any, object_id: str) -> Corpse:
     try:
+        # What is paused hears no signal: neither the gentle one nor, with some kernels, the other.
+        if client.inspect_container(object_id)["State"].get("Paused"):
+            client.unpause(object_id)
         client.stop(object_id, timeout=STOP_SECONDS)
         state = client.inspect_container(object_id)["State"]
         words = _last_lines(client, object_id)

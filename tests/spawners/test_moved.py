@@ -76,7 +76,11 @@ async def test_a_paused_container_is_alive_and_can_be_stopped(containers, engine
     container.pause()
     assert (await home.api("DELETE", "/users/anna/server")).status in (202, 204)
     await home.until(lambda: not home.spawner("anna").active, "the stop")
-    assert await home.devices_held() == {}
+
+    async def free():
+        return await home.devices_held() == {}
+
+    await home.until(free, "its device")
 
 
 async def test_a_container_cut_off_from_its_network_is_shown_no_token_until_it_is_back(

@@ -42,7 +42,8 @@ NOT_MONEY = {
     "leases": {
         **dict.fromkeys(
             ["notebook_id", "tier_given_by", "runtime", "image", "interface", "host", "host_key",
-             "cpus", "memory", "phase", "phase_at", "object_name", "admitted_at", "turn_at",
+             "cpus", "memory", "phase", "phase_at", "object_name", "object_id",
+             "admitted_at", "turn_at",
              "confirmed_at", "reason", "stopped_by", "stop_note", "used_at", "used_by",
              "exit_code", "out_of_memory", "last_words", "warm_slot", "reached_at",
              "program_extensions"],
@@ -141,6 +142,9 @@ def other(column, value, others):
             return (value or 0) + 7
         case Float():
             return (value or 0) + 100
+        case Moment() if column.table.name == "gaps" and column.name == "from_at":
+            # Before the first answer nothing was billed anyway.
+            return value + 5 * MINUTE
         case Moment():
             return (value or datetime.fromisoformat("2026-11-23T18:00+00:00")) - 17 * MINUTE
         case Date():

@@ -412,7 +412,8 @@ def extend_lease(
         tx, hub_id=found.lease["hub_id"], actor=actor, account_id=found.lease["account_id"],
         action="extend",
         detail={"lease": lease_id, "keep_until": given.keep_until and given.keep_until.isoformat(),
-                "stop_at": given.stop_at and given.stop_at.isoformat(), "program": program},
+                "stop_at": given.stop_at and given.stop_at.isoformat()}
+        | ({"program": True} if program else {}),
         now=now,
     )  # fmt: skip
     return watched(tx, lease_id) or found

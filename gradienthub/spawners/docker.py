@@ -42,7 +42,7 @@ from .context import HubContext
 from .download import Download
 from .effort import container_cpu
 from .engine import Corpse, Engine, EngineAway, Found, Stranger, Waiting
-from .folders import make_private
+from .folders import make_folder
 from .folders_tried import try_folder
 from .judged import DEVICES_LABEL, HUB_LABEL, LEASE_LABEL, SLOT_LABEL, JudgedContainers
 from .networks import make_network
@@ -628,7 +628,7 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
     def _make_folders(self, lease: Lease) -> None:
         root = self.context.settings.storage_root
         for folder in self.folders(lease):
-            make_private(root, *folder.relative_to(root).parts, owner=self.folder_owner)
+            make_folder(root, folder, self.folder_owner)
 
     @property
     def volume_binds(self) -> dict[str, dict[str, str]]:

@@ -36,6 +36,13 @@ def make_private(root: Path, *names: str, owner: int | None = None) -> Path:
     return root.joinpath(*names)
 
 
+def make_folder(root: Path, folder: Path, owner: int | None = None) -> Path:
+    """Make a person's folder private; one that a class of the deployer's has elsewhere, too."""
+    if folder.is_relative_to(root):
+        return make_private(root, *folder.relative_to(root).parts, owner=owner)
+    return make_private(folder.parent, folder.name, owner=owner)
+
+
 def _give(level: int, owner: int) -> None:
     """Give a folder away that belongs to this process's user, if that is root."""
     if os.geteuid() == 0 and os.fstat(level).st_uid == 0:

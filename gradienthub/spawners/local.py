@@ -27,7 +27,7 @@ from . import adopted, waiting_program
 from .base import Claim, GradientSpawner, Lease
 from .context import HubContext
 from .engine import Corpse, Engine, EngineAway, Found, Waiting
-from .folders import make_private
+from .folders import make_folder, make_private
 
 try:
     import psutil
@@ -251,7 +251,7 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
         home, storage = self.folders(lease)
         root, data = self.context.settings.storage_root, self.context.settings.data_dir
         for folder in (home, storage):
-            await asyncio.to_thread(make_private, root, *folder.relative_to(root).parts)
+            await asyncio.to_thread(make_folder, root, folder)
         await asyncio.to_thread(make_private, data, "logs")
         self.notebook_dir = str(home)
         self.default_url = "/lab" if lease.interface == "lab" else "/tree"

@@ -39,6 +39,8 @@ async def make(hub):
     async def one(changes=None, **traits):
         def all_changes(c):
             Docker.changes(c)
+            # On a busy machine a start's answer is waited for.
+            c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 100}
             if changes:
                 changes(c)
 

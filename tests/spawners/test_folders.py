@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from gradienthub.spawners.folders import make_private
+from gradienthub.spawners.folders import make_folder, make_private
 from gradienthub.spawners.mounts import Mounts
 
 SLOT = "11111111-2222-3333-4444-555555555555"
@@ -73,6 +73,14 @@ def test_a_folder_that_the_administrator_moved_elsewhere_is_closed_where_it_is(t
     (tmp_path / "accounts").symlink_to(tmp_path / "big")
     make_private(tmp_path, "accounts", "a1")
     assert mode(tmp_path / "big") == mode(tmp_path / "big" / "a1") == 0o700
+
+
+def test_folders_that_a_class_has_elsewhere_are_closed_too(tmp_path):
+    root, elsewhere = tmp_path / "storage", tmp_path / "data" / "lab-1" / "anna"
+    assert make_folder(root, elsewhere) == elsewhere
+    assert mode(elsewhere) == mode(elsewhere.parent) == 0o700
+    assert make_folder(root, root / "notebooks" / "n1") == root / "notebooks" / "n1"
+    assert mode(root / "notebooks") == 0o700
 
 
 def test_folders_of_warm_servers_are_reached_by_nobody_else_on_the_machine(tmp_path):

@@ -21,7 +21,7 @@ from test_contract import IMAGE, docker_answers
 from gradienthub.ledger import leases, slots
 from gradienthub.rules.warm import Slot
 from gradienthub.spawners import warm
-from gradienthub.spawners.docker import CLAIM_SECONDS, GradientDockerSpawner
+from gradienthub.spawners.docker import CLAIM_SECONDS, DockerEngine, GradientDockerSpawner
 from gradienthub.spawners.warm import WarmPool
 
 #: How many hubs are killed; `make soak` asks for more.
@@ -403,6 +403,25 @@ async def test_a_waiting_server_is_guarded_as_one_that_starts_cold(make):
     for name in ("CapAdd", "CapDrop", "SecurityOpt", "PidsLimit", "ShmSize", "NetworkMode",
                  "DeviceRequests", "Privileged", "Memory", "CpuQuota"):  # fmt: skip
         assert waits["HostConfig"][name] == cold["HostConfig"][name], name
+
+
+async def test_a_claim_is_judged_without_asking_the_engine_for_it(make, monkeypatch):
+    subject = await make({"free-cpu": {"python": 1}})
+    await subject.waiting()
+    await subject.home.person("anna")
+    calls: list[str] = []
+    submit = DockerEngine.submit
+
+    def noting(engine: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+        calls.append(method)
+        return submit(engine, method, *args, **kwargs)
+
+    monkeypatch.setattr(DockerEngine, "submit", noting)
+    said = await subject.home.start_server("anna", "free-cpu")
+    monkeypatch.undo()
+    assert said.status in (201, 202)
+    assert "rename" in calls
+    assert not {"inspect_image", "inspect_network", "create_container", "start"} & set(calls)
 
 
 async def test_strangers_with_a_warm_servers_labels_are_neither_claimed_nor_destroyed(make):

@@ -61,7 +61,7 @@ async def refused(subject, name="anna", instance_type="free-cpu"):
     assert "Nothing was charged" in said.message
     subject.forget()
     assert await subject.engine.census() == []
-    assert await subject.home.devices_held() == {}
+    assert await subject.home.open_leases() == []
     return said.message
 
 

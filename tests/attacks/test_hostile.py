@@ -115,7 +115,7 @@ async def test_a_hostile_image_gets_no_device_no_label_and_no_right(make, engine
         # It stops within the engine's patience, whatever it thinks of signals.
         assert (await subject.home.api("DELETE", "/users/anna/server")).status in (202, 204)
         await subject.home.until(lambda: not subject.home.spawner("anna").active)
-        assert await subject.home.devices_held() == {}
+        assert await subject.home.open_leases() == []
 
 
 async def test_a_rented_device_is_the_only_one_that_a_hostile_image_has(make):
@@ -296,5 +296,5 @@ async def test_strangers_with_our_labels_are_never_removed_and_never_counted(mak
         for stranger in (*strangers, impostor):
             stranger.reload()
             assert stranger.status == "running", stranger.name
-        assert await home.devices_held() == {}
+        assert await home.open_leases() == []
     assert await told(subject) == []

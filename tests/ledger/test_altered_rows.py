@@ -46,7 +46,7 @@ NOT_MONEY = {
              "admitted_at", "turn_at",
              "confirmed_at", "reason", "stopped_by", "stop_note", "used_at", "used_by",
              "exit_code", "out_of_memory", "last_words", "warm_slot", "reached_at",
-             "program_extensions"],
+             "program_extensions", "object_id"],
             "what ran where, and how it ended",
         ),
         **dict.fromkeys(

@@ -15,6 +15,23 @@ import docker
 from docker.errors import DockerException, NotFound
 
 IMAGE = "gradienthub/demo:dev"
+#: Hostile images of the day, made of IMAGE: one that carries our labels and asks for every device,
+#: and one that never answers.
+LABELED, SILENT = "hostile/labeled:dev", "hostile/silent:dev"
+_FORGED = "00000000-0000-4000-8000-000000000000"
+HOSTILE = {
+    LABELED: f"""FROM {IMAGE}
+LABEL gradienthub.hub={_FORGED} gradienthub.lease={_FORGED} gradienthub.warm={_FORGED}
+LABEL gradienthub.devices='["GPU-t4-0","GPU-t4-1","GPU-t4-2"]'
+ENV NVIDIA_VISIBLE_DEVICES=all
+EXPOSE 22 9999
+HEALTHCHECK CMD ["false"]
+""",
+    SILENT: f"""FROM {IMAGE}
+ENTRYPOINT ["sleep", "infinity"]
+CMD []
+""",
+}
 #: Seconds an engine gets to answer.
 PATIENCE = 120
 
@@ -67,6 +84,21 @@ class PrivateEngine:
         assert saving.wait() == 0
         assert saving.stdout is not None
         saving.stdout.close()
+        for image, recipe in HOSTILE.items():
+            subprocess.run(
+                ["docker", "--host", self.url, "build", "--quiet", "--tag", image, "-"],
+                input=recipe.encode(), check=True, stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+
+    def run_stranger(self, labels: dict[str, str]) -> str:
+        """Start an administrator's own container of the image with our labels; its id."""
+        with closing(self.client()) as client:
+            made = client.create_container(
+                LABELED, name="stranger", entrypoint=["sleep", "infinity"], labels=labels,
+                host_config=client.create_host_config(restart_policy={"Name": "always"}),
+            )  # fmt: skip
+            client.start(made["Id"])
+            return str(made["Id"])
 
     def start(self, *, keeps: bool) -> None:
         """Start it and wait for its answer; `keeps`: containers outlive an engine that ends."""

@@ -8,11 +8,14 @@ import os
 import random
 import signal
 import tempfile
+import uuid
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import psutil
@@ -20,16 +23,18 @@ import pytest
 from docker.errors import DockerException
 from home import HOSTS, T4
 from hub_process import HubProcess
-from private_engine import IMAGE, PrivateEngine, missing
+from private_engine import IMAGE, LABELED, SILENT, PrivateEngine, missing
 from sqlalchemy import select
 
-from gradienthub.ledger import Ledger, accounts, keepers, proof
+from gradienthub.ledger import Ledger, account_acts, accounts, keepers, proof
 from gradienthub.ledger.schema import device_holders, entries, leases
 
 KILLS = int(os.environ.get("GRADIENTHUB_SOAK", "5"))
 SEED = int(os.environ.get("GRADIENTHUB_SOAK_SEED", "1"))
 PEOPLE = [f"person{n}" for n in range(4)]
 MACHINES = ("t4", "t4", "c1", "t4x2", "free-cpu")
+#: What people run: some bring an image that forges our labels, or one that never answers.
+RUNTIMES = ("python",) * 8 + ("labeled", "silent")
 #: Seconds between two looks of the observer, and how much later others see what has happened.
 LOOK, SLACK = 0.25, timedelta(seconds=3)
 #: How long a server may be dead until the hub sees it, and who stops it meanwhile pays for that.
@@ -44,7 +49,11 @@ TIER = {
 }  # fmt: skip
 TRAITS = {
     "tiers": {"day": TIER}, "tier_rules": {"default": "day"}, "new_account_credit": "500",
-    "runtimes": {"python": {"title": "Python 3", "image": IMAGE}}, "keeper_interval": 1,
+    "runtimes": {
+        "python": {"title": "Python 3", "image": IMAGE},
+        "labeled": {"title": "Forged labels", "image": LABELED},
+        "silent": {"title": "Never answers", "image": SILENT},
+    }, "keeper_interval": 1,
     "keeper_warnings": ["6s", "3s"], "reconcile_interval": 3, "answer_timeout": 40,
     "hosts": {"rack": HOSTS["rack"] | {"stage_width": 3, "devices": [
         {"uuid": f"GPU-t4-{n}", "model": T4} for n in range(3)]}},
@@ -56,6 +65,10 @@ pytestmark = [
     pytest.mark.timeout(240 + 30 * KILLS),
     pytest.mark.skipif(bool(missing()), reason=missing() or "it is all there"),
 ]
+
+
+#: `ask(method, path, body)` of the hub: (status, body).
+Ask = Callable[..., Awaitable[tuple[int, Any]]]
 
 
 @dataclass
@@ -111,7 +124,10 @@ class People:
         """Start, work, stop, and again, until the day is over."""
         while not self.over:
             asked = now()
-            chosen = {"instance_type": self.dice.choice(MACHINES), "shutdown_after": "15s"}
+            chosen = {
+                "instance_type": self.dice.choice(MACHINES), "shutdown_after": "15s",
+                "runtime": self.dice.choice(RUNTIMES),
+            }  # fmt: skip
             status, said = await self.ask("POST", f"/users/{name}/server", chosen)
             refusal = f" {said.get('code', said)}" if said and status >= 400 else ""
             self.seen.counts[f"start {status}{refusal}"] += 1
@@ -119,6 +135,7 @@ class People:
                 await asyncio.sleep(0.5 + self.dice.random())
             lease = await self.ready(name)
             if lease:
+                self.seen.counts[f"ready {chosen['runtime']}"] += 1
                 self.seen.runs[lease] = run = Run(asked, now())
                 await asyncio.sleep(self.dice.random() * 5)
                 if self.dice.random() < 0.3:
@@ -220,9 +237,9 @@ class Killer:
     """kill -9, a moment of nothing, and a start, in any order."""
 
     def __init__(
-        self, hub: HubProcess, engine: PrivateEngine, ledger: Ledger, dice: random.Random
+        self, hub: HubProcess, engine: PrivateEngine, ledger: Ledger, ask: Ask, dice: random.Random
     ) -> None:
-        self.hub, self.engine, self.ledger, self.dice = hub, engine, ledger, dice
+        self.hub, self.engine, self.ledger, self.ask, self.dice = hub, engine, ledger, ask, dice
 
     async def kills(self, seen):
         """As many as were asked for."""
@@ -230,7 +247,7 @@ class Killer:
             await asyncio.sleep(self.dice.random() * 6)
             victims = self.dice.choice(
                 [("hub",), ("hub",), ("keeper",), ("keeper",), ("engine",), ("engine",),
-                 ("hub", "engine"), ("hub", "keeper")]
+                 ("hub", "engine"), ("hub", "keeper"), ("users",)]
             )  # fmt: skip
             for victim in victims:
                 await getattr(self, f"kill_{victim}")()
@@ -239,11 +256,33 @@ class Killer:
             for victim in self.dice.sample(victims, len(victims)):
                 if victim == "hub":
                     await self.hub.start()
+                elif victim == "users":
+                    await self.start_without_users()
                 elif victim == "engine":
                     await self.engine.restart(keeps=self.dice.random() < 0.5)
 
     async def kill_hub(self):
         await self.hub.kill()
+
+    async def kill_users(self):
+        """Kill the hub and lose its user table, or find again the one that was lost before."""
+        await self.hub.kill()
+        table = self.hub.folder / "jupyterhub.sqlite"
+        lost = self.hub.folder / "lost"
+        lost.mkdir(exist_ok=True)
+        found = sorted(lost.iterdir())
+        for part in self.hub.folder.glob("jupyterhub.sqlite*"):
+            part.rename(lost.with_name("last") if found else lost / part.name)
+        for part in found:
+            part.rename(table.with_name(part.name))
+
+    async def start_without_users(self):
+        """Start the hub, bind its names as an administrator does, and make its users."""
+        await self.hub.start()
+        act = account_acts.Act(self.hub.hub_id, "cli ada", now())
+        await self.ledger.awrite(account_acts.bind_all, act)
+        for name in PEOPLE:
+            await self.ask("POST", f"/users/{name}")
 
     async def kill_engine(self):
         await asyncio.to_thread(self.engine.kill)
@@ -298,6 +337,7 @@ async def day(hub, engine):
 
 async def test_what_is_billed_is_what_was_seen_and_nothing_is_left(day):
     await day.passes()
+    assert [row["Id"] for row in day.engine.containers()] == [day.stranger]
     hub, seen, ledger = day.hub, day.seen, day.ledger
     await hub.close()
     print(dict(sorted(seen.counts.items())), f"{len(seen.listening)} containers were seen")
@@ -330,10 +370,14 @@ class Day:
         self.hub, self.engine, self.seen = hub, engine, Seen()
         self.ledger = Ledger(f"sqlite:///{hub.folder / 'gradienthub.sqlite'}")
         self.people = People(hub, self.seen, dice)
-        self.killer = Killer(hub, engine, self.ledger, dice)
+        self.killer = Killer(hub, engine, self.ledger, self.people.ask, dice)
+        self.stranger = ""
 
     async def passes(self):
         """Until all were killed, everybody has stopped and the engine is empty."""
+        # Of an image with our labels, and with this hub's own: it is not ours, whatever it says.
+        labels = {"gradienthub.hub": self.hub.hub_id, "gradienthub.lease": str(uuid.uuid4())}
+        self.stranger = await asyncio.to_thread(self.engine.run_stranger, labels)
         async with asyncio.TaskGroup() as together:
             observer = together.create_task(Observer(self.engine, self.seen).watch())
             await self._may_pay()
@@ -370,7 +414,8 @@ class Day:
         return bool(self.seen.runs)
 
     async def _nothing_is_open(self):
-        return not await self.ledger.aread(_open_leases) and not self.engine.containers()
+        left = {row["Id"] for row in self.engine.containers()}
+        return not await self.ledger.aread(_open_leases) and left <= {self.stranger}
 
     async def close(self):
         await self.people.session.close()

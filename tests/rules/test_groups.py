@@ -24,7 +24,7 @@ from gradienthub.rules.groups import Groups, clean_groups, too_many_to_list
         ([], ()),
         (None, None),
     ],
-    ids=repr,
+    ids=lambda value: repr(sorted(value) if isinstance(value, set) else value),
 )
 def test_each_shape_gives_the_names_in_it(said, names):
     assert clean_groups(said).names == names
@@ -63,7 +63,7 @@ def test_a_list_that_holds_itself_ends():
         ({"hasgroups": False, "groups": []}, "groups", False),
         ({}, "groups", False),
     ],
-    ids=repr,
+    ids=lambda value: repr(sorted(value) if isinstance(value, set) else value),
 )
 def test_a_provider_says_that_its_groups_are_too_many_to_list(info, key, unknown):
     assert too_many_to_list(info, key) is unknown

@@ -153,15 +153,31 @@ def test_usage_before_anything_was(spent):
     assert spent.run("usage", "--from", "2020-02-30").code == 2
 
 
-def test_what_ran_on_without_a_hold_is_shown(hub):
+@pytest.mark.parametrize(
+    ("budget", "shown"),
+    [
+        ((), "Nothing ran on without money held for it."),
+        (("--user", "ann", "--hard", "0.20"), "$0.31"),
+        ((*LAB, "--hard", "0.20"), "$0.31"),
+    ],
+    ids=["covered", "own budget", "budget of a group"],
+)
+def test_what_no_money_covered_is_an_overrun_and_what_a_late_keeper_missed_is_none(
+    hub, budget, shown
+):
     hub.start_once()
+    hub.account("ann")
+    if budget:
+        said = hub.run("budget", "set", *budget)
+        assert said.code == 0, said.err
     lease = hub.lease("ann")
     hub.ledger.write(leases.note_answered, lease.id, NOW)
     late = NOW + timedelta(hours=1)
     hub.ledger.write(leases.note_stop, lease.id, Reason.USER, "ann", late, "this-hub")
     said = hub.run("usage", "--overruns", "--from", "2026-11-01").out
-    assert said.splitlines()[1].split()[:2] == ["ann", "Thesis"]
-    assert "$0.3825" in said
+    assert shown in said
+    if budget:
+        assert said.splitlines()[1].split()[:2] == ["ann", "Thesis"]
 
 
 # -- statements and the audit --------------------------------------------------------------------

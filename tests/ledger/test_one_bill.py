@@ -119,11 +119,12 @@ class Act:
     other: int = 0
 
 
-def act(what, **more):
-    after = st.one_of(
-        st.integers(0, 50).map(lambda n: n * MINUTE + timedelta(seconds=n % 7, microseconds=n)),
-        st.integers(0, 30 * 24).map(lambda n: n * HOUR + timedelta(microseconds=7 * n)),
-    )
+#: Minutes as they are, and hours of up to a month.
+SHORT = st.integers(0, 50).map(lambda n: n * MINUTE + timedelta(seconds=n % 7, microseconds=n))
+LONG = st.integers(0, 30 * 24).map(lambda n: n * HOUR + timedelta(microseconds=7 * n))
+
+
+def act(what, after=SHORT | LONG, **more):
     return st.builds(Act, after, st.just(what), st.sampled_from(["ann", "ann", "bob"]), **more)
 
 
@@ -144,13 +145,31 @@ ACTS = st.lists(
     min_size=1,
     max_size=14,
 )  # fmt: skip
+#: Acts of one afternoon, and a month does not end in it, between which servers go out of reach.
+ACTS_WITH_GAPS = st.lists(
+    st.one_of(
+        act("start", SHORT, value=st.sampled_from([36_017, 60_000_000]), other=st.integers(0, 3)),
+        act("start", SHORT, value=st.sampled_from([1, 510_000]), other=st.integers(0, 3)),
+        act("silent", SHORT, value=st.integers(0, 9)),
+        act("silent", SHORT, value=st.integers(0, 9)),
+        act("reached", SHORT, value=st.integers(0, 9)),
+        act("reached", SHORT, value=st.integers(0, 9)),
+        act("stop", SHORT, value=st.integers(0, 9)),
+        act("crash", SHORT, value=st.integers(0, 9)),
+        act("credit", SHORT, value=st.integers(1, usd(90)), other=st.integers(0, 3)),
+        act("take", SHORT, value=st.integers(1, usd(40))),
+        act("budget", SHORT, value=st.integers(1, usd(90)), other=st.integers(0, 1)),
+    ),
+    min_size=3,
+    max_size=16,
+)  # fmt: skip
 #: Where the keeper looks between two acts, in thousandths of the time between.
 LOOKS = st.lists(st.lists(st.integers(0, 1000), max_size=3), max_size=15)
 
 
-def live(bank, acts, looks):
+def live(bank, acts, looks, begin=datetime(2026, 11, 29, 17, tzinfo=UTC)):
     """Let it happen; what everybody was charged, lease by lease, and has at last."""
-    bank.now = datetime(2026, 11, 29, 17, tzinfo=UTC)
+    bank.now = begin
     bank.credit("ann", usd(60))
     started, running, refused = [], [], []
     for number, one in enumerate(acts):
@@ -176,6 +195,10 @@ def live(bank, acts, looks):
                 # Somebody saw it alive at last, whether the keeper looked or not.
                 bank.ledger.write(_seen, running[one.value % len(running)], end - one.after / 2)
                 bank.end(running.pop(one.value % len(running)))
+            case "silent" if running:
+                bank.reach(silent=[running[one.value % len(running)]])
+            case "reached" if running:
+                bank.reach([running[one.value % len(running)]])
             case "credit":
                 bank.credit(one.who, one.value, one.other * HOUR if one.other else None)
             case "take":
@@ -227,4 +250,20 @@ def test_any_absence_of_the_keeper_gives_the_same_bill(shared, empty_ledger, act
         alone = live(bank, acts, [])
     with a_bank(shared, empty_ledger) as bank:
         watched = live(bank, acts, looks)
+    assert watched == alone
+
+
+@settings(max_examples=60, deadline=None)
+@given(acts=ACTS_WITH_GAPS, looks=LOOKS)
+def test_any_absence_gives_the_same_bill_where_servers_go_out_of_reach(
+    shared,  # noqa: F811
+    empty_ledger,
+    acts,
+    looks,
+):
+    noon = datetime(2026, 11, 10, 12, tzinfo=UTC)
+    with a_bank(shared, empty_ledger) as bank:
+        alone = live(bank, acts, [], noon)
+    with a_bank(shared, empty_ledger) as bank:
+        watched = live(bank, acts, looks, noon)
     assert watched == alone

@@ -1,6 +1,6 @@
 """Gaps: when a notebook was not reachable. Nobody could work then, so that it costs nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,21 +15,31 @@ AT_ONCE = 500
 
 
 def note(
-    tx: Connection, *, hub_id: str, reached: Iterable[str], silent: Iterable[str], now: datetime
+    tx: Connection,
+    *,
+    hub_id: str,
+    reached: Iterable[str],
+    silent: Iterable[str],
+    now: datetime,
+    working: Mapping[str, datetime] | None = None,
 ) -> None:
     """Write which running leases' own servers answered now, and which did not.
+
+    `working` are those that did not answer, with since when their machines have worked: a gap of
+    theirs ends there, because they were used.
 
     A gap lasts from the last answer, or from the start, until the next answer, whoever looked and
     however often; it never reaches back into a month that is charged. Safe to repeat; leases that
     are stopped or ended keep what they have.
     """
-    reached, silent = list(reached), list(silent)
+    working = working or {}
+    reached, silent = [*reached, *working], list(silent)
     lasting = _lasting(tx, hub_id)
     if lasting & set(reached) or set(silent) - lasting:
         # Whoever charges a lease that stops now must have read the same gaps.
         lock_admissions(tx)
         lasting = _lasting(tx, hub_id)
-        _end(tx, sorted(lasting & set(reached)), now)
+        _end(tx, sorted(lasting & set(reached)), working, now)
         _begin(tx, hub_id, sorted(set(silent) - lasting), now)
     for some in _some(reached):
         tx.execute(
@@ -82,10 +92,15 @@ def _lasting(tx: Connection, hub_id: str) -> set[str]:
     )
 
 
-def _end(tx: Connection, lease_ids: Sequence[str], now: datetime) -> None:
+def _end(
+    tx: Connection, lease_ids: Sequence[str], working: Mapping[str, datetime], now: datetime
+) -> None:
     open_ = tx.execute(select(leases.c.id).where(leases.c.id.in_(lease_ids), *_running()))
+    charged = _charged_until(tx, list(working))
     for lease_id in open_.scalars().all():
-        close(tx, lease_id, now)
+        at = working.get(lease_id, now)
+        # A month that is charged stays as it is.
+        close(tx, lease_id, min(now, max(at, charged.get(lease_id, at))))
 
 
 def _begin(tx: Connection, hub_id: str, lease_ids: Sequence[str], now: datetime) -> None:

@@ -15,6 +15,7 @@ from ..rules.placement import Host, Load
 from ..rules.proof import Terms
 from ..rules.refusal import Refused, shown
 from ..rules.tiers import Allowance
+from ..rules.unanswered import SILENT_WINDOW
 from ..rules.warm import Choice, choose
 from ..settings import Settings
 from . import (
@@ -199,6 +200,7 @@ def _decide(
         image_failures=_image_failures(tx, account_id, entitled.image, now)
         if entitled.custom_image
         else 0,
+        silent_starts=_silent_starts(tx, account_id, now) if entitled.instance_type.price else (),
         now=now,
         funds=holds.funds_of(
             tx,
@@ -431,6 +433,31 @@ def _image_failures(tx: Connection, account_id: str, image: str | None, now: dat
             leases.c.answered_at.is_(None),
         )
     ).scalar_one()
+
+
+def _silent_starts(
+    tx: Connection, account_id: str, now: datetime
+) -> list[tuple[datetime, datetime]]:
+    """Return when starts of an account had a paid machine of a runtime's image for nothing.
+
+    Custom images are charged from their start. What hub, engine or administrator ended is not its
+    owner's doing.
+    """
+    rows = tx.execute(
+        select(leases.c.started_at, leases.c.stop_requested_at, leases.c.ended_at)
+        .where(
+            leases.c.account_id == account_id,
+            leases.c.admitted_at > now - SILENT_WINDOW,
+            leases.c.price > 0,
+            leases.c.custom_image.is_(False),
+            leases.c.started_at.is_not(None),
+            leases.c.answered_at.is_(None),
+            leases.c.reason.not_in((Reason.ADMIN, Reason.HUB, Reason.LOST)),
+        )
+    )  # fmt: skip
+    return [
+        (row.started_at, row.stop_requested_at or row.ended_at or now) for row in rows
+    ]  # fmt: skip
 
 
 def _lease(row: Row[Any], devices: Iterable[str], account_name: str) -> Lease:

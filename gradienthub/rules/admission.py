@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 from .catalog import Catalog, InstanceType, Runtime
 from .duration import LONGEST, format_duration
 from .funds import Funds, hold_for, refusal
+from .metering import Interval as Span
 from .money import format_price
 from .options import Interface, Interval, StartOptions
 from .placement import Host, Load, Placement, fits, place, room
 from .refusal import Refused, shown
 from .tiers import Allowance, Tier, cheapest_with
+from .unanswered import silent_until
 
 #: A custom image that started and never answered this often within an hour is refused.
 IMAGE_FAILURES = 3
@@ -265,12 +267,14 @@ def admit(
     image_failures: int,
     now: datetime,
     funds: Funds | None = None,
+    silent_starts: Iterable[Span] = (),
 ) -> Plan | Refused:
     """The plan of a start, or why not.
 
     `own` are the account's open leases without one of the same notebook, `everybody` all open
     leases that share these hosts, `image_failures` how often this person's custom image did not
-    answer within the last hour, `funds` what they may still spend (None: nothing limits it).
+    answer within the last hour, `funds` what they may still spend (None: nothing limits it),
+    `silent_starts` when starts of theirs had paid machines and never answered.
     """
     if entitled.custom_image and image_failures >= IMAGE_FAILURES:
         return Refused(
@@ -284,6 +288,16 @@ def admit(
     if refused := _cap(entitled.instance_type, allowance, own):
         return refused
     machine = entitled.instance_type
+    if machine.price and (free_at := silent_until(silent_starts, now)):
+        return Refused(
+            "never_answering",
+            "Your last starts on paid machines had their machine and never answered, and cost"
+            " nothing.",
+            f"The next is possible at {free_at:%H:%M} UTC on {free_at:%-d %b}. Look for a"
+            " configuration or a start-up file in your notebook's folder that hangs; on a free"
+            " machine you can look at it now. An administrator can see each start's last words.",
+            retry_after=free_at - now,
+        )
     if funds and (refused := refusal(machine.price, machine.title, funds)):
         return refused
     placement = place(machine, house.hosts, load, allowance.host_groups)

@@ -42,6 +42,7 @@ STATUS = {
     "still_stopping": 409,
     "start_cancelled": 409,
     "image_failing": 409,
+    "never_answering": 409,
     "not_running": 409,
     "cannot_extend": 409,
     "another_lease": 409,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import aiohttp
@@ -24,10 +24,36 @@ UNREACHABLE_AFTER = timedelta(minutes=3)
 
 @dataclass(frozen=True)
 class Reach:
-    """The leases whose own servers answered in a pass, and those whose did not."""
+    """The leases whose own servers answered in a pass, and those whose did not.
+
+    `working` are those that did not answer and whose machines work, with since when they do.
+    """
 
     reached: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
+    working: Mapping[str, datetime] = field(default_factory=dict)
+
+    def with_work(self, since: Mapping[str, datetime]) -> "Reach":
+        """Return it with those that work told from those that only do not answer."""
+        working = {lease: since[lease] for lease in self.silent if lease in since}
+        silent = tuple(lease for lease in self.silent if lease not in working)
+        return replace(self, silent=silent, working=working)
+
+
+def silent_at_work(working: Iterable[Watched], now: datetime) -> list[Found]:
+    """Return what an administrator is told of notebooks that answer nobody and work."""
+    return [
+        Found(
+            f"unreachable/{one.id}", "unreachable",
+            f"{shown(one.title)} of {shown(one.lease['account_name'])} has not answered the hub"
+            f" since {since:%Y-%m-%d %H:%M} UTC, and its machine works; this time is charged.",
+            "Its owner may have cut the hub off, or its server hangs beside a job that runs: ask"
+            " them, and look at its container.",
+            one.id,
+        )
+        for one in working
+        if (since := one.evidence.unknown_since) and now - since >= UNREACHABLE_AFTER
+    ]  # fmt: skip
 
 
 def unreachable(silent: Iterable[Watched], now: datetime) -> list[Found]:

@@ -31,12 +31,13 @@ from ..rules.idleness import (
     weigh,
 )
 from ..rules.refusal import shown
+from ..rules.unanswered import worked_since
 from ..settings import KeeperPolicy
 from . import bystanders
 from .context import KeeperContext
 from .evidence import Address
 from .hub_client import HubAway, HubClient, HubServer, HubView
-from .reach import Doors, Reach, unreachable
+from .reach import Doors, Reach, silent_at_work, unreachable
 
 log = logging.getLogger("gradienthub")
 
@@ -226,6 +227,7 @@ class Watch:
         )
         others = bystanders.not_due(stopped, policy)
         lost = unreachable([one for one in seen if one.id in reach.silent], now)
+        lost += silent_at_work([one for one in seen if one.id in reach.working], now)
         found = [*self._wrong(seen, policy, now), *lost, *hanging, *others, *self.wrong()]
         # A pass that looked at few knows nothing of the others.
         wrong = None if only_due else found
@@ -300,7 +302,7 @@ class Watch:
             _learn(one, answers.get(one.id), efforts.get(one.id, Effort()), loads, policy, now)
             for one in running
         ]
-        return learned, reach
+        return learned, reach.with_work(_at_work(running, learned, policy, now))
 
     async def _reach(self, urls: Mapping[str, str], answers: Mapping[str, Answer | None]) -> Reach:
         """Who could be reached: one that told its use, or whose server answers at all.
@@ -434,7 +436,10 @@ class Watch:
     ) -> None:
         """Write all that a pass learned in one transaction; `wrong` None: it looked at few."""
         hub_id = self.context.hub_id
-        gaps.note(tx, hub_id=hub_id, reached=reach.reached, silent=reach.silent, now=now)
+        gaps.note(
+            tx, hub_id=hub_id, reached=reach.reached, silent=reach.silent, working=reach.working,
+            now=now,
+        )  # fmt: skip
         watches.save(tx, hub_id, seen)
         if wrong is not None:
             findings.report(tx, hub_id=hub_id, source="keeper", found=wrong, now=now)
@@ -563,6 +568,20 @@ def _learn(
     if answer and busy:
         answer = replace(answer, busy=(*answer.busy, *busy))
     return replace(one, evidence=learn(evidence, answer, now), gpu_load=load)
+
+
+def _at_work(
+    before: Iterable[Watched], after: Iterable[Watched], policy: KeeperPolicy, now: datetime
+) -> dict[str, datetime]:
+    """Return the leases whose machines work, with since when."""
+    found = {}
+    for one, learned in zip(before, after, strict=True):
+        since = worked_since(
+            one.evidence, learned.evidence, learned.gpu_load, policy.work_percent, now
+        )
+        if since is not None:
+            found[one.id] = since
+    return found
 
 
 def _blind(one: Watched, who: str, policy: KeeperPolicy, now: datetime) -> Found:

@@ -8,7 +8,7 @@ from home import NOW, TIERS
 from gradienthub.hub import charging
 from gradienthub.ledger import LedgerAway, credits, proof, statements
 from gradienthub.ledger.schema import holds as hold_table
-from gradienthub.testing import DiesAtStart
+from gradienthub.testing import DiesAtStart, NeverAnswers
 
 C1 = 20_000
 C1_HOLD = C1 // 4
@@ -123,6 +123,31 @@ async def test_a_custom_image_that_never_answers_is_charged_and_after_three_refu
     assert len(await charges(home, "anna")) == 3
     rows = await home.context.ledger.aread(lambda tx: tx.execute(hold_table.select()).all())
     assert rows == []
+    await adds_up(home)
+
+
+async def test_a_file_of_ones_own_that_hangs_each_start_does_not_rent_the_machine_for_nothing(
+    home,
+):
+    """A configuration in the workspace kept the server from answering, and computed."""
+    await home.person("anna", pays=True)
+    await give(home, "anna", C1 * 10)
+
+    own = home.app.users["anna"].new_api_token()
+    home.engine.faults.append(NeverAnswers())
+    for _ in range(3):
+        start = asyncio.ensure_future(home.start_server("anna", "c1"))
+        await home.until(lambda: any(o.alive for o in home.engine.objects.values()))
+        home.clock.advance(minutes=2)
+        await home.api("DELETE", "/users/anna/server", token=own)
+        await start
+        await home.until(lambda: not home.spawner("anna").active)
+    refused = await home.start_server("anna", "c1")
+    assert (refused.status, refused.body["code"]) == (409, "never_answering")
+    assert "cost nothing" in refused.message
+    # The file can be looked at.
+    home.engine.faults.clear()
+    assert (await home.start_server("anna", "free-cpu")).status == 201
     await adds_up(home)
 
 

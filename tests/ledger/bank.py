@@ -1,7 +1,7 @@
 """A hub's ledger with money in it, told in the words of the tests."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -86,9 +86,16 @@ class Bank:
     def tick(self, *seen: str) -> holds.Tick:
         return self.ledger.write(holds.tick, hub_id=HUB, seen=seen, now=self.now)
 
-    def reach(self, reached: Sequence[str] = (), silent: Sequence[str] = ()) -> None:
+    def reach(
+        self,
+        reached: Sequence[str] = (),
+        silent: Sequence[str] = (),
+        working: Mapping[str, datetime] | None = None,
+    ) -> None:
         """A pass of the keeper found these reachable, and those not."""
-        self.ledger.write(gaps.note, hub_id=HUB, reached=reached, silent=silent, now=self.now)
+        self.ledger.write(
+            gaps.note, hub_id=HUB, reached=reached, silent=silent, working=working, now=self.now
+        )
 
     def run(self, span: timedelta, *seen: str) -> holds.Tick:
         """Time passes with a tick each minute."""

@@ -205,3 +205,34 @@ def test_what_runs_says_since_when_it_cannot_be_reached_and_costs_no_more(bank):
     view = one.view(house.catalog, house.tiers, MINUTE, bank.now)
     assert (view.unreachable_since, view.cost) == (since, T4 // 6)
     assert bank.ledger.read(leases.describe, lease)["gaps"] == ((since, None),)
+
+
+def test_a_notebook_that_hides_from_the_hub_and_works_is_charged_for_its_work(bank):
+    """Its owner let its server answer nobody but themselves, and ran for nothing."""
+    lease = bank.start("ann")
+    bank.later(10 * MINUTE)
+    bank.reach([lease])
+    for _ in range(10):
+        since = bank.now
+        bank.later(5 * MINUTE)
+        bank.reach(working={lease: since})
+        bank.tick(lease)
+    assert gaps_of(bank, lease) == ()
+    paid_stop(bank, lease)
+    assert bank.charges("ann") == [T4]
+    assert bank.faults() == []
+
+
+def test_one_that_rests_at_every_second_look_pays_for_the_time_in_which_it_worked(bank):
+    """It worked from one look to the next, and rested until the one after, all in one gap."""
+    lease = bank.start("ann")
+    bank.reach([lease])
+    for _ in range(6):
+        since = bank.later(5 * MINUTE)
+        bank.reach(silent=[lease])
+        bank.later(5 * MINUTE)
+        bank.reach(working={lease: since})
+        bank.tick(lease)
+    paid_stop(bank, lease)
+    assert bank.charges("ann") == [T4 // 2]
+    assert bank.faults() == []

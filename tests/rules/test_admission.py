@@ -1,6 +1,7 @@
 """Admission: each refusal in its exact words, and no history that exceeds a cap or a host."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from inspect import getsource
@@ -116,6 +117,7 @@ def start(
     everybody: tuple[OpenLease, ...] = (),
     load: Load | None = None,
     image_failures: int = 0,
+    silent_starts: Sequence[tuple[datetime, datetime]] = (),
     **options: Any,
 ) -> Plan | Refused:
     entitled = asked(allowance, house, **options)
@@ -129,6 +131,7 @@ def start(
         everybody=(*own, *everybody),
         load=load or Load(),
         image_failures=image_failures,
+        silent_starts=silent_starts,
         now=NOW,
     )
 
@@ -362,6 +365,13 @@ GOLDEN: list[tuple[str, Any, str, str | None, str]] = [
      lambda: start(person(), image="ghcr.io/acme/x", image_failures=3), "image", None,
      "The image “ghcr.io/acme/x” started 3 times within an hour and never answered. It needs"
      " jupyterhub-singleuser 6 inside. Read its log, correct it, or choose a runtime."),
+    ("never_answering",
+     lambda: start(person(), silent_starts=[(NOW - 10 * MINUTE, NOW - 3 * MINUTE)]), None,
+     timedelta(minutes=50),
+     "Your last starts on paid machines had their machine and never answered, and cost nothing."
+     " The next is possible at 17:50 UTC on 23 Nov. Look for a configuration or a start-up file in"
+     " your notebook's folder that hangs; on a free machine you can look at it now. An"
+     " administrator can see each start's last words."),
     ("too_many_running",
      lambda: start(person("free"), instance_type="free-cpu", own=(lease("free-cpu", "thesis"),)),
      None, None,

@@ -1,13 +1,15 @@
 """Time in which nobody could reach a notebook is a gap, whatever hub and keeper did meanwhile."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from home import Home
 from keeper import Keeping
 
-from gradienthub.ledger import gaps, proof
+from gradienthub.ledger import findings, gaps, proof
 from gradienthub.rules.idleness import Answer
 from gradienthub.testing import EngineIsAway
 
@@ -138,3 +140,36 @@ async def test_the_owner_is_told_since_when_it_cannot_be_reached(keeping):
     page = await browser.get("/home")
     assert "not reachable since" in page.text.lower()
     assert "not charged" in page.text
+
+
+async def test_who_hides_from_the_hub_and_works_is_charged(keeping):
+    """Its owner let it answer nobody who shows no token, and had the machine for nothing."""
+    home, keeper, container, lease = await keeping()
+    container.cpu_seconds = 1.0
+    await keeper.one_pass(minutes=2)
+    falls_silent(keeper, container)
+    for _ in range(5):
+        container.cpu_seconds += 60.0
+        await keeper.one_pass(minutes=1)
+        await asyncio.sleep(0)
+    last = (await gaps_of(home, lease))[-1:]
+    assert all(end is not None and end - start <= timedelta(minutes=1) for start, end in last)
+    (why,) = [row["why"] for row in await home.context.ledger.aread(
+        findings.listed, home.settings.hub_id) if row["kind"] == "unreachable"]  # fmt: skip
+    assert "its machine works; this time is charged" in why
+    # When its work is over, what is left is free again.
+    for _ in range(4):
+        await keeper.one_pass(minutes=1)
+        await asyncio.sleep(0)
+    assert (await gaps_of(home, lease))[-1][1] is None
+    await home.api("DELETE", "/users/anna/server")
+    await adds_up(home)
+
+
+async def test_a_loaded_gpu_is_work_too(keeping):
+    home, keeper, container, lease = await keeping()
+    falls_silent(keeper, container)
+    keeper.gpu = {container.lease.devices[0]: 90.0}
+    for _ in range(3):
+        await keeper.one_pass(minutes=1)
+    assert await gaps_of(home, lease) == []

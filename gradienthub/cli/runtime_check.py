@@ -22,6 +22,7 @@ from ..rules.container import Policy, hardened
 from ..rules.own_clocks import own_clocks
 from ..spawners import waiting_program
 from ..spawners.docker import GradientDockerSpawner, start_until_ready, tell
+from ..spawners.trials import new_trial
 from . import config
 from .containers import policy_of
 from .scene import wiring_of
@@ -159,7 +160,7 @@ class Trial:
         made = self.client.create_container(
             self.image, command=command, environment=dict(environment), working_dir=HOME,
             stdin_open=True, detach=True,
-            host_config=hardened(host, self.policy),
+            host_config=hardened(host, self.policy), **new_trial(),
         )  # fmt: skip
         try:
             yield made["Id"]

@@ -58,6 +58,7 @@ async def keep_settled(app: Any, context: HubContext, *, prepared: bool = True) 
             await settle(app, context)
             await server_token.renew_missing(app)
             context.settled = True
+            await context.engine.remove_left_behind()
         except (LedgerAway, EngineAway) as away:
             app.log.warning("Not settled: %s", away)
         except Exception:

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -44,13 +45,17 @@ from .effort import container_cpu
 from .engine import Corpse, Engine, EngineAway, Found, Stranger, Waiting
 from .folders import make_folder
 from .folders_tried import try_folder
-from .judged import DEVICES_LABEL, HUB_LABEL, LEASE_LABEL, SLOT_LABEL, JudgedContainers
+from .judged import JudgedContainers
+from .labels import DEVICES_LABEL, HUB_LABEL, LEASE_LABEL, SLOT_LABEL
 from .networks import make_network
 from .sections import configured
+from .trials import remove_left_behind
 from .warm import NOBODY, WarmPool
 
 __all__ = ["DEVICES_LABEL", "HUB_LABEL", "LEASE_LABEL", "SLOT_LABEL", "DockerEngine",
            "GradientDockerSpawner"]  # fmt: skip
+
+log = logging.getLogger("gradienthub")
 
 #: Threads of each lane. Starts and stops wait for the engine, so that a slow stop must not be
 #: what a start, a download or the listing waits behind.
@@ -243,6 +248,15 @@ class DockerEngine(Engine):
             pass
         finally:
             self.forget_listing()
+
+    async def remove_left_behind(self) -> None:
+        """Remove throw-away containers of somebody who was killed. Raises EngineAway."""
+        try:
+            removed = await asyncio.wrap_future(self.submit_to("look", remove_left_behind))
+        except (DockerException, RequestException, OSError) as error:
+            raise EngineAway(str(error)) from error
+        for name in removed:
+            log.info("Removed %s, which a trial that was killed left behind", name)
 
     async def try_folder(self, root: Path, image: str, owner: int, user: str | None) -> Trial:
         """Let a throw-away container read and write a file below `root`, once for each image.

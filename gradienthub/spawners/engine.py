@@ -105,6 +105,9 @@ class Engine:
         """End it at once: nobody's work is in it."""
         await self.bury(found)
 
+    async def remove_left_behind(self) -> None:
+        """Remove what trials of somebody who was killed left. May raise EngineAway."""
+
     def forget_listing(self) -> None:
         """The next census must be fresh."""
 

@@ -20,9 +20,9 @@ from ..rules.folders_seen import (
     judge_end,
     judge_refusal,
 )
+from .trials import FOLDER_PREFIX, new_trial, remove_folder, remove_folders_left_behind
 
 INSIDE = "/gradienthub-trial"
-TRIAL_LABEL = "gradienthub.trial"
 SECONDS = 60
 THEIRS, OURS = "from-notebook", "from-hub"
 SCRIPT = (
@@ -36,19 +36,16 @@ def try_folder(client: Any, root: Path, *, image: str, owner: int, user: str | N
 
     Blocks for a second or two. Never raises; leaves neither container nor folder behind.
     """
-    folder = root / f".trial-{uuid.uuid4().hex}"
+    folder = root / f"{FOLDER_PREFIX}{uuid.uuid4().hex}"
     token = secrets.token_hex(16)
+    remove_folders_left_behind(root, (OURS, THEIRS))
     try:
         _make(folder, token, owner)
         seen, why = _run(client, folder, token, image, user)
     except OSError as error:
         seen, why = Seen.UNKNOWN, f"the hub cannot write to {root}: {error.strerror or error}"
     finally:
-        for name in (OURS, THEIRS):
-            with suppress(OSError):
-                (folder / name).unlink()
-        with suppress(OSError):
-            folder.rmdir()
+        remove_folder(folder, (OURS, THEIRS))
     return Trial(seen, str(root), image, owner, why)
 
 
@@ -66,7 +63,7 @@ def _run(client: Any, folder: Path, token: str, image: str, user: str | None) ->
     try:
         made = client.create_container(
             image, entrypoint=["/bin/sh", "-c"], command=[SCRIPT], user=user,
-            network_disabled=True, labels={TRIAL_LABEL: "1"}, working_dir="/",
+            network_disabled=True, working_dir="/", **new_trial(),
             host_config=client.create_host_config(
                 # Not by `binds`: an engine makes such a folder where there is none.
                 mounts=[Mount(INSIDE, str(folder), type="bind")], network_mode="none",

@@ -27,17 +27,17 @@ from ..rules.container import (
 )
 from ..rules.ownership import slot_name
 from ..rules.refusal import Refused
+from .labels import (
+    DEVICES_LABEL,
+    HUB_LABEL,
+    LABELS,
+    LEASE_LABEL,
+    NOTEBOOK_LABEL,
+    SLOT_LABEL,
+    TYPE_LABEL,
+)
 from .networks import FALLBACK, NETWORK
 from .sections import section_of
-
-HUB_LABEL = "gradienthub.hub"
-LEASE_LABEL = "gradienthub.lease"
-DEVICES_LABEL = "gradienthub.devices"
-SLOT_LABEL = "gradienthub.warm"
-NOTEBOOK_LABEL = "gradienthub.notebook"
-TYPE_LABEL = "gradienthub.instance_type"
-#: An image may have labels of ours; each that the engine is not told is the image's.
-LABELS = (HUB_LABEL, LEASE_LABEL, DEVICES_LABEL, SLOT_LABEL, NOTEBOOK_LABEL, TYPE_LABEL)
 
 #: Docker and Podman leave one of these in a container.
 IN_CONTAINER = ("/.dockerenv", "/run/.containerenv")

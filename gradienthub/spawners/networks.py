@@ -9,6 +9,7 @@ from docker.errors import APIError, NotFound
 from requests.exceptions import RequestException
 
 from ..rules.bridge import NEIGHBORS_OPTION
+from .trials import new_trial
 
 #: Shared by all hubs of an engine: whoever is on it reaches nobody else on it.
 NETWORK = "gradienthub-notebooks"
@@ -62,6 +63,7 @@ def neighbors_reach(client: Any, image: str, network: str) -> bool | None:
             host_config=client.create_host_config(
                 network_mode=network, cap_drop=["ALL"], security_opt=["no-new-privileges"]
             ),
+            **new_trial(),
         )["Id"]  # fmt: skip
         made.append(one)
         client.start(one)

@@ -389,7 +389,11 @@ class Day:
             await asyncio.wait(lives)
             for name in PEOPLE:
                 await self.people.stops(name, None)
-            await self.hub.until(self._nothing_is_open, "every lease and container has ended")
+            try:
+                await self.hub.until(self._nothing_is_open, "every lease and container has ended")
+            except AssertionError as error:
+                error.add_note(await self._what_is_left())
+                raise
             observer.cancel()
 
     async def _may_pay(self):
@@ -416,6 +420,15 @@ class Day:
     async def _nothing_is_open(self):
         left = {row["Id"] for row in self.engine.containers()}
         return not await self.ledger.aread(_open_leases) and left <= {self.stranger}
+
+    async def _what_is_left(self):
+        open_ids = set(await self.ledger.aread(_open_leases))
+        rows = await self.ledger.aread(lambda tx: tx.execute(select(leases)).mappings().all())
+        containers = [
+            (row["Names"], row["Labels"], row["Status"]) for row in self.engine.containers()
+        ]
+        log = (self.hub.folder / "log").read_text(errors="replace")[-6000:]
+        return f"{[dict(r) for r in rows if r['id'] in open_ids]}\n{containers}\n{log}"
 
     async def close(self):
         await self.people.session.close()

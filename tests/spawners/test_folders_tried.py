@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,9 @@ import pytest
 from docker.errors import APIError, ImageNotFound
 
 from gradienthub.rules.folders_seen import Seen, judge_end, judge_refusal
-from gradienthub.spawners.folders_tried import TRIAL_LABEL, try_folder
+from gradienthub.spawners import trials
+from gradienthub.spawners.folders_tried import OURS, try_folder
+from gradienthub.spawners.trials import TRIAL_LABEL, new_trial, remove_left_behind
 
 IMAGE = "gradienthub/demo:dev"
 LABELED = {"label": TRIAL_LABEL}
@@ -142,3 +145,52 @@ def test_check_says_that_the_engine_of_a_hub_in_a_container_does_not_see_its_fol
     ).stdout
     assert "the engine does not see" in said, said
     assert "-v /srv/gradienthub:/srv/gradienthub" in said
+
+
+@pytest.fixture
+def make_container(client):
+    made = []
+
+    def make(**words):
+        made.append(client.create_container(IMAGE, ["true"], **words)["Id"])
+        return made[-1]
+
+    yield make
+    for each in made:
+        with suppress(APIError):
+            client.remove_container(each, force=True)
+
+
+@pytest.mark.docker
+def test_what_a_killed_trial_left_behind_is_removed_and_nothing_else(
+    client, make_container, monkeypatch, tmp_path
+):
+    """A hub or an engine that is killed in the middle of a trial removes nothing itself."""
+    trial = new_trial()
+    left = make_container(**trial)
+    others = {
+        make_container(labels={TRIAL_LABEL: "1"}),
+        make_container(labels=trial["labels"], name=f"{trial['name']}-copied"),
+    }
+    listing = client.containers
+    # Other tests' trials go on beside this one.
+    monkeypatch.setattr(
+        client, "containers",
+        lambda **words: [row for row in listing(**words) if row["Id"] in {left, *others}],
+    )  # fmt: skip
+    assert remove_left_behind(client) == [], "it may still go on"
+    monkeypatch.setattr(trials, "LEFT_BEHIND", -60.0)
+    assert remove_left_behind(client) == [trial["name"]]
+    there = {row["Id"] for row in client.containers(all=True, filters=LABELED)}
+    assert others <= there
+    assert left not in there
+
+    folder = tmp_path / ".trial-of-somebody-killed"
+    folder.mkdir()
+    (folder / OURS).write_text("x")
+    kept = tmp_path / ".trial-with-other-files"
+    kept.mkdir()
+    (kept / "thesis").write_text("x")
+    assert try_folder(client, tmp_path, image=IMAGE, owner=1000, user=None).seen is Seen.KEPT
+    assert not folder.exists()
+    assert (kept / "thesis").exists()

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..ledger import account_acts, accounts, credits, idempotency
 from ..ledger.account_acts import Change, Rehearsed
+from ..rules.identity import names_nobody
 from ..rules.money import parse_amount
 from ..rules.refusal import Refused
 from .columns import aligned
@@ -312,6 +313,8 @@ def _wanted(desk: Desk, row: dict[str, str]) -> Wanted:
         raise ValueError("a user name has 1 to 255 characters")
     if tier:
         desk.tier_name(tier)
+    if row.get("subject") and names_nobody(row["subject"]):
+        raise ValueError(f"{row['subject']!r} is nobody's subject; leave the cell empty")
     payment = row.get("payment_method", "").lower()
     if payment not in ("", "yes", "no"):
         raise ValueError(f"payment_method is yes, no or empty, and not {payment!r}")

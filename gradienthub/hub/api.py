@@ -54,6 +54,10 @@ START_KEYS = ("display_name", "user_options")
 REMOVAL_SECONDS, REMOVAL_STEP = 5.0, 0.02
 
 
+class ServerGone(Exception):
+    """A named server that was to be stopped is not there any more."""
+
+
 class StopBody(BaseModel):
     """The body of a DELETE on a server: the hub's `remove`, and ours."""
 
@@ -225,7 +229,13 @@ class GradientServerAPIHandler(
             if body.lease and spawner.active and body.lease != spawner.lease_id:
                 raise self.refuse(another_lease(server_name or "default"))
             spawner.expect_stop(*await self._why(user, spawner, body), body.why)
-        await super().delete(user_name, server_name)
+        try:
+            await super().delete(user_name, server_name)
+        except ServerGone:
+            # The interrupted start, or another request, has removed it meanwhile.
+            self.set_header("Content-Type", "text/plain")
+            self.set_status(204)
+            return
         if body.remove and self.get_status() == 204 and not await self._removed(user, server_name):
             self.set_status(202)
 
@@ -246,8 +256,13 @@ class GradientServerAPIHandler(
 
         JupyterHub calls it a second after the interruption, and fails where that takes longer.
         """
+        # To ask the hub for a spawner makes one.
+        if server_name not in user.spawners:
+            raise ServerGone
         spawner = user.spawners[server_name]
         if await until_interrupted(spawner, self.slow_stop_timeout):
+            if server_name not in user.spawners:
+                raise ServerGone
             return await super().stop_single_user(user, server_name)
         # Answered with "on its way"; whoever removes the server waits for this.
         ending = finish_interrupted(self.settings["app"], user, spawner)

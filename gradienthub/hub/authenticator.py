@@ -16,7 +16,7 @@ from traitlets import Bool, Dict, Set
 from ..ledger import LedgerAway, accounts
 from ..ledger.accounts import LONGEST_CLAIMS, Subject
 from ..rules.groups import Groups, clean_groups, too_many_to_list
-from ..rules.identity import SUBJECT_KEYS
+from ..rules.identity import SUBJECT_KEYS, names_nobody
 from ..rules.tiers import ClaimRule
 from ..spawners.context import HubContext, hub_user
 from ..spawners.others import run_hook
@@ -304,10 +304,14 @@ def _groups_of(user: Any) -> frozenset[str]:
 
 
 def _word(value: Any) -> str:
-    """Return a provider's word for a person; empty where it is none: 7, 7.0 and "7" are one."""
+    """Return a provider's word for a person; empty where it is none: 7, 7.0 and "7" are one.
+
+    What programs write where they have nothing is no word: everybody would be one person.
+    """
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(value) if _plain(value) and not isinstance(value, bool) else ""
+    word = str(value) if _plain(value) and not isinstance(value, bool) else ""
+    return "" if names_nobody(word) else word
 
 
 def _with_groups(model: Any, groups: Groups) -> Any:

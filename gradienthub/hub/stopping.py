@@ -110,8 +110,13 @@ async def delete_server(handler: Any, user: Any, server_name: str) -> None:
 
 
 def forget_server(handler: Any, user: Any, server_name: str) -> None:
-    """Remove the row of a server that does not run, as if it had never been made."""
-    row = user.orm_spawners.get(server_name)
+    """Remove the row of a server that does not run, as if it had never been made.
+
+    One that another request starts or stops right now stays.
+    """
+    row, spawner = user.orm_spawners.get(server_name), user.spawners.get(server_name)
+    if spawner is not None and spawner.active:
+        return
     if server_name and row is not None and row.server is None:
         user.spawners.pop(server_name, None)
         handler.db.delete(row)

@@ -14,6 +14,22 @@ TOLERANCE = timedelta(seconds=2)
 ROUNDED = timedelta(milliseconds=10)
 
 
+#: What programs write for a person whom they do not know, in any case.
+NOBODY = frozenset(
+    {"-1", "none", "null", "nil", "undefined", "nan", "n/a", "na", "unknown", "anonymous", "(null)",
+     "<null>", "[]", "{}", "[object object]"}
+)  # fmt: skip
+
+
+def names_nobody(word: str) -> bool:
+    """Return whether a provider's word stands for nobody: empty, a dash, only zeros, "null".
+
+    A person is never known by it: everybody without a word of their own would share one account.
+    """
+    bare = word.strip().strip("\"'").lower()
+    return not bare.strip("0-.:_ ") or bare in NOBODY
+
+
 @dataclass(frozen=True)
 class HubUser:
     """A user of the hub. SQLite gives ids out again, and some databases cut creation times."""

@@ -925,6 +925,25 @@ async def test_one_subject_under_two_names_has_one_account_and_one_limit(hub):
     assert "eve, eve-lee" in finding["why"] and "purse" in finding["why"]
 
 
+@pytest.mark.parametrize(
+    "nobody",
+    [0, -1, "0", " ", "null", "None", "00000000-0000-0000-0000-000000000000", '""', "-"],
+    ids=repr,
+)
+async def test_two_people_whose_provider_knows_no_subject_do_not_share_one_account(hub, nobody):
+    """A provider that sent 0 for everybody gave the second one the first one's purse and files."""
+    cls = scripted(said={"name": "anna", "auth_state": {"id": nobody}})
+    home = await hub(behind(cls), tier_rules=RULES)
+    await home.browser("anna")
+    cls.said = {"name": "mallory", "auth_state": {"id": nobody}}
+    await home.browser("mallory")
+    anna, mallory = await standing(home, "anna"), await standing(home, "mallory")
+    assert anna.account != mallory.account
+    assert (anna.subject, mallory.subject) == ("", "")
+    await home.browser("mallory")
+    assert (await standing(home, "mallory")).account == mallory.account
+
+
 async def test_a_refresh_that_names_somebody_else_each_time_opens_and_closes_nothing(hub):
     cls = scripted(said={"name": "anna", "auth_state": {"sub": "1", "plan": "flat"}})
     home = await hub(behind(cls), tier_rules=RULES)

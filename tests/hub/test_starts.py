@@ -13,6 +13,7 @@ from gradienthub.testing import (
     FailsAfterCreate,
     FailsAtCreate,
     GradientFakeSpawner,
+    SlowToStart,
 )
 
 START = {"instance_type": "free-t4", "shutdown_after": "1h"}
@@ -438,6 +439,41 @@ async def test_a_server_that_was_removed_is_gone_when_its_answer_comes(hub, monk
         )
         assert said.status == 204, said
         assert name not in home.app.users["anna"].orm_spawners
+
+
+@pytest.mark.parametrize("remove", [False, True])
+async def test_a_stop_that_meets_a_server_removed_meanwhile_is_done(hub, remove):
+    """Two requests at once stopped a start of a new name: one's answer was a bare 500."""
+    home = await hub()
+    token = await home.person("anna", "pro")
+    slow = home.engine.suffer(SlowToStart(user="anna"))
+    body = {"user_options": {"instance_type": "free-cpu", "shutdown_after": "1h"}}
+    where = "/users/anna/servers/new"
+    start = asyncio.create_task(home.api("POST", where, body, token=token))
+    await slow.reached()
+    stops = [
+        home.api("DELETE", where, {"remove": True} if remove else None, token=token)
+        for _ in range(6)
+    ]
+    answers = [said.status for said in await asyncio.gather(*stops)]
+    assert set(answers) <= {202, 204, 404}, answers
+    await start
+    home.engine.heal(slow)
+    await home.until(lambda: not any(o.alive for o in home.engine.objects.values()))
+
+
+async def test_a_refused_second_start_of_a_new_name_leaves_the_first_alone(hub):
+    home = await hub()
+    token = await home.person("anna", "pro")
+    body = {"user_options": {"instance_type": "free-cpu", "shutdown_after": "1h"}}
+    starts = [home.api("POST", "/users/anna/servers/new", body, token=token) for _ in range(8)]
+    answers = sorted(said.status for said in await asyncio.gather(*starts))
+    assert answers.count(201) + answers.count(202) >= 1, answers
+    assert max(answers) < 500, answers
+    await home.until(lambda: home.spawner("anna", "new").ready)
+    assert "new" in home.app.users["anna"].orm_spawners
+    assert len(home.engine.of_user("anna")) == 1
+    await home.is_consistent()
 
 
 # -- what a refused start leaves ----------------------------------------------------------------

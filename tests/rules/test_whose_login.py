@@ -12,6 +12,7 @@ from gradienthub.rules.identity import (
     Subject,
     Verdict,
     Word,
+    names_nobody,
     same_moment,
     whose_login,
 )
@@ -31,6 +32,21 @@ def word(key, subject, provider="github", rank=0):
 
 def account(*words, id="A", users=HERS, **more):
     return Candidate(id, more.pop("name", "anna"), tuple(users), tuple(words), **more)
+
+
+@pytest.mark.parametrize(
+    "word", ["", " ", "0", "0.0", "000", "-", "--", "NULL", "'null'", "None", "undefined", "NaN",
+             "-1", "00000000-0000-0000-0000-000000000000"]
+)  # fmt: skip
+def test_what_stands_for_nobody_names_nobody(word):
+    assert names_nobody(word)
+
+
+@pytest.mark.parametrize(
+    "word", ["7", "10", "a", "00000000-0000-0000-0000-000000000001", "-7", "nullo"]
+)
+def test_somebodys_word_is_theirs(word):
+    assert not names_nobody(word)
 
 
 def test_the_same_subject_finds_its_account_under_a_new_hub_user():

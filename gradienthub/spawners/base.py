@@ -56,6 +56,8 @@ LISTEN_SECONDS = 2.0
 #: How often and how far apart a start asks whether its new hub has looked around: 10 s. Where it
 #: cannot, because the engine or the ledger is away, the start ends by that.
 LOOK_TRIES, LOOK_PAUSE = 200, 0.05
+#: At every how many of these tries the ledger is asked too: a start says at once that it is away.
+LOOK_ASKS = 20
 
 
 class GradientSpawner(GuardedSpawner, Spawner):
@@ -298,10 +300,15 @@ class GradientSpawner(GuardedSpawner, Spawner):
         self.start_timeout = round(context.settings.answer_timeout + HUB_GRACE)
 
     async def _until_looked(self) -> None:
-        """Wait until a hub that has just started knows which devices others hold outside of it."""
-        for _ in range(LOOK_TRIES):
+        """Wait until a hub that has just started knows which devices others hold outside of it.
+
+        Raises LedgerAway.
+        """
+        for tried in range(LOOK_TRIES):
             if self.context.looked_outside:
                 return
+            if tried % LOOK_ASKS == 0:
+                await self._account()
             await asyncio.sleep(LOOK_PAUSE)
 
     async def _admitted(self, request: Request) -> Lease | Refused:

@@ -9,15 +9,6 @@ from gradienthub.hub import settle
 
 
 @pytest.fixture
-def keys(monkeypatch):
-    """The hub has a key to encrypt with."""
-    monkeypatch.setenv("JUPYTERHUB_CRYPT_KEY", "ab" * 32)
-    CryptKeeper.clear_instance()
-    yield
-    CryptKeeper.clear_instance()
-
-
-@pytest.fixture
 async def home(hub):
     """A hub with a notebook of Anna's."""
     home = await hub(keeper=True)

@@ -79,15 +79,17 @@ class GradientHub(Configurable):
 
         Keys: title, order, price_per_month, instance_types (names, "free" or "*"), max_running,
         max_running_free, max_notebooks, session_limit, free_session_limit, program_extensions,
-        shutdown_choices, shutdown_min, shutdown_max,
-        shutdown_default, shutdown_required, storage (GB), runtimes, default_runtime,
-        custom_images (patterns), funding, credit_limit, private_hosts. Durations are written
-        "30m", "6h", "3d". funding: "prepaid" pays paid types from credit; "postpaid" may owe up to
+        shutdown_choices, shutdown_min, shutdown_max, shutdown_default, shutdown_required,
+        storage (GB), runtimes, default_runtime, custom_images (patterns), funding, credit_limit,
+        private_hosts. Durations are written "30m", "6h", "3d".
+
+        funding: "prepaid" pays paid types from credit; "postpaid" may owe up to
         credit_limit (currency units; None: without limit), which a recorded payment makes free
         again; "none" has free types only. max_notebooks counts named notebooks, stopped ones too
         (default 100; None: no cap). free_session_limit ends leases of free machines (default None).
         program_extensions: how often a token may extend a lease until its person does on the
-        Notebooks page (default 8, a day of work; 0: never, None: always).
+        Notebooks page (default 8, a day of work at an interval of an hour; 0: never; None:
+        always).
 
         In the preset "gradient" whoever has a payment method on file is postpaid with a credit
         limit; its monthly prices are shown and not charged.
@@ -118,6 +120,10 @@ class GradientHub(Configurable):
         help="""Machines that carry notebooks: {name: {"cpus": count, "memory": GB, "devices":
         [{"uuid": ..., "model": ...}], "groups": [...], "cpu_overcommit": factor,
         "memory_overcommit": factor, "stage_width": count, "shared_as": word}}.
+
+        cpus and memory are what may be rented. groups reserves the host for their members.
+        stage_width: see below. shared_as: one word for one machine that several hubs on one
+        database declare, so that they share its CPUs and memory.
 
         `gradienthub check` prints the devices of this machine in this form. Default {}: one host
         named "local" with this machine's CPUs and memory and no devices, because a device that

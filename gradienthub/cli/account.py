@@ -259,7 +259,9 @@ def _read(desk: Desk, path: Path) -> tuple[list[tuple[int, Wanted]], list[str]]:
         if path.stat().st_size > LONGEST_FILE:
             raise UsageFault(f"{path} has more than {LONGEST_FILE // 10**6} MB; split it")
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UsageFault(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
         raise UsageFault(f"{path} cannot be read as text in UTF-8: {error}") from None
     reader = csv.DictReader(text.splitlines(), strict=True)
     header = [name.strip().lower() for name in reader.fieldnames or ()]

@@ -72,11 +72,13 @@ def _lines(plan: Any) -> Iterator[str]:
             yield f"\n{title}:"
         for row in rows:
             mark = " (a callable: what it does is seen when a notebook starts)"
-            yield f"  {row.name}: {row.why}{'' if row.judged else mark}"
+            written = " (the lines below take it over)" if _is_taken_over(plan, row) else ""
+            yield f"  {row.name}: {row.why}{'' if row.judged else mark}{written}"
             if row.instead:
                 yield f"{'':<{WIDTH}}instead: {row.instead}"
     if plan.one_line:
-        yield "\nThe one line to write, as the last of the file:\n"
+        yield "\nThe one line to write, as the last of the file, with its import:\n"
+        yield "    from gradienthub import configure\n"
         yield f"    {plan.one_line}"
         yield "\nIt does the same as these lines, which you may write instead:\n"
     else:
@@ -91,6 +93,12 @@ def _lines(plan: Any) -> Iterator[str]:
     yield from _engine_lines(plan)
     yield "\nThen:"
     yield from (f"  {number}. {step}" for number, step in enumerate(plan.steps, 1))
+
+
+def _is_taken_over(plan: Any, row: Any) -> bool:
+    """Return whether what stays is written anew, as part of the volumes is."""
+    again = any(line.startswith(f"{row.name} =") for line in plan.lines)
+    return row.fate == Fate.KEPT.words and (again or row.name in plan.remove)
 
 
 def _engine_lines(plan: Any) -> Iterator[str]:

@@ -278,7 +278,7 @@ TEXT = """\
 #   gradienthub check     says what is missing, and what to do about it
 #   jupyterhub            starts the hub, at http://127.0.0.1:8000
 #
-# What is not set here has a default that is meant to stay. `jupyterhub --help-all` shows them all.
+# What is not set here has a default that is meant to stay. docs/reference/settings.md lists all.
 ${imports}from gradienthub import configure
 
 c = get_config()  # noqa: F821

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..ledger import audit
+from ..rules.audit_words import words_of
 from ..rules.duration import parse_duration
 from . import config
 from .columns import aligned
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _row(row: dict[str, Any]) -> tuple[str, ...]:
-    told = (f"{key}={_said(value)}" for key, value in row["detail"].items() if value is not None)
+    told = (f"{key}={value}" for key, value in words_of(row["detail"]))
     return (
         f"{row['at']:%Y-%m-%d %H:%M:%S} UTC",
         row["actor"],
@@ -88,7 +89,3 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
         row["account_name"] or "-",
         " ".join(told),
     )
-
-
-def _said(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

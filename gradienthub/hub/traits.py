@@ -71,11 +71,16 @@ def _of_kind(config: Config, kind: str, cls: type[Configurable] | None) -> Itera
                 table(),
                 section=section,
                 name=name,
-                callable_=callable(set_value(value)),
+                callable_=_is_hook(set_value(value)),
                 classes=classes,
                 declared=name in declared,
                 used=cls.__name__,
             )
+
+
+def _is_hook(value: object) -> bool:
+    # A class is callable too; what it does is read, not called.
+    return callable(value) and not isinstance(value, type)
 
 
 def _kind_of(section: str) -> str | None:

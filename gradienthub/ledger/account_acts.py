@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, exists, func, select, update
 
 from ..rules.identity import Closed, HubUser, Subject
+from ..rules.money import format_amount
 from ..rules.refusal import Refused, shown
 from . import accounts as people
 from . import audit, credits, expiry, identity, identity_findings, usage
@@ -456,7 +457,11 @@ def _move_money(tx: Connection, act: Act, one: Row[Any], other: Row[Any]) -> lis
         if balance:
             word = "balance" if balance > 0 else "debt"
             changes.append(
-                Change(other.id, other.name, f"gets the {word} of {abs(balance)} µ{currency}")
+                Change(
+                    other.id,
+                    other.name,
+                    f"gets the {word} of {format_amount(abs(balance), currency)}",
+                )
             )
     return changes
 

@@ -246,7 +246,8 @@ async def person(handler: KeeperHandler, name: str) -> Account:
         account = await account_of(handler, name)
     if account is None:
         raise Refused("not_found", f"There is no account of {shown(name)}.",
-                      "It is made at a person's first visit of the form.")  # fmt: skip
+                      "It is made at their first login, or by"
+                      " `gradienthub account prepare`.")  # fmt: skip
     return account
 
 

@@ -254,7 +254,8 @@ async def whose(handler: ApiHandler, query: Any) -> str | None:
     account = await (account_of(handler, query.user) if query.user else own_account(handler))
     if account is None and query.user:
         raise Refused("not_found", f"There is no account of {shown(query.user)}.",
-                      "It is made at a person's first visit of the form.")  # fmt: skip
+                      "It is made at their first login, or by"
+                      " `gradienthub account prepare`.")  # fmt: skip
     # Nobody's: a service or somebody who never came has an empty list.
     return account.id if account else "-"
 

@@ -14,6 +14,7 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader
 from .._version import __version__
 from ..ledger import audit, findings, fleet, keepers, slots, watches
 from ..ledger.watches import Watched
+from ..rules.audit_words import words_of
 from ..rules.duration import format_duration
 from ..rules.health import Health, KeeperFacts, health
 from ..rules.outlook import LeaseView
@@ -360,11 +361,8 @@ def told(row: Mapping[str, Any]) -> dict[str, Any]:
     """An audit row for people: its detail as short words."""
     detail = dict(row["detail"])
     options = detail.pop("options", None)
-    words = [
-        f"{key.replace('_', ' ')}: {value if isinstance(value, str | int) else json.dumps(value)}"
-        for key, value in {**(options if isinstance(options, dict) else {}), **detail}.items()
-        if value not in (None, "", [], {})
-    ]
+    whole = {**(options if isinstance(options, dict) else {}), **detail}
+    words = [f"{key.replace('_', ' ')}: {value}" for key, value in words_of(whole)]
     return {**row, "words": words}
 
 

@@ -32,9 +32,12 @@ HELP = """Old volumes of people that their notebooks show: {name: folder}.
     For a hub that had another spawner before: the name is a template as DockerSpawner's
     `volumes` has it, for example {"jupyterhub-user-{username}": "old-files"}, or the path of a
     folder on the engine's machine; the folder is one name in the workspace, or {"folder": ...,
-    "mode": "ro"}. MORE What is not there is not made. A volume named after a person is given to
-    an account once and for good: to the user of that name if it was made in their time, else to
-    whom `gradienthub adopt --bind` says, because names are given again. Default {}: none."""
+    "mode": "ro"}. What is not there is not made.
+    MORE
+
+    A volume named after a person is given to an account once and for good: to the user of that
+    name if it was made in their time, else to whom `gradienthub adopt --bind` says, because names
+    are given again. Default {}: none."""
 
 #: When a volume was made; None: nobody can tell. Raises FileNotFoundError where there is none.
 Age = Callable[[str], Awaitable[datetime | None]]

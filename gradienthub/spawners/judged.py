@@ -64,11 +64,12 @@ class JudgedContainers(DockerSpawner):
         default_value=list(CAPABILITIES),
         help="""Capabilities of the kernel that a container keeps; all others are dropped.
 
-        Default: what an image needs that starts as root, prepares folders and then becomes its
-        user. Without NET_RAW no notebook can pretend to be its neighbor. Fewer are safer where
-        images start as their user, and then [] does. Names are as in capabilities(7), without
-        CAP_. ALL, SYS_MODULE and SYS_RAWIO are refused, because they open the machine's devices.
-        ["engine"] keeps the engine's own set.""",
+        Default: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID and SETUID, which an image needs
+        that starts as root, prepares folders and then becomes its user. Without NET_RAW no
+        notebook can pretend to be its neighbor. Fewer are safer where images start as their user,
+        and then [] does. Names are as in capabilities(7), without CAP_. ALL, SYS_MODULE and
+        SYS_RAWIO are refused, because they open the machine's devices. ["engine"] keeps the
+        engine's own set.""",
     ).tag(config=True)
 
     no_new_privileges = Bool(

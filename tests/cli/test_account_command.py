@@ -109,6 +109,7 @@ def test_a_file_that_is_not_there_or_no_text_is_refused_in_words(hub, tmp_path):
     for name in ("x.csv", "none.csv"):
         said = hub.run("account", "import", str(tmp_path / name))
         assert said.code == 2 and "cannot be read" in said.err
+        assert ("UTF-8" in said.err) is (name == "x.csv")
 
 
 def test_a_name_gets_its_old_account_back_after_the_user_table_was_lost(hub):
@@ -137,6 +138,7 @@ def test_an_account_is_merged_into_another_with_a_plan_for_its_folder(hub):
     said = hub.run("account", "merge", "ann", "anna")
     assert said.code == 0, said.err
     assert f"accounts/{gone.id} belongs into" in said.out
+    assert "gets the balance of $5.00\n" in said.out
     assert "5.00" in hub.run("credit", "show", "anna").out
     assert hub.run("audit").code == 0
     assert into.id in hub.run("account", "list", "--json").out

@@ -47,7 +47,10 @@ def test_an_old_configuration_is_told_whole_and_nothing_is_changed(file, capsys,
     assert code == 0
     assert "DockerSpawner. It can be taken over with one line." in out
     assert "c.DockerSpawner.mem_limit: the instance type's memory" in out
-    assert "    configure(c, adopt=True)" in out
+    assert "    from gradienthub import configure\n\n    configure(c, adopt=True)" in out
+    kept = [line for line in out.splitlines() if "the lines below take it over" in line]
+    assert any("c.DockerSpawner.volumes" in line for line in kept)
+    assert any("c.JupyterHub.spawner_class" in line for line in kept)
     assert "c.GradientDockerSpawner.adopted_volumes = {'jupyterhub-user-{username}': 'work'}" in out
     assert "c.DockerSpawner.container_image" in out
     assert "the service 'cull' of c.JupyterHub.services" in out

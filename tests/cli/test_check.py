@@ -783,6 +783,7 @@ def test_check_prints_every_trait_with_what_becomes_of_it(well):
     assert any(
         "c.Spawner.pre_spawn_hook: what a callable sets is seen when" in f.says for f in found
     )
+    assert not any("authenticator_class: what a callable" in f.says for f in found)
     assert "yours           c.JupyterHub.hub_ip" in found[-1].cure
     assert "ours            c.DockerSpawner.image" in found[-1].cure
 

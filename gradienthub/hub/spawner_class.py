@@ -72,6 +72,7 @@ def _custom(cls: type, base: type) -> str:
 
 
 def _engine_of(cls: type) -> str:
-    """Name the spawner that GradientSpawner stands over."""
-    after = cls.__mro__[cls.__mro__.index(GradientSpawner) + 1 :]
-    return after[0].__name__ if after else "this spawner"
+    """Name the spawner that GradientSpawner stands over; bases of our own are none."""
+    after = (parent for parent in cls.__mro__ if not issubclass(GradientSpawner, parent))
+    engines = (parent for parent in after if not issubclass(parent, GradientSpawner))
+    return next((parent.__name__ for parent in engines), "SpawnerOfYourEngine")

@@ -137,9 +137,13 @@ def bind(tx: Connection, act: Act, name: str, *, to: str = "") -> list[Change]:
 
 
 def bind_closed(tx: Connection, act: Act, since: datetime) -> list[Change]:
-    """Give every name that was closed since then its account back: they are the same people."""
+    """Give every name that was closed since then its account back: they are the same people.
+
+    Of several accounts of one person the oldest is the one that they had: whoever has it already
+    keeps it.
+    """
     closed = tx.execute(
-        select(accounts.c.id, accounts.c.name)
+        select(accounts.c.id)
         .where(
             accounts.c.hub_id == act.hub_id,
             accounts.c.closed_why == Closed.REPLACED.value,
@@ -149,11 +153,7 @@ def bind_closed(tx: Connection, act: Act, since: datetime) -> list[Change]:
     ).all()
     changes: list[Change] = []
     for row in closed:
-        current = tx.execute(
-            select(identities).where(
-                identities.c.before_id == row.id, identities.c.replaced_at.is_(None)
-            )
-        ).first()
+        current = identity.user_instead(tx, row.id)
         if current is not None:
             why = "an administrator said that they are the same person"
             changes += _switch(tx, act, current, row.id, why)

@@ -303,6 +303,31 @@ def bind_user(
         tx.execute(update(accounts).where(accounts.c.id == account_id).values(name=user.name))
 
 
+def user_instead(tx: Connection, account_id: str) -> Row[Any] | None:
+    """Return the hub user who has a newer account in place of this closed one, through all between.
+
+    None where nobody has: the user has an older account again, or is gone.
+    """
+    seen: set[int] = set()
+    left = account_id
+    while True:
+        after = tx.execute(
+            select(identities)
+            .where(identities.c.before_id == left, identities.c.id.not_in(seen))
+            .order_by(identities.c.id.desc())
+        ).first()
+        if after is None:
+            return None
+        if after.replaced_at is None:
+            break
+        seen.add(after.id)
+        left = after.account_id
+    opened = select(accounts.c.created_at).where
+    mine = tx.execute(opened(accounts.c.id == account_id)).scalar_one()
+    theirs = tx.execute(opened(accounts.c.id == after.account_id)).scalar_one()
+    return after if theirs > mine else None
+
+
 def take_user_off(
     tx: Connection, hub_id: str, account_id: str, user: HubUser, answer: Answer, now: datetime
 ) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, exists, func, select
 
-from . import findings
+from . import findings, identity
 from .findings import Found
 from .schema import accounts, identities, subjects
 
@@ -29,7 +29,7 @@ def report(tx: Connection, *, hub_id: str, now: datetime) -> None:
 
 def _mass_closings(tx: Connection, hub_id: str, now: datetime) -> Iterable[Found]:
     rows = tx.execute(
-        select(accounts.c.name, accounts.c.closed_at)
+        select(accounts.c.id, accounts.c.name, accounts.c.closed_at)
         .where(
             accounts.c.hub_id == hub_id,
             accounts.c.closed_why == "replaced",
@@ -45,13 +45,16 @@ def _mass_closings(tx: Connection, hub_id: str, now: datetime) -> Iterable[Found
             for other in rows
         )
     ]
+    # Who has their old account again lost nothing: what a login closed then is the newer one.
+    mass = [row for row in mass if identity.user_instead(tx, row.id) is not None]
     if not mass:
         return
     since = mass[0].closed_at.strftime("%Y-%m-%dT%H:%MZ")
+    were = "account was" if len(mass) == 1 else "accounts were"
     yield Found(
         key="accounts_closed",
         kind="accounts_closed",
-        why=f"{len(mass)} accounts were closed since {since} because the provider gave their names"
+        why=f"{len(mass)} {were} closed since {since} because the provider gave their names"
         f" to other subjects: {_few([row.name for row in mass])}",
         repair="if they are the same people (a directory was imported again), run `gradienthub"
         f" account bind --closed-since {since} --dry-run`, then without --dry-run; `gradienthub"

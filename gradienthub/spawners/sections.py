@@ -30,9 +30,13 @@ def is_reading() -> bool:
 def configured(config: Config, cls: type[Configurable], name: str) -> Any:
     """Return the value that a trait of `cls` will have; None where only the hub knows.
 
-    The sections of parent classes count, and the nearest class wins.
+    The sections of parent classes count, and the nearest class wins. A class whose body says
+    `name = value` has no such trait any more: no section sets it.
     """
-    value = cls.class_traits()[name].default()
+    trait = cls.class_traits().get(name)
+    if trait is None:
+        return getattr(cls, name, None)
+    value = trait.default()
     for section in cls.section_names():
         if section in config and name in config[section]:
             value = set_value(config[section][name], value)

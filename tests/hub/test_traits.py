@@ -11,6 +11,7 @@ from jupyterhub.auth import (
     PAMAuthenticator,
 )
 from jupyterhub.authenticators.shared import SharedPasswordAuthenticator
+from jupyterhub.proxy import ConfigurableHTTPProxy
 from jupyterhub.spawner import LocalProcessSpawner, SimpleLocalProcessSpawner, Spawner
 from oauthenticator.oauth2 import OAuthenticator
 from traitlets.config import Config
@@ -226,3 +227,12 @@ def test_a_misspelled_section_and_a_misspelled_setting_of_ours_have_no_effect():
         "c.Dockerspawner.pull_policy": Fate.NONE,
         "c.GradientHub.runtime": Fate.NONE,
     }
+
+
+def test_a_trait_that_a_class_body_replaced_has_the_value_of_the_body():
+    class Outside(ConfigurableHTTPProxy):
+        should_start = False
+
+    c = Config()
+    c.Proxy.should_start = True
+    assert configured(c, Outside, "should_start") is False

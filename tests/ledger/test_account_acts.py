@@ -92,6 +92,25 @@ def test_a_directory_that_was_imported_again_is_bound_at_once_and_the_new_subjec
         assert known(ledger, number, name=name, now=LATER + 2 * HOUR).id == new[name]
 
 
+def test_who_came_back_to_their_account_keeps_it_when_a_directorys_names_are_bound(ledger):
+    names, old = {"anna": 1, "bob": 2, "carl": 3}, {}
+    for days, word in enumerate(("old", "new", "newer")):
+        for name, number in names.items():
+            now = LATER + days * MINUTE if days else NOW
+            logs_in(ledger, name, f"{word}-{name}", now=now)
+            old.setdefault(name, known(ledger, number, name=name, now=now).id)
+    for name in ("anna", "bob"):
+        logs_in(ledger, name, f"old-{name}", now=LATER + HOUR)
+        assert known(ledger, names[name], name=name, now=LATER + HOUR).id == old[name]
+    told = kinds(ledger)["accounts_closed"]["why"]
+    assert told.startswith("2 accounts were closed since") and told.endswith(": carl, carl")
+    changes = ledger.write(account_acts.bind_closed, act(LATER + 2 * HOUR), NOW)
+    assert {change.name for change in changes} == {"carl"}, "through all between, to the first"
+    for name, number in names.items():
+        assert known(ledger, number, name=name, now=LATER + 3 * HOUR).id == old[name]
+    assert "accounts_closed" not in kinds(ledger)
+
+
 def test_two_names_of_one_subject_are_made_two_people_for_good(ledger):
     logs_in(ledger, "eve", "7")
     eve = known(ledger, 1, name="eve")

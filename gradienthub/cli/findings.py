@@ -79,6 +79,7 @@ def wiring(scene: Scene) -> Iterator[Finding]:
     # The hub's own start-up check, so that both say the same words.
     app = SimpleNamespace(
         spawner_class=found.spawner or object,
+        config=scene.hub.config,
         **{
             name: scene.hub.value(JupyterHub, name)
             for name in (

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 
 from dockerspawner import DockerSpawner, SwarmSpawner
+from traitlets import TraitError
+from traitlets.config import Config, Configurable
 
 from ..spawners.base import GradientSpawner
 from ..spawners.docker import GradientDockerSpawner
@@ -61,6 +63,21 @@ def class_faults(cls: type) -> Iterator[str]:
             "            self.mem_limit, self.cpu_limit = int(lease.memory * 1e9), lease.cpus\n"
             "            # and lease.image, lease.devices, self.folders(lease)"
         )
+
+
+def value_faults(cls: type[Configurable], config: Config) -> Iterator[str]:
+    """Say which value of the configuration the class refuses: each page would be an error 500.
+
+    A class that needs more than its configuration is left to its first start.
+    """
+    try:
+        cls(config=config)
+    except TraitError as error:
+        sections = [f"c.{name}" for name in cls.section_names() if name in config]
+        says = str(error).replace(";", ",")
+        yield f"{' or '.join(sections)} has a wrong value: {says}; correct that line"
+    except Exception:
+        return
 
 
 def _custom(cls: type, base: type) -> str:

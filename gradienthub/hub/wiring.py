@@ -7,7 +7,7 @@ from jupyterhub.auth import Authenticator
 
 from ..rules.services import is_culler, may_stop
 from . import api
-from .spawner_class import class_faults
+from .spawner_class import class_faults, value_faults
 
 #: What a person needs to start a notebook, to open it, and to have it asked about its use.
 USER_SCOPES = ("servers", "access:servers", "users:activity")
@@ -16,6 +16,7 @@ USER_SCOPES = ("servers", "access:servers", "users:activity")
 def wiring_faults(app: Any) -> list[str]:
     """What another line of the configuration undid after `configure(c)`, each with its cure."""
     faults = [*class_faults(app.spawner_class)]
+    faults = faults or [*value_faults(app.spawner_class, app.config)]
     if not app.allow_named_servers:
         faults.append(
             "c.JupyterHub.allow_named_servers is False, and every notebook but one is a named"

@@ -93,7 +93,8 @@ def judge_trait(
     none of them is read by nobody: `used` is the class that is. `declared`: the class has it.
     """
     if section not in classes:
-        row = Row(Fate.NONE, f"the hub uses {used}, which is no {section}", f"c.{used}.{name}")
+        cure = f"c.{used}.{name}" if declared else "remove the line"
+        row = Row(Fate.NONE, f"the hub uses {used}, which is no {section}", cure)
         return SetTrait(section, name, row, judged=not callable_)
     row_ = find_row(table, classes, name)
     if row_ is None and not declared:

@@ -903,11 +903,23 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
         return [b for b in cold["host_config"].get("Binds") or () if not b.endswith(late)]
 
     async def get_command(self) -> list[str]:
-        """The configured command; an image's own is looked up only where one is started."""
-        if self._told is not None:
+        """Return the configured command, else the image's own, with the arguments.
+
+        The image is looked up only where one is started; one with an entry point needs no command.
+        """
+        if self.cmd or self._told is not None:
             return [*(self.cmd or ()), *self.get_args()]
-        command: list[str] = await super().get_command()
-        return command
+        made = (await self.docker("inspect_image", self.image)).get("Config") or {}
+        command = made.get("Cmd") or ()
+        if not command and not made.get("Entrypoint"):
+            raise Refused(
+                "start_failed",
+                f"The image {shown(self.image)} does not say what it starts: it has no CMD and no"
+                " ENTRYPOINT.",
+                "Nothing was charged. Add CMD to the image, or choose another runtime. Your"
+                f" administrator may write c.{type(self).__name__}.cmd instead.",
+            )
+        return [*command, *self.get_args()]
 
     async def fill(self, slot_id: str) -> Waiting:
         """A container with two empty folders, whose command waits."""

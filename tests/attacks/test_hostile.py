@@ -146,6 +146,30 @@ async def test_an_image_that_starts_as_root_and_becomes_its_user_works(make, eng
         assert (await subject.home.api("DELETE", "/users/anna/server")).status in (202, 204)
 
 
+async def test_an_image_that_says_nothing_of_what_it_starts_is_refused_for_that(make, engine):
+    def its_own_command(c):
+        any_image(c)
+        for section in ("Spawner", "DockerSpawner", "GradientDockerSpawner"):
+            c[section].pop("cmd", None)
+
+    subject = await make(its_own_command)
+    await subject.home.person("anna", "pro", pays=True)
+    tag, entry = "gradienthub/hostile:says-nothing", 'ENTRYPOINT ["jupyterhub-singleuser"]'
+    try:
+        for changes, says in ((None, "no CMD and no ENTRYPOINT"), ([entry], "")):
+            engine.api.import_image_from_data(bytes(1024), *tag.split(":"), changes=changes)
+            said = await subject.home.start_server("anna", "free-cpu", image=tag)
+            assert (said.status, said.body["code"]) == (502, "start_failed")
+            if says:
+                assert says in said.message and "extra_host_config" not in said.message
+            else:
+                # It was asked to start what the image names, which is not in this one.
+                assert "jupyterhub-singleuser" in said.message
+        assert await subject.engine.census() == []
+    finally:
+        engine.images.remove(tag, force=True)
+
+
 # -- a hostile neighbor -------------------------------------------------------------------------
 
 

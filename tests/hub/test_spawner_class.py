@@ -1,8 +1,10 @@
 """A spawner's class by which leases would not reach the engine stops the hub with the lines."""
 
+import pytest
 from dockerspawner import DockerSpawner, SwarmSpawner, SystemUserSpawner
 from jupyterhub.spawner import LocalProcessSpawner
 from test_wiring import app
+from traitlets.config import Config
 
 from gradienthub.hub.startup import wiring_faults
 from gradienthub.spawners.base import GradientSpawner
@@ -98,3 +100,24 @@ def test_our_classes_and_those_that_stand_right_of_them_are_fine():
     for cls in (GradientDockerSpawner, GradientLocalSpawner, GradientFakeSpawner, Right, Child,
                 WithHome):  # fmt: skip
         assert wiring_faults(app(spawner_class=cls)) == []
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value", "says"),
+    [
+        ("Spawner", "cmd", [], "c.Spawner has a wrong value: The 'cmd' trait"),
+        ("Spawner", "http_timeout", "soon", "'soon'"),
+        ("GradientDockerSpawner", "capabilities", ["ALL"], "opens every device"),
+        ("Ours", "pids_limit", -1, "c.Ours has a wrong value"),
+        ("DockerSpawner", "pull_policy", "sometimes", "'sometimes'"),
+    ],
+)
+def test_a_value_that_the_spawner_refuses_stops_the_hubs_start_by_name(section, name, value, says):
+    class Ours(GradientDockerSpawner):
+        """As many have one."""
+
+    c = Config()
+    c[section][name] = value
+    (fault,) = wiring_faults(app(spawner_class=Ours, config=c))
+    assert says in fault and fault.endswith("; correct that line")
+    assert wiring_faults(app(spawner_class=Ours)) == []

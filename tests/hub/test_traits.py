@@ -98,11 +98,14 @@ def test_traits_are_judged_by_the_class_that_the_hub_uses():
 def test_a_section_of_another_class_and_a_misspelled_trait_have_no_effect():
     c = Config()
     c.KubeSpawner.image = "acme/gpu"
+    c.KubeSpawner.namespace = "lab"
     c.Ours.pull_polici = "always"
     c.Ours.pull_policy = "always"
     c.GitHubOAuthenticator.client_id = "x"
     found = {t.dotted: t for t in traits.set_traits(c, Ours, DummyAuthenticator)}
     assert "the hub uses Ours, which is no KubeSpawner" in found["c.KubeSpawner.image"].sentence
+    assert found["c.KubeSpawner.image"].row.cure == "c.Ours.image"
+    assert found["c.KubeSpawner.namespace"].row.cure == "remove the line"
     assert "has no such trait" in found["c.Ours.pull_polici"].sentence
     assert found["c.Ours.pull_policy"].row.fate is Fate.KEPT
     assert found["c.GitHubOAuthenticator.client_id"].row.fate is Fate.NONE

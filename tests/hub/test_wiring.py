@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from home import FREEZE
+from traitlets.config import Config
 
 from gradienthub.hub.api import CULLER, KEEPER, KEEPER_SCOPES
 from gradienthub.hub.startup import wiring_faults
@@ -14,6 +15,7 @@ from gradienthub.testing import GradientFakeSpawner
 
 def app(**changes):
     wired = {
+        "config": Config(),
         "spawner_class": GradientFakeSpawner,
         "allow_named_servers": True,
         "template_paths": ["/site-packages/gradienthub/templates"],

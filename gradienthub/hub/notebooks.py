@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from jupyterhub.handlers.pages import HomeHandler
@@ -151,7 +152,8 @@ class NotebooksHandler(HomeHandler):
         except LedgerAway:
             away = ledger_away()
             return notebooks_view(_real(servers, {}), {}, settings, None, None, now, away)
-        return notebooks_view(_real(servers, kept), kept, settings, allowance, taken, now)
+        view = notebooks_view(_real(servers, kept), kept, settings, allowance, taken, now)
+        return replace(view, groups_unknown_at=account.groups_unknown_at)
 
     def _seen(self, user: Any, row: Any) -> ServerSeen:
         spawner = user.spawners.get(row.name)

@@ -134,6 +134,8 @@ class NotebooksView:
     free_now: str
     problem: Refused | None
     as_of: datetime
+    #: Since when the provider lists no groups of this person, because they are too many.
+    groups_unknown_at: datetime | None = None
 
 
 def notebooks_view(

@@ -1254,6 +1254,10 @@ async def test_groups_that_are_too_many_to_list_stay_as_they_were(hub, provider,
         accounts.find, hub_id=home.settings.hub_id, name="anna"
     )
     assert account.groups_unknown_at is not None
+    async with Visitor(home) as visitor:
+        await visitor.sign_in()
+        page = (await visitor.get("/home")).text
+    assert "your login lists no groups, because they are too many" in page
 
 
 async def test_a_member_of_two_hundred_groups_still_has_the_tier_of_one(hub):

@@ -1,12 +1,15 @@
 """gradienthub audit: derive all money again, and name what does not add up."""
 
 import argparse
+import sys
 from typing import Any
 
 from ..ledger import proof, statements
+from . import config
 from .columns import aligned
 from .config import UsageFault
 from .desk import Desk, on_desk
+from .health import health_of
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
@@ -40,11 +43,24 @@ def _audit(desk: Desk, args: argparse.Namespace) -> int:
     )
     if not found.faults:
         print(f"Everything adds up: {looked}.")
+        _say_what_is_not_in_it(args, desk)
         return 0
     rows = [(fault.name, fault.currency, fault.what) for fault in found.faults]
     print(aligned([("ACCOUNT", "IN", "WHAT IS WRONG"), *rows]))
     print(f"\n{len(rows)} faults in {looked}.")
+    _say_what_is_not_in_it(args, desk)
     return 1
+
+
+def _say_what_is_not_in_it(args: argparse.Namespace, desk: Desk) -> None:
+    """Say on standard error where nobody looks: what runs was not seen since."""
+    trouble = health_of(config.load(args.config), desk.ledger, desk.now).trouble
+    if trouble is not None:
+        print(
+            "This proves what is written. What runs, or was out of reach, is not seen now:"
+            f" {trouble.why} {trouble.cure}",
+            file=sys.stderr,
+        )
 
 
 def _head(desk: Desk, args: argparse.Namespace, account_id: str) -> int:

@@ -470,6 +470,19 @@ def database(scene: Scene) -> Iterator[Finding]:
         )
 
 
+def keeper(scene: Scene) -> Iterator[Finding]:
+    """Somebody looks at what runs, and has found nothing wrong."""
+    health = scene.ledger.health
+    if health is None:
+        return
+    if health.trouble is not None:
+        yield _warn("keeper", f"{health.trouble.why} {health.headline}", health.trouble.cure)
+    elif health.standing:
+        yield _warn("keeper", health.headline, "see them and their cures: `gradienthub findings`")
+    else:
+        yield _ok("keeper", health.headline)
+
+
 def private_files(scene: Scene) -> Iterator[Finding]:
     """Nobody else on the machine reads who pays what, or what opens a server."""
     for place in scene.readable_by_others:
@@ -739,6 +752,7 @@ CHECKS: tuple[Check, ...] = (
     old_volumes,
     hub_id,
     database,
+    keeper,
     private_files,
     folders,
     storage,

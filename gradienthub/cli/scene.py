@@ -24,11 +24,12 @@ from jupyterhub.proxy import ConfigurableHTTPProxy
 from traitlets import import_item
 
 from ..hub.authenticator import TiersMixin
-from ..ledger import Ledger, LedgerAway, fleet, leases, objects
+from ..ledger import Ledger, LedgerAway, fleet, keepers, leases, objects
 from ..ledger.clock import database_time
 from ..places import API_URLS, EVERYWHERE, proxy_is_elsewhere
 from ..rules.catalog import ConfigurationFault
 from ..rules.folders_seen import Trial
+from ..rules.health import Health
 from ..service.notify import FileSeen, look_at
 from ..settings import Settings
 from ..spawners.base import GradientSpawner
@@ -38,6 +39,7 @@ from ..spawners.mounts import HelperMounts, MountFault
 from ..spawners.networks import NETWORK, neighbors_reach
 from . import config, nvml
 from .config import HubConfig
+from .health import health_of
 
 #: An engine that takes longer for one answer is not one to start notebooks on.
 ENGINE_SECONDS = 10
@@ -119,6 +121,8 @@ class LedgerSeen:
     strange_holders: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     #: Objects of the census that this hub never made: object id -> why that is known.
     copies: Mapping[str, str] = field(default_factory=dict)
+    #: Whether the keeper looks, and how much it found; None where none has looked yet.
+    health: Health | None = None
 
     @property
     def current(self) -> bool:
@@ -466,6 +470,9 @@ def _read_ledger(
         devices=tuple(devices),
         strange_holders=strange,
         copies=ledger.read(objects.strangers, hub_id, [found.labelled for found in census]),
+        health=health_of(hub, ledger, datetime.now(UTC))
+        if ledger.read(keepers.has_looked, hub_id)
+        else None,
     )
 
 

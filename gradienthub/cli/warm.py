@@ -10,6 +10,7 @@ from ..rules.duration import format_duration
 from ..settings import Settings
 from . import config
 from .columns import aligned
+from .health import say_if_old
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
@@ -33,8 +34,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 def run(args: argparse.Namespace) -> int:
     """Do one act on the hub's ledger; the hub sees it within seconds."""
     hub = config.load(args.config)
+    now = datetime.now(UTC)
     with config.open_ledger(hub) as ledger:
-        args.act(ledger, hub.settings, datetime.now(UTC))
+        args.act(ledger, hub.settings, now)
+        if args.act is _list:
+            say_if_old(hub, ledger, now)
     return 0
 
 

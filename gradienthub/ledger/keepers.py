@@ -1,12 +1,15 @@
 """Keepers: one process acts for a hub at a time, by a row with its holder and an expiry."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
 
 from .database import lock_admissions
 from .schema import keepers
+
+#: By how much the clocks of two keepers' machines may differ.
+SKEW = timedelta(minutes=1)
 
 
 def holder(tx: Connection, hub_id: str) -> dict[str, Any] | None:
@@ -15,19 +18,27 @@ def holder(tx: Connection, hub_id: str) -> dict[str, Any] | None:
     return dict(row._mapping) if row else None
 
 
+def has_looked(tx: Connection, hub_id: str) -> bool:
+    """Return whether a keeper of this hub has looked, or said why not; none does before a start."""
+    row = holder(tx, hub_id)
+    return row is not None and bool(row["passed_at"] or row["trouble"])
+
+
 def take(
     tx: Connection, hub_id: str, me: str, *, now: datetime, until: datetime, gone: str = ""
 ) -> bool:
     """Act, or go on acting, until `until`; False while another does.
 
-    `gone` is a holder that the caller knows to have died, so that its expiry is not waited for.
+    `gone` is a holder that the caller knows to have died, so that its expiry is not waited for. An
+    expiry that is far beyond `until` was written before the clock was set back, and says nothing.
     """
     lock_admissions(tx)
     row = holder(tx, hub_id)
     if row is None:
         tx.execute(keepers.insert().values(hub_id=hub_id, holder=me, expires_at=until))
         return True
-    if row["holder"] not in (me, gone) and row["expires_at"] > now:
+    far = until + (until - now) + SKEW
+    if row["holder"] not in (me, gone) and now < row["expires_at"] <= far:
         return False
     tx.execute(
         update(keepers).where(keepers.c.hub_id == hub_id).values(holder=me, expires_at=until)

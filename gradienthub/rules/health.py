@@ -112,13 +112,17 @@ def trouble_of(facts: KeeperFacts, now: datetime) -> Trouble | None:
     if not facts.wired:
         return None
     quiet = max(QUIET, 3 * timedelta(seconds=facts.interval))
-    lately = facts.passed_at is not None and now - facts.passed_at <= quiet
+    # A pass that is still to come was made before the clock was set back.
+    ago = None if facts.passed_at is None else now - facts.passed_at
+    lately = ago is not None and abs(ago) <= quiet
     # One that waits beside a keeper that passes is as it should be.
     if facts.trouble and not (facts.trouble == "waiting" and lately):
         return _trouble(facts.trouble, facts.since, now)
     if facts.passed_at is None:
         return _trouble("keeper_never", None, now)
-    return None if lately else _trouble("keeper_silent", facts.passed_at, now)
+    if lately:
+        return None
+    return _trouble("keeper_silent", facts.passed_at if facts.passed_at <= now else None, now)
 
 
 def _trouble(kind: str, since: datetime | None, now: datetime) -> Trouble:

@@ -59,3 +59,12 @@ def test_a_dry_run_is_said_and_a_hub_without_a_keeper_promises_nothing():
     said = health(KeeperFacts(wired=False), 0, NOW)
     assert said.well
     assert said.headline.endswith("It runs without a keeper, which would look.")
+
+
+@pytest.mark.parametrize("back", [timedelta(days=1), timedelta(minutes=5)])
+def test_a_pass_before_the_clock_was_set_back_says_nothing_of_now(back):
+    said = health(replace(WELL, passed_at=NOW + back), 0, NOW)
+    assert said.trouble.kind == "keeper_silent"
+    assert said.trouble.why == "The keeper has not looked any more."
+    assert "Nothing is wrong" not in said.headline
+    assert health(replace(WELL, passed_at=NOW + timedelta(seconds=2)), 0, NOW).well

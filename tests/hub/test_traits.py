@@ -146,6 +146,15 @@ def test_the_nearest_class_wins_as_in_traitlets():
     assert configured(c, Ours, "http_timeout") == Ours(config=c).http_timeout == 3
 
 
+def test_a_class_that_has_a_plain_value_in_a_traits_place_is_read_as_it_will_be():
+    class Plain(Ours):
+        http_timeout = 7
+
+    c = Config()
+    c.Spawner.http_timeout = 1
+    assert configured(c, Plain, "http_timeout") == Plain(config=c).http_timeout == 7
+
+
 # -- hooks ----------------------------------------------------------------------------------------
 
 

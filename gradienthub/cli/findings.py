@@ -498,10 +498,13 @@ def folders(scene: Scene) -> Iterator[Finding]:
     """Data and storage can be written, have room, and can be given to whom containers run as."""
     for name, place in (("data_dir", scene.data_dir), ("storage_root", scene.storage_root)):
         yield _folder(name, place, scene)
-    if scene.ledger.file_system is not None and scene.data_dir.device == scene.storage_root.device:
+    if scene.ledger_folder is not None:
+        yield _folder("database_url", scene.ledger_folder, scene)
+    ledgers = scene.ledger_folder or scene.data_dir
+    if scene.ledger.file_system is not None and ledgers.device == scene.storage_root.device:
         yield _warn(
             "folders",
-            f"the ledger and people's files share a file system ({scene.data_dir.path},"
+            f"the ledger and people's files share a file system ({ledgers.path},"
             f" {scene.storage_root.path}): who fills it stops all starts",
             "give storage_root a file system of its own, or people quotas, or set"
             " c.GradientHub.database_url to PostgreSQL",

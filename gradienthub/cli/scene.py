@@ -179,6 +179,8 @@ class Scene:
     notify: FileSeen | None = None
     #: What the proxy answered to a question for the keeper; None where none answered at all.
     keeper_answer: int | None = None
+    #: The folder of a SQLite ledger that is not in data_dir; None where it is, or is none.
+    ledger_folder: Folder | None = None
     #: Why the mount helper cannot be used; empty where it can, or none is configured.
     helper_fault: str = ""
 
@@ -196,6 +198,7 @@ def look(hub: HubConfig, gpus: nvml.Inventory | None = None) -> Scene:
         gpus=nvml.discover() if gpus is None else gpus,
         data_dir=folder(settings.data_dir),
         storage_root=storage_folder(settings.storage_root),
+        ledger_folder=_ledger_folder(settings),
         proxy_program=proxy_program(hub, wiring),
         host_names=frozenset({"local", "localhost", socket.gethostname(), socket.getfqdn()}),
         uid=os.geteuid(),
@@ -491,6 +494,11 @@ def folder(path: Path) -> Folder:
         size=space.total,
         device=there.stat().st_dev,
     )
+
+
+def _ledger_folder(settings: Settings) -> Folder | None:
+    file = config.sqlite_file(settings.database_url)
+    return None if file is None or file.parent == settings.data_dir else folder(file.parent)
 
 
 def storage_folder(root: Path) -> Folder:

@@ -831,6 +831,21 @@ def test_a_ledger_beside_peoples_files_is_warned_of_because_who_fills_the_disk_s
     assert not any("share a file system" in one.says for one in said)
 
 
+def test_the_disk_of_a_ledger_elsewhere_is_looked_at_and_not_that_of_data_dir(well):
+    ledger = LedgerSeen("/ledger/l.sqlite", revision="0001", head="0001", file_system="ext4")
+    shared = Folder(Path("/data"), True, True, 10**11, 10**12, device=7)
+    full = Folder(Path("/ledger"), True, True, 0, 10**7, device=9)
+    scene = well(ledger=ledger, data_dir=shared, storage_root=shared, ledger_folder=full)
+    assert only(scene, "folders").says == "database_url /ledger has 0 GB free"
+
+
+def test_a_ledger_in_a_folder_of_its_own_is_found_by_its_url(hub, tmp_path):
+    hub.write(f"c.GradientHub.database_url = 'sqlite:///{tmp_path}/ledger/l.sqlite'")
+    assert look(hub.load()).ledger_folder.path == tmp_path / "ledger"
+    hub.write()
+    assert look(hub.load()).ledger_folder is None
+
+
 def test_files_that_everybody_may_read_are_named_with_their_cure(well, tmp_path):
     file = tmp_path / "gradienthub.sqlite"
     file.touch()

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select, update
+from sqlalchemy import Connection, Select, delete, func, select, update
 
 from ..rules.metering import Gap
 from .database import lock_admissions
@@ -72,13 +72,15 @@ def of_open(tx: Connection, hub_id: str) -> dict[str, tuple[Gap, ...]]:
 
 
 def close(tx: Connection, lease_id: str, at: datetime) -> None:
-    """End the gap of a lease that is over."""
+    """End the gap of a lease; one that turns out to be of no time was none."""
     row = tx.execute(
         select(gaps).where(gaps.c.lease_id == lease_id, gaps.c.until_at.is_(None))
     ).first()
-    if row is not None:
+    if row is not None and at <= row.from_at:
+        tx.execute(delete(gaps).where(gaps.c.id == row.id))
+    elif row is not None:
         tx.execute(
-            update(gaps).where(gaps.c.id == row.id).values(until_at=max(row.from_at, at))
+            update(gaps).where(gaps.c.id == row.id).values(until_at=at)
         )  # fmt: skip
 
 

@@ -236,3 +236,14 @@ def test_one_that_rests_at_every_second_look_pays_for_the_time_in_which_it_worke
     paid_stop(bank, lease)
     assert bank.charges("ann") == [T4 // 2]
     assert bank.faults() == []
+
+
+def test_a_gap_in_which_it_worked_all_along_is_not_on_the_statement(bank):
+    lease = bank.start("ann")
+    bank.reach([lease])
+    since = bank.now
+    bank.later(5 * MINUTE)
+    bank.reach(silent=[lease])
+    bank.later(MINUTE)
+    bank.reach(working={lease: since})
+    assert gaps_of(bank, lease) == ()

@@ -297,9 +297,11 @@ async def test_each_gpu_that_cannot_be_told_is_unknown_by_itself(keeping):
     )
     policy = home.settings.policy
 
+    answer = Answer()
+
     def load(**loads: float) -> Watched:
         given = {name.replace("_", "-"): load for name, load in loads.items()}
-        return _learn(one, Answer(), Effort(), given, policy, home.clock())
+        return _learn(one, answer, Effort(), given, policy, home.clock())
 
     assert load(GPU_1=70.0).evidence.busy == ("GPU 70 %",)
     assert load(GPU_1=3.0, GPU_other=99.0).evidence.busy == ()
@@ -307,7 +309,7 @@ async def test_each_gpu_that_cannot_be_told_is_unknown_by_itself(keeping):
     assert load().evidence.unknown_since is None
     # What counts as busy is work, also below work_percent.
     busy = replace(one.evidence, busy=("a",), worked_at=home.clock() - HOUR)
-    one = replace(one, evidence=busy)
+    one, answer = replace(one, evidence=busy), Answer(busy=("a",))
     policy = policy.model_copy(update={"busy_gpu_percent": 2})
     assert load(GPU_1=3.0).evidence.worked_at == home.clock()
     assert load(GPU_1=1.0).evidence.worked_at == home.clock() - HOUR

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 
-from home import small_tables
+from home import own_hosts, small_tables
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 asked = json.loads(os.environ["GRADIENTHUB_TEST_HUB"])
@@ -36,7 +36,7 @@ if spawner == "docker":
     c.DockerSpawner.notebook_dir = "/home/gradient/work"
     c.DockerSpawner.volumes = {"{prefix}-user-{username}": "/home/gradient/work"}
     c.DockerSpawner.debug = True
-    c.DockerSpawner.environment = {"NVIDIA_VISIBLE_DEVICES": asked["traits"]["devices"]}
+    c.DockerSpawner.environment = {"NVIDIA_VISIBLE_DEVICES": f"GPU-{asked['traits']['word']}-t4-0"}
     c.DockerSpawner.mem_limit = "512M"
     c.JupyterHub.services.append(
         {"name": "cull", "command": [sys.executable, "-m", "jupyterhub_idle_culler"]}
@@ -58,6 +58,8 @@ if wiring == "adopt":
     from gradienthub import configure
 
     small_tables(c)
+    # Other hubs have notebooks on this engine.
+    c.GradientHub.hosts = own_hosts(asked["traits"].get("word", ""))
     # The old hub's image and limits are taken over.
     del c.GradientHub["runtimes"]
     c.GradientHub.preset = "gradient"

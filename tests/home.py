@@ -69,6 +69,19 @@ HOSTS: dict[str, Any] = {
         {"uuid": "GPU-a100", "model": A100}]},
 }  # fmt: skip
 
+#: In the devices' names of hubs on an engine that they share with other hubs' notebooks.
+OWN = secrets.token_hex(4)
+
+
+def own_hosts(word: str = OWN) -> dict[str, Any]:
+    """HOSTS with devices that no other program's tests give to a container of theirs."""
+    rack = HOSTS["rack"]
+    devices = [
+        device | {"uuid": device["uuid"].replace("GPU-", f"GPU-{word}-")}
+        for device in rack["devices"]
+    ]
+    return {"rack": rack | {"devices": devices}}
+
 
 def small_tables(c: Config) -> None:
     """A catalog small enough to hold in mind: two T4, one A100, three tiers."""

@@ -56,7 +56,7 @@ LISTEN_SECONDS = 2.0
 #: How often and how far apart a start asks whether its new hub has looked around: 10 s. Where it
 #: cannot, because the engine or the ledger is away, the start ends by that.
 LOOK_TRIES, LOOK_PAUSE = 200, 0.05
-#: At every how many of these tries the ledger is asked too: a start says at once that it is away.
+#: At every how many of these tries both are asked: a start says at once which of them is away.
 LOOK_ASKS = 20
 
 
@@ -302,13 +302,17 @@ class GradientSpawner(GuardedSpawner, Spawner):
     async def _until_looked(self) -> None:
         """Wait until a hub that has just started knows which devices others hold outside of it.
 
-        Raises LedgerAway.
+        Raises LedgerAway, and Refused where the engine is away.
         """
         for tried in range(LOOK_TRIES):
             if self.context.looked_outside:
                 return
             if tried % LOOK_ASKS == 0:
                 await self._account()
+                try:
+                    await self.context.engine.census()
+                except EngineAway as away:
+                    raise _engine_away() from away
             await asyncio.sleep(LOOK_PAUSE)
 
     async def _admitted(self, request: Request) -> Lease | Refused:

@@ -89,10 +89,9 @@ def engine():
 
 @pytest.fixture
 async def old_docker(tmp_path, engine):
-    prefix = f"gh-test-{uuid.uuid4().hex[:8]}"
-    hub = OldHub(
-        tmp_path, "docker", prefix=prefix, devices="GPU-t4-0", hub_ip=_bridge() or USUAL_BRIDGE
-    )
+    word = uuid.uuid4().hex[:8]
+    prefix = f"gh-test-{word}"
+    hub = OldHub(tmp_path, "docker", prefix=prefix, word=word, hub_ip=_bridge() or USUAL_BRIDGE)
     await hub.start()
     yield hub
     await hub.close()
@@ -124,6 +123,7 @@ def container_of(engine, hub, name):
 async def test_a_hub_of_dockerspawner_is_adopted_with_one_line(old_docker, engine):
     hub = old_docker
     prefix = hub.traits["prefix"]
+    first, second = (f"GPU-{hub.traits['word']}-t4-{n}" for n in range(2))
     for name in ("anna", "bob", "carl"):
         await hub.api("POST", f"/users/{name}")
     await hub.start_server("anna")
@@ -138,17 +138,17 @@ async def test_a_hub_of_dockerspawner_is_adopted_with_one_line(old_docker, engin
     assert old.status == "running"
     servers = (await hub.api("GET", "/gradient/servers"))["servers"]
     assert [(s["user"], s["lease_id"], s["ready"]) for s in servers] == [("anna", None, True)]
-    assert hub.holders()["GPU-t4-0"] == "outside"
+    assert hub.holders()[first] == "outside"
     with hub.ledger() as ledger:
         [row] = ledger.read(outside.of_hub, hub.own_id)
         [finding] = ledger.read(ledger_findings.listed, hub.own_id)
-    assert (row["name"], row["user_name"], row["devices"]) == (old.name, "anna", ["GPU-t4-0"])
+    assert (row["name"], row["user_name"], row["devices"]) == (old.name, "anna", [first])
     assert row["memory"] == pytest.approx(0.537, abs=0.001)
     assert finding["why"].startswith(f"anna's notebook ({old.name}) runs outside of GradientHub")
 
     # Its device is nobody else's.
     await hub.start_server("bob", instance_type="free-t4")
-    assert hub.holders()["GPU-t4-1"] == "lease"
+    assert hub.holders()[second] == "lease"
     with pytest.raises(AssertionError, match="All 2 Free T4 are in use"):
         await hub.start_server("carl", instance_type="free-t4")
 
@@ -159,7 +159,7 @@ async def test_a_hub_of_dockerspawner_is_adopted_with_one_line(old_docker, engin
     assert old.status == "exited"
 
     async def is_free():
-        return hub.holders()["GPU-t4-0"] is None
+        return hub.holders()[first] is None
 
     await hub.until(is_free, "its device is free")
     await hub.start_server("carl", instance_type="free-t4")

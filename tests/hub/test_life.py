@@ -445,15 +445,26 @@ async def test_a_start_cancelled_while_the_server_comes_up_removes_it(hub):
     await home.nothing_is_taken()
 
 
-async def test_a_start_whose_folders_cannot_be_made_leaves_nothing(hub, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (OSError(28, "No space left on device"), 503, "disk_full"),
+        (OSError(13, "Permission denied"), 502, "hook_failed"),
+    ],
+    ids=["full", "denied"],
+)
+async def test_a_start_whose_folders_cannot_be_made_leaves_nothing(
+    hub, monkeypatch, error, status, code
+):
     home = await hub()
     await home.person("anna")
 
-    async def full(_spawner, _lease):
-        raise OSError(28, "No space left on device")
+    async def no_folders(_spawner, _lease):
+        raise error
 
-    monkeypatch.setattr(GradientFakeSpawner, "apply_lease", full)
-    assert (await home.start_server("anna")).status == 500
+    monkeypatch.setattr(GradientFakeSpawner, "apply_lease", no_folders)
+    said = await home.start_server("anna")
+    assert (said.status, said.body["code"]) == (status, code)
     await home.nothing_is_taken()
     assert (await home.lease_of("anna"))["reason"] == "start_failed"
 
@@ -874,12 +885,12 @@ async def test_a_stop_that_can_be_written_nowhere_still_stops(hub, away, monkeyp
     await home.start_server("anna")
     await home.until(lambda: home.spawner("anna").ready)
 
-    def full(_line):
+    def full(_text):
         raise OSError(28, "No space left on device")
 
     away(True)
     with monkeypatch.context() as patched:
-        patched.setattr(home.context.journal, "_append", full)
+        patched.setattr(home.context.journal, "_write", full)
         assert (await home.api("DELETE", "/users/anna/server")).status == 204
     assert home.engine.objects == {}
     away(False)

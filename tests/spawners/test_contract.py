@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 import docker
 import pytest
-from home import Home
+from home import Home, own_hosts
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 
 from gradienthub.spawners.base import GradientSpawner
@@ -180,6 +180,8 @@ class Docker(Subject):
     def changes(c: Any) -> None:
         """As the documentation has it, with the tiny server."""
         c.JupyterHub.spawner_class = GradientDockerSpawner
+        # Other hubs have notebooks on this engine, and what these have is not free.
+        c.GradientHub.hosts = own_hosts()
         c.GradientHub.runtimes = {
             "python": {"title": "Python 3", "image": IMAGE},
             "torch": {"title": "PyTorch", "image": "127.0.0.1:1/absent:1"},

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 import docker
 import pytest
-from home import HOSTS
+from home import own_hosts
 from test_contract import IMAGE, docker_answers
 
 from gradienthub.ledger import leases, slots
@@ -640,7 +640,7 @@ def contents(folder: Path) -> dict[str, tuple[int, str]]:
 
 @pytest.mark.timeout(120 + 3 * KILLS)
 async def test_hubs_killed_anywhere_leave_no_container_mount_device_or_row(make):
-    subject = await make({"free-t4": {"python": 1}}, hosts=HOSTS)
+    subject = await make({"free-t4": {"python": 1}}, hosts=own_hosts())
     root = subject.home.settings.storage_root
     lease = await subject.start()
     await subject.stop()

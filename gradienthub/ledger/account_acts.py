@@ -162,7 +162,10 @@ def bind_closed(tx: Connection, act: Act, since: datetime) -> list[Change]:
 
 
 def bind_all(tx: Connection, act: Act) -> list[Change]:
-    """Give every account whose users are gone, and that no subject finds, back to its name."""
+    """Give every account whose users are gone, and that no subject finds, back to its name.
+
+    A name that has an older account keeps that: `merge` moves what was opened meanwhile.
+    """
     named = exists().where(subjects.c.account_id == accounts.c.id, subjects.c.replaced_at.is_(None))
     names = tx.execute(
         select(accounts.c.name, func.count())
@@ -172,6 +175,7 @@ def bind_all(tx: Connection, act: Act) -> list[Change]:
             accounts.c.prepared_at.is_(None),
             ~_has_user(),
             ~named,
+            ~identity.name_has_older_account(),
         )
         .group_by(accounts.c.name)
         .order_by(accounts.c.name)

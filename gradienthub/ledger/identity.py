@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, exists, or_, select, update
 
 from ..rules.identity import (
     TOLERANCE,
@@ -617,3 +617,21 @@ def _note(
         tx, hub_id=hub_id, actor="hub", account_id=account_id, action=action, detail=detail,
         now=now,
     )  # fmt: skip
+
+
+def name_has_older_account() -> ColumnElement[bool]:
+    """Build the condition on `accounts` that the name's present user has an older account.
+
+    A hub that found its lost user table again has everybody's older account back; what was opened
+    meanwhile must not take the name from it.
+    """
+    older, user = accounts.alias(), identities.alias()
+    return exists().where(
+        older.c.hub_id == accounts.c.hub_id,
+        older.c.name == accounts.c.name,
+        older.c.closed_at.is_(None),
+        older.c.created_at < accounts.c.created_at,
+        user.c.account_id == older.c.id,
+        user.c.replaced_at.is_(None),
+        user.c.missing_since.is_(None),
+    )

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, exists, func, select
+from sqlalchemy import Connection, Row, exists, func, select
 
 from . import findings, identity
 from .findings import Found
@@ -22,6 +23,7 @@ def report(tx: Connection, *, hub_id: str, now: datetime) -> None:
     found = [
         *_mass_closings(tx, hub_id, now),
         *_accounts_without_user(tx, hub_id),
+        *_accounts_of_meanwhile(tx, hub_id),
         *_linked_names(tx, hub_id),
     ]
     findings.report(tx, hub_id=hub_id, source=SOURCE, found=found, now=now)
@@ -63,16 +65,20 @@ def _mass_closings(tx: Connection, hub_id: str, now: datetime) -> Iterable[Found
     )
 
 
-def _accounts_without_user(tx: Connection, hub_id: str) -> Iterable[Found]:
-    """Accounts whose hub users are all gone without a deletion, and that no subject finds."""
+def _without_user(tx: Connection, hub_id: str, *, older: bool) -> list[Row[Any]]:
+    """List accounts whose hub users are all gone without a deletion, and that no subject finds.
+
+    `older`: those whose name has an older account now, else the others.
+    """
     mine = identities.c.account_id == accounts.c.id
     current = identities.c.replaced_at.is_(None)
     has = exists().where(mine, current)
+    superseded = identity.name_has_older_account()
     there = exists().where(mine, current, identities.c.missing_since.is_(None))
     named = exists().where(subjects.c.account_id == accounts.c.id, subjects.c.replaced_at.is_(None))
-    names = list(
+    return list(
         tx.execute(
-            select(accounts.c.name)
+            select(accounts.c.id, accounts.c.name)
             .where(
                 accounts.c.hub_id == hub_id,
                 accounts.c.closed_at.is_(None),
@@ -80,16 +86,28 @@ def _accounts_without_user(tx: Connection, hub_id: str) -> Iterable[Found]:
                 has,
                 ~there,
                 ~named,
+                superseded if older else ~superseded,
             )
             .order_by(accounts.c.name)
-        ).scalars()
+        )
     )
+
+
+def _accounts_without_user(tx: Connection, hub_id: str) -> Iterable[Found]:
+    """Name the accounts that nobody reaches any more, and how their people get them back."""
+    names = [row.name for row in _without_user(tx, hub_id, older=False)]
     if not names:
         return
     total = tx.execute(
         select(func.count())
         .select_from(accounts)
-        .where(accounts.c.hub_id == hub_id, accounts.c.closed_at.is_(None), has)
+        .where(
+            accounts.c.hub_id == hub_id,
+            accounts.c.closed_at.is_(None),
+            exists().where(
+                identities.c.account_id == accounts.c.id, identities.c.replaced_at.is_(None)
+            ),
+        )
     ).scalar_one()
     new = "this hub's user table is new, " if len(names) * 2 >= total else ""
     have = "account has" if len(names) == 1 else "accounts have"
@@ -101,6 +119,21 @@ def _accounts_without_user(tx: Connection, hub_id: str) -> Iterable[Found]:
         " for all names at once, --dry-run shows it first). The provider gives no subject, so that"
         " the hub cannot know whether they are the same people",
     )
+
+
+def _accounts_of_meanwhile(tx: Connection, hub_id: str) -> Iterable[Found]:
+    """Name what was opened while the hub had another user table, and how it is moved."""
+    rows = _without_user(tx, hub_id, older=True)
+    if rows:
+        names = [row.name for row in rows]
+        yield Found(
+            key="accounts_of_meanwhile",
+            kind="accounts_of_meanwhile",
+            why=f"{len(rows)} accounts were opened while the hub had another user table, and their"
+            f" names have the older accounts back: {_few(names)}",
+            repair=f"run `gradienthub account merge {rows[0].id} {names[0]}` to move credit and"
+            " notebooks into the older account (--dry-run shows it first)",
+        )
 
 
 def _linked_names(tx: Connection, hub_id: str) -> Iterable[Found]:

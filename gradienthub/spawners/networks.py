@@ -1,11 +1,12 @@
 """The notebooks' own network: hub, proxy and the world are reached on it, and no neighbor."""
 
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from docker.errors import APIError, NotFound
+from docker.errors import APIError
 from requests.exceptions import RequestException
 
 from ..rules.bridge import NEIGHBORS_OPTION
@@ -29,25 +30,45 @@ _CONNECT = (
 )
 
 
+_making = threading.Lock()
+
+
 def make_network(client: Any) -> Mapping[str, Any]:
-    """Return the notebooks' network, made where there is none. Raises APIError."""
-    with suppress(NotFound):
-        row: Mapping[str, Any] = client.inspect_network(NETWORK)
+    """Return the notebooks' network, made where there is none. Raises APIError.
+
+    Names of networks are not unique: two hubs, or two starts of one, may make it at the same
+    moment, and no container can join a name that two networks have. All of them keep the oldest
+    and remove the others, which nobody has joined.
+    """
+    with _making:
+        found = _networks(client)
+        if not found:
+            try:
+                client.create_network(
+                    NETWORK,
+                    driver="bridge",
+                    options={NEIGHBORS_OPTION: "false"},
+                    labels={NETWORK_LABEL: "notebooks"},
+                    check_duplicate=True,
+                )
+            except APIError as error:
+                # 409: another hub made it at this moment.
+                if error.status_code != 409:
+                    raise
+            found = _networks(client)
+        for extra in found[1:]:
+            if NETWORK_LABEL in (extra.get("Labels") or {}):
+                # Refused where a container has joined it, and gone where another hub was faster.
+                with suppress(APIError):
+                    client.remove_network(extra["Id"])
+        row: Mapping[str, Any] = client.inspect_network(found[0]["Id"] if found else NETWORK)
         return row
-    try:
-        client.create_network(
-            NETWORK,
-            driver="bridge",
-            options={NEIGHBORS_OPTION: "false"},
-            labels={NETWORK_LABEL: "notebooks"},
-            check_duplicate=True,
-        )
-    except APIError as error:
-        # 409: another hub made it at this moment.
-        if error.status_code != 409:
-            raise
-    row = client.inspect_network(NETWORK)
-    return row
+
+
+def _networks(client: Any) -> list[Mapping[str, Any]]:
+    """List the networks of the name, the oldest first; the engine's own filter finds parts too."""
+    rows = [row for row in client.networks(names=[NETWORK]) if row["Name"] == NETWORK]
+    return sorted(rows, key=lambda row: (row["Created"], row["Id"]))
 
 
 def neighbors_reach(client: Any, image: str, network: str) -> bool | None:

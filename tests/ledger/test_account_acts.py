@@ -62,6 +62,24 @@ def test_a_new_user_table_without_subjects_is_told_and_a_name_is_bound_to_its_ac
     assert kinds(ledger) == {}
 
 
+def test_a_lost_user_table_that_is_found_again_keeps_everybodys_older_account(ledger):
+    """The finding's own cure must not give the name to what was opened meanwhile."""
+    first = known(ledger, 1)
+    hub_has(ledger)
+    meanwhile = known(ledger, 1, LATER, now=LATER)
+    assert meanwhile.id != first.id
+    hub_has(ledger, (1, NOW, "anna"))
+    told = kinds(ledger)
+    assert "accounts_without_user" not in told
+    assert "have the older accounts back: anna" in told["accounts_of_meanwhile"]["why"]
+    assert f"merge {meanwhile.id} anna" in told["accounts_of_meanwhile"]["repair"]
+    assert ledger.write(account_acts.bind_all, act()) == []
+    assert known(ledger, 1).id == first.id
+    ledger.write(account_acts.merge, act(), meanwhile.id, first.id)
+    assert "accounts_of_meanwhile" not in kinds(ledger)
+    assert known(ledger, 1).id == first.id
+
+
 def test_a_bind_is_undone_and_stays_undone(ledger):
     old = known(ledger)
     hub_has(ledger)

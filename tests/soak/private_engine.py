@@ -28,7 +28,7 @@ EXPOSE 22 9999
 HEALTHCHECK CMD ["false"]
 """,
     SILENT: f"""FROM {IMAGE}
-ENTRYPOINT ["sleep", "infinity"]
+ENTRYPOINT ["sh", "-c", "sleep infinity"]
 CMD []
 """,
 }

@@ -132,7 +132,8 @@ class People:
             refusal = f" {said.get('code', said)}" if said and status >= 400 else ""
             self.seen.counts[f"start {status}{refusal}"] += 1
             if status >= 400:
-                await asyncio.sleep(0.5 + self.dice.random())
+                # Who gave a broken image a try looks at its words before the next one.
+                await asyncio.sleep(2 + self.dice.random())
             lease = await self.ready(name)
             if lease:
                 self.seen.counts[f"ready {chosen['runtime']}"] += 1
@@ -240,6 +241,7 @@ class Killer:
         self, hub: HubProcess, engine: PrivateEngine, ledger: Ledger, ask: Ask, dice: random.Random
     ) -> None:
         self.hub, self.engine, self.ledger, self.ask, self.dice = hub, engine, ledger, ask, dice
+        self.table_is_back = True
 
     async def kills(self, seen):
         """As many as were asked for."""
@@ -271,6 +273,7 @@ class Killer:
         lost = self.hub.folder / "lost"
         lost.mkdir(exist_ok=True)
         found = sorted(lost.iterdir())
+        self.table_is_back = bool(found)
         for part in self.hub.folder.glob("jupyterhub.sqlite*"):
             part.rename(lost.with_name("last") if found else lost / part.name)
         for part in found:
@@ -279,10 +282,17 @@ class Killer:
     async def start_without_users(self):
         """Start the hub, bind its names as an administrator does, and make its users."""
         await self.hub.start()
-        act = account_acts.Act(self.hub.hub_id, "cli ada", now())
-        await self.ledger.awrite(account_acts.bind_all, act)
+        if not self.table_is_back:
+            await self.hub.until(self._everybody_is_bound, "everybody's account waits for them")
         for name in PEOPLE:
             await self.ask("POST", f"/users/{name}")
+
+    async def _everybody_is_bound(self):
+        """Bind who has no user any more; the hub tells the ledger of that in its first pass."""
+        act = account_acts.Act(self.hub.hub_id, "cli ada", now())
+        await self.ledger.awrite(account_acts.bind_all, act)
+        listing = await self.ledger.aread(account_acts.listing, self.hub.hub_id)
+        return {"prepared"} == {row["state"] for row in listing}
 
     async def kill_engine(self):
         await asyncio.to_thread(self.engine.kill)

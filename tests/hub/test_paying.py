@@ -138,6 +138,9 @@ async def test_a_file_of_ones_own_that_hangs_each_start_does_not_rent_the_machin
     for _ in range(3):
         start = asyncio.ensure_future(home.start_server("anna", "c1"))
         await home.until(lambda: any(o.alive for o in home.engine.objects.values()))
+        # Until the ledger has its start too.
+        while not (await home.lease_of("anna"))["started_at"]:
+            await asyncio.sleep(0.05)
         home.clock.advance(minutes=2)
         await home.api("DELETE", "/users/anna/server", token=own)
         await start

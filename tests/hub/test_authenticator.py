@@ -1282,7 +1282,8 @@ async def test_a_name_longer_than_any_database_takes_does_not_become_anothers(ho
 @pytest.mark.parametrize(
     ("info", "subject"),
     [
-        ({"id": 0}, "0"),
+        # What many programs write where they have nothing.
+        ({"id": 0}, ""),
         ({"id": 7.0}, "7"),
         ({"id": 7.5, "sub": "a"}, "a"),
         ({"id": 1}, "1"),

@@ -20,6 +20,7 @@ import pytest
 from home import Home, own_hosts
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 
+from gradienthub.rules.idleness import Reason
 from gradienthub.spawners.base import GradientSpawner
 from gradienthub.spawners.docker import DockerEngine, GradientDockerSpawner
 from gradienthub.spawners.engine import EngineAway, Found
@@ -391,11 +392,16 @@ async def test_a_restarted_hub_takes_on_what_runs(subject, how):
     assert await subject.home.devices_held() == {}
 
 
-async def test_what_runs_for_nobody_is_removed(subject):
+async def test_what_runs_for_nobody_goes_on_until_a_stop_of_it_is_asked_for(subject):
     lease = await subject.started()
     await subject.home.kill()
     (subject.home.folder / "jupyterhub.sqlite").unlink()
     await subject.home.start()
+    await subject.home.until(lambda: subject.home.context.settled)
+    subject.forget()
+    assert (await subject.engine.look(lease["id"])).alive
+    assert list((await subject.home.devices_held()).values()) == [lease["id"]]
+    await subject.home.context.stop_asked(lease["id"], Reason.ADMIN, "ada")
     await subject.home.settled()
     assert await subject.engine.census() == []
     assert await subject.home.devices_held() == {}

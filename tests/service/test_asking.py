@@ -220,8 +220,8 @@ async def serving(answer):
             there.requests.append(request)
             await answer(request.split("?")[0].rsplit("/", 1)[-1], request, writer)
             await writer.drain()
-        except (OSError, asyncio.CancelledError):
-            pass  # it was not read to the end, or the test is over
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # it was not asked or not read to the end, or the test is over
         finally:
             there.open -= 1
             writer.close()

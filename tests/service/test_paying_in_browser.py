@@ -136,9 +136,9 @@ async def test_the_charts_are_drawn_in_the_pages_tones_and_everybody_can_read_th
         await at.home.api("DELETE", "/users/bob/server")
         at.home.clock.advance(days=-1)
     usage = at.home.url("/").replace("/hub/", "/services/gradient/") + "usage"
-    # Nobody extended its hold: what was charged is less than what it ran, and what is shown.
+    # Nobody extended its hold; the credit covers it, and the stop charged all that it ran.
     runs = (await at.ask("GET", "leases", "bob")).body["items"]
-    assert [run["cost"] for run in runs] == [127_500, 5_000]
+    assert [run["cost"] for run in runs] == [1_530_000, 60_000]
     for width, scheme in ((1280, "light"), (360, "dark")):
         await page.set_viewport_size({"width": width, "height": 900})
         await page.emulate_media(color_scheme=scheme)

@@ -164,7 +164,12 @@ def test_a_notebook_that_is_not_ended_is_not_started_again(ledger, make_settings
     setting = make_settings(hub_id="h")
     first = ask(ledger, setting, "anna", "free-cpu", groups=["flats"])
     again = ask(ledger, setting, "anna", "free-cpu", groups=["flats"])
+    assert (again.code, again.retry_after) == ("still_stopping", timedelta(seconds=60))
+    assert again.message.endswith(" runs already.")
+    ledger.write(leases.note_stop, first.id, Reason.USER, "anna", NOW, "h")
+    again = ask(ledger, setting, "anna", "free-cpu", groups=["flats"])
     assert (again.code, again.retry_after) == ("still_stopping", timedelta(seconds=10))
+    assert again.message.endswith(" is still stopping.")
     ledger.write(leases.end, first.id, NOW, None)
     assert isinstance(ask(ledger, setting, "anna", "free-cpu", groups=["flats"]), Lease)
 

@@ -72,6 +72,9 @@ def test_what_an_administrator_grants_is_in_the_audit(ledger):
     assert ledger.write(accounts.withdraw, account, instance_type="a100", **common) is True
     assert ledger.write(accounts.withdraw, account, instance_type="a100", **common) is False
     told = [(row["action"], row["actor"], row["detail"]) for row in rows(ledger)]
+    # The list begins with the opening of the account, by the hub.
+    opened = told.pop()
+    assert (opened[:2], opened[2]["user"]) == (("account_opened", "hub"), "anna")
     assert told == [
         ("withdraw", "ada", {"instance_type": "a100"}),
         ("approve", "ada", {"instance_type": "a100", "reason": "a course", "expires_at": None}),

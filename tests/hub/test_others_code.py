@@ -80,19 +80,28 @@ ERRORS = [ValueError("secret"), KeyError("secret"), RuntimeError("secret"),
           asyncio.CancelledError(), SystemExit, OSError(2, "secret")]  # fmt: skip
 
 
-@pytest.mark.parametrize("later", [raises, raises_later], ids=["at once", "later"])
-@pytest.mark.parametrize("place", PLACES)
+#: The hub's callables of the environment are never asynchronous.
+CASES = [(place, raises) for place in PLACES] + [
+    (place, raises_later) for place in PLACES if place != "environment"
+]
+
+
+@pytest.mark.parametrize(
+    ("place", "later"), CASES, ids=[f"{place}-{later.__name__}" for place, later in CASES]
+)
 async def test_code_of_the_deployers_that_fails_is_words_and_leaves_nothing(
     hub, place, later, capfd
 ):
-    if place == "environment" and later is raises_later:
-        pytest.skip("the hub's callables of the environment are not asynchronous")
     failing = []
 
     def whatever_is_next(*args):
         return failing[-1](*args)
 
-    home = await hub(lambda c: PLACES[place](c, whatever_is_next))
+    def changes(c):
+        c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 60}
+        PLACES[place](c, whatever_is_next)
+
+    home = await hub(changes)
     await home.settled()
     await home.person("anna", "pro", pays=True)
     anna = await home.browser("anna")
@@ -106,8 +115,11 @@ async def test_code_of_the_deployers_that_fails_is_words_and_leaves_nothing(
         assert "Nothing was charged." in words
         assert "secret" not in words
         form = await anna.post("/spawn", {"instance_type": "t4", "shutdown_after": "1h"})
-        assert form.status == 502
-        assert words.split(".")[0] in plain(form.text)
+        # On a slow machine the hub leads on to the pending page after its second.
+        assert form.status in (302, 502)
+        if form.status == 502:
+            assert words.split(".")[0] in plain(form.text)
+        await home.until(lambda: not home.spawner("anna").active, "the start has failed")
         pending = await anna.get("/spawn-pending/anna")
         assert pending.status in (200, 502)
         if pending.status == 502:

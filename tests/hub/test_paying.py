@@ -19,7 +19,11 @@ PREPAID = {**TIERS["flat"], "title": "Prepaid", "funding": "prepaid",
 @pytest.fixture
 async def home(hub):
     """A hub where everybody pays in advance."""
-    return await hub(tiers={"prepaid": PREPAID}, tier_rules={"default": "prepaid"})
+
+    def changes(c):
+        c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 60}
+
+    return await hub(changes, tiers={"prepaid": PREPAID}, tier_rules={"default": "prepaid"})
 
 
 async def give(home, name, amount):

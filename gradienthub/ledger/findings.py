@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, case, select, update
 
 from .schema import findings
 
@@ -71,8 +71,13 @@ def _fitting(words: str, length: int) -> str:
 def listed(
     tx: Connection, hub_id: str, *, standing: bool = True, limit: int = 200
 ) -> list[dict[str, Any]]:
-    """Findings, the newest first: those that stand, or also those that are mended."""
-    query = select(findings).where(findings.c.hub_id == hub_id).order_by(findings.c.id.desc())
+    """List findings that stand, the newest first, and then also those that are mended.
+
+    However many were mended since, none that stands is cut off for them.
+    """
+    stands = findings.c.mended_at.is_(None)
+    query = select(findings).where(findings.c.hub_id == hub_id)
     if standing:
-        query = query.where(findings.c.mended_at.is_(None))
+        query = query.where(stands)
+    query = query.order_by(case((stands, 0), else_=1), findings.c.id.desc())
     return [dict(row._mapping) for row in tx.execute(query.limit(limit))]

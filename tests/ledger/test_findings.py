@@ -76,3 +76,11 @@ def test_a_byte_that_a_database_cannot_hold_is_replaced(ledger):
 def test_no_more_are_listed_than_asked_for_the_newest_first(ledger):
     report(ledger, *(Found(f"k{one}", "reap", "", "") for one in range(7)))
     assert [row["key"] for row in rows(ledger, limit=3)] == ["k6", "k5", "k4"]
+
+
+def test_what_stands_is_listed_however_many_were_mended_since(ledger):
+    """Fleet and REST said that nothing is wrong, because the list was full of mended ones."""
+    report(ledger, BLIND, source="keeper")
+    report(ledger, *(Found(f"k{one}", "reap", "", "") for one in range(3)))
+    report(ledger, at=LATER)
+    assert [row["key"] for row in rows(ledger, standing=False, limit=2)] == [BLIND.key, "k2"]

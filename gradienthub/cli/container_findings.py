@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from ..rules.bridge import lets_neighbors_talk
 from ..spawners.networks import NETWORK
-from ..spawners.sections import section_of
 from . import containers
 from .finding import Finding, fault, ok, warn
 from .scene import Scene
@@ -23,7 +22,7 @@ def asked_of_engine(scene: Scene) -> Iterator[Finding]:
     dropped = hub.value(spawner, "unrented") == "drop"
     for excess in found:
         happens = "is dropped at each start" if dropped else "refuses every start"
-        allow = f"; or allow it: {_dotted(scene, 'allowed_host_settings')} = [{excess.name!r}]"
+        allow = f"; or allow it: {scene.dotted('allowed_host_settings')} = [{excess.name!r}]"
         yield (warn if dropped else fault)(
             "limits",
             f"{excess.name} {happens}: {excess.why}",
@@ -34,7 +33,7 @@ def asked_of_engine(scene: Scene) -> Iterator[Finding]:
         yield warn(
             "limits",
             f"allowed_host_settings has {entry!r}: every notebook may have it",
-            f"remove it from {_dotted(scene, 'allowed_host_settings')} where nobody needs it",
+            f"remove it from {scene.dotted('allowed_host_settings')} where nobody needs it",
         )
     if unjudged := containers.unjudged(hub, spawner):
         yield ok(
@@ -59,7 +58,7 @@ def network(scene: Scene) -> Iterator[Finding]:
             yield fault(
                 "network",
                 f"the engine has no network {name}",
-                f"docker network create {name}; or remove {_dotted(scene, 'network_name')}",
+                f"docker network create {name}; or remove {scene.dotted('network_name')}",
             )
         return
     if str(hub.value(spawner, "host_ip") or "") in ("0.0.0.0", "::") and not seen.remote:
@@ -67,7 +66,7 @@ def network(scene: Scene) -> Iterator[Finding]:
             "network",
             "host_ip publishes notebooks on every address of this machine: neighbors and the"
             " network reach their ports",
-            f"remove {_dotted(scene, 'host_ip')}; the hub reaches them at 127.0.0.1",
+            f"remove {scene.dotted('host_ip')}; the hub reaches them at 127.0.0.1",
         )
     why = lets_neighbors_talk(seen.network, seen.info)
     if not why and seen.neighbors_reach:
@@ -83,7 +82,7 @@ def network(scene: Scene) -> Iterator[Finding]:
         f"on the network {name} notebooks{whose} reach each other's ports: {why}",
         "let the engine set packet filters (its iptables, and the kernel's br_netfilter)"
         if name == NETWORK
-        else f"remove {_dotted(scene, 'network_name')}: the hub then makes a network without"
+        else f"remove {scene.dotted('network_name')}: the hub then makes a network without"
         " traffic between notebooks; a hub that is a container on it needs it, see docs/limits.md",
     )
 
@@ -100,33 +99,3 @@ def copies(scene: Scene) -> Iterator[Finding]:
             "see whose it is (an image may have our labels, and one that was committed from a"
             " notebook has them); the hub counts it for nobody and never removes it",
         )
-
-
-def storage(scene: Scene) -> Iterator[Finding]:
-    """People's files are closed to others on this machine, and no program in them gives rights."""
-    place = scene.storage_root
-    if scene.wiring.engine != "docker" or not place.exists:
-        return
-    if place.open_levels:
-        yield warn(
-            "storage",
-            f"open to others on this machine: {', '.join(map(str, place.open_levels))}",
-            "the next start of a notebook closes them, where they are the hub's own; or chmod 700",
-        )
-    if "nosuid" not in place.mount_options:
-        yield warn(
-            "storage",
-            f"{place.path} is mounted without nosuid: a set-uid program that a notebook leaves"
-            " there would give its rights to whoever runs it on this machine",
-            "mount storage_root with nosuid,nodev, as a file system of its own"
-            f" (mount --bind {place.path} {place.path} && mount -o remount,bind,nosuid,nodev"
-            f" {place.path})",
-        )
-    elif not place.open_levels:
-        yield ok("storage", f"{place.path}: closed to others, nosuid")
-
-
-def _dotted(scene: Scene, name: str) -> str:
-    """Spell a spawner's trait by the section that sets it, or else by the class that has it."""
-    assert scene.wiring.spawner is not None  # only asked for where the engine is known
-    return f"c.{section_of(scene.hub.config, scene.wiring.spawner, name)}.{name}"

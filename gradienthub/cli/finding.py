@@ -35,3 +35,8 @@ def warn(name: str, says: str, cure: str) -> Finding:
 def fault(name: str, says: str, cure: str) -> Finding:
     """Make a finding that stops notebooks, or what keeps them exact."""
     return Finding(name, State.FAULT, says, cure)
+
+
+def count(number: int, word: str) -> str:
+    """Say a number of things."""
+    return f"{number} {word}{'' if number == 1 else 's'}"

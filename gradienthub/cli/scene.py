@@ -37,6 +37,7 @@ from ..spawners.docker import HUB_LABEL, DockerEngine, GradientDockerSpawner, us
 from ..spawners.engine import Engine, EngineAway, Found, Stranger
 from ..spawners.mounts import HelperMounts, MountFault
 from ..spawners.networks import NETWORK, neighbors_reach
+from ..spawners.sections import section_of
 from . import config, nvml
 from .config import HubConfig
 from .health import health_of
@@ -183,6 +184,24 @@ class Scene:
     ledger_folder: Folder | None = None
     #: Why the mount helper cannot be used; empty where it can, or none is configured.
     helper_fault: str = ""
+
+    @property
+    def device_driver(self) -> str | None:
+        """How containers get their GPUs; None where the engine is not Docker."""
+        spawner = self.wiring.spawner
+        if self.wiring.engine != "docker" or spawner is None:
+            return None
+        return str(self.hub.value(spawner, "device_driver"))
+
+    @property
+    def declares_devices(self) -> bool:
+        """Whether any host has devices."""
+        return any(host.devices for host in self.hub.settings.house.hosts)
+
+    def dotted(self, name: str) -> str:
+        """Spell a spawner's trait by the section that sets it, or else by the class that has it."""
+        assert self.wiring.spawner is not None  # only asked for where the engine is known
+        return f"c.{section_of(self.hub.config, self.wiring.spawner, name)}.{name}"
 
 
 def look(hub: HubConfig, gpus: nvml.Inventory | None = None) -> Scene:

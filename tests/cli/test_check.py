@@ -10,8 +10,9 @@ import pytest
 from docker.errors import DockerException
 from traitlets.config import Config
 
-from gradienthub.cli import findings
-from gradienthub.cli.findings import CHECKS, Finding, State, judge, page, summary
+from gradienthub.cli import configuration_findings, device_findings, engine_findings
+from gradienthub.cli.finding import Finding, State
+from gradienthub.cli.findings import CHECKS, judge, page, summary
 from gradienthub.cli.nvml import Gpu, Inventory
 from gradienthub.cli.scene import (
     EngineSeen,
@@ -133,7 +134,7 @@ def test_every_check_says_what_it_is_for():
 
 
 def test_a_hub_that_never_started_has_no_hub_id_yet(well):
-    (finding,) = findings.hub_id(well())
+    (finding,) = configuration_findings.hub_id(well())
     assert "at its first start" in finding.says
 
 
@@ -234,6 +235,7 @@ def test_extras_that_take_nothing_from_anybody_are_fine(well):
     [
         ("c.JupyterHub.hub_ip = '127.0.0.1'", State.FAULT),
         ("c.JupyterHub.hub_ip = '0.0.0.0'", State.WARN),
+        ("c.JupyterHub.hub_ip = '*'", State.WARN),
     ],
 )
 def test_an_address_that_containers_do_not_reach_is_found(well, more, state):
@@ -314,7 +316,7 @@ def test_processes_without_limits_are_a_warning(well):
     scene = well()
     local = type("GradientLocalSpawner", (), {})
     scene = replace(scene, wiring=replace(scene.wiring, spawner=local))
-    (finding,) = findings.engine(scene)
+    (finding,) = engine_findings.engine(scene)
     assert finding.state is State.WARN
 
 
@@ -344,7 +346,7 @@ def test_a_declared_device_that_is_not_here_is_a_fault(well):
 
 def test_without_a_driver_and_without_declared_devices_all_is_well(well):
     more = 'c.GradientHub.hosts = {"rack": {"cpus": 2, "memory": 4}}'
-    (finding,) = findings.devices(well(more, gpus=Inventory(away="no NVIDIA driver here")))
+    (finding,) = device_findings.devices(well(more, gpus=Inventory(away="no NVIDIA driver here")))
     assert (finding.state, finding.says) == (State.OK, "no NVIDIA driver here")
 
 

@@ -1,0 +1,189 @@
+"""What `gradienthub check` finds of the configuration: what it sets, and what becomes of that."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+from jupyterhub.app import JupyterHub
+
+from ..hub import startup, traits
+from ..rules.catalog import ConfigurationFault
+from ..rules.traits import Fate
+from ..spawners import adopted
+from . import config
+from .finding import Finding, State, count, fault, ok, warn
+from .scene import Scene
+
+
+def configuration(scene: Scene) -> Iterator[Finding]:
+    """The file was read and everything in it is known, or we would not be here."""
+    house = scene.hub.settings.house
+    yield ok(
+        "configuration",
+        f"{scene.hub.path}: {count(len(house.catalog.instance_types), 'instance type')},"
+        f" {count(len(house.catalog.runtimes), 'runtime')}, {count(len(house.tiers), 'tier')},"
+        f" {count(len(house.hosts), 'host')}",
+    )
+
+
+def hub_id(scene: Scene) -> Iterator[Finding]:
+    """The word by which rows and containers are this hub's."""
+    word = scene.hub.settings.hub_id
+    if word == config.UNMADE:
+        yield ok("hub_id", "the hub makes one at its first start and keeps it in data_dir")
+    else:
+        yield ok("hub_id", word)
+
+
+def wiring(scene: Scene) -> Iterator[Finding]:
+    """Spawner, authenticator and services are still what configure(c) made them."""
+    found = scene.wiring
+    for sentence in found.faults:
+        yield fault("wiring", sentence, "install the package that has it, or correct the name")
+    # The hub's own start-up check, so that both say the same words.
+    app = SimpleNamespace(
+        spawner_class=found.spawner or object,
+        config=scene.hub.config,
+        **{
+            name: scene.hub.value(JupyterHub, name)
+            for name in (
+                "allow_named_servers",
+                "template_paths",
+                "services",
+                "load_roles",
+                "internal_ssl",
+                "hub_bind_url",
+                "hub_connect_url",
+            )
+        },
+    )
+    sentences = startup.wiring_faults(app) if found.spawner else []
+    if found.authenticator is not None:
+        sentences += startup.bypasses(found.authenticator)
+        if not found.wrapped:
+            sentences.append(
+                f"c.JupyterHub.authenticator_class is {found.authenticator.__name__} without tiers,"
+                " so that logins bring no groups and the hub gets none of our pages; write"
+                " configure(c) as the last line"
+            )
+    for sentence in sentences:
+        says, _, cure = sentence.partition("; ")
+        yield fault("wiring", says, cure)
+    for sentence in startup.wiring_warnings(app):
+        says, _, cure = sentence.partition("; ")
+        yield warn("wiring", says, cure)
+    if not found.faults and not sentences and found.spawner and found.authenticator:
+        yield ok("wiring", f"{found.spawner.__name__}, {found.authenticator.__name__}")
+
+
+def weakened(scene: Scene) -> Iterator[Finding]:
+    """Settings that are allowed and cost what people expect of a notebook cloud."""
+    hub, spawner = scene.hub, scene.wiring.spawner
+    if hub.value(JupyterHub, "cleanup_servers"):
+        yield warn(
+            "restarts",
+            "c.JupyterHub.cleanup_servers is True: a restart of the hub stops all notebooks",
+            "remove that line; configure(c) sets it to False",
+        )
+    if scene.wiring.engine != "docker" or spawner is None:
+        return
+    if not hub.value(spawner, "enforce_limits"):
+        yield warn(
+            "limits",
+            "enforce_limits is False: a notebook may use more CPUs and memory than it rents",
+            f"remove {scene.dotted('enforce_limits')}",
+        )
+    if hub.value(spawner, "device_driver") == "environment" and scene.declares_devices:
+        yield warn(
+            "limits",
+            "device_driver is 'environment': nothing keeps a notebook to its own GPUs",
+            f'set {scene.dotted("device_driver")} to "nvidia" or "cdi"',
+        )
+
+
+def set_traits(scene: Scene) -> Iterator[Finding]:
+    """Every trait that this configuration sets, and what becomes of it on this hub."""
+    found = traits.set_traits(scene.hub.config, scene.wiring.spawner, scene.wiring.authenticator)
+    counts = {fate: [t for t in found if t.row.fate is fate] for fate in Fate}
+    for trait in (*counts[Fate.OURS], *counts[Fate.NONE]):
+        yield warn("traits", trait.sentence.partition(". Instead")[0].rstrip("."), trait.row.cure)
+    if unjudged := [trait.dotted for trait in found if not trait.judged]:
+        yield ok(
+            "traits",
+            f"{', '.join(unjudged)}: what a callable sets is seen when a notebook starts; the hub's"
+            " log and the audit then name what the lease overrides",
+        )
+    if found:
+        lines = [f"{t.row.fate.words:<15} {t.dotted}: {t.row.why}" for t in found]
+        says = ", ".join(f"{len(counts[fate])} {fate.words}" for fate in Fate)
+        yield Finding("traits", State.OK, f"{len(found)} set: {says}", "\n".join(lines))
+
+
+def old_volumes(scene: Scene) -> Iterator[Finding]:
+    """What is shown of an adopted hub's volumes can be shown."""
+    spawner = scene.wiring.spawner
+    if scene.wiring.engine == "other" or spawner is None:
+        return
+    try:
+        old = adopted.adopted_of(scene.hub.config, spawner)
+    except ConfigurationFault as unfit:
+        says, _, cure = str(unfit).partition(": ")
+        yield fault("old volumes", says, cure)
+        return
+    yield from _taken_places(scene, spawner)
+    if old:
+        shown = ", ".join(f"{volume.template} as {volume.folder}" for volume in old)
+        yield ok("old volumes", f"{shown}; gradienthub adopt --bind says whose one is")
+
+
+def _taken_places(scene: Scene, spawner: type) -> Iterator[Finding]:
+    """Name volumes that would be mounted where each notebook has its own folders."""
+    if scene.wiring.engine != "docker":
+        return
+    own = {scene.hub.value(spawner, name) for name in ("container_home", "container_storage")}
+    for name in ("volumes", "read_only_volumes"):
+        for source, target in (scene.hub.value(spawner, name) or {}).items():
+            place = target.get("bind") if isinstance(target, dict) else target
+            if str(place).rstrip("/") in own:
+                yield fault(
+                    "old volumes",
+                    f"{name} puts {source} at {place}, where a notebook has a folder of its own: no"
+                    " notebook can start",
+                    f"show it in the file browser with adopted_volumes = {{{source!r}:"
+                    ' "old-files"}, or mount it elsewhere',
+                )
+
+
+def messages(scene: Scene) -> Iterator[Finding]:
+    """The file of those who are told of warnings and stops can be used, and only by us."""
+    seen = scene.notify
+    if seen is None:
+        return
+    if seen.away:
+        yield fault(
+            "messages",
+            f"notify_file {seen.path} cannot be read by {scene.user}: {seen.away}",
+            "correct c.GradientHub.notify_file, or let the hub's user read the file",
+        )
+        return
+    if not seen.installed:
+        yield fault(
+            "messages",
+            "notify_file is set, and the package that sends messages is not installed",
+            "pip install 'gradienthub[notify]'",
+        )
+    if seen.everybody_reads:
+        yield warn(
+            "messages",
+            f"everybody on this machine can read {seen.path}, and its addresses have passwords",
+            f"chmod o-r {seen.path}",
+        )
+    for name in seen.odd:
+        yield fault(
+            "messages",
+            f"{name} of {seen.path} is no address that Apprise understands",
+            "see https://github.com/caronc/apprise/wiki for how each service is written",
+        )
+    if not seen.targets:
+        yield warn("messages", f"{seen.path} has no targets", "write one a line")
+    elif seen.installed and not seen.odd:
+        yield ok("messages", f"{count(seen.targets, 'target')} in {seen.path}")

@@ -124,6 +124,14 @@ class DockerEngine(Engine):
             self._clients.append(self._local.client)
         return self._local.client
 
+    @property
+    def known_client(self) -> Any:
+        """A client for what docker-py says without asking the engine.
+
+        Making one asks it for its version, so that one of a lane's is returned where there is one.
+        """
+        return self._clients[0] if self._clients else self.client
+
     async def ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """Like `submit`, awaited; what goes wrong between us and the engine is EngineAway."""
         try:
@@ -504,6 +512,11 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
         found = self.context.engine
         assert isinstance(found, DockerEngine)
         return found
+
+    @property
+    def client(self) -> Any:
+        """The engine's client. DockerSpawner makes one on the hub's loop, past `engine_options`."""
+        return self.engine.known_client
 
     def docker(self, method: str, *args: Any, **kwargs: Any) -> "asyncio.Future[Any]":
         """DockerSpawner's one door to the engine, led into our lanes instead of its one thread.

@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -59,7 +60,8 @@ log = logging.getLogger("gradienthub")
 
 #: Threads of each lane. Starts and stops wait for the engine, so that a slow stop must not be
 #: what a start, a download or the listing waits behind.
-LANES = {"look": 2, "start": 4, "stop": 16, "pull": 2, "warm": 2, "claim": 4, "stats": 4}
+LANES = {"look": 2, "start": 4, "stop": 16, "pull": 2, "warm": 2, "claim": 4, "stats": 4,
+         "trial": 4}  # fmt: skip
 LANE_OF = {"stop": "stop", "remove_container": "stop", "kill": "stop", "pull": "pull",
            "create_container": "start", "start": "start"}  # fmt: skip
 #: One listing answers every poll that comes within this many seconds.
@@ -95,7 +97,7 @@ class DockerEngine(Engine):
         self._cores: int | None = None
         #: What containers could do with the hub's folder, and until when that is believed.
         self._trials: dict[tuple[str, str, int, str | None], tuple[Trial, float]] = {}
-        self._trying = asyncio.Lock()
+        self._trying: defaultdict[Any, asyncio.Lock] = defaultdict(asyncio.Lock)
         #: Containers without our label, by id; None: no notebook.
         self._outside: dict[str, Outside | None] = {}
         self._image_variables: dict[str, tuple[str, ...]] = {}
@@ -269,15 +271,16 @@ class DockerEngine(Engine):
     async def try_folder(self, root: Path, image: str, owner: int, user: str | None) -> Trial:
         """Let a throw-away container read and write a file below `root`, once for each image.
 
-        What went wrong is tried again at the next start after a while. Never raises.
+        What went wrong is tried again at the next start after a while. Never raises. Nobody waits
+        for the trial of another image: one of somebody's own may make it last a minute.
         """
         key = (str(root), image, owner, user)
-        async with self._trying:
+        async with self._trying[key]:
             known = self._trials.get(key)
             if known is None or time.monotonic() > known[1]:
                 trial = await asyncio.wrap_future(
                     self.submit_to(
-                        "start",
+                        "trial",
                         lambda client: try_folder(
                             client, root, image=image, owner=owner, user=user
                         ),

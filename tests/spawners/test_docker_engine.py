@@ -1,11 +1,14 @@
 """What the hub's loop and its starts wait for at a Docker engine; no engine is needed."""
 
+import asyncio
 import threading
 from types import SimpleNamespace
 
 import docker
 import pytest
 
+from gradienthub.rules.folders_seen import Seen, Trial
+from gradienthub.spawners import docker as spawner_module
 from gradienthub.spawners.docker import DockerEngine, GradientDockerSpawner
 
 
@@ -36,3 +39,26 @@ async def test_a_spawner_makes_no_client_on_the_hubs_loop_and_has_the_engines_ow
     client = GradientDockerSpawner.client.fget(SimpleNamespace(engine=engine))
     assert client.thread.startswith("docker-look")
     assert client.base_url == "tcp://elsewhere:2376"
+
+
+async def test_a_start_does_not_wait_for_the_trial_of_another_image(engine, monkeypatch, tmp_path):
+    """The shell of a hostile image may sleep until the trial is given up."""
+    tried, goes_on = [], threading.Event()
+
+    def try_folder(_client, root, *, image, owner, user):
+        tried.append(image)
+        if image == "hostile":
+            goes_on.wait(120)
+        return Trial(Seen.KEPT, str(root), image, owner, str(user))
+
+    monkeypatch.setattr(spawner_module, "try_folder", try_folder)
+    hostile = [
+        asyncio.ensure_future(engine.try_folder(tmp_path, "hostile", 1000, None)) for _ in range(6)
+    ]
+    try:
+        other = engine.try_folder(tmp_path, "python", 1000, None)
+        assert (await asyncio.wait_for(other, 30)).image == "python"
+    finally:
+        goes_on.set()
+    assert {trial.image for trial in await asyncio.gather(*hostile)} == {"hostile"}
+    assert sorted(tried) == ["hostile", "python"]

@@ -635,9 +635,11 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
         if source.startswith("/"):
             return await adopted.folder_age(source)
         try:
-            return adopted.parse_age((await self.engine.ask("inspect_volume", source))["CreatedAt"])
+            volume = await self.engine.ask("inspect_volume", source)
         except NotFound:
             raise FileNotFoundError(source) from None
+        # Not every volume driver tells it.
+        return adopted.parse_age(volume.get("CreatedAt"))
 
     @property
     def mount_binds(self) -> list[Any]:

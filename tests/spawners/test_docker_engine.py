@@ -15,11 +15,16 @@ from gradienthub.spawners.docker import DockerEngine, GradientDockerSpawner
 class Client:
     """Stands for docker-py's client, and knows in which thread it was made."""
 
+    volumes = {"dated": {"CreatedAt": "2026-11-20T10:00:00Z"}, "undated": {"Name": "undated"}}
+
     def __init__(self, base_url, **_options):
         self.base_url, self.thread = base_url, threading.current_thread().name
 
     def info(self):
         return {"NCPU": 4}
+
+    def inspect_volume(self, name):
+        return self.volumes[name]
 
     def close(self):
         pass
@@ -62,3 +67,9 @@ async def test_a_start_does_not_wait_for_the_trial_of_another_image(engine, monk
         goes_on.set()
     assert {trial.image for trial in await asyncio.gather(*hostile)} == {"hostile"}
     assert sorted(tried) == ["hostile", "python"]
+
+
+async def test_a_volume_whose_driver_tells_no_date_has_no_known_age(engine):
+    spawner = SimpleNamespace(engine=engine)
+    assert await GradientDockerSpawner._volume_age(spawner, "dated") is not None
+    assert await GradientDockerSpawner._volume_age(spawner, "undated") is None

@@ -29,6 +29,8 @@ from .stopping import (
     asked_by,
     finish_interrupted,
     forget_server,
+    start_under_way,
+    started_since,
     until_checked,
     until_interrupted,
 )
@@ -260,14 +262,13 @@ class GradientServerAPIHandler(
         if server_name not in user.spawners:
             raise ServerGone
         spawner = user.spawners[server_name]
+        start = start_under_way(spawner)
         if await until_interrupted(spawner, self.slow_stop_timeout):
-            if server_name not in user.spawners:
+            if server_name not in user.spawners or started_since(spawner, start):
                 raise ServerGone
             return await super().stop_single_user(user, server_name)
         # Answered with "on its way"; whoever removes the server waits for this.
-        ending = finish_interrupted(self.settings["app"], user, spawner)
-        spawner._stop_future = asyncio.ensure_future(ending)
-        return spawner._stop_future
+        return finish_interrupted(self.settings["app"], user, spawner)
 
     def _stop_body(self) -> "StopBody":
         given = self.get_json_body() if self.request.body else {}

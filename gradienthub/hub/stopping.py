@@ -64,18 +64,20 @@ async def _cancel(spawner: Any) -> None:
     start = spawner._spawn_future
     if start is not None:
         start.cancel()
-    for _ in range(round(PATIENCE / STEP)):
-        await asyncio.sleep(STEP)
-        if not spawner.pending:
-            return
+    await until_interrupted(spawner, PATIENCE)
 
 
 async def until_interrupted(spawner: Any, patience: float) -> bool:
     """Wait until an interrupted start, or the end of one, has tidied up after itself.
 
-    Return False where it takes longer than `patience` seconds.
+    Return False where it takes longer than `patience` seconds. A later start of the same server
+    is not waited for.
     """
     deadline = time.monotonic() + patience
+    if (start := start_under_way(spawner)) is not None:
+        # Its flags are down before it is over: it calls itself not pending while it still stops.
+        await asyncio.wait([start], timeout=patience)
+        return start.done()
     while spawner.pending:
         if time.monotonic() >= deadline:
             return False
@@ -83,19 +85,51 @@ async def until_interrupted(spawner: Any, patience: float) -> bool:
     return True
 
 
-async def finish_interrupted(app: Any, user: Any, spawner: Any) -> None:
-    """Stop a server whose interrupted start takes long to tidy up, once it has."""
+def start_under_way(spawner: Any) -> asyncio.Future[Any] | None:
+    """Return the start that this server is in, or that still tidies up; None where there is none.
+
+    JupyterHub keeps the future of a failed start, for its pages.
+    """
+    start: asyncio.Future[Any] | None = spawner._spawn_future
+    return None if start is None or start.done() else start
+
+
+def started_since(spawner: Any, start: asyncio.Future[Any] | None) -> bool:
+    """Return whether a start other than `start` is under way."""
+    return start_under_way(spawner) not in (None, start)
+
+
+def finish_interrupted(app: Any, user: Any, spawner: Any) -> asyncio.Future[None]:
+    """Stop a server whose interrupted start takes long to tidy up, once it has.
+
+    Return the future of that; JupyterHub removes the server after it, where that was asked.
+    """
+    start = start_under_way(spawner)
     stopping = spawner.pending == "stop"
-    # Said at once: the server is on its way down, and nobody starts it meanwhile.
+    # Said before this returns: the server is on its way down, and nobody starts it meanwhile.
     spawner._stop_pending = True
+    ending = asyncio.ensure_future(_finish_interrupted(app, user, spawner, start, stopping))
+    spawner._stop_future = ending
+    return ending
+
+
+async def _finish_interrupted(
+    app: Any, user: Any, spawner: Any, start: asyncio.Future[Any] | None, stopping: bool
+) -> None:
+    """Stop it after the end of `start`, which stops what it began itself.
+
+    Two stops at once would be two ends: the later one takes the address of a start in between.
+    """
     try:
-        while spawner._spawn_pending or (stopping and spawner._stop_pending):
+        if start is not None:
+            await asyncio.wait([start])
+        while start is None and stopping and spawner._stop_pending:
             await asyncio.sleep(STEP)
-        if spawner.active:
+        if spawner.active and not started_since(spawner, start):
             await stop_for_hub(app, user, spawner)
     finally:
-        spawner._stop_future = None
-        if not stopping:
+        if not started_since(spawner, start):
+            spawner._stop_future = None
             spawner._stop_pending = False
 
 

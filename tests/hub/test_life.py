@@ -401,6 +401,47 @@ async def test_deleting_a_server_that_waits_in_line_and_ends_slowly_is_no_500(hu
     assert (await home.start_server("anna")).status == 201
 
 
+async def test_a_start_that_tidies_up_after_a_stop_is_not_stopped_a_second_time(hub):
+    began, tidied, stopping, stopped = (asyncio.Event() for _ in range(4))
+    under_way, most = 0, 0
+
+    async def before(spawner):
+        if not began.is_set():
+            began.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await tidied.wait()
+
+    async def after(spawner):
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        stopping.set()
+        await stopped.wait()
+        under_way -= 1
+
+    def hooked(c):
+        impatient(c)
+        c.Spawner.pre_spawn_hook, c.Spawner.post_stop_hook = before, after
+
+    home = await hub(hooked)
+    token = await home.person("anna")
+    asking = asyncio.create_task(home.start_server("anna"))
+    await began.wait()
+    # The deployer's hook takes longer than the hub waits for the stop, and then the end does.
+    assert (await home.api("DELETE", "/users/anna/server", token=token)).status == 202
+    tidied.set()
+    await stopping.wait()
+    # Long enough for whoever waits in steps to look again.
+    await asyncio.sleep(0.3)
+    stopped.set()
+    assert (await asking).status == 409
+    # At once: nobody who still stops the one before takes the address of this one.
+    assert (await home.start_server("anna")).status == 201
+    assert most == 1
+
+
 async def test_a_start_cancelled_during_a_download_ends_at_once(hub):
     home = await hub()
     token = await home.person("anna")

@@ -1,7 +1,6 @@
 """Fixtures for all rooms: both databases, and a real JupyterHub inside the test's process."""
 
 import asyncio
-import logging
 import os
 import shutil
 import uuid
@@ -193,22 +192,6 @@ async def hub(
         await home.close()
     HubContext.put(None)
     ProxyInMemory.slow = None
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    """Logging belongs to the process: a program that a test ran in it may have turned ours off."""
-
-    def turn_on() -> None:
-        logging.disable(logging.NOTSET)
-        for name in [*logging.root.manager.loggerDict]:
-            if name.split(".")[0] == "gradienthub":
-                logger = logging.getLogger(name)
-                logger.disabled, logger.propagate = False, True
-
-    turn_on()
-    yield
-    turn_on()
 
 
 @pytest.fixture(autouse=True)

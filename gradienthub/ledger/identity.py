@@ -363,7 +363,7 @@ def _note_user(
             identities.c.hub_user_id == user.id,
             identities.c.replaced_at.is_(None),
         )
-        .order_by(identities.c.user_created == user.created)
+        .order_by((identities.c.user_created == user.created).desc())
     ).first()
     if row is None:
         return

@@ -91,6 +91,25 @@ def test_a_second_name_that_the_hub_deletes_leaves_the_account_to_the_first(ledg
         ledger.read(accounts.find, hub_id="h", name="anna")
 
 
+def test_a_login_renames_its_own_user_and_not_an_older_one_whose_id_the_hub_gave_out_again(ledger):
+    """SQLite gives ids out again, and one person may have two names."""
+    logs_in(ledger, subject="42")
+    before = known(ledger)
+    logs_in(ledger, name="berta", subject="42", now=LATER)
+    known(ledger, created=LATER, name="berta", now=LATER)
+    ledger.write(
+        accounts.take_login,
+        hub_id="h",
+        user=HubUser(1, LATER, "berta"),
+        who=Subject("github", "42", {"id": "42"}),
+        groups=None,
+        claims=None,
+        now=LATER,
+    )
+    first = ledger.read(accounts.find, hub_id="h", name="anna")
+    assert (first.id, first.name) == (before.id, "anna")
+
+
 def test_a_subject_whose_user_was_deleted_opens_no_account_again(ledger):
     logs_in(ledger, subject="42")
     before = known(ledger)

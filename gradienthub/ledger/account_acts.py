@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, exists, func, select, update
+from sqlalchemy import Connection, Row, and_, func, select, update
 
 from ..rules.identity import Closed, HubUser, Subject
 from ..rules.money import format_amount
@@ -166,15 +166,14 @@ def bind_all(tx: Connection, act: Act) -> list[Change]:
 
     A name that has an older account keeps that: `merge` moves what was opened meanwhile.
     """
-    named = exists().where(subjects.c.account_id == accounts.c.id, subjects.c.replaced_at.is_(None))
     names = tx.execute(
         select(accounts.c.name, func.count())
         .where(
             accounts.c.hub_id == act.hub_id,
             accounts.c.closed_at.is_(None),
             accounts.c.prepared_at.is_(None),
-            ~_has_user(),
-            ~named,
+            ~identity.has_user(),
+            ~identity.has_subject(),
             ~identity.name_has_older_account(),
         )
         .group_by(accounts.c.name)
@@ -225,14 +224,6 @@ def _undo(tx: Connection, act: Act, current: Row[Any]) -> list[Change]:
     return _switch(tx, act, current, new, why, words=False, closes=Closed.REPLACED)
 
 
-def _has_user() -> Any:
-    return exists().where(
-        identities.c.account_id == accounts.c.id,
-        identities.c.replaced_at.is_(None),
-        identities.c.missing_since.is_(None),
-    )
-
-
 def _current_user(tx: Connection, hub_id: str, name: str) -> Row[Any] | None:
     """Return the identity of the hub's present user of that name."""
     return tx.execute(
@@ -263,7 +254,7 @@ def _old_account(
     rows = tx.execute(
         query.where(
             accounts.c.name == name,
-            ~_has_user(),
+            ~identity.has_user(),
             accounts.c.closed_at.is_(None)
             | accounts.c.closed_why.in_((Closed.REPLACED.value, Closed.SET_ASIDE.value)),
         ).order_by(accounts.c.closed_at.is_not(None), accounts.c.created_at.desc())
@@ -323,10 +314,8 @@ def _switch(
     )
     _note(tx, act, to, "account_bound", {"user": user.name, "from": left, "why": why})
     changes = [Change(to, user.name, f"is the account of {user.name} now; it was {left}")]
-    alone = not tx.execute(
-        select(accounts.c.id).where(accounts.c.id == left, _has_user())
-    ).first()  # fmt: skip
-    if alone:
+    still_used = select(accounts.c.id).where(accounts.c.id == left, identity.has_user())
+    if tx.execute(still_used).first() is None:
         tx.execute(
             update(accounts)
             .where(accounts.c.id == left)

@@ -232,15 +232,6 @@ def find(tx: Connection, *, hub_id: str, name: str) -> Account:
     Of several the one with a present user counts first, then the newest; an account that is only
     prepared comes last.
     """
-    present = (
-        select(identities.c.id)
-        .where(
-            identities.c.account_id == accounts.c.id,
-            identities.c.replaced_at.is_(None),
-            identities.c.missing_since.is_(None),
-        )
-        .exists()
-    )
     linked = (
         select(identities.c.id)
         .where(
@@ -259,7 +250,7 @@ def find(tx: Connection, *, hub_id: str, name: str) -> Account:
         )
         .order_by(
             (accounts.c.name == name).desc(),
-            present.desc(),
+            identity.has_user().desc(),
             accounts.c.prepared_at.is_not(None),
             accounts.c.created_at.desc(),
         )

@@ -15,8 +15,6 @@ from .extension import Closing, catch_up, cover, others_share
 from .postings import billed_of, leases_with_names, post, times_of
 from .schema import holds, leases
 
-__all__ = ["settle", "settle_missed", "times_of", "unsettled"]
-
 
 def settle(tx: Connection, lease_id: str, now: datetime) -> None:
     """Charge a lease whose stop was asked for or that ended, and let go of its hold.

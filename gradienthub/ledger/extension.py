@@ -5,7 +5,7 @@ that had looked all the time: at the end of each month and of each credit, holds
 that moment. So a keeper that was away changes no bill.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,10 +18,9 @@ from ..rules.funds import HOLD, Purse, PurseKind, Running, time_for
 from ..rules.metering import Gap, Times
 from ..rules.sharing import Common, Paid, extend
 from . import expiry, gaps, limits, postings, usage
+from .batches import split_ids
 from .schema import balances, holds, leases
 
-#: Ids in one statement, below every database's limit.
-AT_ONCE = 500
 _BEFORE = timedelta(microseconds=1)
 
 
@@ -233,7 +232,7 @@ def _paid(open_: Iterable[Held]) -> dict[str, Paid]:
 def held(
     tx: Connection, *, hub_id: str, now: datetime, account_id: str | None = None
 ) -> list[Held]:
-    """The open paid leases with their holds, of the hub or of one account."""
+    """List the open paid leases with their holds, of the hub or of one account."""
     query = (
         select(leases, holds.c.amount, holds.c.billed, holds.c.credit_limit, holds.c.paid_for)
         .join(holds, holds.c.lease_id == leases.c.id)
@@ -331,12 +330,9 @@ def _common(money: int, mine: Iterable[Held], members: Iterable[Held]) -> Common
     )
 
 
-def _balances(tx: Connection, account_ids: Iterable[str]) -> Mapping[tuple[str, str], int]:
-    ids = sorted(account_ids)
+def _balances(tx: Connection, account_ids: Collection[str]) -> Mapping[tuple[str, str], int]:
     amounts: dict[tuple[str, str], int] = {}
-    for first in range(0, len(ids), AT_ONCE):
-        rows = tx.execute(
-            select(balances).where(balances.c.account_id.in_(ids[first : first + AT_ONCE]))
-        )
+    for ids in split_ids(account_ids):
+        rows = tx.execute(select(balances).where(balances.c.account_id.in_(ids)))
         amounts |= {(row.account_id, row.currency): row.amount for row in rows}
     return amounts

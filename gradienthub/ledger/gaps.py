@@ -1,17 +1,15 @@
 """Gaps: when a notebook was not reachable. Nobody could work then, so that it costs nothing."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Select, delete, func, select, update
 
 from ..rules.metering import Gap
+from .batches import split_ids
 from .database import lock_admissions
 from .schema import entries, gaps, leases
-
-#: Ids in one statement, below every database's limit.
-AT_ONCE = 500
 
 
 def note(
@@ -39,13 +37,13 @@ def note(
         # Whoever charges a lease that stops now must have read the same gaps.
         lock_admissions(tx)
         lasting = _lasting(tx, hub_id)
-        _end(tx, sorted(lasting & set(reached)), working, now)
-        _begin(tx, hub_id, sorted(set(silent) - lasting), now)
-    for some in _some(reached):
+        _end(tx, lasting & set(reached), working, now)
+        _begin(tx, hub_id, set(silent) - lasting, now)
+    for ids in split_ids(reached):
         tx.execute(
             update(leases)
             .where(
-                leases.c.id.in_(some), leases.c.hub_id == hub_id, *_running(),
+                leases.c.id.in_(ids), leases.c.hub_id == hub_id, *_running(),
                 # A clock that jumped back takes nothing back.
                 func.coalesce(leases.c.reached_at, now) <= now,
             )
@@ -56,8 +54,8 @@ def note(
 def of(tx: Connection, lease_ids: Iterable[str]) -> dict[str, tuple[Gap, ...]]:
     """Return the gaps of leases, in the order in which they began; those without have none."""
     found: dict[str, tuple[Gap, ...]] = {}
-    for some in _some(list(lease_ids)):
-        found |= _read(tx, _query().where(gaps.c.lease_id.in_(some)))
+    for ids in split_ids(list(lease_ids)):
+        found |= _read(tx, _query().where(gaps.c.lease_id.in_(ids)))
     return found
 
 
@@ -95,27 +93,28 @@ def _lasting(tx: Connection, hub_id: str) -> set[str]:
 
 
 def _end(
-    tx: Connection, lease_ids: Sequence[str], working: Mapping[str, datetime], now: datetime
+    tx: Connection, lease_ids: Collection[str], working: Mapping[str, datetime], now: datetime
 ) -> None:
-    open_ = tx.execute(select(leases.c.id).where(leases.c.id.in_(lease_ids), *_running()))
-    charged = _charged_until(tx, list(working))
-    for lease_id in open_.scalars().all():
-        at = working.get(lease_id, now)
-        # A month that is charged stays as it is.
-        close(tx, lease_id, min(now, max(at, charged.get(lease_id, at))))
+    for ids in split_ids(lease_ids):
+        open_ = tx.execute(select(leases.c.id).where(leases.c.id.in_(ids), *_running()))
+        charged = _charged_until(tx, ids)
+        for lease_id in open_.scalars().all():
+            at = working.get(lease_id, now)
+            # A month that is charged stays as it is.
+            close(tx, lease_id, min(now, max(at, charged.get(lease_id, at))))
 
 
-def _begin(tx: Connection, hub_id: str, lease_ids: Sequence[str], now: datetime) -> None:
-    for some in _some(lease_ids):
+def _begin(tx: Connection, hub_id: str, lease_ids: Collection[str], now: datetime) -> None:
+    for ids in split_ids(lease_ids):
         rows = tx.execute(
             select(leases.c.id, leases.c.answered_at, leases.c.reached_at).where(
-                leases.c.id.in_(some),
+                leases.c.id.in_(ids),
                 leases.c.hub_id == hub_id,
                 leases.c.answered_at.is_not(None),
                 *_running(),
             )
         ).all()
-        charged = _charged_until(tx, some)
+        charged = _charged_until(tx, ids)
         for row in rows:
             # What an entry has charged already, at the end of a month, stays as it is.
             since = max([row.answered_at, *filter(None, (row.reached_at, charged.get(row.id)))])
@@ -124,7 +123,7 @@ def _begin(tx: Connection, hub_id: str, lease_ids: Sequence[str], now: datetime)
             )
 
 
-def _charged_until(tx: Connection, lease_ids: Sequence[str]) -> dict[str, datetime]:
+def _charged_until(tx: Connection, lease_ids: Collection[str]) -> dict[str, datetime]:
     rows = tx.execute(
         select(entries.c.lease_id, func.max(entries.c.until_at).label("until"))
         .where(entries.c.lease_id.in_(lease_ids))
@@ -148,7 +147,3 @@ def _read(tx: Connection, query: Select[Any]) -> dict[str, tuple[Gap, ...]]:
     for row in tx.execute(query):
         found[row.lease_id] = (*found.get(row.lease_id, ()), (row.from_at, row.until_at))
     return found
-
-
-def _some(ids: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (ids[first : first + AT_ONCE] for first in range(0, len(ids), AT_ONCE))

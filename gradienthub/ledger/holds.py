@@ -10,9 +10,10 @@ from ..rules.funds import HOLD, STOP_TAKES, Funds, Purse
 from ..rules.sharing import microseconds
 from ..rules.tiers import Tier
 from . import charges, extension, limits, usage
+from .batches import split_ids
 from .database import lock_admissions
 from .entries import balance_of
-from .extension import AT_ONCE, Held, account_purse, budget_purse, held
+from .extension import Held, account_purse, budget_purse, held
 from .schema import holds, leases
 
 __all__ = ["Held", "Tick", "credit_limit_of", "funds_of", "held", "take", "tick"]
@@ -113,11 +114,11 @@ def tick(tx: Connection, *, hub_id: str, seen: Iterable[str], now: datetime) -> 
 
 
 def _note_seen(tx: Connection, hub_id: str, seen: Sequence[str], now: datetime) -> None:
-    for first in range(0, len(seen), AT_ONCE):
+    for ids in split_ids(seen):
         tx.execute(
             update(leases)
             .where(
-                leases.c.id.in_(seen[first : first + AT_ONCE]),
+                leases.c.id.in_(ids),
                 leases.c.hub_id == hub_id,
                 leases.c.ended_at.is_(None),
                 leases.c.stop_requested_at.is_(None),

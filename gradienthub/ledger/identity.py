@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, exists, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    delete,
+    exists,
+    or_,
+    select,
+    update,
+)
 
 from ..rules.identity import (
     TOLERANCE,
@@ -232,7 +242,7 @@ def _carry_out(
         _note_user(tx, hub_id, answer.account_id, user, who, now)
         return answer.account_id
     if answer.leaves:
-        take_user_off(tx, hub_id, answer.leaves, user, answer, now)
+        _take_user_off(tx, hub_id, answer.leaves, user, answer, now)
     account_id = answer.account_id or open_account(tx, hub_id=hub_id, name=user.name, now=now)
     bind_user(tx, hub_id=hub_id, account_id=account_id, user=user, who=who, now=now,
               before_id=answer.leaves)  # fmt: skip
@@ -267,25 +277,19 @@ def bind_user(
     apart_from: str | None = None,
 ) -> None:
     """Let this hub user have the account; its name is theirs where no other user has it."""
-    tx.execute(
-        update(identities)
-        .where(
-            identities.c.hub_id == hub_id,
-            identities.c.hub_user_id == user.id,
-            identities.c.user_created == user.created,
-            identities.c.replaced_at.is_(None),
-        )
-        .values(replaced_at=now)
+    _replace(
+        tx,
+        now,
+        identities.c.hub_id == hub_id,
+        identities.c.hub_user_id == user.id,
+        identities.c.user_created == user.created,
     )
     # A user who is not there any more makes way for the one of the same name.
-    tx.execute(
-        update(identities)
-        .where(
-            identities.c.account_id == account_id,
-            identities.c.replaced_at.is_(None),
-            or_(identities.c.missing_since.is_not(None), identities.c.name == user.name),
-        )
-        .values(replaced_at=now)
+    _replace(
+        tx,
+        now,
+        identities.c.account_id == account_id,
+        or_(identities.c.missing_since.is_not(None), identities.c.name == user.name),
     )
     alone = not tx.execute(
         select(identities.c.id).where(
@@ -301,6 +305,29 @@ def bind_user(
     )  # fmt: skip
     if alone:
         tx.execute(update(accounts).where(accounts.c.id == account_id).values(name=user.name))
+
+
+def _replace(tx: Connection, now: datetime, *which: ColumnElement[bool]) -> None:
+    """End these bindings of hub users to accounts; their rows stay."""
+    tx.execute(
+        update(identities).where(*which, identities.c.replaced_at.is_(None)).values(replaced_at=now)
+    )
+
+
+def _unbind(tx: Connection, account_id: str, user: HubUser, now: datetime) -> None:
+    """Take a hub user off an account."""
+    _replace(tx, now, identities.c.account_id == account_id, identities.c.hub_user_id == user.id)
+
+
+def close_account(tx: Connection, account_id: str, why: Closed, now: datetime) -> bool:
+    """Close an account that is open; return whether it was."""
+    return bool(
+        tx.execute(
+            update(accounts)
+            .where(accounts.c.id == account_id, accounts.c.closed_at.is_(None))
+            .values(closed_at=now, closed_why=why.value)
+        ).rowcount
+    )
 
 
 def user_instead(tx: Connection, account_id: str) -> Row[Any] | None:
@@ -328,27 +355,12 @@ def user_instead(tx: Connection, account_id: str) -> Row[Any] | None:
     return after if theirs > mine else None
 
 
-def take_user_off(
+def _take_user_off(
     tx: Connection, hub_id: str, account_id: str, user: HubUser, answer: Answer, now: datetime
 ) -> None:
     """Take a hub user off the account they had; close it where nobody else has it."""
-    tx.execute(
-        update(identities)
-        .where(
-            identities.c.account_id == account_id,
-            identities.c.hub_user_id == user.id,
-            identities.c.replaced_at.is_(None),
-        )
-        .values(replaced_at=now)
-    )
-    if not answer.closes:
-        return
-    closed = tx.execute(
-        update(accounts)
-        .where(accounts.c.id == account_id, accounts.c.closed_at.is_(None))
-        .values(closed_at=now, closed_why=Closed.REPLACED.value)
-    ).rowcount
-    if closed:
+    _unbind(tx, account_id, user, now)
+    if answer.closes and close_account(tx, account_id, Closed.REPLACED, now):
         _note(tx, hub_id, account_id, "account_closed", user, None, answer.why, now)
 
 
@@ -517,15 +529,7 @@ def close_user(tx: Connection, *, hub_id: str, user: HubUser, now: datetime) -> 
     others = [b for b in candidate.users if b.present and b.user.id != user.id]
     if others:
         # The other name of the same person keeps it.
-        tx.execute(
-            update(identities)
-            .where(
-                identities.c.account_id == account_id,
-                identities.c.hub_user_id == user.id,
-                identities.c.replaced_at.is_(None),
-            )
-            .values(replaced_at=now)
-        )
+        _unbind(tx, account_id, user, now)
         if candidate.name == user.name:
             tx.execute(
                 update(accounts)
@@ -535,12 +539,7 @@ def close_user(tx: Connection, *, hub_id: str, user: HubUser, now: datetime) -> 
         why = f"the hub deleted this user; {others[0].user.name} keeps the account"
         _note(tx, hub_id, account_id, "account_unbound", user, None, why, now)
         return
-    closed = tx.execute(
-        update(accounts)
-        .where(accounts.c.id == account_id, accounts.c.closed_at.is_(None))
-        .values(closed_at=now, closed_why=Closed.DELETED.value)
-    ).rowcount
-    if closed:
+    if close_account(tx, account_id, Closed.DELETED, now):
         _note(tx, hub_id, account_id, "account_closed", user, None, "the hub deleted its user", now)
 
 
@@ -619,19 +618,32 @@ def _note(
     )  # fmt: skip
 
 
+def has_user(account: FromClause = accounts) -> ColumnElement[bool]:
+    """Build the condition on accounts that the hub has a user of the account now."""
+    user = identities.alias()
+    return exists().where(
+        user.c.account_id == account.c.id,
+        user.c.replaced_at.is_(None),
+        user.c.missing_since.is_(None),
+    )
+
+
+def has_subject() -> ColumnElement[bool]:
+    """Build the condition on `accounts` that a provider's subject names the account."""
+    return exists().where(subjects.c.account_id == accounts.c.id, subjects.c.replaced_at.is_(None))
+
+
 def name_has_older_account() -> ColumnElement[bool]:
     """Build the condition on `accounts` that the name's present user has an older account.
 
     A hub that found its lost user table again has everybody's older account back; what was opened
     meanwhile must not take the name from it.
     """
-    older, user = accounts.alias(), identities.alias()
+    older = accounts.alias()
     return exists().where(
         older.c.hub_id == accounts.c.hub_id,
         older.c.name == accounts.c.name,
         older.c.closed_at.is_(None),
         older.c.created_at < accounts.c.created_at,
-        user.c.account_id == older.c.id,
-        user.c.replaced_at.is_(None),
-        user.c.missing_since.is_(None),
+        has_user(older),
     )

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Row, exists, func, select
 
+from ..rules.identity import Closed
 from . import findings, identity
 from .findings import Found
-from .schema import accounts, identities, subjects
+from .schema import accounts, identities
 
 SOURCE = "identity"
 #: Two closings within this time are no accident of one person.
@@ -34,7 +35,7 @@ def _mass_closings(tx: Connection, hub_id: str, now: datetime) -> Iterable[Found
         select(accounts.c.id, accounts.c.name, accounts.c.closed_at)
         .where(
             accounts.c.hub_id == hub_id,
-            accounts.c.closed_why == "replaced",
+            accounts.c.closed_why == Closed.REPLACED.value,
             accounts.c.closed_at > now - MASS_TOLD,
         )
         .order_by(accounts.c.closed_at)
@@ -65,17 +66,19 @@ def _mass_closings(tx: Connection, hub_id: str, now: datetime) -> Iterable[Found
     )
 
 
+def _had_user() -> ColumnElement[bool]:
+    """Build the condition on `accounts` that a hub user has the account, gone or not."""
+    return exists().where(
+        identities.c.account_id == accounts.c.id, identities.c.replaced_at.is_(None)
+    )
+
+
 def _without_user(tx: Connection, hub_id: str, *, older: bool) -> list[Row[Any]]:
     """List accounts whose hub users are all gone without a deletion, and that no subject finds.
 
     `older`: those whose name has an older account now, else the others.
     """
-    mine = identities.c.account_id == accounts.c.id
-    current = identities.c.replaced_at.is_(None)
-    has = exists().where(mine, current)
     superseded = identity.name_has_older_account()
-    there = exists().where(mine, current, identities.c.missing_since.is_(None))
-    named = exists().where(subjects.c.account_id == accounts.c.id, subjects.c.replaced_at.is_(None))
     return list(
         tx.execute(
             select(accounts.c.id, accounts.c.name)
@@ -83,9 +86,9 @@ def _without_user(tx: Connection, hub_id: str, *, older: bool) -> list[Row[Any]]
                 accounts.c.hub_id == hub_id,
                 accounts.c.closed_at.is_(None),
                 accounts.c.prepared_at.is_(None),
-                has,
-                ~there,
-                ~named,
+                _had_user(),
+                ~identity.has_user(),
+                ~identity.has_subject(),
                 superseded if older else ~superseded,
             )
             .order_by(accounts.c.name)
@@ -104,9 +107,7 @@ def _accounts_without_user(tx: Connection, hub_id: str) -> Iterable[Found]:
         .where(
             accounts.c.hub_id == hub_id,
             accounts.c.closed_at.is_(None),
-            exists().where(
-                identities.c.account_id == accounts.c.id, identities.c.replaced_at.is_(None)
-            ),
+            _had_user(),
         )
     ).scalar_one()
     new = "this hub's user table is new, " if len(names) * 2 >= total else ""

@@ -6,12 +6,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, RowMapping, delete, select
 
 from ..rules.ownership import Labelled, Recorded, stranger
+from .batches import split_ids
 from .schema import leases, past_slots, warm_slots
 
 #: How long a warm server that is gone is remembered: an engine may still make one it was asked for.
 REMEMBERED = timedelta(days=30)
-#: Databases bound the number of values of one question.
-_AT_ONCE = 500
 
 
 def recorded(tx: Connection, hub_id: str) -> dict[str, str]:
@@ -46,7 +45,7 @@ def _leases(tx: Connection, hub_id: str, seen: list[Labelled]) -> dict[str, Reco
     columns = (leases.c.id, leases.c.object_id, leases.c.warm_slot)
     known = {}
     for column, values in ((leases.c.id, ids), (leases.c.warm_slot, slots)):
-        for part in _parts(values):
+        for part in split_ids(values):
             query = select(*columns).where(leases.c.hub_id == hub_id, column.in_(part))
             for row in tx.execute(query):
                 known[row.id] = Recorded(row.object_id or "", row.warm_slot or "")
@@ -56,17 +55,12 @@ def _leases(tx: Connection, hub_id: str, seen: list[Labelled]) -> dict[str, Reco
 def _slots(tx: Connection, hub_id: str, slots: set[str]) -> dict[str, str]:
     known: dict[str, str] = {}
     for table in (past_slots, warm_slots):
-        for part in _parts(slots):
+        for part in split_ids(slots):
             query = select(table.c.id, table.c.object_id).where(
                 table.c.hub_id == hub_id, table.c.id.in_(part)
             )
             known |= {row.id: row.object_id or "" for row in tx.execute(query)}
     return known
-
-
-def _parts(values: Iterable[str]) -> Iterable[list[str]]:
-    listed = sorted(values)
-    return (listed[n : n + _AT_ONCE] for n in range(0, len(listed), _AT_ONCE))
 
 
 def remember_slot(tx: Connection, row: RowMapping, now: datetime) -> None:

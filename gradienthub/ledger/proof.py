@@ -27,8 +27,9 @@ from ..rules.proof import (
 )
 from . import credits as credits_given
 from . import gaps, proof_of_rows, usage
-from .charges import times_of
+from .batches import split_ids
 from .entries import ENTRY, entry_of, unread_entry_of
+from .postings import times_of
 from .proof_of_rows import Fault
 from .schema import accounts, audit, balances, credits, entries, holds, leases
 from .schema import usage as usage_table
@@ -221,9 +222,8 @@ def _leases(
         )
     ).all()
     known = {row.id: row for row in rows}
-    others = sorted(charged - known.keys())
-    for first in range(0, len(others), 500):
-        more = tx.execute(query.where(leases.c.id.in_(others[first : first + 500])))
+    for others in split_ids(charged - known.keys()):
+        more = tx.execute(query.where(leases.c.id.in_(others)))
         known |= {row.id: row for row in more}
     said, lost = _starts(tx, account_id), gaps.of(tx, known)
     return {
@@ -261,10 +261,16 @@ def _lease_kept(
         )  # fmt: skip
     expected = audited_since is not None and row.admitted_at >= audited_since
     return LeaseKept(
-        row.hub_id, row.account_id, row.currency, row.instance_type, times_of(row, lost), terms,
+        row.hub_id,
+        row.account_id,
+        row.currency,
+        row.instance_type,
+        times_of(row, lost),
+        terms,
         hold,
-        said, unsaid=said is None and expected,
-    )  # fmt: skip
+        said,
+        unsaid=said is None and expected,
+    )
 
 
 def _starts(tx: Connection, account_id: str) -> dict[str, Mapping[str, Any]]:

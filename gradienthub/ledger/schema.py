@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Date,
     DateTime,
     Dialect,
@@ -64,6 +65,13 @@ def _hub_column(**kw: Any) -> Column[str]:
     return Column("hub_id", HUB, nullable=False, **kw)
 
 
+def _index_where(
+    name: str, *columns: Column[Any], where: ColumnElement[bool], unique: bool = False
+) -> None:
+    """Index only the rows that meet a condition, on every database."""
+    Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
+
 # What each hub publishes for its keeper: catalog, tiers, policies; `digest` tells when to re-read.
 settings = Table(
     "settings",
@@ -93,7 +101,7 @@ accounts = Table(
     Column("hub_groups", JSON),
     Column("created_at", Moment, nullable=False),
     Column("closed_at", Moment),
-    # deleted, replaced or merged (rules/identity.py); null where it is open.
+    # A word of rules/identity.py's `Closed`; null where it is open.
     Column("closed_why", String(16)),
     Column("merged_into", ID),
     # An administrator made it before its owner's first login, which takes it.
@@ -123,14 +131,13 @@ identities = Table(
     Column("before_id", ID),
     Column("apart_from", ID),
 )
-Index(
+_index_where(
     "uq_identities_current",
     identities.c.hub_id,
     identities.c.hub_user_id,
     identities.c.user_created,
     unique=True,
-    sqlite_where=identities.c.replaced_at.is_(None),
-    postgresql_where=identities.c.replaced_at.is_(None),
+    where=identities.c.replaced_at.is_(None),
 )
 
 # The words of identity providers that name an account: one account each while they count. `key` is
@@ -147,16 +154,14 @@ subjects = Table(
     Column("bound_at", Moment, nullable=False),
     Column("replaced_at", Moment),
 )
-_counts = subjects.c.replaced_at.is_(None)
-Index(
+_index_where(
     "uq_subjects_current",
     subjects.c.hub_id,
     subjects.c.subject,
     subjects.c.provider,
     subjects.c.key,
     unique=True,
-    sqlite_where=_counts,
-    postgresql_where=_counts,
+    where=subjects.c.replaced_at.is_(None),
 )
 
 # What an identity provider said at a login, before the hub has a user for it.
@@ -201,13 +206,12 @@ notebooks = Table(
     Column("created_at", Moment, nullable=False),
     Column("deleted_at", Moment),
 )
-Index(
+_index_where(
     "uq_notebooks_name",
     notebooks.c.account_id,
     notebooks.c.server_name,
     unique=True,
-    sqlite_where=notebooks.c.deleted_at.is_(None),
-    postgresql_where=notebooks.c.deleted_at.is_(None),
+    where=notebooks.c.deleted_at.is_(None),
 )
 
 hosts = Table(
@@ -292,15 +296,9 @@ leases = Table(
     Column("warm_slot", ID),
 )
 _open = leases.c.ended_at.is_(None)
-Index(
-    "uq_leases_open_notebook",
-    leases.c.notebook_id,
-    unique=True,
-    sqlite_where=_open,
-    postgresql_where=_open,
-)
-Index("ix_leases_open", leases.c.host_key, sqlite_where=_open, postgresql_where=_open)
-Index("ix_leases_running", leases.c.hub_id, sqlite_where=_open, postgresql_where=_open)
+_index_where("uq_leases_open_notebook", leases.c.notebook_id, unique=True, where=_open)
+_index_where("ix_leases_open", leases.c.host_key, where=_open)
+_index_where("ix_leases_running", leases.c.hub_id, where=_open)
 Index("ix_leases_account", leases.c.account_id, leases.c.admitted_at)
 Index("ix_leases_admitted", leases.c.hub_id, leases.c.admitted_at)
 Index("ix_leases_started", leases.c.hub_id, leases.c.runtime, leases.c.answered_at)
@@ -327,14 +325,7 @@ gaps = Table(
     Column("from_at", Moment, nullable=False),
     Column("until_at", Moment),
 )
-_lasting = gaps.c.until_at.is_(None)
-Index(
-    "uq_gaps_lasting",
-    gaps.c.lease_id,
-    unique=True,
-    sqlite_where=_lasting,
-    postgresql_where=_lasting,
-)
+_index_where("uq_gaps_lasting", gaps.c.lease_id, unique=True, where=gaps.c.until_at.is_(None))
 
 lease_devices = Table(
     "lease_devices",
@@ -442,14 +433,13 @@ findings = Table(
     Column("mended_at", Moment),
 )
 _standing = findings.c.mended_at.is_(None)
-Index(
+_index_where(
     "uq_findings_standing",
     findings.c.hub_id,
     findings.c.source,
     findings.c.key,
     unique=True,
-    sqlite_where=_standing,
-    postgresql_where=_standing,
+    where=_standing,
 )
 
 audit = Table(
@@ -520,20 +510,8 @@ Index(
     entries.c.seq,
 )
 # A lease is closed once, whoever tries again.
-Index(
-    "uq_entries_closed",
-    entries.c.lease_id,
-    unique=True,
-    sqlite_where=entries.c.closes.is_(True),
-    postgresql_where=entries.c.closes.is_(True),
-)
-Index(
-    "ix_entries_overrun",
-    entries.c.hub_id,
-    entries.c.at,
-    sqlite_where=entries.c.overrun > 0,
-    postgresql_where=entries.c.overrun > 0,
-)
+_index_where("uq_entries_closed", entries.c.lease_id, unique=True, where=entries.c.closes.is_(True))
+_index_where("ix_entries_overrun", entries.c.hub_id, entries.c.at, where=entries.c.overrun > 0)
 
 # Money given once. `unspent` is what no charge has used up; it follows from the entries.
 credits = Table(
@@ -553,16 +531,9 @@ credits = Table(
     Column("welcome", Boolean, nullable=False),
 )
 _due = (credits.c.unspent > 0) & credits.c.expires_at.is_not(None)
-Index(
-    "ix_credits_due", credits.c.hub_id, credits.c.expires_at,
-    sqlite_where=_due, postgresql_where=_due,
-)  # fmt: skip
-Index(
-    "uq_credits_welcome",
-    credits.c.account_id,
-    unique=True,
-    sqlite_where=credits.c.welcome.is_(True),
-    postgresql_where=credits.c.welcome.is_(True),
+_index_where("ix_credits_due", credits.c.hub_id, credits.c.expires_at, where=_due)
+_index_where(
+    "uq_credits_welcome", credits.c.account_id, unique=True, where=credits.c.welcome.is_(True)
 )
 
 # Money reserved for an open paid lease, beyond what its entries have; gone with its last entry.
@@ -617,13 +588,12 @@ approval_requests = Table(
     Column("answer", String(400)),
 )
 _waiting = approval_requests.c.decided_at.is_(None)
-Index(
+_index_where(
     "uq_approval_requests_waiting",
     approval_requests.c.account_id,
     approval_requests.c.instance_type,
     unique=True,
-    sqlite_where=_waiting,
-    postgresql_where=_waiting,
+    where=_waiting,
 )
 
 # What was used, a day and instance type: of the hub, each account and each group (`scope`). Kept

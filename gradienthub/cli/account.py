@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..ledger import account_acts, accounts, credits, idempotency
+from ..ledger import account_acts, account_bindings, account_merge, accounts, credits, idempotency
 from ..ledger.account_acts import Change, Rehearsed
 from ..rules.identity import names_nobody
 from ..rules.money import parse_amount
@@ -146,11 +146,11 @@ def _bind(desk: Desk, args: argparse.Namespace) -> None:
         raise UsageFault("Name one person, or give --all or --closed-since TIME")
     act = _act(desk)
     if args.all:
-        _do(desk, args, lambda tx: account_acts.bind_all(tx, act))
+        _do(desk, args, lambda tx: account_bindings.bind_all(tx, act))
     elif args.closed_since:
-        _do(desk, args, lambda tx: account_acts.bind_closed(tx, act, args.closed_since))
+        _do(desk, args, lambda tx: account_bindings.bind_closed(tx, act, args.closed_since))
     else:
-        _do(desk, args, lambda tx: account_acts.bind(tx, act, args.name, to=args.to))
+        _do(desk, args, lambda tx: account_bindings.bind(tx, act, args.name, to=args.to))
 
 
 def _unbind(desk: Desk, args: argparse.Namespace) -> None:
@@ -158,14 +158,14 @@ def _unbind(desk: Desk, args: argparse.Namespace) -> None:
         raise UsageFault("Name one person, or give --bound-since TIME")
     act = _act(desk)
     if args.name:
-        _do(desk, args, lambda tx: account_acts.unbind(tx, act, args.name))
+        _do(desk, args, lambda tx: account_bindings.unbind(tx, act, args.name))
     else:
-        _do(desk, args, lambda tx: account_acts.unbind_since(tx, act, args.bound_since))
+        _do(desk, args, lambda tx: account_bindings.unbind_since(tx, act, args.bound_since))
 
 
 def _merge(desk: Desk, args: argparse.Namespace) -> None:
     gone, into = desk.account_id(args.gone), desk.account_id(args.into)
-    _do(desk, args, lambda tx: account_acts.merge(tx, _act(desk), gone, into))
+    _do(desk, args, lambda tx: account_merge.merge(tx, _act(desk), gone, into))
     root = desk.settings.storage_root / "accounts"
     if not args.json:
         print(

@@ -1,0 +1,241 @@
+"""Bindings by hand: an administrator gives a name the account it had before, and takes it back."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, select, update
+
+from ..rules.identity import Closed, HubUser, Subject
+from ..rules.refusal import shown
+from . import identity, identity_findings
+from .account_acts import Act, Change, build_refusal, record_act, require_nothing_running
+from .schema import accounts, balances, identities, notebooks, subjects
+
+EVER = datetime.min.replace(tzinfo=UTC)
+
+
+def bind(tx: Connection, act: Act, name: str, *, to: str = "") -> list[Change]:
+    """Give a name back the account it had before; `to` chooses one by its id."""
+    current = _current_user(tx, act.hub_id, name)
+    old = _old_account(tx, act.hub_id, name, to, current)
+    if current is None:
+        tx.execute(
+            update(accounts)
+            .where(accounts.c.id == old.id)
+            .values(prepared_at=act.now, closed_at=None, closed_why=None, name=name)
+        )
+        record_act(tx, act, old.id, "account_prepared", {"name": name})
+        changes = [Change(old.id, name, f"waits for the next login of {name}")]
+    else:
+        changes = _switch(tx, act, current, old.id, "an administrator bound the name to it")
+    identity_findings.report(tx, hub_id=act.hub_id, now=act.now)
+    return changes
+
+
+def bind_closed(tx: Connection, act: Act, since: datetime) -> list[Change]:
+    """Give every name that was closed since then its account back: they are the same people.
+
+    Of several accounts of one person the oldest is the one that they had: whoever has it already
+    keeps it.
+    """
+    closed = tx.execute(
+        select(accounts.c.id)
+        .where(
+            accounts.c.hub_id == act.hub_id,
+            accounts.c.closed_why == Closed.REPLACED.value,
+            accounts.c.closed_at >= since,
+        )
+        .order_by(accounts.c.closed_at)
+    ).all()
+    changes: list[Change] = []
+    for row in closed:
+        current = identity.user_instead(tx, row.id)
+        if current is not None:
+            why = "an administrator said that they are the same person"
+            changes += _switch(tx, act, current, row.id, why)
+    identity_findings.report(tx, hub_id=act.hub_id, now=act.now)
+    return changes
+
+
+def bind_all(tx: Connection, act: Act) -> list[Change]:
+    """Give every account whose users are gone, and that no subject finds, back to its name.
+
+    A name that has an older account keeps that: `merge` moves what was opened meanwhile.
+    """
+    names = tx.execute(
+        select(accounts.c.name, func.count())
+        .where(
+            accounts.c.hub_id == act.hub_id,
+            accounts.c.closed_at.is_(None),
+            accounts.c.prepared_at.is_(None),
+            ~identity.has_user(),
+            ~identity.has_subject(),
+            ~identity.name_has_older_account(),
+        )
+        .group_by(accounts.c.name)
+        .order_by(accounts.c.name)
+    ).all()
+    changes: list[Change] = []
+    for name, count in names:
+        if count == 1:
+            changes += bind(tx, act, name)
+    return changes
+
+
+def unbind(tx: Connection, act: Act, name: str) -> list[Change]:
+    """Take a name's user off the account that a command or a subject bound it to.
+
+    They have the account of before again, where a command had bound them, else a new one. A later
+    login does not bind them again.
+    """
+    current = _current_user(tx, act.hub_id, name)
+    if current is None:
+        raise build_refusal(
+            f"The hub has no user {shown(name)} with an account.", "Nothing is bound."
+        )
+    changes = _undo(tx, act, current)
+    identity_findings.report(tx, hub_id=act.hub_id, now=act.now)
+    return changes
+
+
+def unbind_since(tx: Connection, act: Act, since: datetime) -> list[Change]:
+    """Undo what `bind` did since then."""
+    rows = tx.execute(
+        select(identities).where(
+            identities.c.hub_id == act.hub_id,
+            identities.c.apart_from.is_not(None),
+            identities.c.replaced_at.is_(None),
+            identities.c.bound_at >= since,
+        )
+    ).all()
+    changes = [change for row in rows for change in _undo(tx, act, row)]
+    identity_findings.report(tx, hub_id=act.hub_id, now=act.now)
+    return changes
+
+
+def _undo(tx: Connection, act: Act, current: Row[Any]) -> list[Change]:
+    why = "an administrator took the name off it"
+    if current.apart_from:
+        return _switch(tx, act, current, current.apart_from, why, closes=Closed.REPLACED)
+    new = identity.open_account(tx, hub_id=act.hub_id, name=current.name, now=act.now)
+    record_act(tx, act, new, "account_opened", {"user": current.name, "why": why})
+    return _switch(tx, act, current, new, why, words=False, closes=Closed.REPLACED)
+
+
+def _current_user(tx: Connection, hub_id: str, name: str) -> Row[Any] | None:
+    """Return the identity of the hub's present user of that name."""
+    return tx.execute(
+        select(identities)
+        .join(accounts, accounts.c.id == identities.c.account_id)
+        .where(
+            identities.c.hub_id == hub_id,
+            identities.c.replaced_at.is_(None),
+            identities.c.missing_since.is_(None),
+            accounts.c.closed_at.is_(None),
+            (identities.c.name == name) | and_(identities.c.name == "", accounts.c.name == name),
+        )
+        .order_by(identities.c.bound_at.desc())
+    ).first()
+
+
+def _old_account(
+    tx: Connection, hub_id: str, name: str, to: str, current: Row[Any] | None
+) -> Row[Any]:
+    """Return the account that the name is to have. Raises Refused with the choices."""
+    mine = current.account_id if current is not None else ""
+    query = select(accounts).where(accounts.c.hub_id == hub_id, accounts.c.id != mine)
+    if to:
+        found = tx.execute(query.where(accounts.c.id == to)).first()
+        if found is None or found.closed_why == Closed.MERGED.value:
+            raise build_refusal(
+                f"There is no other account {shown(to)}.", "See `account list --all`."
+            )
+        return found
+    rows = tx.execute(
+        query.where(
+            accounts.c.name == name,
+            ~identity.has_user(),
+            accounts.c.closed_at.is_(None)
+            | accounts.c.closed_why.in_((Closed.REPLACED.value, Closed.SET_ASIDE.value)),
+        ).order_by(accounts.c.closed_at.is_not(None), accounts.c.created_at.desc())
+    ).all()
+    without_end = [row for row in rows if row.closed_at is None]
+    choices = without_end or rows
+    if not choices:
+        raise build_refusal(
+            f"{name} has no account without a user that could be given back.",
+            "`gradienthub account list --all` shows every account; --to ACCOUNT chooses one.",
+        )
+    if len(choices) > 1:
+        ids = ", ".join(f"{row.id} ({row.created_at:%Y-%m-%d})" for row in choices[:5])
+        raise build_refusal(
+            f"{name} had {len(choices)} accounts: {ids}.", "Choose one with --to ACCOUNT."
+        )
+    return choices[0]
+
+
+def _switch(
+    tx: Connection,
+    act: Act,
+    current: Row[Any],
+    to: str,
+    why: str,
+    *,
+    words: bool = True,
+    closes: Closed = Closed.SET_ASIDE,
+) -> list[Change]:
+    """Let a hub user have another account, with the words that came with them.
+
+    What is in the account of before stays in it. Raises Refused while it runs something.
+    """
+    left = current.account_id
+    require_nothing_running(tx, left)
+    if words:
+        tx.execute(
+            update(subjects)
+            .where(
+                subjects.c.account_id == left,
+                subjects.c.replaced_at.is_(None),
+                # Back: only those that came with the bind.
+                subjects.c.bound_at >= (current.bound_at if current.apart_from else EVER),
+            )
+            .values(account_id=to, bound_at=act.now)
+        )
+    user = HubUser(current.hub_user_id, current.user_created, current.name)
+    identity.bind_user(
+        tx, hub_id=act.hub_id, account_id=to, user=user,
+        who=Subject(current.provider, current.subject), now=act.now, before_id=left,
+        apart_from=left,
+    )  # fmt: skip
+    tx.execute(
+        update(accounts)
+        .where(accounts.c.id == to)
+        .values(closed_at=None, closed_why=None, prepared_at=None)
+    )
+    record_act(tx, act, to, "account_bound", {"user": user.name, "from": left, "why": why})
+    changes = [Change(to, user.name, f"is the account of {user.name} now; it was {left}")]
+    still_used = select(accounts.c.id).where(accounts.c.id == left, identity.has_user())
+    if tx.execute(still_used).first() is None:
+        tx.execute(
+            update(accounts)
+            .where(accounts.c.id == left)
+            .values(closed_at=act.now, closed_why=closes.value)
+        )
+        record_act(tx, act, left, "account_closed", {"user": user.name, "why": why})
+        has = _contents(tx, left)
+        more = f"; it has {has}: `gradienthub account merge {left} {to}` moves them" if has else ""
+        changes.append(Change(left, user.name, f"is closed{more}"))
+    return changes
+
+
+def _contents(tx: Connection, account_id: str) -> str:
+    held = tx.execute(
+        select(func.count()).select_from(notebooks).where(notebooks.c.account_id == account_id)
+    ).scalar_one()
+    money = tx.execute(
+        select(func.count())
+        .select_from(balances)
+        .where(balances.c.account_id == account_id, balances.c.amount != 0)
+    ).scalar_one()
+    words = [f"{held} notebook{'' if held == 1 else 's'}"] if held else []
+    return " and ".join(words + (["money"] if money else []))

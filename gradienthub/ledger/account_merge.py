@@ -1,0 +1,189 @@
+"""Merging accounts: one gets what another has, and the other is closed."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from ..rules.identity import Closed
+from ..rules.money import format_amount
+from ..rules.refusal import Refused, shown
+from . import credits, expiry, identity_findings, usage
+from .account_acts import Act, Change, build_refusal, record_act, require_nothing_running
+from .entries import balance_of, credits_of
+from .schema import (
+    accounts,
+    adopted_volumes,
+    approval_requests,
+    approvals,
+    balances,
+    budgets,
+    identities,
+    notebooks,
+    subjects,
+)
+
+
+def merge(tx: Connection, act: Act, gone: str, into: str) -> list[Change]:
+    """Move what an account has into another one, and close it.
+
+    Money goes as entries of both, so that each chain stays as it was and all adds up: what was
+    charged stays on the statements of the account that is closed. Raises Refused while it runs
+    something, or where both have a notebook of one name.
+    """
+    one, other = (_row(tx, act.hub_id, id_) for id_ in (gone, into))
+    if one.id == other.id:
+        raise build_refusal("An account cannot be merged into itself.", "Name two accounts.")
+    if other.closed_at is not None:
+        raise build_refusal(
+            f"The account {into} is closed.", "Bind its name first, or choose another."
+        )
+    require_nothing_running(tx, one.id)
+    require_nothing_running(tx, other.id)
+    changes = [
+        *_move_money(tx, act, one, other),
+        *_move_notebooks(tx, one, other),
+        *_move_grants(tx, act, one, other),
+    ]
+    tx.execute(
+        update(subjects)
+        .where(subjects.c.account_id == one.id, subjects.c.replaced_at.is_(None))
+        .values(account_id=other.id, bound_at=act.now)
+    )
+    tx.execute(
+        update(identities)
+        .where(identities.c.account_id == one.id, identities.c.replaced_at.is_(None))
+        .values(account_id=other.id)
+    )
+    tx.execute(
+        update(accounts)
+        .where(accounts.c.id == one.id)
+        .values(
+            closed_at=act.now, closed_why=Closed.MERGED.value, merged_into=other.id,
+            prepared_at=None,
+        )
+    )  # fmt: skip
+    for account_id in (one.id, other.id):
+        record_act(tx, act, account_id, "account_merged", {"from": one.id, "into": other.id})
+    changes.append(Change(one.id, one.name, f"is closed: it is part of {other.id} now"))
+    identity_findings.report(tx, hub_id=act.hub_id, now=act.now)
+    return changes
+
+
+def _row(tx: Connection, hub_id: str, account_id: str) -> Row[Any]:
+    row = tx.execute(
+        select(accounts).where(accounts.c.hub_id == hub_id, accounts.c.id == account_id)
+    ).first()
+    if row is None:
+        raise build_refusal(
+            f"There is no account {shown(account_id)}.", "See `account list --all`."
+        )
+    if row.closed_why == Closed.MERGED.value:
+        raise build_refusal(
+            f"The account {account_id} is part of {row.merged_into} already.", "Name that one."
+        )
+    return row
+
+
+def _move_money(tx: Connection, act: Act, one: Row[Any], other: Row[Any]) -> list[Change]:
+    """Take the balance out of one account and give it to the other, credit by credit."""
+    currencies = tx.execute(
+        select(balances.c.currency).where(balances.c.account_id == one.id)
+    ).scalars()
+    expiry.expire(tx, hub_id=act.hub_id, until=act.now, now=act.now, account_id=one.id)
+    changes = []
+    for currency in list(currencies):
+        balance = balance_of(tx, one.id, currency)
+        terms: dict[str, Any] = {
+            "hub_id": act.hub_id, "currency": currency, "actor": act.actor, "now": act.now,
+        }  # fmt: skip
+        if balance > 0:
+            left = balance
+            given = credits_of(tx, one.id, currency)
+            credits.take(tx, account_id=one.id, amount=balance,
+                         reason=f"Merged into {other.id}", **terms)  # fmt: skip
+            for credit in given:
+                part = min(credit.unspent, left)
+                left -= part
+                if part:
+                    credits.give(tx, account_id=other.id, amount=part, expires_at=credit.expires_at,
+                                 reason=f"Merged from {one.id}", **terms)  # fmt: skip
+            if left:
+                credits.give(tx, account_id=other.id, amount=left, expires_at=None,
+                             reason=f"Merged from {one.id}", **terms)  # fmt: skip
+        elif balance < 0:
+            credits.give(tx, account_id=one.id, amount=-balance, expires_at=None,
+                         reason=f"Merged into {other.id}", **terms)  # fmt: skip
+            credits.take(tx, account_id=other.id, amount=-balance,
+                         reason=f"Merged from {one.id}", **terms)  # fmt: skip
+        if balance:
+            word = "balance" if balance > 0 else "debt"
+            changes.append(
+                Change(
+                    other.id,
+                    other.name,
+                    f"gets the {word} of {format_amount(abs(balance), currency)}",
+                )
+            )
+    return changes
+
+
+def _move_notebooks(tx: Connection, one: Row[Any], other: Row[Any]) -> list[Change]:
+    def names(account_id: str) -> dict[str, str]:
+        rows = tx.execute(
+            select(notebooks.c.server_name, notebooks.c.id).where(
+                notebooks.c.account_id == account_id, notebooks.c.deleted_at.is_(None)
+            )
+        )
+        return {row.server_name: row.id for row in rows}
+
+    mine, theirs = names(one.id), names(other.id)
+    if both := sorted(mine.keys() & theirs.keys()):
+        named = ", ".join(name or "the default notebook" for name in both[:5])
+        raise Refused(
+            "not_allowed",
+            f"Both accounts have a notebook of the same name: {named}.",
+            "Rename or delete one of each first: each keeps its folder.",
+        )
+    for table in (notebooks, adopted_volumes):
+        tx.execute(update(table).where(table.c.account_id == one.id).values(account_id=other.id))
+    if not mine:
+        return []
+    return [
+        Change(other.id, other.name, f"gets {len(mine)} notebook{'' if len(mine) == 1 else 's'}")
+    ]
+
+
+def _move_grants(tx: Connection, act: Act, one: Row[Any], other: Row[Any]) -> list[Change]:
+    """Move tier, payment method, approvals, requests and budget where the other has none."""
+    values: dict[str, Any] = {"payment_method": one.payment_method or other.payment_method}
+    changes = []
+    if one.tier and not other.tier:
+        values |= {"tier": one.tier, "tier_by": one.tier_by}
+        changes.append(Change(other.id, other.name, f"gets the tier {one.tier}"))
+    tx.execute(update(accounts).where(accounts.c.id == other.id).values(**values))
+    for table, more in (
+        (approvals, None),
+        (approval_requests, approval_requests.c.decided_at.is_(None)),
+    ):
+        has = select(table.c.instance_type).where(table.c.account_id == other.id)
+        if more is not None:
+            has = has.where(more)
+        moving = update(table).where(
+            table.c.account_id == one.id,
+            table.c.instance_type.not_in(list(tx.execute(has).scalars())),
+        )
+        tx.execute((moving.where(more) if more is not None else moving).values(account_id=other.id))
+    scopes = [usage.account_scope(id_) for id_ in (one.id, other.id)]
+    set_ = select(budgets.c.currency).where(
+        budgets.c.hub_id == act.hub_id, budgets.c.scope == scopes[1]
+    )
+    tx.execute(
+        update(budgets)
+        .where(
+            budgets.c.hub_id == act.hub_id,
+            budgets.c.scope == scopes[0],
+            budgets.c.currency.not_in(list(tx.execute(set_).scalars())),
+        )
+        .values(scope=scopes[1])
+    )
+    return changes

@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, make_url, text
 from traitlets.config import Config
 
 from gradienthub.hub import settle
-from gradienthub.ledger import Ledger, accounts, leases
+from gradienthub.ledger import Ledger, accounts, admissions
 from gradienthub.ledger.leases import Lease
 from gradienthub.rules.options import parse_options
 from gradienthub.rules.refusal import Refused
@@ -70,7 +70,7 @@ def ask() -> Callable[..., Lease | Refused]:
         groups: Iterable[str] = (),
         at: datetime = NOW,
     ) -> Lease | Refused:
-        request = leases.Request(
+        request = admissions.Request(
             lease_id=str(uuid.uuid4()),
             user=accounts.HubUser(id=sum(map(ord, name)), created=NOW, name=name),
             groups=frozenset(groups),
@@ -79,7 +79,7 @@ def ask() -> Callable[..., Lease | Refused]:
             options=parse_options({"instance_type": instance_type, "shutdown_after": "1h"}),
             actor=name,
         )
-        return ledger.write(leases.admit_start, request, settings, at)
+        return ledger.write(admissions.admit_start, request, settings, at)
 
     return start
 

@@ -10,7 +10,7 @@ from jupyterhub.scopes import needs_scope
 from jupyterhub.utils import url_escape_path, url_path_join
 from tornado import web
 
-from ..ledger import LedgerAway, accounts, leases, notebooks
+from ..ledger import LedgerAway, accounts, capacity, notebooks
 from ..rules.options import parse_display_name
 from ..rules.refusal import Refused, ledger_away, shown
 from ..rules.tiers import Allowance
@@ -222,4 +222,4 @@ def _read(
         kept[server.name] = Kept(
             known_of(tx, account, server.name, server.title), notebook.options if notebook else None
         )
-    return allowance, leases.taken(tx, settings), kept
+    return allowance, capacity.taken(tx, settings), kept

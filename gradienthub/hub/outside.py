@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ..ledger import findings, leases, outside
+from ..ledger import capacity, findings, outside
 from ..rules.outside import in_words, join_known, place_outside
 from ..spawners.context import HubContext
 
@@ -24,7 +24,7 @@ async def note_outside(app: Any, context: HubContext) -> None:
         outside.replace,
         hub_id=settings.hub_id,
         placed=placed,
-        host_keys={host.name: leases.host_key(settings.hub_id, host)
+        host_keys={host.name: capacity.host_key(settings.hub_id, host)
                    for host in settings.house.hosts},
         now=now,
     )  # fmt: skip

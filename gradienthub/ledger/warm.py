@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from ..rules.warm import Fill, Pool, Slot, next_fill, surplus
 from ..settings import Settings
-from . import leases, slots
+from . import capacity, slots
 from .database import lock_admissions
 from .schema import warm_slots
 
@@ -71,7 +71,7 @@ def add(
         there,
         {t.name: t for t in catalog.instance_types},
         settings.house.hosts,
-        leases.taken(tx, settings).load,
+        capacity.taken(tx, settings).load,
         settings.warm_memory,
     )
     if fill is None:

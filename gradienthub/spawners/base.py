@@ -15,8 +15,19 @@ from jupyterhub.utils import maybe_future
 from traitlets import Unicode, default
 
 from .. import metrics
-from ..ledger import LedgerAway, accounts, audit, device_faults, leases, notebooks, servers, slots
-from ..ledger.leases import Claim, Lease, Request
+from ..ledger import (
+    LedgerAway,
+    accounts,
+    admissions,
+    audit,
+    device_faults,
+    leases,
+    notebooks,
+    servers,
+    slots,
+)
+from ..ledger.admissions import Request
+from ..ledger.leases import Claim, Lease
 from ..rules.device_faults import blamed_devices
 from ..rules.disk import means_no_room
 from ..rules.folders_seen import Trial
@@ -323,7 +334,9 @@ class GradientSpawner(GuardedSpawner, Spawner):
         """
         context = self.context
         writing = asyncio.ensure_future(
-            context.ledger.awrite(leases.admit_start, request, context.settings, context.clock())
+            context.ledger.awrite(
+                admissions.admit_start, request, context.settings, context.clock()
+            )
         )
         try:
             return await asyncio.shield(writing)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from ..ledger import LedgerAway, accounts, credits, holds, leases, notebooks
+from ..ledger import LedgerAway, accounts, capacity, credits, holds, leases, notebooks
 from ..ledger.accounts import HubUser
-from ..ledger.leases import Taken, Usual
+from ..ledger.capacity import Taken
+from ..ledger.leases import Usual
 from ..rules.funds import Funds
 from ..rules.refusal import ledger_away
 from ..rules.tiers import Allowance
@@ -85,7 +86,7 @@ def _offer(
     settings: Settings,
     now: datetime,
 ) -> Offer:
-    taken = leases.taken(tx, settings)
+    taken = capacity.taken(tx, settings)
     notebook = notebooks.find(tx, account_id=account.id, server_name=server_name)
     allowance = accounts.allowance_of(
         tx, account, groups=groups, tiers=settings.house.tiers, rules=settings.tier_rules, now=now

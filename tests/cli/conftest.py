@@ -10,9 +10,10 @@ import pytest
 
 from gradienthub.cli import main
 from gradienthub.cli.config import HubConfig, load
-from gradienthub.ledger import Ledger, accounts, fleet, leases
+from gradienthub.ledger import Ledger, accounts, admissions, fleet
 from gradienthub.ledger.accounts import Account, HubUser
-from gradienthub.ledger.leases import Lease, Request
+from gradienthub.ledger.admissions import Request
+from gradienthub.ledger.leases import Lease
 from gradienthub.rules.options import parse_options
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -125,7 +126,7 @@ class HubFolder:
             actor="test",
             now=NOW,
         )
-        lease = self.ledger.write(leases.admit_start, request, self.load().settings, NOW)
+        lease = self.ledger.write(admissions.admit_start, request, self.load().settings, NOW)
         assert isinstance(lease, Lease), lease
         return lease
 

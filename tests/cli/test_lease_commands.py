@@ -11,10 +11,10 @@ from gradienthub.cli.config import os_user
 from gradienthub.cli.finding import State
 from gradienthub.cli.findings import judge
 from gradienthub.cli.scene import look
-from gradienthub.ledger import accounts, audit, findings, keepers, leases, watches
+from gradienthub.ledger import accounts, admissions, audit, findings, keepers, leases, watches
 from gradienthub.ledger.accounts import HubUser
+from gradienthub.ledger.admissions import Request
 from gradienthub.ledger.findings import Found
-from gradienthub.ledger.leases import Request
 from gradienthub.rules.idleness import Reason
 from gradienthub.rules.options import parse_options
 
@@ -45,7 +45,7 @@ def running(hub, name="ann", server="", title="Thesis", **options):
         f"lease-{name}-{server}", user, frozenset({"lab-bio"}), server, title,
         parse_options(chosen), name,
     )  # fmt: skip
-    lease = hub.ledger.write(leases.admit_start, request, hub.load().settings, begun)
+    lease = hub.ledger.write(admissions.admit_start, request, hub.load().settings, begun)
     hub.ledger.write(leases.note_answered, lease.id, begun)
     one = hub.ledger.read(watches.watched, lease.id)
     used = replace(one.evidence, used_at=begun + 30 * MINUTE, looked_at=now())

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from home import HOSTS, NOW
 from sqlalchemy import select
 
-from gradienthub.ledger import Ledger, accounts, credits, gaps, holds, leases, proof
+from gradienthub.ledger import Ledger, accounts, admissions, credits, gaps, holds, leases, proof
 from gradienthub.ledger.leases import Lease
 from gradienthub.ledger.schema import entries
 from gradienthub.rules.idleness import Reason
@@ -69,12 +69,12 @@ class Bank:
     ) -> Lease | Refused:  # fmt: skip
         self.account(name)
         options = {"instance_type": instance_type, "shutdown_after": "1h"}
-        request = leases.Request(
+        request = admissions.Request(
             lease_id=str(uuid.uuid4()), user=accounts.HubUser(sum(map(ord, name)), NOW, name),
             groups=frozenset(groups), server_name=server, display_name="",
             options=parse_options(options | ({"image": image} if image else {})), actor=name,
         )  # fmt: skip
-        return self.ledger.write(leases.admit_start, request, self.settings, self.now)
+        return self.ledger.write(admissions.admit_start, request, self.settings, self.now)
 
     def start(self, name: str, *args: str, **kwargs: tuple[str, ...]) -> str:
         """A start that is admitted and answers at once; its lease's id."""

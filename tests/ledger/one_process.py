@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from gradienthub.ledger import Ledger, leases, watches
-from gradienthub.ledger.leases import Request
+from gradienthub.ledger import Ledger, admissions, leases, watches
+from gradienthub.ledger.admissions import Request
 from gradienthub.ledger.watches import Watched
 from gradienthub.rules.idleness import Reason
 from gradienthub.rules.refusal import Refused
@@ -21,7 +21,7 @@ def start(
 ) -> list[tuple[str, ...] | str]:
     """The devices that each start was given, or the code of its refusal."""
     ledger = Ledger(url)
-    said = [ledger.write(leases.admit_start, request, setting, now) for request in requests]
+    said = [ledger.write(admissions.admit_start, request, setting, now) for request in requests]
     ledger.close()
     return [one.code if isinstance(one, Refused) else one.devices for one in said]
 

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from gradienthub.ledger import Ledger, fleet, leases
+from gradienthub.ledger import Ledger, admissions, fleet, leases
 from gradienthub.ledger.accounts import HubUser
-from gradienthub.ledger.leases import Lease, Request
+from gradienthub.ledger.admissions import Request
+from gradienthub.ledger.leases import Lease
 from gradienthub.ledger.schema import device_holders, lease_devices
 from gradienthub.ledger.schema import leases as lease_table
 from gradienthub.rules.idleness import Reason
@@ -47,7 +48,7 @@ def test_of_fifty_threads_at_once_for_two_devices_two_get_one(ledger, make_setti
     with ThreadPoolExecutor(50) as threads:
         said = list(
             threads.map(
-                lambda n: ledger.write(leases.admit_start, asked(n), setting, NOW), range(50)
+                lambda n: ledger.write(admissions.admit_start, asked(n), setting, NOW), range(50)
             )
         )
     assert set(given_out(said)) == DEVICES
@@ -85,7 +86,7 @@ def test_two_hubs_on_one_database_share_their_devices_and_give_none_twice(
         said = list(
             threads.map(
                 lambda n: (
-                    ledgers[hub].write(leases.admit_start, asked(n), setting[hub], NOW)
+                    ledgers[hub].write(admissions.admit_start, asked(n), setting[hub], NOW)
                     if (hub := ("physics", "biology")[n % 2])
                     else None
                 ),
@@ -111,7 +112,7 @@ def test_hubs_that_share_a_host_share_its_cpus_and_others_do_not(postgresql_url,
         hosts = {"rack": {"cpus": 1, "memory": 64, "devices": [], "shared_as": shared}}
         said = [
             ledger.write(
-                leases.admit_start,
+                admissions.admit_start,
                 replace(asked(number, "c1"), lease_id=f"{shared}-{number}",
                         options=parse_options({"instance_type": "free-cpu"}), server_name="x"),
                 make_settings(hub_id=f"{hub}-{shared}", hosts=hosts),
@@ -235,7 +236,7 @@ def test_no_history_of_starts_stops_and_ends_gives_out_more_than_there_is(narrow
             if what == "start":
                 number, server, instance_type = rest
                 request = replace(asked(number, instance_type, f"n{server}"), lease_id=f"l{step}")
-                outcome = ledger.write(leases.admit_start, request, setting, NOW)
+                outcome = ledger.write(admissions.admit_start, request, setting, NOW)
                 if isinstance(outcome, Lease):
                     made.append(outcome.id)
             elif made and what == "stop":

@@ -2,7 +2,7 @@
 
 from home import NOW
 
-from gradienthub.ledger import accounts, audit, fleet, leases, outside, volumes
+from gradienthub.ledger import accounts, audit, capacity, fleet, outside, volumes
 from gradienthub.rules.outside import Outside, Placed
 from gradienthub.rules.refusal import Refused
 
@@ -51,7 +51,7 @@ def note(ledger, settings, *seen, at=NOW):
     ledger.write(
         outside.replace, hub_id=settings.hub_id,
         placed=[Placed(one, rack, one.asked) for one in seen],
-        host_keys={rack.name: leases.host_key(settings.hub_id, rack)}, now=at,
+        host_keys={rack.name: capacity.host_key(settings.hub_id, rack)}, now=at,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from home import NOW, RUNTIMES
 
-from gradienthub.ledger import fleet, leases, slots
+from gradienthub.ledger import capacity, fleet, leases, slots
 from gradienthub.ledger import warm as pool_rows
 from gradienthub.rules.catalog import ConfigurationFault
 from gradienthub.rules.idleness import Reason
@@ -84,7 +84,7 @@ def test_a_warm_server_counts_in_no_cap_and_is_shown_to_nobody_as_taken(ledger, 
     fill(ledger, setting)
     fill(ledger, setting)
     lease = ask(ledger, setting, "anna", "free-t4")
-    load = ledger.read(leases.taken, setting).load
+    load = ledger.read(capacity.taken, setting).load
     assert load.held_devices == frozenset(lease.devices)
     assert load.warm_devices == {"GPU-t4-0", "GPU-t4-1"} - load.held_devices
     assert load.memory == {"rack": 2.0}

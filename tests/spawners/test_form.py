@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from home import RUNTIMES
 
-from gradienthub.ledger.leases import Taken, Usual
+from gradienthub.ledger.capacity import Taken
+from gradienthub.ledger.leases import Usual
 from gradienthub.rules.admission import OpenLease
 from gradienthub.rules.metering import bill
 from gradienthub.rules.money import format_rounded

@@ -1,0 +1,89 @@
+"""Capacity: what is held of the hosts now, by leases, warm servers and what runs outside."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, or_, select
+
+from ..rules.admission import OpenLease
+from ..rules.placement import Host, Load
+from ..settings import Settings
+from . import device_faults, outside, slots
+from .schema import leases
+from .schema import notebooks as notebook_table
+
+
+def host_key(hub_id: str, host: Host) -> str:
+    """Where a host's CPUs and memory are counted: by this hub alone, or by all that share it."""
+    return f"shared/{host.shared_as}" if host.shared_as else f"{hub_id}/{host.name}"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What open leases hold of these hosts. Warm servers make way, so that they hold nothing."""
+
+    rows: tuple[Any, ...]
+    leases: tuple[OpenLease, ...]
+    load: Load
+
+
+def taken(tx: Connection, settings: Settings) -> Taken:
+    """Read what is held now of this hub's hosts, by whichever hub shares them."""
+    names = {host_key(settings.hub_id, host): host.name for host in settings.house.hosts}
+    rows = tx.execute(
+        select(
+            leases.c.id,
+            leases.c.hub_id,
+            leases.c.account_id,
+            leases.c.notebook_id,
+            leases.c.instance_type,
+            leases.c.price,
+            leases.c.host_key,
+            leases.c.cpus,
+            leases.c.memory,
+            leases.c.stop_at,
+            leases.c.session_ends_at,
+            leases.c.stop_requested_at,
+            notebook_table.c.display_name,
+            notebook_table.c.server_name,
+        )
+        .join(notebook_table, notebook_table.c.id == leases.c.notebook_id)
+        # An open lease of this hub counts for its owner's cap even where its host is gone from
+        # the configuration.
+        .where(
+            leases.c.ended_at.is_(None),
+            or_(leases.c.host_key.in_(list(names)), leases.c.hub_id == settings.hub_id),
+        )
+        # The oldest first, so that a refusal names them in the same order to everybody.
+        .order_by(leases.c.admitted_at, leases.c.id)
+    ).all()
+    cpus: dict[str, float] = {}
+    memory: dict[str, float] = {}
+    held = [(row.host_key, row.cpus, row.memory) for row in rows if row.host_key in names]
+    for key, its_cpus, its_memory in (*held, *outside.load(tx, names)):
+        cpus[names[key]] = cpus.get(names[key], 0) + its_cpus
+        memory[names[key]] = memory.get(names[key], 0) + its_memory
+    held_devices, warm_devices = slots.held_devices(tx, settings.hub_id)
+    return Taken(
+        rows=tuple(rows),
+        leases=tuple(_open_lease(row) for row in rows),
+        load=Load(
+            cpus=cpus,
+            memory=memory,
+            held_devices=held_devices,
+            warm_devices=warm_devices,
+            faulty_devices=device_faults.out_of_rent(tx),
+        ),
+    )
+
+
+def _open_lease(row: Any) -> OpenLease:
+    return OpenLease(
+        id=row.id,
+        account_id=row.account_id,
+        notebook=row.display_name or row.server_name or "default",
+        instance_type=row.instance_type,
+        price=row.price,
+        hard_end=min((end for end in (row.stop_at, row.session_ends_at) if end), default=None),
+        stopping=row.stop_requested_at is not None,
+    )

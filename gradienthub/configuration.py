@@ -156,7 +156,7 @@ def _let_servers_be_asked(hub: Config) -> None:
 
 
 def _role(hub: Config, name: str) -> dict[str, Any] | None:
-    """The admin's role of that name, to be added to; the admin's own dict stays as it is."""
+    """Return the admin's role of that name, to be added to; the admin's own dict stays as is."""
     if not isinstance(hub["load_roles"], list):
         # Only added to so far: what that makes of the hub's default, which is no role.
         hub["load_roles"] = hub["load_roles"].get_value([])

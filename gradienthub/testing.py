@@ -292,7 +292,7 @@ class FakeEngine(Engine):
         found.log, found.out_of_memory = log or found.log, out_of_memory
 
     async def move(self, found: FakeContainer) -> None:
-        """It is restarted, and is at another address afterwards."""
+        """Restart it; it is at another address afterwards."""
         await self._outside(found.close())
         await self._outside(found.listen())
 
@@ -315,7 +315,7 @@ class FakeEngine(Engine):
     # -- the contract of an engine ------------------------------------------------------------
 
     async def cpu_seconds(self, found: Found) -> float | None:
-        """The CPU time that a test gave the object, or None."""
+        """Return the CPU time that a test gave the object, or None."""
         there = self.objects.get(found.object_id)
         return there.cpu_seconds if there else None
 
@@ -393,12 +393,9 @@ class FakeEngine(Engine):
         if fault := self._fault(FailsAfterCreate, made.user):
             fault.note()
             raise Refused("start_failed", "The engine refused the container: no such device.")
-        lost = self._fault(LosesDevice, made.user)
-        if lost and made.lease.devices and (lost.uuid or made.lease.devices[0]) in (
-            made.lease.devices
-        ):  # fmt: skip
+        lost, devices = self._fault(LosesDevice, made.user), made.lease.devices
+        if lost and (uuid := lost.uuid or next(iter(devices), "")) in devices:
             lost.note()
-            uuid = lost.uuid or made.lease.devices[0]
             raise Refused(
                 "start_failed",
                 "The engine refused the container: nvidia-container-cli: device error:"
@@ -475,7 +472,7 @@ class GradientFakeSpawner(GradientSpawner, Spawner):
         return found
 
     async def apply_lease(self, lease: Lease) -> None:
-        """The fake engine is given the lease itself; there are no traits to set."""
+        """Set nothing: the fake engine is given the lease itself."""
 
     async def prepare(self, lease: Lease) -> None:
         """What may be slow before the turn."""
@@ -492,7 +489,7 @@ class GradientFakeSpawner(GradientSpawner, Spawner):
             raise
 
     async def find_address(self, found: Found) -> str:
-        """Where its web server listens."""
+        """Return where its web server listens."""
         host, port = self.engine.objects[found.object_id].address
         return f"http://{host}:{port}"
 

@@ -15,7 +15,7 @@ from traitlets.config import Config
 
 from ..hub import adoption, traits
 from ..ledger import LedgerAway, volumes
-from ..rules.adoption import PERSONAL, Takeover, parse_adopted
+from ..rules.adoption import PERSONAL, Takeover, culler_names, parse_adopted
 from ..rules.catalog import ConfigurationFault
 from ..rules.outside import Outside
 from ..rules.traits import SetTrait
@@ -174,7 +174,7 @@ def _to_remove(
                 if name in takeover.drops and dotted not in written:
                     gone.append(dotted)
     old = adoption.old_of(config, spawner)
-    cullers = takeover.services if takeover else adoption.culler_names(old.services)
+    cullers = takeover.services if takeover else culler_names(old.services)
     gone += [f"the service {name!r} of c.JupyterHub.services" for name in cullers]
     gone += [f"the role {name!r} of c.JupyterHub.load_roles" for name in
              (takeover.roles if takeover else ())]  # fmt: skip
@@ -182,7 +182,7 @@ def _to_remove(
 
 
 def _culler_notes(config: Config, spawner: adoption.OldSpawner) -> list[str]:
-    names = adoption.culler_names(adoption.old_of(config, spawner).services)
+    names = culler_names(adoption.old_of(config, spawner).services)
     if not names:
         return []
     return [f"The service {', '.join(names)} stops notebooks at one limit for all; remove it."]

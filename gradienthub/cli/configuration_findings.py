@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 from jupyterhub.app import JupyterHub
 
-from ..hub import startup, traits
+from ..hub import traits
+from ..hub.wiring import bypasses, wiring_faults, wiring_warnings
 from ..rules.catalog import ConfigurationFault
 from ..rules.traits import Fate
 from ..spawners import adopted
@@ -56,9 +57,9 @@ def wiring(scene: Scene) -> Iterator[Finding]:
             )
         },
     )
-    sentences = startup.wiring_faults(app) if found.spawner else []
+    sentences = wiring_faults(app) if found.spawner else []
     if found.authenticator is not None:
-        sentences += startup.bypasses(found.authenticator)
+        sentences += bypasses(found.authenticator)
         if not found.wrapped:
             sentences.append(
                 f"c.JupyterHub.authenticator_class is {found.authenticator.__name__} without tiers,"
@@ -68,7 +69,7 @@ def wiring(scene: Scene) -> Iterator[Finding]:
     for sentence in sentences:
         says, _, cure = sentence.partition("; ")
         yield fault("wiring", says, cure)
-    for sentence in startup.wiring_warnings(app):
+    for sentence in wiring_warnings(app):
         says, _, cure = sentence.partition("; ")
         yield warn("wiring", says, cure)
     if not found.faults and not sentences and found.spawner and found.authenticator:

@@ -14,24 +14,12 @@ from .. import presets
 from ..rules.adoption import (
     Old,
     Takeover,
-    culler_names,
     own_class,
     take_over_docker,
     take_over_simple,
 )
 from ..spawners.base import GradientSpawner
 from ..spawners.sections import configured, set_value
-
-__all__ = [
-    "OldSpawner",
-    "culler_names",
-    "lines_for",
-    "old_of",
-    "old_spawner",
-    "refusal_of",
-    "take_over",
-    "takeover_of",
-]
 
 #: The tables from which a configuration starts that names none.
 USUAL_PRESET = "gradient"

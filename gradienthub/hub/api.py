@@ -1,14 +1,12 @@
-"""The hub's REST calls on servers and users, held to our rules; and /hub/api/gradient/servers."""
+"""The hub's REST calls on servers and users, held to our rules."""
 
 import asyncio
 import json
-from collections.abc import Sequence
 from typing import Any, Literal
 
-from jupyterhub import orm
 from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.apihandlers.users import UserAPIHandler, UserServerAPIHandler
-from jupyterhub.scopes import Scope, needs_scope
+from jupyterhub.scopes import needs_scope
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from tornado import web
 
@@ -16,15 +14,10 @@ from ..ledger import LedgerAway, leases
 from ..rules.idleness import Deadlines, Reason, Stop, cull
 from ..rules.options import parse_display_name, parse_options, with_default_type
 from ..rules.refusal import Refused, error_body, shown
-from ..spawners import server_token
-from ..spawners.address import follow, is_located
 from ..spawners.context import HubContext
-from ..spawners.effort import CpuReading
-from ..spawners.engine import EngineAway, Found
 from ..spawners.refused import StartRefused
-from .counted import CountedNotebooks
 from .evidence import another_lease
-from .server_names import NamesServers
+from .named_servers import ChecksNamedServers
 from .stopping import (
     asked_by,
     finish_interrupted,
@@ -43,15 +36,11 @@ KEEPER = "gradient"
 #: it about its use, and stop those that are due. It starts nothing and reads no user. Its own token
 #: is never shown to a notebook, where whoever runs code could read it.
 KEEPER_SCOPES = ("read:servers", "access:servers", "delete:servers")
-#: Seconds that the list of servers waits for addresses that are looked up again.
-LOCATE_SECONDS = 3.0
 #: Bytes of a request body on a server; its longest honest one is well below 2,000.
 LONGEST_BODY = 16_384
 PATCH_KEYS = ("name", "display_name", "user_options")
 #: JupyterHub's own keys of a start. A body without any of them is the options themselves.
 START_KEYS = ("display_name", "user_options")
-
-
 #: How long a DELETE that removes its server waits for that, and how often it looks.
 REMOVAL_SECONDS, REMOVAL_STEP = 5.0, 0.02
 
@@ -103,9 +92,7 @@ class GradientAPIHandler(APIHandler):
         return StartRefused(refused)
 
 
-class GradientServerAPIHandler(
-    CountedNotebooks, NamesServers, GradientAPIHandler, UserServerAPIHandler
-):
+class GradientServerAPIHandler(ChecksNamedServers, GradientAPIHandler, UserServerAPIHandler):
     """POST, PUT, PATCH, DELETE on a server. Bodies are parsed before anything is stored."""
 
     _found: Any = None
@@ -148,17 +135,21 @@ class GradientServerAPIHandler(
                         'Send for example {"user_options": {"instance_type": "c3"}}.')
             )  # fmt: skip
         if given and not given.keys().isdisjoint(START_KEYS):
-            self._only(given, START_KEYS, "does not belong beside user_options")
+            self._refuse_unknown(given, START_KEYS, "does not belong beside user_options")
         body: dict[str, Any] = super().get_server_json_body()
         return self._checked(body)
 
-    def _only(self, body: dict[str, Any], known: tuple[str, ...], why: str) -> None:
+    def _refuse_unknown(self, body: dict[str, Any], known: tuple[str, ...], why: str) -> None:
         for key in body:
             if key not in known:
                 raise self.refuse(
-                    Refused("unknown_option", f"{shown(key)} {why}.",
-                            f"Known keys: {', '.join(known)}.", field=shown(key, 40))
-                )  # fmt: skip
+                    Refused(
+                        "unknown_option",
+                        f"{shown(key)} {why}.",
+                        f"Known keys: {', '.join(known)}.",
+                        field=shown(key, 40),
+                    )
+                )
 
     def _patch_body(self, body: Any) -> dict[str, Any]:
         if not isinstance(body, dict) or not body:
@@ -166,7 +157,7 @@ class GradientServerAPIHandler(
                 Refused("bad_body", "The body is not a JSON object with something to change.",
                         f"Known keys: {', '.join(PATCH_KEYS)}.")
             )  # fmt: skip
-        self._only(body, PATCH_KEYS, "cannot be changed")
+        self._refuse_unknown(body, PATCH_KEYS, "cannot be changed")
         if "name" in body and not isinstance(body["name"], str):
             raise self.refuse(Refused("bad_name", "name is not text.", field="name"))
         if "user_options" in body and not isinstance(body["user_options"], dict):
@@ -238,23 +229,27 @@ class GradientServerAPIHandler(
             self.set_header("Content-Type", "text/plain")
             self.set_status(204)
             return
-        if body.remove and self.get_status() == 204 and not await self._removed(user, server_name):
+        if (
+            body.remove
+            and self.get_status() == 204
+            and not await self._wait_until_removed(user, server_name)
+        ):
             self.set_status(202)
 
-    async def _removed(self, user: Any, server_name: str) -> bool:
-        """Wait a while until the server's row is gone; return whether it is.
+    async def _await_removal(self, user: Any, server_name: str) -> None:
+        """Wait a while until the server's row is gone; answer 202 where that takes longer.
 
         The hub removes it behind its answer, and our mark in the ledger takes it longer: whoever
         was told 204 would find the server there, counted against their limit.
         """
         for _ in range(round(REMOVAL_SECONDS / REMOVAL_STEP)):
             if server_name not in user.orm_spawners:
-                return True
+                return
             await asyncio.sleep(REMOVAL_STEP)
-        return False
+        self.set_status(202)
 
     async def stop_single_user(self, user: Any, server_name: str = "") -> Any:
-        """Stop; an interrupted start is first let tidy up after itself.
+        """Stop, once an interrupted start has tidied up after itself.
 
         JupyterHub calls it a second after the interruption, and fails where that takes longer.
         """
@@ -340,125 +335,10 @@ class GradientUserAPIHandler(GradientAPIHandler, UserAPIHandler):
         await super().delete(user_name)
 
 
-class ServersHandler(GradientAPIHandler):
-    """GET: the hub's live servers and the engine's census, cheap, for the keeper and admins."""
-
-    @needs_scope("read:servers")
-    async def get(self) -> None:
-        """`settled` is false until hub, engine and ledger were compared after a start; that of a
-        server, while the hub still checks whether it runs.
-
-        With access:servers for all, each server's own token comes too: it opens that server only,
-        which its owner's code may read, so that nothing larger has to be shown to it. It comes only
-        with an address at which the engine shows that very server.
-        """
-        if self.parsed_scopes["read:servers"] != Scope.ALL:
-            raise web.HTTPError(403, "This needs read:servers for all users.")
-        with_tokens = self.parsed_scopes.get("access:servers") == Scope.ALL
-        context = self.context
-        if with_tokens:
-            await server_token.renew_missing(self.settings["app"])
-        try:
-            census = await context.engine.census()
-            away = None
-            cpu = context.engine.readings.latest(census or [], context.clock)
-        except EngineAway as error:
-            census, away, cpu = None, shown(str(error), 200), {}
-        located = await located_servers(self.settings["app"], census, away=bool(away))
-        self.write(
-            json.dumps(
-                {
-                    "hub_id": context.settings.hub_id,
-                    "settled": context.settled,
-                    "servers": [
-                        server
-                        | ({"token": (sure and spawner.api_token) or None} if with_tokens else {})
-                        for user, spawner, sure in located
-                        if (server := _server(user, spawner))
-                    ],
-                    "census": census
-                    and [
-                        {
-                            "object": found.name,
-                            "lease_id": found.lease_id,
-                            "alive": found.alive,
-                            "exit_code": found.exit_code,
-                            "detail": found.detail,
-                            **_cpu(cpu.get(found.lease_id)),
-                        }
-                        for found in census
-                    ],
-                    "engine_away": away,
-                }
-            )
-        )
-
-
-def _cpu(reading: CpuReading | None) -> dict[str, Any]:
-    """Return an object's CPU time and when it was read; null where it is not known."""
-    return {
-        "cpu_seconds": reading and reading.seconds,
-        "cpu_at": reading and reading.at.isoformat(),
-    }
-
-
-async def located_servers(
-    app: Any, census: Sequence[Found] | None, *, away: bool
-) -> list[tuple[Any, Any, bool]]:
-    """(user, spawner, whether the engine shows it at its address) of all servers.
-
-    What has moved since its address was read is looked up, for LOCATE_SECONDS at most.
-    """
-    objects = {found.lease_id: found for found in census or () if found.lease_id}
-    servers = [
-        (user, spawner)
-        for user in list(app.users.values())
-        for spawner in list(user.spawners.values())
-    ]
-    moved = [
-        asyncio.ensure_future(follow(spawner, found))
-        for _, spawner in servers
-        if (found := objects.get(getattr(spawner, "lease_id", "")))
-        and found.alive
-        and not spawner.pending
-        and not is_located(spawner, found)
-    ]
-    if moved:
-        await asyncio.wait(moved, timeout=LOCATE_SECONDS)
-    if census is None:
-        return [(user, spawner, not away) for user, spawner in servers]
-    return [
-        (user, spawner, is_located(spawner, objects.get(getattr(spawner, "lease_id", ""))))
-        for user, spawner in servers
-    ]
-
-
-def _server(user: Any, spawner: Any) -> dict[str, Any] | None:
-    """A server that is active; None for one that is not."""
-    row: orm.Spawner = spawner.orm_spawner
-    # The hub's own `active` and `ready` each ask these again, which for thousands of servers is
-    # most of this request's time.
-    pending, server = spawner.pending, spawner.server
-    if not pending and server is None:
-        return None
-    ready = not pending
-    return {
-        "user": user.name,
-        "server": spawner.name,
-        "lease_id": getattr(spawner, "lease_id", "") or None,
-        "ready": ready,
-        "settled": pending != "check",
-        "pending": pending or None,
-        "url": server.url if ready else None,
-        "last_activity": row.last_activity.isoformat() + "Z" if row.last_activity else None,
-    }
-
-
 def handlers() -> list[tuple[str, type]]:
     """Routes below /hub; the first three stand before the hub's own of the same address."""
     return [
         (r"/api/users/([^/]+)", GradientUserAPIHandler),
         (r"/api/users/([^/]+)/server", GradientServerAPIHandler),
         (r"/api/users/([^/]+)/servers/([^/]*)", GradientServerAPIHandler),
-        (r"/api/gradient/servers", ServersHandler),
     ]

@@ -18,7 +18,7 @@ from ..ledger.accounts import LONGEST_CLAIMS, Subject
 from ..rules.groups import Groups, clean_groups, too_many_to_list
 from ..rules.identity import SUBJECT_KEYS, names_nobody
 from ..rules.tiers import ClaimRule
-from ..spawners.context import HubContext, hub_user
+from ..spawners.context import HubContext, groups_of, hub_user
 from ..spawners.others import run_hook
 from ..spawners.refused import StartRefused
 from . import startup
@@ -43,7 +43,7 @@ class TiersMixin(Authenticator):
     async def run_post_auth_hook(self, handler: Any, auth_model: Any) -> Any:
         """The last step of every login, after the allow checks and the deployer's own hook."""
         hook = super().run_post_auth_hook
-        with _words_for_login("The post_auth_hook", self.log):
+        with _failing_in_words("The post_auth_hook", self.log):
             model = await run_hook(
                 "The post_auth_hook", self.log, lambda: hook(handler, auth_model)
             )
@@ -75,7 +75,7 @@ class TiersMixin(Authenticator):
     async def refresh_user(self, user: Any, handler: Any = None, **kwargs: Any) -> Any:
         """Facts again whenever the authenticator has new ones; its answer passes as it is."""
         refresh = super().refresh_user
-        with _words_for_login("The authenticator’s refresh_user", self.log):
+        with _failing_in_words("The authenticator’s refresh_user", self.log):
             refreshed = await run_hook(
                 "The authenticator’s refresh_user",
                 self.log,
@@ -89,13 +89,13 @@ class TiersMixin(Authenticator):
         return refreshed
 
     async def pre_spawn_start(self, user: Any, spawner: Any) -> None:
-        """The authenticator's own, which may fail or refuse in words."""
+        """Call the authenticator's own, which may fail or refuse in words."""
         before = super().pre_spawn_start
         name = "The authenticator’s pre_spawn_start"
         await run_hook(name, self.log, lambda: before(user, spawner))
 
     async def post_spawn_stop(self, user: Any, spawner: Any) -> None:
-        """The authenticator's own; a failure stays in the log, and the stop goes on."""
+        """Call the authenticator's own; a failure stays in the log, and the stop goes on."""
         after = super().post_spawn_stop
         with suppress(StartRefused):
             name = "The authenticator’s post_spawn_stop"
@@ -112,9 +112,15 @@ class TiersMixin(Authenticator):
         else:
             moved = HubContext.of(self.config).settings.moved_providers
             await self._tell(
-                name, what, accounts.take_login, user=hub_user(user),
-                refresh=kind == "refresh", moved=moved, hub_groups=_groups_of(user), **facts,
-            )  # fmt: skip
+                name,
+                what,
+                accounts.take_login,
+                user=hub_user(user),
+                refresh=kind == "refresh",
+                moved=moved,
+                hub_groups=groups_of(user),
+                **facts,
+            )
 
     async def add_user(self, user: Any) -> None:
         """Open the account of whoever logs in for the first time, once the hub has their user.
@@ -127,9 +133,12 @@ class TiersMixin(Authenticator):
             self._arriving.discard(user.name)
             what = f"the first login of {user.name!r}"
             await self._tell(
-                f"new {user.id}", what, accounts.account_of, user=hub_user(user),
-                hub_groups=_groups_of(user),
-            )  # fmt: skip
+                f"new {user.id}",
+                what,
+                accounts.account_of,
+                user=hub_user(user),
+                hub_groups=groups_of(user),
+            )
             # What runs of theirs from before the hub lost its database is given back at once.
             HubContext.of(self.config).wake_settle()
 
@@ -217,7 +226,7 @@ class TiersMixin(Authenticator):
             provider = f"{provider}@{host}"
         elif scope := str(getattr(self, "url_scope", "") or "").strip("/"):
             provider = f"{provider}@{scope}"
-        words = {key: _word(info.get(key)) for key in SUBJECT_KEYS}
+        words = {key: _clean_word(info.get(key)) for key in SUBJECT_KEYS}
         keys = {key: _bounded(word, 255) for key, word in words.items() if word}
         return Subject(_bounded(provider, 64), next(iter(keys.values()), ""), keys)
 
@@ -248,7 +257,7 @@ class TiersMixin(Authenticator):
 
 
 @contextmanager
-def _words_for_login(name: str, log: Any) -> Iterator[None]:
+def _failing_in_words(name: str, log: Any) -> Iterator[None]:
     """Let a failure of others' code in a login or a request be an error page with words.
 
     What refuses on purpose, with a status of its own, is left as it is.
@@ -298,12 +307,7 @@ def _plain(value: Any) -> bool:
     return isinstance(value, str) or (isinstance(value, int) and abs(value) < 2**63)
 
 
-def _groups_of(user: Any) -> frozenset[str]:
-    """Return the groups that the hub itself knows of its user now."""
-    return frozenset(group.name for group in getattr(user, "groups", ()))
-
-
-def _word(value: Any) -> str:
+def _clean_word(value: Any) -> str:
     """Return a provider's word for a person; empty where it is none: 7, 7.0 and "7" are one.
 
     What programs write where they have nothing is no word: everybody would be one person.

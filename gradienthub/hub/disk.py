@@ -16,8 +16,8 @@ def findings(context: HubContext) -> list[Found]:
     """Return what is wrong with data_dir, storage_root and the journal now. Blocks."""
     settings, journal = context.settings, context.journal
     places = [
-        Place("data_dir", str(settings.data_dir), _left(settings.data_dir)),
-        Place("storage_root", str(settings.storage_root), _left(settings.storage_root)),
+        Place("data_dir", str(settings.data_dir), _free_bytes(settings.data_dir)),
+        Place("storage_root", str(settings.storage_root), _free_bytes(settings.storage_root)),
     ]
     return [
         Found(one.key, one.kind, one.why, one.cure)
@@ -40,7 +40,7 @@ async def try_folders(app: Any, context: HubContext) -> None:
         )
 
 
-def _left(path: Path) -> int | None:
+def _free_bytes(path: Path) -> int | None:
     for place in (path, *path.parents):
         try:
             return shutil.disk_usage(place).free

@@ -110,9 +110,14 @@ def extend_known(
     if watched is not None and watched.lease["ended_at"] is None and not watched.known:
         return nobody_watches(title)
     extended = watches.extend_lease(
-        tx, newest, tiers=settings.house.tiers, actor=actor, grace=settings.policy.grace, now=now,
+        tx,
+        newest,
+        tiers=settings.house.tiers,
+        actor=actor,
+        grace=settings.policy.grace,
+        now=now,
         program=program,
-    )  # fmt: skip
+    )
     return extended if isinstance(extended, Refused) else None
 
 

@@ -101,22 +101,22 @@ def arrange(environment: Environment, paths: Collection[str], hubs: str) -> None
 
 
 def arrange_hub(app: Any) -> list[str]:
-    """Arrange the templates of a hub that starts; returns what its administrator should know.
+    """Arrange the templates of a hub that starts; return what its administrator should know.
 
     Sets the addresses that our templates print, too: only the running hub knows them.
     """
     hubs = str(app._template_paths_default()[0])
     for name in ("jinja2_env", "jinja2_env_sync"):
         arrange(app.tornado_settings[name], app.template_paths, hubs)
-    app.template_vars.update(addresses(app))
+    app.template_vars.update(find_addresses(app))
     if not app.default_url:
         # The hub's own first page would start the default notebook, or show its form.
         app.tornado_settings["default_url"] = url_path_join(app.hub.base_url, "home")
     return [*sentences_about(find_other_templates(deployers_paths(app.template_paths, hubs)))]
 
 
-def addresses(app: Any) -> dict[str, Any]:
-    """What our templates print of where things are, in the hub's own pages."""
+def find_addresses(app: Any) -> dict[str, Any]:
+    """Find the addresses that our templates print in the hub's own pages."""
     found = {"gradient_static": url_path_join(app.hub.base_url, "gradient/static/")}
     keeper = app._service_map.get(KEEPER)
     if keeper is not None:
@@ -145,7 +145,7 @@ class FrameHandler(GradientAPIHandler):
     """
 
     async def get(self) -> None:
-        """`top`, `head`, `body` and `bottom`: HTML around the title, the scripts and the page."""
+        """Answer `top`, `head`, `body`, `bottom`: HTML around title, scripts and page."""
         user = self.current_user
         if getattr(user, "kind", None) != "user":
             raise web.HTTPError(403, "A frame is made for a person.")
@@ -178,7 +178,7 @@ class FrameHandler(GradientAPIHandler):
 
     @property
     def hub_host(self) -> str:
-        """Where the hub's pages are when services have hosts of their own; else ""."""
+        """Return where the hub's pages are when services have hosts of their own; else ""."""
         app: Any = self.settings["app"]
         return str(app.hub.public_host or "") if app.subdomain_host else ""
 

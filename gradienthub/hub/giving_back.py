@@ -15,7 +15,7 @@ NOTE = "Given back: lease "
 
 
 async def give_back(app: Any, context: HubContext, lease_id: str) -> bool:
-    """Make the row of this lease's server again, if its owner is there; whether that is done.
+    """Make the row of this lease's server again, if its owner is there; return whether it is made.
 
     The notebook keeps running all the while. Its address, its state, its token and its OAuth
     client are those of before, so that nothing in it has to know. The keeper cannot look at what
@@ -28,7 +28,7 @@ async def give_back(app: Any, context: HubContext, lease_id: str) -> bool:
         await context.stop_asked(lease_id, reason, "hub")
         context.wake_settle()
         return True
-    user = _owner(app, kept)
+    user = _find_owner(app, kept)
     if user is None or kept.body is None:
         return False
     name = kept.body["server"]
@@ -50,11 +50,11 @@ async def give_back(app: Any, context: HubContext, lease_id: str) -> bool:
     spawner.add_poll_callback(_stopped, app, user, name)
     spawner.start_polling()
     app.log.warning("Lease %s: given back to %s, who runs it", lease_id, user.name)
-    await context.ledger.awrite(_note, context, kept, user.name)
+    await context.ledger.awrite(_write_audit, context, kept, user.name)
     return True
 
 
-def _owner(app: Any, kept: Kept) -> Any:
+def _find_owner(app: Any, kept: Kept) -> Any:
     """Return the hub user to whom it can be given back: the one whose name is in its address."""
     for one in kept.users:
         if kept.body is not None and one.name == kept.body["user"]:
@@ -85,11 +85,15 @@ def _make_rows(db: Any, user: Any, row: Any, kept: Kept) -> None:
     if db.query(orm.APIToken).filter_by(hashed=token["hashed"]).first() is None:
         db.add(
             orm.APIToken(
-                prefix=token["prefix"], hashed=token["hashed"], user=user.orm_user,
-                scopes=list(token["scopes"]), note=f"{NOTE}{lease}", client_id="jupyterhub",
+                prefix=token["prefix"],
+                hashed=token["hashed"],
+                user=user.orm_user,
+                scopes=list(token["scopes"]),
+                note=f"{NOTE}{lease}",
+                client_id="jupyterhub",
                 created=utcnow(),
             )
-        )  # fmt: skip
+        )
     db.commit()
 
 
@@ -100,14 +104,21 @@ async def _stopped(app: Any, user: Any, name: str) -> None:
     await user.stop(name)
 
 
-def _note(tx: Any, context: HubContext, kept: Kept, user_name: str) -> None:
+def _write_audit(tx: Any, context: HubContext, kept: Kept, user_name: str) -> None:
     audit.record(
-        tx, hub_id=context.settings.hub_id, actor="hub", account_id=None,
+        tx,
+        hub_id=context.settings.hub_id,
+        actor="hub",
+        account_id=None,
         action="server_given_back",
-        detail={"lease": kept.lease_id, "user": user_name, "server": kept.server_name,
-                "why": "the hub's own database did not know this running notebook"},
+        detail={
+            "lease": kept.lease_id,
+            "user": user_name,
+            "server": kept.server_name,
+            "why": "the hub's own database did not know this running notebook",
+        },
         now=context.clock(),
-    )  # fmt: skip
+    )
 
 
 def revoke_tokens(db: Any, running: frozenset[str]) -> None:

@@ -15,7 +15,7 @@ from ..rules.options import parse_display_name
 from ..rules.refusal import Refused, ledger_away, shown
 from ..rules.tiers import Allowance
 from ..settings import Settings
-from ..spawners.context import HubContext, hub_user
+from ..spawners.context import HubContext, groups_of, hub_user
 from ..spawners.offer import Taken
 from ..spawners.refused import StartRefused
 from .evidence import active_at, another_lease, extend_known, known_of
@@ -135,7 +135,7 @@ class NotebooksHandler(HomeHandler):
             accounts.account_of,
             hub_id=context.settings.hub_id,
             user=hub_user(self.current_user),
-            hub_groups=frozenset(group.name for group in self.current_user.groups),
+            hub_groups=groups_of(self.current_user),
             now=context.clock(),
         )
 
@@ -145,7 +145,7 @@ class NotebooksHandler(HomeHandler):
         servers = [self._seen(user, row) for row in user.orm_spawners.values()]
         try:
             account = await self._account()
-            groups = frozenset(group.name for group in user.groups)
+            groups = groups_of(user)
             allowance, taken, kept = await context.ledger.aread(
                 _read, account, groups, servers, settings, now
             )

@@ -186,8 +186,13 @@ def notebook_row(
     """One notebook: what the hub says it does, and what its newest lease says about why."""
     known = kept.known if kept else None
     if server.outside:
-        return _row(server, "outside", lines=tuple(map(Line, OUTSIDE)), cost="Not billed",
-                    openings=_openings(server, "lab"))  # fmt: skip
+        return _row(
+            server,
+            "outside",
+            lines=tuple(map(Line, OUTSIDE)),
+            cost="Not billed",
+            openings=_openings(server, "lab"),
+        )
     if known is None:
         return _row(server, "new" if server.state == "stopped" else server.state)
     view = view_of(known, server.last_activity, settings, now)

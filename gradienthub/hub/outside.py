@@ -24,10 +24,11 @@ async def note_outside(app: Any, context: HubContext) -> None:
         outside.replace,
         hub_id=settings.hub_id,
         placed=placed,
-        host_keys={host.name: capacity.host_key(settings.hub_id, host)
-                   for host in settings.house.hosts},
+        host_keys={
+            host.name: capacity.host_key(settings.hub_id, host) for host in settings.house.hosts
+        },
         now=now,
-    )  # fmt: skip
+    )
     found = [
         findings.Found(f"{SOURCE}/{one.seen.object_id}", SOURCE, in_words(one), _cure(one.seen))
         for one in placed
@@ -42,7 +43,7 @@ async def note_outside(app: Any, context: HubContext) -> None:
 
 
 def _known(app: Any) -> Mapping[str, tuple[str, str]]:
-    """Object id -> (user, server) of servers that the hub calls running, without a lease."""
+    """Map object id -> (user, server), of servers that the hub calls running without a lease."""
     return {
         object_id: (user.name, spawner.name)
         for user in list(app.users.values())

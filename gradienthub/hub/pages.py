@@ -23,10 +23,9 @@ from ..spawners.offer import offer_to
 from ..spawners.refused import StartRefused
 from . import lease_api
 from .api import GradientAPIHandler
-from .counted import CountedNotebooks
 from .machines import MachinesHandler
+from .named_servers import ChecksNamedServers
 from .notebooks import NotebooksHandler
-from .server_names import NamesServers
 from .starts import GradientSpawnPendingHandler, StartPhasesHandler, failure_of, title_of
 from .stopping import forget_server
 
@@ -41,7 +40,7 @@ ADMISSION = 10.0
 STEP = 0.1
 
 
-class GradientSpawnHandler(CountedNotebooks, NamesServers, SpawnHandler):
+class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
     """/hub/spawn...: the form. A link fills it in; only its own POST starts something."""
 
     #: Whether the form is for one more notebook: then one that runs is no reason to go there.
@@ -211,9 +210,13 @@ class GradientSpawnHandler(CountedNotebooks, NamesServers, SpawnHandler):
         error: web.HTTPError | None = None,
     ) -> None:
         view = await load_view(
-            user.spawner, entries, refused, query=query, page=self._page(user, server_name),
+            user.spawner,
+            entries,
+            refused,
+            query=query,
+            page=self._page(user, server_name),
             own=user is self.current_user,
-        )  # fmt: skip
+        )
         if error is not None:
             view = _with_failure(view, error)
         if view.notice is not None:

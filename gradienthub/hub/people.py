@@ -20,7 +20,7 @@ async def note_people(app: Any, context: HubContext) -> None:
 
     An account whose users are all gone is told as a finding, and what it runs is kept.
     """
-    seen = await _users(app.db)
+    seen = await _read_users(app.db)
     hub_id = context.settings.hub_id
     found = await context.ledger.aread(hub_users.changes, hub_id, seen)
     if found or not context.people_told:
@@ -28,7 +28,7 @@ async def note_people(app: Any, context: HubContext) -> None:
         context.people_told = True
 
 
-async def _users(db: Any) -> list[Seen]:
+async def _read_users(db: Any) -> list[Seen]:
     """Return every user of the hub. Others have their turn in between: there may be thousands."""
     seen: list[Seen] = []
     last = 0

@@ -100,7 +100,7 @@ async def settle(app: Any, context: HubContext) -> list[Finding]:
     ended = await context.ledger.aread(leases.ended_among, before & _running(app))
     mine = hub_leases(app, context)
     # What the hub serves is the hub's, also where a ledger was restored from yesterday.
-    strange = await _strangers(context, [seen for seen in census if seen.lease_id not in mine])
+    strange = await _find_strangers(context, [seen for seen in census if seen.lease_id not in mine])
     census = [seen for seen in census if seen.object_id not in strange]
     # A warm server that nobody has claimed is the pool's.
     theirs = [seen for seen in census if seen.lease_id or not seen.slot]
@@ -109,7 +109,7 @@ async def settle(app: Any, context: HubContext) -> list[Finding]:
     for finding in found:
         app.log.warning("Lease %s: %s; %s", finding.lease_id, finding.why, finding.repair.value)
     await _report(context, "engine", [])
-    await _report(context, "check", _hanging(app))
+    await _report(context, "check", _find_hanging(app))
     out = await context.ledger.aread(device_faults.found, context.settings.hub_id)
     await _report(context, "device", out)
     others = [_stranger_in_words(stranger) for stranger in strange.values()]
@@ -138,8 +138,8 @@ async def _census(context: HubContext) -> list[Found] | None:
         raise
 
 
-async def _strangers(context: HubContext, census: Iterable[Found]) -> dict[str, Stranger]:
-    """Objects with our labels that are not ours, by names, ids and the ledger."""
+async def _find_strangers(context: HubContext, census: Iterable[Found]) -> dict[str, Stranger]:
+    """Find objects with our labels that are not ours, by names, ids and the ledger."""
     seen = {found.object_id: found for found in census}
     strange = await context.ledger.aread(
         objects.strangers, context.settings.hub_id, [found.labelled for found in seen.values()]
@@ -212,7 +212,7 @@ async def _try_repair(app: Any, context: HubContext, finding: Finding, seen: Fou
 
 
 async def _repair(app: Any, context: HubContext, finding: Finding, seen: Found | None) -> bool:
-    """Carry the repair out; whether it is mended."""
+    """Carry the repair out; return whether it is mended."""
     if finding.repair is Repair.STOP_SERVER:
         await _stop_server(app, finding.lease_id)
         return True
@@ -261,18 +261,19 @@ def hub_leases(app: Any, context: HubContext) -> frozenset[str]:
 
 
 def _checked(app: Any) -> Iterator[tuple[Any, Any]]:
-    """(user, spawner) of the servers that ran before the hub started and that it still checks."""
+    """List (user, spawner) of servers from before the hub's start that it still checks."""
     for user in list(app.users.values()):
         for spawner in list(user.spawners.values()):
             if spawner.pending == "check":
                 yield user, spawner
 
 
-def _hanging(app: Any) -> list[ledger_findings.Found]:
-    """What an administrator is told of servers that a restarted hub waits for."""
+def _find_hanging(app: Any) -> list[ledger_findings.Found]:
+    """Tell an administrator of servers that a restarted hub still waits for."""
     return [
         ledger_findings.Found(
-            f"still_checking/{spawner.lease_id}", "still_checking",
+            f"still_checking/{spawner.lease_id}",
+            "still_checking",
             f"{shown(spawner.name or 'default')} of {shown(user.name)} has not answered since the"
             " hub started; until it does or is given up, it is neither watched nor stopped.",
             "All others are watched. Look at its container; Stop ends it once the hub has given"
@@ -281,4 +282,4 @@ def _hanging(app: Any) -> list[ledger_findings.Found]:
         )
         for user, spawner in _checked(app)
         if getattr(spawner, "lease_id", "")
-    ]  # fmt: skip
+    ]

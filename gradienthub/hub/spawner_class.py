@@ -44,8 +44,11 @@ def class_faults(cls: type) -> Iterator[str]:
             "        pass"
         )
         return
-    left = [parent for parent in cls.__mro__[: cls.__mro__.index(GradientSpawner)]
-            if not issubclass(parent, GradientSpawner)]  # fmt: skip
+    left = [
+        parent
+        for parent in cls.__mro__[: cls.__mro__.index(GradientSpawner)]
+        if not issubclass(parent, GradientSpawner)
+    ]
     for parent in left:
         if names := [name for name in OURS if name in vars(parent)]:
             yield (

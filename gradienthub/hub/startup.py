@@ -12,10 +12,8 @@ from ..ledger import LedgerAway
 from ..rules.catalog import ConfigurationFault
 from ..spawners.context import HubContext
 from ..spawners.warm import WarmPool
-from . import api, charging, disk, frame, pages, proxy, quiet_log, settle, traits
-from .wiring import bypasses, wiring_faults, wiring_warnings
-
-__all__ = ["begin", "bypasses", "spare_long_pauses", "wiring_faults", "wiring_warnings"]
+from . import api, charging, disk, frame, pages, proxy, quiet_log, servers_api, settle, traits
+from .wiring import wiring_faults, wiring_warnings
 
 #: Seconds between two looks whether the hub is settled.
 SETTLED_EVERY = 0.5
@@ -53,7 +51,7 @@ def begin(app: Any) -> list[Any]:
     pool = WarmPool(context, app.spawner_class, app.config)
     context.soon(pool.keep())
     end_pool_with_servers(app, pool)
-    return [*api.handlers(), *frame.handlers(), *pages.handlers()]
+    return [*api.handlers(), *servers_api.handlers(), *frame.handlers(), *pages.handlers()]
 
 
 def end_pool_with_servers(app: Any, pool: WarmPool) -> None:

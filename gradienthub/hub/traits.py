@@ -32,8 +32,12 @@ def set_traits(
     Sections of parent classes count, as traitlets has it. Traits of proxies and services' programs
     are left out, and those of GradientHub itself where there are such: they are what they say.
     """
-    return [*_of_kind(config, "hub", hub), *_of_kind(config, "spawner", spawner),
-            *_of_kind(config, "authenticator", authenticator), *_misspelled(config)]  # fmt: skip
+    return [
+        *_of_kind(config, "hub", hub),
+        *_of_kind(config, "spawner", spawner),
+        *_of_kind(config, "authenticator", authenticator),
+        *_misspelled(config),
+    ]
 
 
 def _misspelled(config: Config) -> list[SetTrait]:

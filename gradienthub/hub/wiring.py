@@ -14,7 +14,7 @@ USER_SCOPES = ("servers", "access:servers", "users:activity")
 
 
 def wiring_faults(app: Any) -> list[str]:
-    """What another line of the configuration undid after `configure(c)`, each with its cure."""
+    """List what other lines of the configuration undid after configure(c), each with its cure."""
     faults = [*class_faults(app.spawner_class)]
     faults = faults or [*value_faults(app.spawner_class, app.config)]
     if not app.allow_named_servers:
@@ -22,7 +22,7 @@ def wiring_faults(app: Any) -> list[str]:
             "c.JupyterHub.allow_named_servers is False, and every notebook but one is a named"
             " server; remove that line"
         )
-    if any("gradienthub" in str(path) for path in app.template_paths) is False:
+    if not any("gradienthub" in str(path) for path in app.template_paths):
         faults.append(
             "c.JupyterHub.template_paths lacks GradientHub's templates; write configure(c) as the"
             " last line of the configuration"
@@ -142,7 +142,7 @@ def _missing_of_keeper(app: Any, services: list[str]) -> list[str]:
 
 
 def bypasses(authenticator: type[Authenticator]) -> list[str]:
-    """Configurations in which people log in past our mixin, each with its cure."""
+    """List how people would log in past our mixin, each with its cure."""
     if any(cls.__name__ == "MultiAuthenticator" for cls in authenticator.__mro__):
         return [
             "MultiAuthenticator hands logins to its parts, so that tiers on the outside see none of"

@@ -39,7 +39,7 @@ from ..rules.refusal import Refused, disk_full, ledger_away, shown
 from ..rules.traits import overridden
 from . import form, hooked, server_token
 from .address import follow, wait_up
-from .context import HubContext, hub_user
+from .context import HubContext, groups_of, hub_user
 from .engine import Corpse, Engine, EngineAway, Found, Waiting
 from .others import GuardedSpawner, is_interruption, refusal_of
 from .phases import GOING_ON
@@ -284,7 +284,7 @@ class GradientSpawner(GuardedSpawner, Spawner):
                 Request(
                     lease_id=lease_id,
                     user=user,
-                    groups=frozenset(group.name for group in self.user.groups),
+                    groups=groups_of(self.user),
                     server_name=self.name,
                     display_name=self.orm_spawner.display_name or "",
                     options=options,

@@ -163,3 +163,8 @@ class HubContext:
 def hub_user(user: Any) -> HubUser:
     """A hub user as the ledger knows them. The hub's times are naive UTC."""
     return HubUser(id=user.id, created=user.created.replace(tzinfo=UTC), name=user.name)
+
+
+def groups_of(user: Any) -> frozenset[str]:
+    """Return the names of the groups that the hub itself knows of its user now."""
+    return frozenset(group.name for group in user.groups)

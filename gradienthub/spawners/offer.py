@@ -16,7 +16,7 @@ from ..rules.funds import Funds
 from ..rules.refusal import ledger_away
 from ..rules.tiers import Allowance
 from ..settings import Settings
-from .context import HubContext, hub_user
+from .context import HubContext, groups_of, hub_user
 
 __all__ = ["Offer", "StartSeen", "Taken", "Usual", "offer_to", "start_seen"]
 
@@ -53,7 +53,7 @@ async def offer_to(
     somebody who never came opens nothing, and sees what a new account would be offered.
     """
     now, who = context.clock(), hub_user(user)
-    groups = frozenset(group.name for group in user.groups)
+    groups = groups_of(user)
     try:
         account = await context.ledger.awrite(_account, who, groups, context.settings, now, own)
         return await context.ledger.aread(

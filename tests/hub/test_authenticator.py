@@ -29,7 +29,7 @@ from yarl import URL
 import gradienthub
 from gradienthub.clock import system_clock
 from gradienthub.hub import authenticator as module
-from gradienthub.hub import startup
+from gradienthub.hub import wiring
 from gradienthub.hub.authenticator import TiersMixin, with_tiers
 from gradienthub.ledger import Ledger, accounts, audit, database, findings
 from gradienthub.ledger.accounts import HubUser, NoSuchAccount, Subject
@@ -1330,10 +1330,10 @@ class MultiAuthenticator(Authenticator):
 
 def test_multiauthenticator_is_named_as_a_way_past_the_tiers_with_the_cure():
     for authenticator in (MultiAuthenticator, with_tiers(MultiAuthenticator)):
-        [fault] = startup.bypasses(authenticator)
+        [fault] = wiring.bypasses(authenticator)
         assert "MultiAuthenticator" in fault
         assert "with_tiers(GitHubOAuthenticator)" in fault
-    assert startup.bypasses(with_tiers(GitHubOAuthenticator)) == []
+    assert wiring.bypasses(with_tiers(GitHubOAuthenticator)) == []
 
 
 async def test_each_part_of_the_real_multiauthenticator_records_its_own_people(hub, provider):
@@ -1341,7 +1341,7 @@ async def test_each_part_of_the_real_multiauthenticator_records_its_own_people(h
         "multiauthenticator.multiauthenticator",
         reason="needs the package jupyterhub-multiauthenticator",
     )
-    assert startup.bypasses(with_tiers(real.MultiAuthenticator))
+    assert wiring.bypasses(with_tiers(real.MultiAuthenticator))
 
     def changes(c: Config) -> None:
         c.JupyterHub.authenticator_class = real.MultiAuthenticator

@@ -95,29 +95,20 @@ async def test_a_stop_by_a_service_is_told_as_that_and_is_a_finding_where_it_cam
     await keeper.close()
 
 
-async def test_a_stop_by_a_service_that_says_why_is_no_finding(hub):
+@pytest.mark.parametrize(
+    ("minutes", "body"),
+    [(10, {"why": "The rack is moved."}), (61, None)],
+    ids=["says why", "idle for longer than its interval"],
+)
+async def test_a_stop_by_a_service_that_has_a_reason_is_no_finding(hub, minutes, body):
     home = await hub(keeper=True)
     await home.settled()
     keeper = Keeping(home)
     await home.person("anna", "flat")
     assert (await home.start_server("anna", "free-cpu")).status == 201
     await keeper.one_pass()
-    body = {"why": "The rack is moved."}
+    home.clock.advance(minutes=minutes)
     assert (await home.api("DELETE", "/users/anna/server", body)).status == 204
-    await keeper.one_pass()
-    assert await home.context.ledger.aread(findings.listed, home.settings.hub_id) == []
-    await keeper.close()
-
-
-async def test_a_stop_by_a_service_of_what_was_idle_for_longer_than_its_interval_is_no_finding(hub):
-    home = await hub(keeper=True)
-    await home.settled()
-    keeper = Keeping(home)
-    await home.person("anna", "flat")
-    assert (await home.start_server("anna", "free-cpu")).status == 201
-    await keeper.one_pass()
-    home.clock.advance(minutes=61)
-    assert (await home.api("DELETE", "/users/anna/server")).status == 204
     await keeper.one_pass()
     assert await home.context.ledger.aread(findings.listed, home.settings.hub_id) == []
     await keeper.close()

@@ -6,7 +6,7 @@ from jupyterhub.spawner import LocalProcessSpawner
 from test_wiring import app
 from traitlets.config import Config
 
-from gradienthub.hub.startup import wiring_faults
+from gradienthub.hub.wiring import wiring_faults
 from gradienthub.spawners.base import GradientSpawner
 from gradienthub.spawners.docker import GradientDockerSpawner
 from gradienthub.spawners.local import GradientLocalSpawner

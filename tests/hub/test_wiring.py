@@ -9,7 +9,7 @@ from home import FREEZE
 from traitlets.config import Config
 
 from gradienthub.hub.api import CULLER, KEEPER, KEEPER_SCOPES
-from gradienthub.hub.startup import wiring_faults
+from gradienthub.hub.wiring import wiring_faults
 from gradienthub.testing import GradientFakeSpawner
 
 

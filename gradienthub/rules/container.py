@@ -172,16 +172,14 @@ def judge(
     if runtime := arguments.pop("runtime", None):
         host_config.setdefault("Runtime", runtime)
     host = trial.host(host_config)
-    for place in _targets(arguments.get("volumes")):
-        trial.judge_target("volumes", place)
+    for place in arguments.get("volumes") or ():
+        trial.judge_target("volumes", str(place))
     for name, value in (("image", grant.image), ("name", grant.name)):
         if arguments.get(name) not in (None, value):
             trial.find(name, str(arguments[name]), f"the lease's {name} is {value}", never=True)
         arguments[name] = value
     networks = (arguments.get("networking_config") or {}).get("EndpointsConfig") or {}
-    for network in networks:
-        trial.find_network(str(network))
-    if any(not trial.fine_network(str(network)) for network in networks):
+    if [network for network in networks if trial.find_network(str(network))]:
         del arguments["networking_config"]
     arguments["environment"] = trial.environment(arguments.get("environment"), image_environment)
     arguments["labels"] = {
@@ -228,7 +226,7 @@ class _Trial:
     def _judged(self, name: str, value: Any) -> Any:
         """Return what is left of one setting; None: nothing."""
         setting = JUDGED[name]
-        if not _set(value) and name not in ("PidsLimit", "Memory"):
+        if not _set(value) and name != "PidsLimit":
             return value
         match name:
             case "DeviceRequests":
@@ -267,25 +265,24 @@ class _Trial:
             case "Sysctls" | "VolumesFrom":
                 return self._each(setting, value, str, _WHY[name])
             case "NetworkMode":
-                return value if self.fine_network(str(value)) or not self.find_network(
-                    str(value)) else None  # fmt: skip
+                return None if self.find_network(str(value)) else value
             case "RestartPolicy":
                 word = str(_canonical_key(value, "Name") or "")
-                quiet = word in ("", "no") or not self.find(setting, word, _WHY[name])
-                return value if quiet else None
+                return self._keep_unless(word not in ("", "no"), name, value, word)
             case "OomScoreAdj":
-                quiet = int(value) >= 0 or not self.find(setting, str(value), _WHY[name])
-                return value if quiet else None
+                return self._keep_unless(int(value) < 0, name, value)
             case "PidsLimit":
-                quiet = value is None or int(value) > 0 or self.policy.pids == 0
-                return value if quiet or not self.find(setting, str(value), _WHY[name]) else None
+                endless = value is not None and int(value) <= 0 and self.policy.pids != 0
+                return self._keep_unless(endless, name, value)
             case "Memory" | "NanoCpus" | "CpuQuota" | "CpuPeriod" | "AutoRemove":
-                return value
+                return value  # held to the lease by `host`
             case _:
-                fine = _FINE.get(name, ())
-                if str(value) in fine or not self.find(setting, _text(value), _WHY[name]):
-                    return value
-                return None
+                return self._keep_unless(str(value) not in _FINE.get(name, ()), name, value)
+
+    def _keep_unless(self, bad: bool, name: str, value: Any, word: str = "") -> Any:
+        """Return the value, or None where it is bad and noted."""
+        noted = bad and self.find(JUDGED[name], word or _text(value), _WHY[name])
+        return None if noted else value
 
     def _each(self, setting: str, values: Any, text: Any, why: str, never: Any = None) -> Any:
         """Judge each item of a list or mapping, and return those that stay."""
@@ -358,16 +355,10 @@ class _Trial:
                 kept.append(option)
         return kept
 
-    def fine_network(self, network: str) -> bool:
-        """Return whether it is a network, and not the machine's or another container's own."""
-        shared = network == "host" or network.startswith(("container:", "ns:"))
-        return not shared or self.policy.allows("network_mode", network)
-
     def find_network(self, network: str) -> bool:
         """Note a network that is shared with the machine or with another container."""
-        if self.fine_network(network):
-            return False
-        return self.find("network_mode", network, _WHY["NetworkMode"])
+        shared = network == "host" or network.startswith(("container:", "ns:"))
+        return shared and self.find("network_mode", network, _WHY["NetworkMode"])
 
     def _limits(self, host: Mapping[str, Any], kept: dict[str, Any]) -> None:
         """Hold memory and CPUs to what is rented."""
@@ -392,21 +383,15 @@ class _Trial:
 
     def environment(self, asked: Any, of_image: Iterable[str]) -> dict[str, Any]:
         """Return the variables; those by which devices are given are the lease's own."""
-        kept = {}
-        for name, value in pairs(asked).items():
-            chooses = gives_devices(name) or name in CHOOSING
-            if not chooses or self._own_devices(str(value or "")):
-                kept[name] = value
-            else:
-                self.find("environment", f"{name}={value}", _WHY["environment"], never=True)
+        kept = pairs(asked)
+        for name in others_variables(kept, self.grant.devices):
+            words = f"{name}={kept.pop(name)}"
+            self.find("environment", words, _WHY["environment"], never=True)
         for name in of_image:
             if gives_devices(name):
                 kept[name] = NO_DEVICE
         kept[VISIBLE] = self.grant.visible
         return kept
-
-    def _own_devices(self, value: str) -> bool:
-        return names_only(value, self.grant.devices)
 
 
 def hardened(host: dict[str, Any], policy: Policy) -> dict[str, Any]:
@@ -611,10 +596,6 @@ def _binds(value: Any) -> list[str]:
         else f"{source}:{bind}:rw"
         for source, bind in value.items()
     ]  # fmt: skip
-
-
-def _targets(volumes: Any) -> Iterator[str]:
-    yield from map(str, volumes or ())
 
 
 def _clean(path: str) -> str:

@@ -248,12 +248,15 @@ def _images(old: Old, making: _Making) -> None:
 
 def _slug(title: str, taken: Iterable[str]) -> str:
     name = re.sub(r"[^a-z0-9]+", "-", title.rpartition("/")[2].lower()).strip("-")[:40] or "image"
-    name = name.strip("-")
-    number = 2
-    base = name
-    while name in set(taken):
-        name, number = f"{base}-{number}", number + 1
-    return name
+    return _numbered(name.strip("-"), taken)
+
+
+def _numbered(name: str, taken: Iterable[str]) -> str:
+    """Return the name, with the first free number behind it where it is taken."""
+    found, number, others = name, 2, set(taken)
+    while found in others:
+        found, number = f"{name}-{number}", number + 1
+    return found
 
 
 def _limits(old: Old, making: _Making) -> None:
@@ -332,12 +335,8 @@ def _parts(path: object) -> list[str]:
 
 
 def _unique(name: str, adopted: Mapping[str, Any]) -> str:
-    taken = {v["folder"] if isinstance(v, Mapping) else v for v in adopted.values()}
-    name = name or OLD_FILES
-    number, base = 2, name
-    while name in taken:
-        name, number = f"{base}-{number}", number + 1
-    return name
+    taken = (v["folder"] if isinstance(v, Mapping) else v for v in adopted.values())
+    return _numbered(name or OLD_FILES, taken)
 
 
 def _command(old: Old, making: _Making) -> None:

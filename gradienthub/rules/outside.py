@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from .container import CPU_PERIOD, pairs
 from .placement import Host
 
 #: Stands for every device of the machine, in what a container asks of its engine.
 ALL = "all"
 #: What a runtime hook reads as no device.
 NONE_WORDS = frozenset({"", "void", "none"})
-PERIOD = 100_000
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,10 @@ class Placed:
 def read_container(detail: Mapping[str, Any]) -> Outside | None:
     """Read what an engine tells of a container; None where it is no notebook of JupyterHub."""
     config, host = detail.get("Config") or {}, detail.get("HostConfig") or {}
-    variables = dict(
-        str(line).partition("=")[::2] for line in config.get("Env") or () if "=" in str(line)
-    )
+    variables = pairs(config.get("Env"))
     if not {"JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN"} & variables.keys():
         return None
-    quota, period = host.get("CpuQuota") or 0, host.get("CpuPeriod") or PERIOD
+    quota, period = host.get("CpuQuota") or 0, host.get("CpuPeriod") or CPU_PERIOD
     return Outside(
         object_id=str(detail["Id"]),
         name=str(detail.get("Name", "")).lstrip("/"),

@@ -34,6 +34,7 @@ from ..rules.folders_seen import Trial
 from ..rules.idleness import Reason
 from ..rules.last_words import telling_line
 from ..rules.options import options_from_form, parse_options, with_default_type
+from ..rules.ownership import lease_name
 from ..rules.readiness import NotYet, Other, Ready
 from ..rules.refusal import Refused, disk_full, ledger_away, shown
 from ..rules.traits import overridden
@@ -529,7 +530,7 @@ class GradientSpawner(GuardedSpawner, Spawner):
     @property
     def object_label(self) -> str:
         """The name under which the engine knows this lease's object."""
-        return f"gradient-{self.lease_id}"
+        return lease_name(self.lease_id)
 
     async def _until_it_answers(
         self, url: str, lease: Lease, look_every: float | None = None

@@ -3,7 +3,6 @@
 import os
 import secrets
 import uuid
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,13 @@ from ..rules.folders_seen import (
     judge_end,
     judge_refusal,
 )
-from .trials import FOLDER_PREFIX, new_trial, remove_folder, remove_folders_left_behind
+from .trials import (
+    FOLDER_PREFIX,
+    new_trial,
+    remove_folder,
+    remove_folders_left_behind,
+    remove_trial,
+)
 
 INSIDE = "/gradienthub-trial"
 SECONDS = 60
@@ -81,8 +86,7 @@ def _run(client: Any, folder: Path, token: str, image: str, user: str | None) ->
         return Seen.UNKNOWN, f"the engine does not answer: {error}"
     finally:
         if made is not None:
-            with suppress(DockerException, RequestException, OSError):
-                client.remove_container(made["Id"], force=True, v=True)
+            remove_trial(client, made["Id"])
 
 
 def _read(folder: Path) -> str:

@@ -23,6 +23,7 @@ from jupyterhub.spawner import SimpleLocalProcessSpawner
 from jupyterhub.utils import random_port
 
 from ..rules.container import others_variables
+from ..rules.ownership import lease_name
 from . import adopted, waiting_program
 from .base import Claim, GradientSpawner, Lease
 from .context import HubContext
@@ -110,7 +111,7 @@ class LocalEngine(Engine):
                 object_id=",".join(map(str, leases.get(lease, []))),
                 lease_id=lease,
                 alive=lease not in dead,
-                name=f"gradient-{lease}",
+                name=lease_name(lease),
                 exit_code=dead.get(lease),
                 detail=f"{len(leases.get(lease, []))} processes",
             )

@@ -10,7 +10,7 @@ from docker.errors import APIError
 from requests.exceptions import RequestException
 
 from ..rules.bridge import NEIGHBORS_OPTION
-from .trials import new_trial
+from .trials import new_trial, remove_trial
 
 #: Shared by all hubs of an engine: whoever is on it reaches nobody else on it.
 NETWORK = "gradienthub-notebooks"
@@ -28,8 +28,6 @@ _CONNECT = (
     "try: socket.create_connection(('{address}', {port}), 2)\n"
     "except OSError: sys.exit(7)"
 )
-
-
 _making = threading.Lock()
 
 
@@ -79,16 +77,16 @@ def neighbors_reach(client: Any, image: str, network: str) -> bool | None:
     made: list[str] = []
 
     def start(program: str) -> str:
-        one: str = client.create_container(
+        container: str = client.create_container(
             image, entrypoint=["python3", "-c", program], command=[], user="65534",
             host_config=client.create_host_config(
                 network_mode=network, cap_drop=["ALL"], security_opt=["no-new-privileges"]
             ),
             **new_trial(),
         )["Id"]  # fmt: skip
-        made.append(one)
-        client.start(one)
-        return one
+        made.append(container)
+        client.start(container)
+        return container
 
     try:
         listening = start(_LISTEN.format(port=_PROBE_PORT, seconds=PROBE_SECONDS))
@@ -101,9 +99,8 @@ def neighbors_reach(client: Any, image: str, network: str) -> bool | None:
     except (APIError, RequestException, KeyError, OSError):
         return None
     finally:
-        for one in made:
-            with suppress(APIError, RequestException, OSError):
-                client.remove_container(one, force=True, v=True)
+        for container in made:
+            remove_trial(client, container)
 
 
 def _listens(client: Any, container: str) -> bool:

@@ -33,6 +33,17 @@ def new_trial() -> dict[str, Any]:
     }
 
 
+def remove_trial(client: Any, object_id: str) -> bool:
+    """Remove a trial's container; return whether the engine did. Never raises.
+
+    One that stays is found by a later look.
+    """
+    with suppress(DockerException, RequestException, OSError):
+        client.remove_container(object_id, force=True, v=True)
+        return True
+    return False
+
+
 def remove_left_behind(client: Any) -> list[str]:
     """Remove the trials that somebody killed left behind; return their names.
 
@@ -43,10 +54,9 @@ def remove_left_behind(client: Any) -> list[str]:
     for row in client.containers(all=True, filters={"label": TRIAL_LABEL}):
         name = (row.get("Names") or ["/"])[0].lstrip("/")
         ours = name == f"{PREFIX}{(row.get('Labels') or {}).get(TRIAL_LABEL)}"
-        if ours and time.time() - row.get("Created", 0) > LEFT_BEHIND:
-            with suppress(DockerException, RequestException, OSError):
-                client.remove_container(row["Id"], force=True, v=True)
-                removed.append(name)
+        is_old = time.time() - row.get("Created", 0) > LEFT_BEHIND
+        if ours and is_old and remove_trial(client, row["Id"]):
+            removed.append(name)
     return removed
 
 

@@ -7,7 +7,7 @@ import docker
 import pytest
 from docker.errors import APIError
 from dockerspawner import DockerSpawner
-from test_contract import IMAGE, Docker, docker_answers
+from test_contract import IMAGE, docker_answers
 
 from gradienthub.spawners import docker as spawner_module
 from gradienthub.spawners import judged
@@ -21,27 +21,6 @@ pytestmark = [
 ALL_GPUS = [
     {"Driver": "", "Count": -1, "DeviceIDs": None, "Capabilities": [["gpu"]], "Options": {}}
 ]
-
-
-@pytest.fixture
-async def make(hub):
-    """`await make(changes)`: a hub on the real engine, whose containers are gone afterwards."""
-    made = []
-
-    async def one(changes=None, **traits):
-        def all_changes(c):
-            Docker.changes(c)
-            # On a busy machine a start's answer is waited for.
-            c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 100}
-            if changes:
-                changes(c)
-
-        made.append(Docker(await hub(all_changes, **traits)))
-        return made[-1]
-
-    yield one
-    for subject in made:
-        await subject.clean()
 
 
 def hook(spawner: Any) -> None:

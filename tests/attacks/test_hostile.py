@@ -10,7 +10,7 @@ import docker
 import pytest
 from home import TIERS
 from hostile import ATTACKS, EXECS, FORK_BOMB, NEVER_EXECS, hostile_image, run_inside
-from test_contract import IMAGE, Docker, docker_answers
+from test_contract import IMAGE, docker_answers
 
 from gradienthub.hub import settle
 from gradienthub.ledger import findings
@@ -29,28 +29,6 @@ def engine():
     """The engine itself, past the hub."""
     with closing(docker.from_env()) as client:
         yield client
-
-
-@pytest.fixture
-async def make(hub):
-    """`await make(changes)`: a hub on the real engine, whose containers are gone afterwards."""
-    made = []
-
-    async def one(changes=None, **traits):
-        def all_changes(c):
-            Docker.changes(c)
-            # On a busy machine a start's answer is waited for.
-            c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 100}
-            if changes:
-                changes(c)
-
-        made.append(Docker(await hub(all_changes, **traits)))
-        return made[-1]
-
-    yield one
-    for subject in made:
-        await subject.home.kill()
-        await subject.clean()
 
 
 @contextmanager

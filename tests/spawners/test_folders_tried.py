@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -122,9 +124,6 @@ def test_check_says_that_the_engine_of_a_hub_in_a_container_does_not_see_its_fol
     client, tmp_path
 ):
     """A hub in a container has a folder of its own at the path that it names to the engine."""
-    import subprocess  # noqa: PLC0415
-    import sys  # noqa: PLC0415
-
     config = tmp_path / "jupyterhub_config.py"
     config.write_text(
         "from gradienthub import configure\nc = get_config()\n"

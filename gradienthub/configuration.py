@@ -8,7 +8,7 @@ from typing import Any
 from jupyterhub.app import JupyterHub
 from jupyterhub.auth import Authenticator
 from jupyterhub.utils import random_port
-from traitlets import TraitError, import_item
+from traitlets import TraitError
 from traitlets.config import Config
 
 from .hub import adoption
@@ -18,7 +18,7 @@ from .places import keeper_place
 from .rules.catalog import ConfigurationFault
 from .settings import GradientHub, Settings
 from .spawners.others import with_server_scopes
-from .spawners.sections import is_reading
+from .spawners.sections import NoSuchClass, configured_class, is_reading
 
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 HERE = Path(__file__).parent
@@ -63,7 +63,7 @@ def configure(c: Config, *, keeper: bool = True, adopt: bool = False) -> Setting
         return settings
     hub = c.JupyterHub
     _default(hub, "spawner_class", "gradient-docker")
-    hub.authenticator_class = with_tiers(_authenticator(hub))
+    hub.authenticator_class = with_tiers(_authenticator(c))
     # The hub's default stops everybody's notebook whenever the hub restarts.
     _default(hub, "cleanup_servers", False)
     _default(hub, "allow_named_servers", True)
@@ -202,18 +202,12 @@ def _wire_culler(hub: Config) -> None:
     )
 
 
-def _authenticator(hub: Config) -> type[Authenticator]:
-    """The class that the configuration names: a class, an import path or an entry point."""
-    named: Any = hub.authenticator_class if "authenticator_class" in hub else "pam"
-    if isinstance(named, str):
-        known = JupyterHub.class_traits()["authenticator_class"].load_entry_points()
-        try:
-            named = known[named.lower()].load() if named.lower() in known else import_item(named)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise SystemExit(
-                f"gradienthub: c.JupyterHub.authenticator_class = {named!r} cannot be loaded"
-                f" ({error}); known names are {', '.join(sorted(known))}"
-            ) from None
+def _authenticator(c: Config) -> type[Authenticator]:
+    """Load the class that the configuration names: a class, an import path or an entry point."""
+    try:
+        named = configured_class(c, JupyterHub, "authenticator_class")
+    except NoSuchClass as fault:
+        raise SystemExit(f"gradienthub: {fault}") from None
     if not (isinstance(named, type) and issubclass(named, Authenticator)):
         raise SystemExit(
             f"gradienthub: c.JupyterHub.authenticator_class = {named!r} is not an Authenticator"

@@ -10,7 +10,6 @@ from docker.errors import DockerException
 from dockerspawner import DockerSpawner
 from jupyterhub.app import JupyterHub
 from jupyterhub.auth import Authenticator
-from traitlets import import_item
 from traitlets.config import Config
 
 from ..hub import adoption, traits
@@ -22,7 +21,7 @@ from ..rules.traits import SetTrait
 from ..spawners.base import GradientSpawner
 from ..spawners.docker import DockerEngine, GradientDockerSpawner
 from ..spawners.engine import EngineAway
-from ..spawners.sections import configured
+from ..spawners.sections import NoSuchClass, configured, configured_class
 from . import config as configs
 
 ENGINE_SECONDS = 10
@@ -137,13 +136,9 @@ def _future_class(spawner: adoption.OldSpawner) -> Any:
 
 
 def _authenticator(config: Config) -> type[Authenticator] | None:
-    named = configured(config, JupyterHub, "authenticator_class")
-    if isinstance(named, type):
-        return named
-    known = JupyterHub.class_traits()["authenticator_class"].load_entry_points()
     try:
-        found = known[named.lower()].load() if named.lower() in known else import_item(named)
-    except (ImportError, AttributeError, ValueError):
+        found = configured_class(config, JupyterHub, "authenticator_class")
+    except NoSuchClass:
         return None
     return found if isinstance(found, type) else None
 

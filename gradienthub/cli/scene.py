@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlparse
 from urllib.request import urlopen
@@ -21,7 +21,6 @@ from urllib.request import urlopen
 from docker.errors import DockerException, NotFound
 from jupyterhub.app import JupyterHub
 from jupyterhub.proxy import ConfigurableHTTPProxy
-from traitlets import import_item
 
 from ..hub.authenticator import TiersMixin
 from ..ledger import Ledger, LedgerAway, fleet, keepers, leases, objects
@@ -37,7 +36,7 @@ from ..spawners.docker import HUB_LABEL, DockerEngine, GradientDockerSpawner, us
 from ..spawners.engine import Engine, EngineAway, Found, Stranger
 from ..spawners.mounts import HelperMounts, MountFault
 from ..spawners.networks import NETWORK, neighbors_reach
-from ..spawners.sections import section_of
+from ..spawners.sections import NoSuchClass, configured_class, section_of
 from . import config, nvml
 from .config import HubConfig
 from .health import health_of
@@ -285,19 +284,12 @@ def wiring_of(hub: HubConfig) -> Wiring:
 
 
 def _class(hub: HubConfig, name: str, faults: list[str]) -> type | None:
-    named = hub.value(JupyterHub, name)
-    if isinstance(named, type):
-        return named
-    known = JupyterHub.class_traits()[name].load_entry_points()
     try:
-        found = known[named.lower()].load() if named.lower() in known else import_item(named)
-    except (ImportError, AttributeError, ValueError) as error:
-        faults.append(
-            f"c.JupyterHub.{name} = {named!r} cannot be loaded ({error}); known names are"
-            f" {', '.join(sorted(known))}"
-        )
+        found: type = configured_class(hub.config, JupyterHub, name)
+    except NoSuchClass as fault:
+        faults.append(str(fault))
         return None
-    return cast(type, found)
+    return found
 
 
 # -- engine -----------------------------------------------------------------------------------

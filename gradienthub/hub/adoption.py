@@ -7,7 +7,6 @@ from typing import Any
 from dockerspawner import DockerSpawner
 from jupyterhub.app import JupyterHub
 from jupyterhub.spawner import SimpleLocalProcessSpawner
-from traitlets import import_item
 from traitlets.config import Config
 
 from .. import presets
@@ -19,7 +18,7 @@ from ..rules.adoption import (
     take_over_simple,
 )
 from ..spawners.base import GradientSpawner
-from ..spawners.sections import configured, set_value
+from ..spawners.sections import NoSuchClass, configured, configured_class, set_value
 
 #: The tables from which a configuration starts that names none.
 USUAL_PRESET = "gradient"
@@ -68,12 +67,11 @@ def old_spawner(config: Config) -> OldSpawner:
     named = configured(config, JupyterHub, "spawner_class")
     if isinstance(named, type):
         return OldSpawner(named.__name__, named)
-    known = JupyterHub.class_traits()["spawner_class"].load_entry_points()
     try:
-        cls = known[named.lower()].load() if named.lower() in known else import_item(named)
-    except (ImportError, AttributeError, ValueError):
-        return OldSpawner(str(named), None)
-    return OldSpawner(str(named), cls)
+        cls = configured_class(config, JupyterHub, "spawner_class")
+    except NoSuchClass:
+        cls = None
+    return OldSpawner(str(named), cls if isinstance(cls, type) else None)
 
 
 def old_of(config: Config, spawner: OldSpawner) -> Old:

@@ -5,11 +5,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from traitlets import Undefined
+from traitlets import Undefined, import_item
 from traitlets.config import Config, Configurable
 from traitlets.config.loader import LazyConfigValue
 
 _reading: ContextVar[bool] = ContextVar("reading", default=False)
+
+
+class NoSuchClass(Exception):
+    """A configuration names a class that cannot be loaded; the words say why, and what is known."""
 
 
 @contextmanager
@@ -41,6 +45,25 @@ def configured(config: Config, cls: type[Configurable], name: str) -> Any:
         if section in config and name in config[section]:
             value = set_value(config[section][name], value)
     return None if value is Undefined else value
+
+
+def configured_class(config: Config, app: type[Configurable], name: str) -> Any:
+    """Load the class that a configuration names, by entry point or import path, as the hub does.
+
+    What is set and is no word is returned as it is. Raises NoSuchClass.
+    """
+    named = configured(config, app, name)
+    if not isinstance(named, str):
+        return named
+    trait: Any = app.class_traits()[name]
+    known = trait.load_entry_points()
+    try:
+        return known[named.lower()].load() if named.lower() in known else import_item(named)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise NoSuchClass(
+            f"c.{app.__name__}.{name} = {named!r} cannot be loaded ({error}); known names are"
+            f" {', '.join(sorted(known))}"
+        ) from None
 
 
 def set_value(value: Any, before: Any = None) -> Any:

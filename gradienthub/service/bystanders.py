@@ -15,8 +15,8 @@ TOLD_FOR = timedelta(days=1)
 NAMED = 3
 
 
-def not_due(stopped: Iterable[Watched], policy: KeeperPolicy) -> Iterator[Found]:
-    """Say which services stopped notebooks before these were due, one finding a service."""
+def find_early_stops(stopped: Iterable[Watched], policy: KeeperPolicy) -> Iterator[Found]:
+    """Find the services that stopped notebooks before these were due, one finding a service."""
     by_service: dict[str, list[str]] = {}
     for one in stopped:
         at = one.lease["stop_requested_at"]

@@ -12,6 +12,7 @@ from yarl import URL
 
 from ..rules.evidence import UNREAD, answer_from
 from ..rules.idleness import Answer
+from .connections import Connections
 
 log = logging.getLogger("gradienthub")
 
@@ -49,7 +50,7 @@ class Notebooks:
     def __init__(self, patience: float = PATIENCE, in_flight: int = IN_FLIGHT) -> None:
         self._patience = patience
         self._turns = asyncio.Semaphore(in_flight)
-        self._session: aiohttp.ClientSession | None = None
+        self._connections = Connections()
         #: The notebooks whose last answer was none, so that each is logged once.
         self._unknown: set[str] = set()
 
@@ -116,7 +117,9 @@ class Notebooks:
         # Without no_track_activity a question would count as use, and keep the notebook alive.
         url = URL(f"{address.url.rstrip('/')}/{path}?no_track_activity=1", encoded=True)
         headers = {"Authorization": f"token {address.token}"}
-        async with self._open().get(url, headers=headers, allow_redirects=False) as response:
+        async with self._connections.open().get(
+            url, headers=headers, allow_redirects=False
+        ) as response:
             if response.status == 404 and "absent" in absent:
                 return absent["absent"]
             if response.status != 200:
@@ -131,24 +134,9 @@ class Notebooks:
         except (ValueError, RecursionError):
             raise ValueError(f"{path} is not answered with JSON") from None
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                # A connection is not kept: the next pass is far away, and notebooks are many.
-                connector=aiohttp.TCPConnector(limit=0, force_close=True),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"Accept-Encoding": "identity"},
-                # A compressed answer was not asked for, and could be of any size.
-                auto_decompress=False,
-                timeout=aiohttp.ClientTimeout(total=None),
-            )
-        return self._session
-
     async def close(self) -> None:
         """Let go of the connections; a later question opens new ones."""
-        if self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
+        await self._connections.close()
 
 
 def _why(error: Exception) -> str:

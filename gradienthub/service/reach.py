@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-import aiohttp
 from yarl import URL
 
 from ..ledger.findings import Found
@@ -13,6 +12,7 @@ from ..ledger.watches import Watched
 from ..rules.metering import Times
 from ..rules.readiness import HUB_MARK, QUESTION, Plausible, Reply, judge_stranger
 from ..rules.refusal import shown
+from .connections import Connections
 
 #: Seconds for one answer.
 PATIENCE = 5.0
@@ -40,36 +40,39 @@ class Reach:
         return replace(self, silent=silent, working=working)
 
 
-def silent_at_work(working: Iterable[Watched], now: datetime) -> list[Found]:
+def find_at_work(working: Iterable[Watched], now: datetime) -> list[Found]:
     """Return what an administrator is told of notebooks that answer nobody and work."""
     return [
-        Found(
-            f"unreachable/{one.id}", "unreachable",
-            f"{shown(one.title)} of {shown(one.lease['account_name'])} has not answered the hub"
-            f" since {since:%Y-%m-%d %H:%M} UTC, and its machine works; this time is charged.",
+        _unreachable(
+            one,
+            f"has not answered the hub since {since:%Y-%m-%d %H:%M} UTC, and its machine works;"
+            " this time is charged.",
             "Its owner may have cut the hub off, or its server hangs beside a job that runs: ask"
             " them, and look at its container.",
-            one.id,
         )
         for one in working
         if (since := one.evidence.unknown_since) and now - since >= UNREACHABLE_AFTER
-    ]  # fmt: skip
+    ]
 
 
-def unreachable(silent: Iterable[Watched], now: datetime) -> list[Found]:
+def find_unreachable(silent: Iterable[Watched], now: datetime) -> list[Found]:
     """Return what an administrator is told of notebooks that do not answer."""
     return [
-        Found(
-            f"unreachable/{one.id}", "unreachable",
-            f"{shown(one.title)} of {shown(one.lease['account_name'])} runs and has not been"
-            f" reachable since {since:%Y-%m-%d %H:%M} UTC; this time is not charged.",
+        _unreachable(
+            one,
+            f"runs and has not been reachable since {since:%Y-%m-%d %H:%M} UTC; this time is not"
+            " charged.",
             "Look at its container: it may be paused, cut off from its network or hang. Stop it if"
             " it does not come back.",
-            one.id,
         )
         for one in silent
         if (since := Times.of(one.lease).unreachable_since) and now - since >= UNREACHABLE_AFTER
-    ]  # fmt: skip
+    ]
+
+
+def _unreachable(one: Watched, what: str, cure: str) -> Found:
+    who = f"{shown(one.title)} of {shown(one.lease['account_name'])}"
+    return Found(f"unreachable/{one.id}", "unreachable", f"{who} {what}", cure, one.id)
 
 
 class Doors:
@@ -78,7 +81,7 @@ class Doors:
     def __init__(self, patience: float = PATIENCE, in_flight: int = IN_FLIGHT) -> None:
         self._patience = patience
         self._turns = asyncio.Semaphore(in_flight)
-        self._session: aiohttp.ClientSession | None = None
+        self._connections = Connections()
 
     async def answering(self, urls: Mapping[str, str]) -> frozenset[str]:
         """Return the leases at whose address a single-user server of JupyterHub answers."""
@@ -96,23 +99,12 @@ class Doors:
         return isinstance(judge_stranger(reply), Plausible)
 
     async def _reply(self, url: URL) -> Reply:
-        async with self._open().get(url, allow_redirects=False) as response:
-            told = response.headers
+        async with self._connections.open().get(url, allow_redirects=False) as response:
+            headers = response.headers
             return Reply(
-                response.status, told.get(HUB_MARK, ""), location=told.get("Location", "")
-            )  # fmt: skip
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, force_close=True),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None),
+                response.status, headers.get(HUB_MARK, ""), location=headers.get("Location", "")
             )
-        return self._session
 
     async def close(self) -> None:
         """Let go of the connections; a later question opens new ones."""
-        if self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
+        await self._connections.close()

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -37,7 +37,7 @@ from . import bystanders
 from .context import KeeperContext
 from .evidence import Address
 from .hub_client import HubAway, HubClient, HubServer, HubView
-from .reach import Doors, Reach, silent_at_work, unreachable
+from .reach import Doors, Reach, find_at_work, find_unreachable
 
 log = logging.getLogger("gradienthub")
 
@@ -219,18 +219,8 @@ class Watch:
         learned, reach = await self._look(watched, servers, view.efforts(), policy)
         now = context.clock()
         seen, warns, due = self._decided(learned, policy, now)
-        hanging = await context.ledger.aread(
-            watches.hanging_stops, context.hub_id, now - STOP_HANGS_AFTER
-        )
-        stopped = await context.ledger.aread(
-            watches.stopped_by_services, context.hub_id, now - bystanders.TOLD_FOR
-        )
-        others = bystanders.not_due(stopped, policy)
-        lost = unreachable([one for one in seen if one.id in reach.silent], now)
-        lost += silent_at_work([one for one in seen if one.id in reach.working], now)
-        found = [*self._wrong(seen, policy, now), *lost, *hanging, *others, *self.wrong()]
         # A pass that looked at few knows nothing of the others.
-        wrong = None if only_due else found
+        wrong = None if only_due else await self._find_wrong(seen, reach, policy, now)
         if not only_due:
             self._ends = {}
         self._note_ends(seen, policy, now)
@@ -278,7 +268,7 @@ class Watch:
         efforts: Mapping[str, Effort],
         policy: KeeperPolicy,
     ) -> tuple[list[Watched], Reach]:
-        """What is known after asking them all, and who could be reached.
+        """Return what is known after asking them all, and who could be reached.
 
         A server that the hub starts, stops or checks right now, or does not know, is the hub's.
         """
@@ -291,9 +281,8 @@ class Watch:
             },
             self.context.clock(),
         )
-        reach = await self._reach(
-            {one.id: servers[one.id].url or "" for one in running}, answers
-        )  # fmt: skip
+        urls = {one.id: servers[one.id].url or "" for one in running}
+        reach = await self._reach(urls, answers)
         for answer in answers.values():
             metrics.looked(answer)
         loads = await self.loads()
@@ -305,9 +294,9 @@ class Watch:
         return learned, reach.with_work(_at_work(running, learned, policy, now))
 
     async def _reach(self, urls: Mapping[str, str], answers: Mapping[str, Answer | None]) -> Reach:
-        """Who could be reached: one that told its use, or whose server answers at all.
+        """Return who could be reached: those that told their use, or whose server answers at all.
 
-        It is asked twice, so that one lost answer is no gap.
+        Each is asked twice, so that one lost answer is no gap.
         """
         quiet = {lease: url for lease, url in urls.items() if answers.get(lease) is None}
         there = await self.doors.answering(quiet)
@@ -393,6 +382,22 @@ class Watch:
             at = next_end(one.evidence, one.deadlines, one.warned, policy.grace, now)
             if at:
                 self._ends[one.id] = at
+
+    async def _find_wrong(
+        self, seen: Sequence[Watched], reach: Reach, policy: KeeperPolicy, now: datetime
+    ) -> list[Found]:
+        """Return all that is wrong after a look at everything. Raises LedgerAway."""
+        ledger, hub_id = self.context.ledger, self.context.hub_id
+        hanging = await ledger.aread(watches.hanging_stops, hub_id, now - STOP_HANGS_AFTER)
+        stopped = await ledger.aread(watches.stopped_by_services, hub_id, now - bystanders.TOLD_FOR)
+        return [
+            *self._wrong(seen, policy, now),
+            *find_unreachable([one for one in seen if one.id in reach.silent], now),
+            *find_at_work([one for one in seen if one.id in reach.working], now),
+            *hanging,
+            *bystanders.find_early_stops(stopped, policy),
+            *self.wrong(),
+        ]
 
     def _wrong(self, seen: Iterable[Watched], policy: KeeperPolicy, now: datetime) -> list[Found]:
         found = []

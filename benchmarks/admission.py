@@ -39,9 +39,15 @@ def settings(folder: Path) -> Settings:
     }
     c.GradientHub.runtimes = {"python": {"title": "Python", "image": "a:1"}}
     c.GradientHub.tiers = {
-        "all": {"title": "All", "max_running": 1000, "max_running_free": 1000,
-                "shutdown_choices": ["1h"], "shutdown_min": "1m", "shutdown_max": "7d"}
-    }  # fmt: skip
+        "all": {
+            "title": "All",
+            "max_running": 1000,
+            "max_running_free": 1000,
+            "shutdown_choices": ["1h"],
+            "shutdown_min": "1m",
+            "shutdown_max": "7d",
+        }
+    }
     c.GradientHub.tier_rules = {"default": "all"}
     devices = [{"uuid": f"GPU-{n}", "model": "P5000"} for n in range(600)]
     c.GradientHub.hosts = {"here": {"cpus": 1000, "memory": 10000, "devices": devices}}
@@ -50,9 +56,14 @@ def settings(folder: Path) -> Settings:
 
 def request(number: int) -> leases.Request:
     return leases.Request(
-        lease_id=str(uuid.uuid4()), user=HubUser(number, NOW, f"u{number}"), groups=frozenset(),
-        server_name="", display_name="", options=OPTIONS, actor="bench",
-    )  # fmt: skip
+        lease_id=str(uuid.uuid4()),
+        user=HubUser(number, NOW, f"u{number}"),
+        groups=frozenset(),
+        server_name="",
+        display_name="",
+        options=OPTIONS,
+        actor="bench",
+    )
 
 
 def fill_history(ledger: Ledger, like: str, count: int) -> None:
@@ -63,9 +74,14 @@ def fill_history(ledger: Ledger, like: str, count: int) -> None:
             tx.execute(schema.leases.select().where(schema.leases.c.id == like)).one()._mapping
         )
         rows = [
-            {**row, "id": f"past-{n}", "admitted_at": NOW - timedelta(minutes=n),
-             "ended_at": NOW - timedelta(minutes=n)} for n in range(count)
-        ]  # fmt: skip
+            {
+                **row,
+                "id": f"past-{n}",
+                "admitted_at": NOW - timedelta(minutes=n),
+                "ended_at": NOW - timedelta(minutes=n),
+            }
+            for n in range(count)
+        ]
         tx.execute(schema.leases.insert(), rows)
 
     ledger.write(insert)
@@ -109,8 +125,10 @@ async def main() -> None:
             results[label] = await measure(ledger, house, first, args.together)
         for label, past in (("empty", 0), ("full", args.past)):
             values = results[label]
-            print(f"admission, {args.together} at once, {past} past leases: "
-                  f"median {median(values):.2f} ms, p99 {values[-1]:.2f} ms")  # fmt: skip
+            print(
+                f"admission, {args.together} at once, {past} past leases: "
+                f"median {median(values):.2f} ms, p99 {values[-1]:.2f} ms"
+            )
         ledger.close()
 
 

@@ -35,14 +35,18 @@ async def main() -> None:
                     taken[kind].append(found)
         await browser.close()
     for kind, rows in taken.items():
-        print(f"{kind}: " + ", ".join(
-            f"{step} {median(row[at] for row in rows):.2f} s" for at, step in enumerate(STEPS)
-        ))  # fmt: skip
+        print(
+            f"{kind}: "
+            + ", ".join(
+                f"{step} {median(row[at] for row in rows):.2f} s" for at, step in enumerate(STEPS)
+            )
+        )
     for kind in ("warm", "cold"):
         for at, step in enumerate(STEPS):
-            show(f"{kind}, click to {step}", *(
-                median(row[at] for row in taken[which]) for which in (kind, "theirs")
-            ))  # fmt: skip
+            show(
+                f"{kind}, click to {step}",
+                *(median(row[at] for row in taken[which]) for which in (kind, "theirs")),
+            )
 
 
 asyncio.run(main())

@@ -101,8 +101,16 @@ async def hub(which: str, **settings: Any) -> AsyncIterator[Hub]:
     """Start a hub, wait until it serves, and end it with everything it started."""
     folder = Path(tempfile.mkdtemp(prefix="gradienthub-bench-"))
     port = free_port()
-    told = {"which": which, "port": port, "hub_port": free_port(), "proxy_port": free_port(),
-            "token": TOKEN, "folder": str(folder), "image": IMAGE, **settings}  # fmt: skip
+    told = {
+        "which": which,
+        "port": port,
+        "hub_port": free_port(),
+        "proxy_port": free_port(),
+        "token": TOKEN,
+        "folder": str(folder),
+        "image": IMAGE,
+        **settings,
+    }
     environment = os.environ | {
         "BENCH": json.dumps(told),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -110,8 +118,12 @@ async def hub(which: str, **settings: Any) -> AsyncIterator[Hub]:
     with (folder / "hub.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "jupyterhub", f"--config={CONFIG}"],
-            cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
     # Token calls must not carry the hub's cookies, or it asks for their XSRF token.
     session = aiohttp.ClientSession(
         headers={"Authorization": f"token {TOKEN}"},

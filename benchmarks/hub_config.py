@@ -29,10 +29,18 @@ c.JupyterHub.authenticate_prometheus = False
 c.JupyterHub.trust_user_provided_tokens = True
 c.JupyterHub.services = [{"name": "bench", "api_token": told["token"]}]
 c.JupyterHub.load_roles = [
-    {"name": "bench", "services": ["bench"],
-     "scopes": ["admin:users", "admin:servers", "list:users", "read:servers",
-                "read:users:activity"]}
-]  # fmt: skip
+    {
+        "name": "bench",
+        "services": ["bench"],
+        "scopes": [
+            "admin:users",
+            "admin:servers",
+            "list:users",
+            "read:servers",
+            "read:users:activity",
+        ],
+    }
+]
 if told.get("proxy") == "memory":
     # Nobody goes through it: the hub is asked directly.
     c.JupyterHub.proxy_class = "gradienthub.testing.ProxyInMemory"
@@ -88,9 +96,15 @@ if told["which"] == "ours":
     c.GradientHub.runtimes = {"python": {"title": "Python", "image": told["image"], "warm": True}}
     c.GradientHub.warm = {"bench": {"python": told.get("warm", 0)}}
     c.GradientHub.tiers = {
-        "all": {"title": "All", "max_running": 1000, "max_running_free": 1000,
-                "shutdown_choices": ["1h"], "shutdown_min": "1m", "shutdown_max": "7d"}
-    }  # fmt: skip
+        "all": {
+            "title": "All",
+            "max_running": 1000,
+            "max_running_free": 1000,
+            "shutdown_choices": ["1h"],
+            "shutdown_min": "1m",
+            "shutdown_max": "7d",
+        }
+    }
     c.GradientHub.tier_rules = {"default": "all"}
     c.GradientHub.hosts = {
         "here": {"cpus": 10000, "memory": 10000, "stage_width": told.get("stage_width")}

@@ -152,8 +152,10 @@ async def theirs(port: int, count: int) -> tuple[float, float]:
         began = time.monotonic()
         culler = subprocess.Popen(
             [sys.executable, "-m", "jupyterhub_idle_culler", "--timeout=1", "--cull-every=3600"],
-            env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         try:
             async with Lag(running) as lag:
                 while await _running(running):
@@ -186,8 +188,7 @@ async def view(port: int, count: int) -> tuple[float, float]:
 
 async def _paged(running: Hub) -> None:
     offset: int | None = 0
-    accept = {"Accept": "application/jupyterhub-pagination+json",
-              "Authorization": f"token {TOKEN}"}  # fmt: skip
+    accept = {"Accept": "application/jupyterhub-pagination+json", "Authorization": f"token {TOKEN}"}
     async with aiohttp.ClientSession(headers=accept) as session:
         while offset is not None:
             where = f"{running.api}/users?state=ready&limit=200&offset={offset}"
@@ -222,9 +223,13 @@ def idle_ledger(folder: str, count: int) -> tuple[Ledger, list[str]]:
     c.GradientHub.instance_types = {"bench": {"title": "Bench", "cpus": 1, "memory": 1, "price": 0}}
     c.GradientHub.runtimes = {"python": {"title": "Python", "image": "a:1"}}
     c.GradientHub.tiers = {
-        "all": {"title": "All", "shutdown_choices": ["1h"], "shutdown_min": "1m",
-                "shutdown_max": "7d"}
-    }  # fmt: skip
+        "all": {
+            "title": "All",
+            "shutdown_choices": ["1h"],
+            "shutdown_min": "1m",
+            "shutdown_max": "7d",
+        }
+    }
     c.GradientHub.tier_rules = {"default": "all"}
     c.GradientHub.hosts = {"here": {"cpus": 10000, "memory": 10000}}
     settings = GradientHub(config=c).resolved()
@@ -236,9 +241,14 @@ def idle_ledger(folder: str, count: int) -> tuple[Ledger, list[str]]:
     ids = []
     for number in range(count):
         asked = admitting.Request(
-            lease_id=str(uuid.uuid4()), user=HubUser(number, now, f"u{number}"),
-            groups=frozenset(), server_name="", display_name="", options=options, actor="bench",
-        )  # fmt: skip
+            lease_id=str(uuid.uuid4()),
+            user=HubUser(number, now, f"u{number}"),
+            groups=frozenset(),
+            server_name="",
+            display_name="",
+            options=options,
+            actor="bench",
+        )
         ledger.write(admitting.admit_start, asked, settings, now)
         ids.append(asked.lease_id)
     ledger.write(lambda tx: tx.execute(update(leases).values(answered_at=now - timedelta(hours=9))))
@@ -275,8 +285,10 @@ async def theirs_alone(port: int, count: int) -> float:
         environment = os.environ | {"JUPYTERHUB_API_TOKEN": TOKEN, "JUPYTERHUB_API_URL": api}
         culler = subprocess.Popen(
             [sys.executable, "-m", "jupyterhub_idle_culler", "--timeout=1", "--cull-every=3600"],
-            env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         client = HubClient(api, TOKEN)
         began = None
         try:

@@ -21,9 +21,13 @@ DEAF = ["python3", "-c", "import signal, time; signal.signal(15, signal.SIG_IGN)
 def container(client: docker.DockerClient, name: str) -> str:
     """A running container that does not hear SIGTERM, labelled as ours."""
     return client.containers.run(
-        IMAGE, DEAF, detach=True, entrypoint="", name=f"bench-{name}",
+        IMAGE,
+        DEAF,
+        detach=True,
+        entrypoint="",
+        name=f"bench-{name}",
         labels={HUB_LABEL: "bench", LEASE_LABEL: name},
-    ).id  # fmt: skip
+    ).id
 
 
 async def theirs(stopping: str, other: str) -> float:

@@ -38,9 +38,15 @@ def settings(folder: Path) -> Settings:
     c.GradientHub.instance_types = {"c1": {"title": "C1", "cpus": 1, "memory": 1, "price": "0.5"}}
     c.GradientHub.runtimes = {"python": {"title": "Python", "image": "a:1"}}
     c.GradientHub.tiers = {
-        "all": {"title": "All", "max_running": 1000, "credit_limit": "1000",
-                "shutdown_choices": ["1h"], "shutdown_min": "1m", "shutdown_max": "7d"}
-    }  # fmt: skip
+        "all": {
+            "title": "All",
+            "max_running": 1000,
+            "credit_limit": "1000",
+            "shutdown_choices": ["1h"],
+            "shutdown_min": "1m",
+            "shutdown_max": "7d",
+        }
+    }
     c.GradientHub.tier_rules = {"default": "all"}
     c.GradientHub.hosts = {"here": {"cpus": 10000, "memory": 100000}}
     return GradientHub(config=c).resolved()
@@ -49,18 +55,27 @@ def settings(folder: Path) -> Settings:
 def start(ledger: Ledger, house: Settings, number: int, at: datetime) -> str:
     """A lease of that person's that answers at once."""
     request = leases.Request(
-        lease_id=str(uuid.uuid4()), user=HubUser(number, NOW, f"u{number}"), groups=frozenset(),
-        server_name=f"n{at:%d%H%M}", display_name="", options=OPTIONS, actor="bench",
-    )  # fmt: skip
+        lease_id=str(uuid.uuid4()),
+        user=HubUser(number, NOW, f"u{number}"),
+        groups=frozenset(),
+        server_name=f"n{at:%d%H%M}",
+        display_name="",
+        options=OPTIONS,
+        actor="bench",
+    )
 
     def admit(tx: Connection) -> str:
         tx.execute(text("UPDATE accounts SET payment_method = true"))
         lease = leases.admit_start(tx, request, house, at)
         if isinstance(lease, Refused):
             leases.accounts.set_payment_method(
-                tx, leases.accounts.find(tx, hub_id="bench", name=f"u{number}"), hub_id="bench",
-                there=True, actor="bench", now=at,
-            )  # fmt: skip
+                tx,
+                leases.accounts.find(tx, hub_id="bench", name=f"u{number}"),
+                hub_id="bench",
+                there=True,
+                actor="bench",
+                now=at,
+            )
             lease = leases.admit_start(tx, request, house, at)
         assert not isinstance(lease, Refused), lease
         leases.note_answered(tx, lease.id, at)
@@ -89,21 +104,34 @@ def fill(ledger: Ledger, like: str, account_ids: list[str], past: int) -> None:
         place = f"(n.n / {len(account_ids)})"
         month = f"(1 + 11 * {place} / {each})"
         _copy(
-            tx, entry_table, f"lease_id = '{like}'",
-            {"id": "1000 + n.n", "account_id": "n.account_id", "lease_id": "'past-' || n.n",
-             "seq": f"10 + {place}",
-             "month": f"CASE WHEN {month} < 10 THEN '2026-0' ELSE '2026-' END || {month}"},
-        )  # fmt: skip
+            tx,
+            entry_table,
+            f"lease_id = '{like}'",
+            {
+                "id": "1000 + n.n",
+                "account_id": "n.account_id",
+                "lease_id": "'past-' || n.n",
+                "seq": f"10 + {place}",
+                "month": f"CASE WHEN {month} < 10 THEN '2026-0' ELSE '2026-' END || {month}",
+            },
+        )
         first = NOW.date() - timedelta(days=365)
         scopes = ["hub", *(usage.account_scope(one) for one in account_ids)]
         rows = [
-            {"hub_id": "bench", "scope": scope, "day": first + timedelta(days=day),
-             "instance_type": f"t{kind}", "currency": "USD", "leases": 1, "seconds": 60.0,
-             "charged": 100}
+            {
+                "hub_id": "bench",
+                "scope": scope,
+                "day": first + timedelta(days=day),
+                "instance_type": f"t{kind}",
+                "currency": "USD",
+                "leases": 1,
+                "seconds": 60.0,
+                "charged": 100,
+            }
             for number, scope in enumerate(scopes)
             for day in range(365)
             for kind in (range(20) if scope == "hub" else [number % 20])
-        ]  # fmt: skip
+        ]
         for at in range(0, len(rows), 10_000):
             tx.execute(usage_table.insert(), rows[at : at + 10_000])
 
@@ -116,9 +144,11 @@ def _copy(tx: Connection, table: Any, like: str, changed: dict[str, str]) -> Non
     names = [f'"{column.name}"' for column in table.columns]
     values = [changed.get(c.name, f'"{table.name}"."{c.name}"') for c in table.columns]
     tx.execute(
-        text(f'INSERT INTO "{table.name}" ({", ".join(names)}) SELECT {", ".join(values)}'
-             f' FROM "{table.name}", n WHERE "{table.name}".{like}')
-    )  # fmt: skip
+        text(
+            f'INSERT INTO "{table.name}" ({", ".join(names)}) SELECT {", ".join(values)}'
+            f' FROM "{table.name}", n WHERE "{table.name}".{like}'
+        )
+    )
 
 
 def timed(times: int, call: Callable[[], Any]) -> tuple[float, float]:
@@ -166,8 +196,13 @@ def main() -> None:
         account_id = everyone[7].id
 
         def statement() -> None:
-            found = ledger.read(statements.statement, account_id=account_id, month="2026-06",
-                                currency="USD", now=NOW)  # fmt: skip
+            found = ledger.read(
+                statements.statement,
+                account_id=account_id,
+                month="2026-06",
+                currency="USD",
+                now=NOW,
+            )
             assert found.entries or args.past < 100_000
 
         first, end = NOW.date() - timedelta(days=365), NOW.date() + timedelta(days=1)
@@ -175,11 +210,13 @@ def main() -> None:
         rows = [
             (f"statement of one account among {args.past} leases", timed(20, statement)),
             ("a year by day and type", timed(5, lambda: ledger.read(usage.by_day, **span))),
-            (f"a year by user, {len(everyone)} users",
-             timed(5, lambda: ledger.read(usage.by_user, **span))),
+            (
+                f"a year by user, {len(everyone)} users",
+                timed(5, lambda: ledger.read(usage.by_user, **span)),
+            ),
             (f"tick, {len(running)} running, no past", before),
             (f"tick, {len(running)} running, {args.past} past leases", after),
-        ]  # fmt: skip
+        ]
         for label, (middle, slowest) in rows:
             print(f"{label}, {where}: median {middle:.1f} ms, slowest {slowest:.1f} ms")
         ledger.close()

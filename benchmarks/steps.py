@@ -47,9 +47,20 @@ def moment(text: str) -> float:
 def from_engine(container: str, since: float) -> dict[str, float]:
     """When the engine had made it and had started it."""
     said = subprocess.check_output(
-        ["docker", "events", "--since", f"{since:.3f}", "--until", "0s",
-         "--filter", f"container={container}", "--format", "{{json .}}"], text=True,
-    )  # fmt: skip
+        [
+            "docker",
+            "events",
+            "--since",
+            f"{since:.3f}",
+            "--until",
+            "0s",
+            "--filter",
+            f"container={container}",
+            "--format",
+            "{{json .}}",
+        ],
+        text=True,
+    )
     at = {event["Action"]: event["timeNano"] / 1e9 for event in map(json.loads, said.splitlines())}
     return {"the container is made": at["create"], "the container runs": at["start"]}
 
@@ -57,9 +68,12 @@ def from_engine(container: str, since: float) -> dict[str, float]:
 def from_log(container: str) -> Iterator[tuple[str, float]]:
     """When the notebook server came to its steps, by its log."""
     said = subprocess.run(
-        ["docker", "logs", "--timestamps", container], check=True, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    ).stdout.splitlines()  # fmt: skip
+        ["docker", "logs", "--timestamps", container],
+        check=True,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ).stdout.splitlines()
     for step, words in SAID.items():
         line = next(line for line in sorted(said) if words in line)
         yield step, datetime.fromisoformat(line.split()[0][:26]).replace(tzinfo=UTC).timestamp()

@@ -18,22 +18,49 @@ running = {f"u{number}": lease for number, lease in enumerate(leases)}
 
 def model(name: str) -> dict[str, object]:
     server = {
-        "name": "", "ready": True, "pending": None, "stopped": False, "started": LONG_AGO,
-        "last_activity": LONG_AGO, "url": f"/user/{name}/", "state": {}, "user_options": {},
-    }  # fmt: skip
-    return {"kind": "user", "name": name, "admin": False, "groups": [], "last_activity": LONG_AGO,
-            "created": LONG_AGO, "servers": {"": server}}  # fmt: skip
+        "name": "",
+        "ready": True,
+        "pending": None,
+        "stopped": False,
+        "started": LONG_AGO,
+        "last_activity": LONG_AGO,
+        "url": f"/user/{name}/",
+        "state": {},
+        "user_options": {},
+    }
+    return {
+        "kind": "user",
+        "name": name,
+        "admin": False,
+        "groups": [],
+        "last_activity": LONG_AGO,
+        "created": LONG_AGO,
+        "servers": {"": server},
+    }
 
 
 async def servers(request: web.Request) -> web.Response:
     port = os.environ["NOTEBOOKS"]
     return web.json_response(
-        {"hub_id": "bench", "settled": True, "census": None, "engine_away": None,
-         "servers": [
-             {"user": name, "server": "", "lease_id": lease, "ready": True, "pending": None,
-              "url": f"http://127.0.0.1:{port}/user/{name}/", "token": "x"}
-             for name, lease in running.items()]}
-    )  # fmt: skip
+        {
+            "hub_id": "bench",
+            "settled": True,
+            "census": None,
+            "engine_away": None,
+            "servers": [
+                {
+                    "user": name,
+                    "server": "",
+                    "lease_id": lease,
+                    "ready": True,
+                    "pending": None,
+                    "url": f"http://127.0.0.1:{port}/user/{name}/",
+                    "token": "x",
+                }
+                for name, lease in running.items()
+            ],
+        }
+    )
 
 
 async def users(request: web.Request) -> web.Response:
@@ -41,13 +68,22 @@ async def users(request: web.Request) -> web.Response:
     names = list(running)[offset : offset + limit]
     following = offset + limit if offset + limit < len(running) else None
     return web.json_response(
-        {"items": [model(name) for name in names],
-         "_pagination": {"offset": offset, "limit": limit, "total": len(running),
-                         "next": following and {
-                             "offset": following, "limit": limit,
-                             "url": str(request.url.update_query(offset=following))}}},
+        {
+            "items": [model(name) for name in names],
+            "_pagination": {
+                "offset": offset,
+                "limit": limit,
+                "total": len(running),
+                "next": following
+                and {
+                    "offset": following,
+                    "limit": limit,
+                    "url": str(request.url.update_query(offset=following)),
+                },
+            },
+        },
         content_type="application/jupyterhub-pagination+json",
-    )  # fmt: skip
+    )
 
 
 async def stop(request: web.Request) -> web.Response:

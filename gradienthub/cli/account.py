@@ -40,25 +40,30 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     prepare.add_argument("--tier", metavar="TIER", help="their tier, before groups and claims")
     prepare.add_argument("--credit", type=money, metavar="AMOUNT", help="credit to begin with")
     prepare.add_argument(
-        "--subject", default="",
+        "--subject",
+        default="",
         help="only a login of this subject of the provider takes it, under whatever user name",
-    )  # fmt: skip
+    )
     prepare.add_argument("--provider", default="", help="which provider, as `list` names it")
 
     import_ = add_act(acts, "import", _import, "prepare accounts from a CSV file")
     import_.add_argument(
-        "file", type=Path, metavar="FILE.csv",
+        "file",
+        type=Path,
+        metavar="FILE.csv",
         help=f"with a first line that names its columns, of {', '.join(COLUMNS)}",
-    )  # fmt: skip
+    )
 
     bind = add_act(acts, "bind", _bind, "give a name the account back that it had before")
     bind.add_argument("name", nargs="?", metavar="NAME")
     bind.add_argument("--to", default="", metavar="ACCOUNT", help="which, by its id")
     bind.add_argument("--all", action="store_true", help="every account that has no user")
     bind.add_argument(
-        "--closed-since", type=_moment, metavar="TIME",
+        "--closed-since",
+        type=_moment,
+        metavar="TIME",
         help="every account that a login closed since then: they are the same people",
-    )  # fmt: skip
+    )
 
     unbind = add_act(acts, "unbind", _unbind, "take a name off an account, or undo a bind")
     unbind.add_argument("name", nargs="?", metavar="NAME")
@@ -90,9 +95,7 @@ def _act(desk: Desk) -> account_acts.Act:
     return account_acts.Act(desk.hub_id, desk.actor, desk.now)
 
 
-def _do(
-    desk: Desk, args: argparse.Namespace, work: Callable[[Any], list[Change]]
-) -> None:  # fmt: skip
+def _do(desk: Desk, args: argparse.Namespace, work: Callable[[Any], list[Change]]) -> None:
     """Do it in one transaction and print what was done; with --dry-run nothing is kept."""
 
     def rehearse(tx: Any) -> list[Change]:
@@ -224,9 +227,14 @@ def _make(tx: Any, desk: Desk, wanted: Wanted) -> list[Change]:
             )
 
         idempotency.once(
-            tx, give, key=f"prepared {account.id}", said=said,
-            hub_id=desk.hub_id, actor=desk.actor, now=desk.now,
-        )  # fmt: skip
+            tx,
+            give,
+            key=f"prepared {account.id}",
+            said=said,
+            hub_id=desk.hub_id,
+            actor=desk.actor,
+            now=desk.now,
+        )
         amount = desk.amount(wanted.credit)
         done.append(f"{amount} given" if given else f"{amount} was given before")
     return [Change(account.id, account.name, ", ".join(done))]

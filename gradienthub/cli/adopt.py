@@ -163,9 +163,13 @@ def _bind_one(at: desk.Desk, wish: _Wish) -> int:
         print(f"{wish.volume}: not bound: {fault.args[0]}")
         return 1
     owner = at.ledger.write(
-        volumes.bind, hub_id=at.hub_id, volume=wish.volume, account_id=account.id, by=at.actor,
+        volumes.bind,
+        hub_id=at.hub_id,
+        volume=wish.volume,
+        account_id=account.id,
+        by=at.actor,
         now=at.now,
-    )  # fmt: skip
+    )
     if owner != account.id:
         print(
             f"{wish.volume}: not bound: it is another account's;"

@@ -171,8 +171,10 @@ def _to_remove(
     old = adoption.old_of(config, spawner)
     cullers = takeover.services if takeover else culler_names(old.services)
     gone += [f"the service {name!r} of c.JupyterHub.services" for name in cullers]
-    gone += [f"the role {name!r} of c.JupyterHub.load_roles" for name in
-             (takeover.roles if takeover else ())]  # fmt: skip
+    gone += [
+        f"the role {name!r} of c.JupyterHub.load_roles"
+        for name in (takeover.roles if takeover else ())
+    ]
     return gone
 
 

@@ -42,8 +42,11 @@ def _set(desk: Desk, args: argparse.Namespace) -> None:
     if args.soft is not None and args.hard is not None and args.soft > args.hard:
         raise UsageFault("--soft is above --hard and would never warn; make it smaller")
     _put(desk, args, args.soft, args.hard)
-    said = [f"{word} {desk.amount(amount)}" for word, amount in
-            (("soft", args.soft), ("hard", args.hard)) if amount is not None]  # fmt: skip
+    said = [
+        f"{word} {desk.amount(amount)}"
+        for word, amount in (("soft", args.soft), ("hard", args.hard))
+        if amount is not None
+    ]
     print(f"{args.user or args.group}: {', '.join(said)} a month")
 
 

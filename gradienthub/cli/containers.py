@@ -12,8 +12,17 @@ from .config import HubConfig
 #: A version of the engine's interface in which docker-py takes every setting that it knows.
 ENGINE_VERSION = "1.47"
 #: Traits whose value a program may give at each start.
-ASKING = ("extra_host_config", "extra_create_kwargs", "volumes", "read_only_volumes", "mounts",
-          "environment", "pre_spawn_hook", "auth_state_hook", "group_overrides")  # fmt: skip
+ASKING = (
+    "extra_host_config",
+    "extra_create_kwargs",
+    "volumes",
+    "read_only_volumes",
+    "mounts",
+    "environment",
+    "pre_spawn_hook",
+    "auth_state_hook",
+    "group_overrides",
+)
 
 
 class Unreadable(Exception):
@@ -70,8 +79,7 @@ def _host_config(hub: HubConfig, spawner: type) -> dict[str, Any]:
         for source, bind in _plain(hub, spawner, trait).items():
             binds[source] = bind if isinstance(bind, Mapping) else {"bind": str(bind)}
     mounts = [Mount(**dict(mount)) for mount in hub.value(spawner, "mounts") or ()]
-    usual = {"binds": binds, "mounts": mounts,
-             "network_mode": hub.value(spawner, "network_name")}  # fmt: skip
+    usual = {"binds": binds, "mounts": mounts, "network_mode": hub.value(spawner, "network_name")}
     try:
         return dict(HostConfig(version=ENGINE_VERSION, **{**usual, **extras}))
     except (DockerException, TypeError, ValueError) as error:

@@ -24,10 +24,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         act.add_argument("amount", metavar="AMOUNT", type=money, help="for example 50 or 12.50")
         act.add_argument("--reason", required=True, help="on the statement, up to 400 characters")
         act.add_argument(
-            "--key", type=_key, default="", metavar="KEY",
+            "--key",
+            type=_key,
+            default="",
+            metavar="KEY",
             help="of your choice, for example an invoice's number: run again with the same key,"
             " it is not done again",
-        )  # fmt: skip
+        )
     give.add_argument(
         "--expires", type=span, metavar="90d", help="how long it lasts (default: for ever)"
     )
@@ -38,9 +41,12 @@ def _give(desk: Desk, args: argparse.Namespace) -> None:
     account = desk.account_to_be(args.name)
     expires_at = desk.now + args.expires if args.expires else None
     _once(
-        desk, args, "credit", account.id,
+        desk,
+        args,
+        "credit",
+        account.id,
         lambda tx, money: credits.give(tx, **money, expires_at=expires_at),
-    )  # fmt: skip
+    )
     until = f" until {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else ""
     print(f"{account.name}: {desk.amount(args.amount)} given{until}; {_has(desk, account.id)}")
 
@@ -58,21 +64,40 @@ def _key(text: str) -> str:
 
 
 def _once(
-    desk: Desk, args: argparse.Namespace, what: str, account_id: str,
+    desk: Desk,
+    args: argparse.Namespace,
+    what: str,
+    account_id: str,
     act: Callable[[Any, dict[str, Any]], str | None],
-) -> None:  # fmt: skip
+) -> None:
     """Do it, once for each key."""
-    money = {"hub_id": desk.hub_id, "account_id": account_id, "currency": desk.currency,
-             "amount": args.amount, "reason": args.reason, "actor": desk.actor,
-             "now": desk.now}  # fmt: skip
-    said = {"what": what, "account": account_id, "amount": args.amount, "reason": args.reason,
-            "expires": str(getattr(args, "expires", None))}  # fmt: skip
+    money = {
+        "hub_id": desk.hub_id,
+        "account_id": account_id,
+        "currency": desk.currency,
+        "amount": args.amount,
+        "reason": args.reason,
+        "actor": desk.actor,
+        "now": desk.now,
+    }
+    said = {
+        "what": what,
+        "account": account_id,
+        "amount": args.amount,
+        "reason": args.reason,
+        "expires": str(getattr(args, "expires", None)),
+    }
     desk.ledger.write(
         lambda tx: idempotency.once(
-            tx, lambda: act(tx, money), hub_id=desk.hub_id, actor=desk.actor, key=args.key,
-            said=said, now=desk.now,
+            tx,
+            lambda: act(tx, money),
+            hub_id=desk.hub_id,
+            actor=desk.actor,
+            key=args.key,
+            said=said,
+            now=desk.now,
         )
-    )  # fmt: skip
+    )
 
 
 def _has(desk: Desk, account_id: str) -> str:

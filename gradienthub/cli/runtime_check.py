@@ -158,10 +158,15 @@ class Trial:
             binds={str(self.folder): {"bind": INSIDE, "mode": "ro"}}, init=True
         )
         made = self.client.create_container(
-            self.image, command=command, environment=dict(environment), working_dir=HOME,
-            stdin_open=True, detach=True,
-            host_config=hardened(host, self.policy), **new_trial(),
-        )  # fmt: skip
+            self.image,
+            command=command,
+            environment=dict(environment),
+            working_dir=HOME,
+            stdin_open=True,
+            detach=True,
+            host_config=hardened(host, self.policy),
+            **new_trial(),
+        )
         try:
             yield made["Id"]
         finally:

@@ -55,10 +55,18 @@ def run(args: argparse.Namespace) -> int:
 def _as_row(trouble: Trouble) -> dict[str, Any]:
     """Return why nobody looks as the first of the findings."""
     return {
-        "id": None, "kind": trouble.kind, "source": "keeper", "key": trouble.kind,
-        "lease_id": None, "why": trouble.why, "repair": trouble.cure, "times": 1,
-        "first_at": trouble.since, "last_at": trouble.since, "mended_at": None,
-    }  # fmt: skip
+        "id": None,
+        "kind": trouble.kind,
+        "source": "keeper",
+        "key": trouble.kind,
+        "lease_id": None,
+        "why": trouble.why,
+        "repair": trouble.cure,
+        "times": 1,
+        "first_at": trouble.since,
+        "last_at": trouble.since,
+        "mended_at": None,
+    }
 
 
 def _row(row: dict[str, Any], now: datetime) -> tuple[str, ...]:

@@ -27,9 +27,10 @@ def _stop(desk: Desk, args: argparse.Namespace) -> None:
     lease = desk.ledger.read(leases.describe, args.lease)
     if lease is None or lease["hub_id"] != desk.hub_id:
         raise Refused(
-            "not_found", f"There is no lease {shown(args.lease)}.",
+            "not_found",
+            f"There is no lease {shown(args.lease)}.",
             "`gradienthub leases --json` has the ids of what runs.",
-        )  # fmt: skip
+        )
     asked = desk.ledger.write(
         leases.note_stop, args.lease, Reason.ADMIN, desk.actor, desk.now, desk.hub_id, args.reason
     )

@@ -71,17 +71,22 @@ def _print(desk: Desk, args: argparse.Namespace) -> None:
         print(json.dumps([asdict(row) for row in rows], indent=2))
     elif args.csv:
         sys.stdout.write(
-            table_csv((args.by, "leases", "hours", "charged", "currency"),
-                      [[*_cells(defused(row.what), row, ""), desk.currency] for row in rows])
-        )  # fmt: skip
+            table_csv(
+                (args.by, "leases", "hours", "charged", "currency"),
+                [[*_cells(defused(row.what), row, ""), desk.currency] for row in rows],
+            )
+        )
     else:
         _table(desk, args.by, rows, f"{first} to {last}")
 
 
 def _rows(desk: Desk, args: argparse.Namespace, first: date, end: date) -> Sequence[Used]:
     span: dict[str, Any] = {
-        "hub_id": desk.hub_id, "currency": desk.currency, "first": first, "end": end
-    }  # fmt: skip
+        "hub_id": desk.hub_id,
+        "currency": desk.currency,
+        "first": first,
+        "end": end,
+    }
     if args.by == "user":
         return desk.ledger.read(usage.by_user, **span)
     if args.by == "group":

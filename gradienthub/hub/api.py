@@ -131,9 +131,12 @@ class GradientServerAPIHandler(ChecksNamedServers, GradientAPIHandler, UserServe
         # An empty list or a zero is no request either: it would start with the saved options.
         if given is not None and not isinstance(given, dict):
             raise self.refuse(
-                Refused("bad_body", "The body is not a JSON object.",
-                        'Send for example {"user_options": {"instance_type": "c3"}}.')
-            )  # fmt: skip
+                Refused(
+                    "bad_body",
+                    "The body is not a JSON object.",
+                    'Send for example {"user_options": {"instance_type": "c3"}}.',
+                )
+            )
         if given and not given.keys().isdisjoint(START_KEYS):
             self._refuse_unknown(given, START_KEYS, "does not belong beside user_options")
         body: dict[str, Any] = super().get_server_json_body()
@@ -154,9 +157,12 @@ class GradientServerAPIHandler(ChecksNamedServers, GradientAPIHandler, UserServe
     def _patch_body(self, body: Any) -> dict[str, Any]:
         if not isinstance(body, dict) or not body:
             raise self.refuse(
-                Refused("bad_body", "The body is not a JSON object with something to change.",
-                        f"Known keys: {', '.join(PATCH_KEYS)}.")
-            )  # fmt: skip
+                Refused(
+                    "bad_body",
+                    "The body is not a JSON object with something to change.",
+                    f"Known keys: {', '.join(PATCH_KEYS)}.",
+                )
+            )
         self._refuse_unknown(body, PATCH_KEYS, "cannot be changed")
         if "name" in body and not isinstance(body["name"], str):
             raise self.refuse(Refused("bad_name", "name is not text.", field="name"))
@@ -273,9 +279,13 @@ class GradientServerAPIHandler(ChecksNamedServers, GradientAPIHandler, UserServe
             error = fault.errors()[0]
             field = ".".join(str(part) for part in error["loc"])
             raise self.refuse(
-                Refused("bad_body", f"{shown(field or 'The body')}: {error['msg']}.",
-                        "Known keys: remove, lease, why, reason.", field=field or None)
-            ) from None  # fmt: skip
+                Refused(
+                    "bad_body",
+                    f"{shown(field or 'The body')}: {error['msg']}.",
+                    "Known keys: remove, lease, why, reason.",
+                    field=field or None,
+                )
+            ) from None
 
     async def _why(self, user: Any, spawner: Any, body: "StopBody") -> tuple[Reason, str]:
         reason, who = asked_by(self.current_user, user)

@@ -86,9 +86,13 @@ class ExtendHandler(OfServerHandler):
             lease = None
         if not isinstance(lease, str) or set(body) - {"lease"}:
             raise self.refuse(
-                Refused("bad_body", "The body is not an object with the lease that is meant.",
-                        'Send nothing, or {"lease": "its id"}.', field="lease")
-            )  # fmt: skip
+                Refused(
+                    "bad_body",
+                    "The body is not an object with the lease that is meant.",
+                    'Send nothing, or {"lease": "its id"}.',
+                    field="lease",
+                )
+            )
         return lease
 
 

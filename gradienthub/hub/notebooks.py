@@ -81,9 +81,15 @@ class NotebooksHandler(HomeHandler):
     async def _extend(self, user: Any, row: Any, lease_id: str) -> None:
         account, now = await self._account(), self.context.clock()
         refused = await self.context.ledger.awrite(
-            _extend, account, row.name, _title(row), lease_id, self.context.settings,
-            who_asks(self.current_user), now,
-        )  # fmt: skip
+            _extend,
+            account,
+            row.name,
+            _title(row),
+            lease_id,
+            self.context.settings,
+            who_asks(self.current_user),
+            now,
+        )
         if refused is not None:
             raise refused
 

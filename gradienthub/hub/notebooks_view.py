@@ -208,8 +208,15 @@ def notebook_row(
     if server.state == "starting":
         after = view.shutdown_after
         will = f"Will stop after {_span(after)} idle." if after else "Nothing stops it when idle."
-        return _row(server, "starting", at=view.admitted_at, at_word="since", lines=(Line(will),),
-                    **common, **cost)  # fmt: skip
+        return _row(
+            server,
+            "starting",
+            at=view.admitted_at,
+            at_word="since",
+            lines=(Line(will),),
+            **common,
+            **cost,
+        )
     return _stopped(server, kept, known, view, now, common)
 
 
@@ -243,9 +250,14 @@ def _running(
     if view.warning is None or view.stops_at is None:
         since = format_duration(now - begun) if begun else ""
         return _row(
-            server, "running", at=begun, at_word="since", why=Line(since),
-            lines=tuple(_keeping(server, known, view, now)), **fields,
-        )  # fmt: skip
+            server,
+            "running",
+            at=begun,
+            at_word="since",
+            why=Line(since),
+            lines=tuple(_keeping(server, known, view, now)),
+            **fields,
+        )
     idle = view.stop_reason == Reason.IDLE
     lines = [*_unreachable(view)]
     if words := _before_stop(view):
@@ -260,11 +272,17 @@ def _running(
         lines.append(Line(f"{given.refused.message} {given.refused.hint}"))
     left = view.stops_at - now
     return _row(
-        server, "warned", at=view.stops_at, at_word="at", stops_at=view.stops_at,
-        left=countdown(left), lines=tuple(lines),
+        server,
+        "warned",
+        at=view.stops_at,
+        at_word="at",
+        stops_at=view.stops_at,
+        left=countdown(left),
+        lines=tuple(lines),
         why=Line("idle since", view.used_at) if idle else Line(view.stop_why),
-        news=f"{server.title} stops in {_minutes(left)}: {view.stop_why}.", **fields,
-    )  # fmt: skip
+        news=f"{server.title} stops in {_minutes(left)}: {view.stop_why}.",
+        **fields,
+    )
 
 
 def _before_stop(view: LeaseView) -> str:
@@ -355,15 +373,20 @@ def _stopped(
     ended = view.stop_requested_at or view.ended_at
     ran = max(ended - view.answered_at, timedelta(0)) if ended and view.answered_at else None
     return _row(
-        server, kind, at=ended, at_word="at" if ended and ended.date() == now.date() else "on",
-        why=_reason(lease, view), lines=tuple(_advice(kind, lease, view)),
+        server,
+        kind,
+        at=ended,
+        at_word="at" if ended and ended.date() == now.date() else "on",
+        why=_reason(lease, view),
+        lines=tuple(_advice(kind, lease, view)),
         cost=view.cost_text,
         cost_note="never ready" if ran is None else f"ran {format_duration(ran)}",
         last_words="\n".join(telling_lines(lease["last_words"] or ""))
-        if kind in ("crashed", "unstarted") else "",
+        if kind in ("crashed", "unstarted")
+        else "",
         restart=tuple(entries_of(kept.options).items()) if kept and kept.options else (),
         **common,
-    )  # fmt: skip
+    )
 
 
 def _reason(lease: Mapping[str, Any], view: LeaseView) -> Line:

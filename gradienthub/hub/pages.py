@@ -109,9 +109,13 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
         spawner = user.get_or_create_spawner(server_name, display_name, replace_failed=True)
         try:
             await self._wrap_spawn_single_user(
-                user, server_name, display_name, spawner,
-                self._get_pending_url(user, server_name), options,
-            )  # fmt: skip
+                user,
+                server_name,
+                display_name,
+                spawner,
+                self._get_pending_url(user, server_name),
+                options,
+            )
         except web.HTTPError:
             if made:
                 # Refused before it ever was: the name is free for the next try.

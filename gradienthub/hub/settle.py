@@ -161,9 +161,12 @@ def _stranger_in_words(stranger: Stranger) -> ledger_findings.Found:
 
 async def _report(context: HubContext, source: str, found: Iterable[ledger_findings.Found]) -> None:
     await context.ledger.awrite(
-        ledger_findings.report, hub_id=context.settings.hub_id, source=source, found=[*found],
+        ledger_findings.report,
+        hub_id=context.settings.hub_id,
+        source=source,
+        found=[*found],
         now=context.clock(),
-    )  # fmt: skip
+    )
 
 
 def _in_words(finding: Finding) -> ledger_findings.Found:

@@ -10,8 +10,18 @@ from ..spawners.base import GradientSpawner
 from ..spawners.docker import GradientDockerSpawner
 
 #: The order of a start and a stop is in these; who stands left of us has to call us.
-OURS = ("run_pre_spawn_hook", "start", "stop", "poll", "run_post_stop_hook", "get_state",
-        "load_state", "clear_state", "delete_forever", "progress")  # fmt: skip
+OURS = (
+    "run_pre_spawn_hook",
+    "start",
+    "stop",
+    "poll",
+    "run_post_stop_hook",
+    "get_state",
+    "load_state",
+    "clear_state",
+    "delete_forever",
+    "progress",
+)
 HOWTO = "see docs/howto/another-spawner.md"
 
 

@@ -35,9 +35,11 @@ async def until_checked(spawner: Any) -> None:
             return
         await asyncio.sleep(STEP)
     raise Refused(
-        "still_checking", "The hub has just started and still asks whether this notebook runs.",
-        "Nothing was done. Try again in a few seconds.", retry_after=timedelta(seconds=5),
-    )  # fmt: skip
+        "still_checking",
+        "The hub has just started and still asks whether this notebook runs.",
+        "Nothing was done. Try again in a few seconds.",
+        retry_after=timedelta(seconds=5),
+    )
 
 
 async def stop_server(handler: Any, user: Any, server_name: str) -> None:

@@ -59,9 +59,7 @@ def prepare(
     return found, made
 
 
-def _expect(
-    tx: Connection, act: Act, account: people.Account, subject: str, provider: str
-) -> None:  # fmt: skip
+def _expect(tx: Connection, act: Act, account: people.Account, subject: str, provider: str) -> None:
     """Let this subject name the account. Raises Refused where it names another, or is too late."""
     taken = tx.execute(
         select(accounts.c.id, accounts.c.name)
@@ -87,10 +85,14 @@ def _expect(
         )
     tx.execute(
         subjects.insert().values(
-            hub_id=act.hub_id, provider=provider[:64], key="", subject=subject[:255],
-            account_id=account.id, bound_at=act.now,
+            hub_id=act.hub_id,
+            provider=provider[:64],
+            key="",
+            subject=subject[:255],
+            account_id=account.id,
+            bound_at=act.now,
         )
-    )  # fmt: skip
+    )
 
 
 def listing(tx: Connection, hub_id: str, *, closed: bool = False) -> list[dict[str, Any]]:
@@ -104,9 +106,14 @@ def listing(tx: Connection, hub_id: str, *, closed: bool = False) -> list[dict[s
         select(identities).where(identities.c.hub_id == hub_id, identities.c.replaced_at.is_(None))
     ):
         users.setdefault(one.account_id, []).append(
-            {"id": one.hub_user_id, "name": one.name, "created": one.user_created,
-             "provider": one.provider, "missing_since": one.missing_since}
-        )  # fmt: skip
+            {
+                "id": one.hub_user_id,
+                "name": one.name,
+                "created": one.user_created,
+                "provider": one.provider,
+                "missing_since": one.missing_since,
+            }
+        )
     words: dict[str, list[dict[str, Any]]] = {}
     for one in tx.execute(
         select(subjects)
@@ -118,13 +125,17 @@ def listing(tx: Connection, hub_id: str, *, closed: bool = False) -> list[dict[s
         )
     return [
         {
-            "id": row.id, "name": row.name, "state": _state(row, users.get(row.id, [])),
-            "created_at": row.created_at, "closed_at": row.closed_at,
-            "merged_into": row.merged_into, "users": users.get(row.id, []),
+            "id": row.id,
+            "name": row.name,
+            "state": _state(row, users.get(row.id, [])),
+            "created_at": row.created_at,
+            "closed_at": row.closed_at,
+            "merged_into": row.merged_into,
+            "users": users.get(row.id, []),
             "subjects": words.get(row.id, []),
         }
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def _state(row: Row[Any], users: list[dict[str, Any]]) -> str:
@@ -163,6 +174,11 @@ def record_act(
 ) -> None:
     """Write down in the audit what an administrator did to an account."""
     audit.record(
-        tx, hub_id=act.hub_id, actor=act.actor, account_id=account_id, action=action,
-        detail=detail, now=act.now,
-    )  # fmt: skip
+        tx,
+        hub_id=act.hub_id,
+        actor=act.actor,
+        account_id=account_id,
+        action=action,
+        detail=detail,
+        now=act.now,
+    )

@@ -203,10 +203,15 @@ def _switch(
         )
     user = HubUser(current.hub_user_id, current.user_created, current.name)
     identity.bind_user(
-        tx, hub_id=act.hub_id, account_id=to, user=user,
-        who=Subject(current.provider, current.subject), now=act.now, before_id=left,
+        tx,
+        hub_id=act.hub_id,
+        account_id=to,
+        user=user,
+        who=Subject(current.provider, current.subject),
+        now=act.now,
+        before_id=left,
         apart_from=left,
-    )  # fmt: skip
+    )
     tx.execute(
         update(accounts)
         .where(accounts.c.id == to)

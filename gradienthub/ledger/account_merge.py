@@ -58,10 +58,12 @@ def merge(tx: Connection, act: Act, gone: str, into: str) -> list[Change]:
         update(accounts)
         .where(accounts.c.id == one.id)
         .values(
-            closed_at=act.now, closed_why=Closed.MERGED.value, merged_into=other.id,
+            closed_at=act.now,
+            closed_why=Closed.MERGED.value,
+            merged_into=other.id,
             prepared_at=None,
         )
-    )  # fmt: skip
+    )
     for account_id in (one.id, other.id):
         record_act(tx, act, account_id, "account_merged", {"from": one.id, "into": other.id})
     changes.append(Change(one.id, one.name, f"is closed: it is part of {other.id} now"))
@@ -94,27 +96,50 @@ def _move_money(tx: Connection, act: Act, one: Row[Any], other: Row[Any]) -> lis
     for currency in list(currencies):
         balance = balance_of(tx, one.id, currency)
         terms: dict[str, Any] = {
-            "hub_id": act.hub_id, "currency": currency, "actor": act.actor, "now": act.now,
-        }  # fmt: skip
+            "hub_id": act.hub_id,
+            "currency": currency,
+            "actor": act.actor,
+            "now": act.now,
+        }
         if balance > 0:
             left = balance
             given = credits_of(tx, one.id, currency)
-            credits.take(tx, account_id=one.id, amount=balance,
-                         reason=f"Merged into {other.id}", **terms)  # fmt: skip
+            credits.take(
+                tx, account_id=one.id, amount=balance, reason=f"Merged into {other.id}", **terms
+            )
             for credit in given:
                 part = min(credit.unspent, left)
                 left -= part
                 if part:
-                    credits.give(tx, account_id=other.id, amount=part, expires_at=credit.expires_at,
-                                 reason=f"Merged from {one.id}", **terms)  # fmt: skip
+                    credits.give(
+                        tx,
+                        account_id=other.id,
+                        amount=part,
+                        expires_at=credit.expires_at,
+                        reason=f"Merged from {one.id}",
+                        **terms,
+                    )
             if left:
-                credits.give(tx, account_id=other.id, amount=left, expires_at=None,
-                             reason=f"Merged from {one.id}", **terms)  # fmt: skip
+                credits.give(
+                    tx,
+                    account_id=other.id,
+                    amount=left,
+                    expires_at=None,
+                    reason=f"Merged from {one.id}",
+                    **terms,
+                )
         elif balance < 0:
-            credits.give(tx, account_id=one.id, amount=-balance, expires_at=None,
-                         reason=f"Merged into {other.id}", **terms)  # fmt: skip
-            credits.take(tx, account_id=other.id, amount=-balance,
-                         reason=f"Merged from {one.id}", **terms)  # fmt: skip
+            credits.give(
+                tx,
+                account_id=one.id,
+                amount=-balance,
+                expires_at=None,
+                reason=f"Merged into {other.id}",
+                **terms,
+            )
+            credits.take(
+                tx, account_id=other.id, amount=-balance, reason=f"Merged from {one.id}", **terms
+            )
         if balance:
             word = "balance" if balance > 0 else "debt"
             changes.append(

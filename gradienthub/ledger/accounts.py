@@ -296,9 +296,14 @@ def set_tier(
         .values(tier=tier, tier_by=actor if tier else None)
     )
     audit.record(
-        tx, hub_id=hub_id, actor=actor, account_id=account.id, action="tier",
-        detail={"from": account.tier, "to": tier}, now=now,
-    )  # fmt: skip
+        tx,
+        hub_id=hub_id,
+        actor=actor,
+        account_id=account.id,
+        action="tier",
+        detail={"from": account.tier, "to": tier},
+        now=now,
+    )
 
 
 def set_payment_method(
@@ -307,9 +312,14 @@ def set_payment_method(
     """Record that the account has, or no longer has, a payment method."""
     tx.execute(update(accounts).where(accounts.c.id == account.id).values(payment_method=there))
     audit.record(
-        tx, hub_id=hub_id, actor=actor, account_id=account.id, action="payment_method",
-        detail={"there": there}, now=now,
-    )  # fmt: skip
+        tx,
+        hub_id=hub_id,
+        actor=actor,
+        account_id=account.id,
+        action="payment_method",
+        detail={"there": there},
+        now=now,
+    )
 
 
 def approve(
@@ -327,15 +337,28 @@ def approve(
     withdraw(tx, account, hub_id=hub_id, instance_type=instance_type, actor=actor, now=None)
     tx.execute(
         approvals.insert().values(
-            account_id=account.id, hub_id=hub_id, instance_type=instance_type,
-            reason=reason[:400], granted_by=actor, granted_at=now, expires_at=expires_at,
+            account_id=account.id,
+            hub_id=hub_id,
+            instance_type=instance_type,
+            reason=reason[:400],
+            granted_by=actor,
+            granted_at=now,
+            expires_at=expires_at,
         )
-    )  # fmt: skip
+    )
     audit.record(
-        tx, hub_id=hub_id, actor=actor, account_id=account.id, action="approve",
-        detail={"instance_type": instance_type, "reason": reason[:400],
-                "expires_at": expires_at and expires_at.isoformat()}, now=now,
-    )  # fmt: skip
+        tx,
+        hub_id=hub_id,
+        actor=actor,
+        account_id=account.id,
+        action="approve",
+        detail={
+            "instance_type": instance_type,
+            "reason": reason[:400],
+            "expires_at": expires_at and expires_at.isoformat(),
+        },
+        now=now,
+    )
 
 
 def withdraw(
@@ -355,7 +378,12 @@ def withdraw(
     ).rowcount
     if gone and now:
         audit.record(
-            tx, hub_id=hub_id, actor=actor, account_id=account.id, action="withdraw",
-            detail={"instance_type": instance_type}, now=now,
-        )  # fmt: skip
+            tx,
+            hub_id=hub_id,
+            actor=actor,
+            account_id=account.id,
+            action="withdraw",
+            detail={"instance_type": instance_type},
+            now=now,
+        )
     return bool(gone)

@@ -71,21 +71,36 @@ def admit_start(
         now=now,
     )
     credits.welcome(
-        tx, hub_id=hub_id, account_id=account.id, currency=settings.house.catalog.currency,
-        amount=settings.new_account_credit, now=now,
-    )  # fmt: skip
+        tx,
+        hub_id=hub_id,
+        account_id=account.id,
+        currency=settings.house.catalog.currency,
+        amount=settings.new_account_credit,
+        now=now,
+    )
     extension.catch_up(
-        tx, hub_id=hub_id, now=now, account_id=account.id,
+        tx,
+        hub_id=hub_id,
+        now=now,
+        account_id=account.id,
         scopes=usage.scopes_of(account.id, allowance.groups),
-    )  # fmt: skip
+    )
     outcome = _decide(tx, request, settings, account.id, allowance, now)
     if isinstance(outcome, Refused):
         audit.record(
-            tx, hub_id=hub_id, actor=request.actor, account_id=account.id, action="refused",
-            detail={"code": outcome.code, "message": outcome.message,
-                    "server": request.server_name, "options": request.options.as_json()},
+            tx,
+            hub_id=hub_id,
+            actor=request.actor,
+            account_id=account.id,
+            action="refused",
+            detail={
+                "code": outcome.code,
+                "message": outcome.message,
+                "server": request.server_name,
+                "options": request.options.as_json(),
+            },
             now=now,
-        )  # fmt: skip
+        )
         return outcome
     choice = _choose_warm_slot(tx, settings, allowance, outcome)
     outcome = replace(outcome, placement=choice.placement)
@@ -195,18 +210,32 @@ def _take(
     # Also where the price is so small that it holds nothing yet.
     if plan.price:
         holds.take(
-            tx, hub_id=settings.hub_id, lease_id=request.lease_id, account_id=account.id,
-            currency=plan.currency, amount=plan.hold, tier=allowance.tier,
+            tx,
+            hub_id=settings.hub_id,
+            lease_id=request.lease_id,
+            account_id=account.id,
+            currency=plan.currency,
+            amount=plan.hold,
+            tier=allowance.tier,
             charge_overrun=settings.charge_overrun,
-        )  # fmt: skip
+        )
     audit.record(
-        tx, hub_id=settings.hub_id, actor=request.actor, account_id=account.id, action="start",
-        detail={"lease": request.lease_id, "server": request.server_name,
-                **_terms(settings, allowance, plan).as_json(),
-                "options": request.options.as_json(), "host": plan.placement.host,
-                "devices": plan.placement.devices, "tier_given_by": allowance.given_by},
+        tx,
+        hub_id=settings.hub_id,
+        actor=request.actor,
+        account_id=account.id,
+        action="start",
+        detail={
+            "lease": request.lease_id,
+            "server": request.server_name,
+            **_terms(settings, allowance, plan).as_json(),
+            "options": request.options.as_json(),
+            "host": plan.placement.host,
+            "devices": plan.placement.devices,
+            "tier_given_by": allowance.given_by,
+        },
         now=now,
-    )  # fmt: skip
+    )
     return replace(
         _lease(
             tx.execute(select(leases).where(leases.c.id == request.lease_id)).one(),
@@ -250,20 +279,33 @@ def _write(
     seconds = entitled.shutdown_after and round(entitled.shutdown_after.total_seconds())
     tx.execute(
         leases.insert().values(
-            id=request.lease_id, hub_id=settings.hub_id, account_id=account.id,
+            id=request.lease_id,
+            hub_id=settings.hub_id,
+            account_id=account.id,
             notebook_id=notebook_id,
-            instance_type=instance_type.name, price=plan.price, currency=plan.currency,
-            tier=allowance.tier.name, tier_given_by=allowance.given_by[:255],
+            instance_type=instance_type.name,
+            price=plan.price,
+            currency=plan.currency,
+            tier=allowance.tier.name,
+            tier_given_by=allowance.given_by[:255],
             groups=sorted(allowance.groups),
-            runtime=entitled.runtime and entitled.runtime.name, image=entitled.image,
-            custom_image=entitled.custom_image, interface=entitled.interface,
-            host=host.name, host_key=capacity.host_key(settings.hub_id, host),
-            cpus=instance_type.cpus, memory=instance_type.memory,
-            shutdown_after=seconds, stop_at=entitled.stop_at,
-            session_ends_at=plan.session_ends_at, phase="admitted", phase_at=now, admitted_at=now,
+            runtime=entitled.runtime and entitled.runtime.name,
+            image=entitled.image,
+            custom_image=entitled.custom_image,
+            interface=entitled.interface,
+            host=host.name,
+            host_key=capacity.host_key(settings.hub_id, host),
+            cpus=instance_type.cpus,
+            memory=instance_type.memory,
+            shutdown_after=seconds,
+            stop_at=entitled.stop_at,
+            session_ends_at=plan.session_ends_at,
+            phase="admitted",
+            phase_at=now,
+            admitted_at=now,
             warm_slot=choice.claims,
         )
-    )  # fmt: skip
+    )
 
 
 def _take_devices(
@@ -273,10 +315,13 @@ def _take_devices(
     for device in devices:
         tx.execute(
             device_holders.insert().values(
-                device_uuid=device, hub_id=hub_id, holder_kind="lease", holder_id=lease_id,
+                device_uuid=device,
+                hub_id=hub_id,
+                holder_kind="lease",
+                holder_id=lease_id,
                 since=now,
             )
-        )  # fmt: skip
+        )
         tx.execute(
             lease_devices.insert().values(lease_id=lease_id, device_uuid=device, hub_id=hub_id)
         )

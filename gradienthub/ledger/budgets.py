@@ -37,11 +37,21 @@ def put(
     if soft is not None or hard is not None:
         tx.execute(
             budgets.insert().values(
-                hub_id=hub_id, scope=scope, currency=currency, soft=soft, hard=hard,
-                set_by=actor[:255], set_at=now,
+                hub_id=hub_id,
+                scope=scope,
+                currency=currency,
+                soft=soft,
+                hard=hard,
+                set_by=actor[:255],
+                set_at=now,
             )
-        )  # fmt: skip
+        )
     audit.record(
-        tx, hub_id=hub_id, actor=actor, account_id=usage.account_in(scope), action="budget",
-        detail={"scope": scope, "currency": currency, "soft": soft, "hard": hard}, now=now,
-    )  # fmt: skip
+        tx,
+        hub_id=hub_id,
+        actor=actor,
+        account_id=usage.account_in(scope),
+        action="budget",
+        detail={"scope": scope, "currency": currency, "soft": soft, "hard": hard},
+        now=now,
+    )

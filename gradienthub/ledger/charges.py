@@ -81,6 +81,4 @@ def unsettled(tx: Connection, *, hub_id: str, account_id: str, now: datetime) ->
         )
     ).all()
     lost = gaps.of(tx, [row.id for row in rows])
-    return {
-        row.id: times_of(row, lost.get(row.id, ())).billed(now) - row.billed for row in rows
-    }  # fmt: skip
+    return {row.id: times_of(row, lost.get(row.id, ())).billed(now) - row.billed for row in rows}

@@ -66,21 +66,46 @@ def give(
     )
     tx.execute(
         credits.insert().values(
-            id=credit.id, hub_id=hub_id, account_id=account_id, currency=currency, amount=amount,
-            unspent=credit.unspent, reason=reason, given_by=actor[:255], given_at=now,
-            expires_at=expires_at, welcome=welcome,
+            id=credit.id,
+            hub_id=hub_id,
+            account_id=account_id,
+            currency=currency,
+            amount=amount,
+            unspent=credit.unspent,
+            reason=reason,
+            given_by=actor[:255],
+            given_at=now,
+            expires_at=expires_at,
+            welcome=welcome,
         )
-    )  # fmt: skip
+    )
     append(
-        tx, hub_id=hub_id, account_id=account_id, currency=currency, kind=Kind.CREDIT,
-        amount=amount, at=now, credit_id=credit.id, until_at=expires_at, note=reason,
+        tx,
+        hub_id=hub_id,
+        account_id=account_id,
+        currency=currency,
+        kind=Kind.CREDIT,
+        amount=amount,
+        at=now,
+        credit_id=credit.id,
+        until_at=expires_at,
+        note=reason,
         actor=actor[:255],
-    )  # fmt: skip
+    )
     audit.record(
-        tx, hub_id=hub_id, actor=actor, account_id=account_id, action="credit",
-        detail={"amount": amount, "currency": currency, "reason": reason,
-                "expires_at": expires_at and expires_at.isoformat()}, now=now,
-    )  # fmt: skip
+        tx,
+        hub_id=hub_id,
+        actor=actor,
+        account_id=account_id,
+        action="credit",
+        detail={
+            "amount": amount,
+            "currency": currency,
+            "reason": reason,
+            "expires_at": expires_at and expires_at.isoformat(),
+        },
+        now=now,
+    )
     return credit.id
 
 
@@ -106,13 +131,25 @@ def take(
     reason = reason.replace("\0", " ")[:LONGEST_REASON]
     use_credits(tx, account_id, currency, amount, balance_of(tx, account_id, currency))
     append(
-        tx, hub_id=hub_id, account_id=account_id, currency=currency, kind=Kind.TAKEN,
-        amount=-amount, at=now, note=reason, actor=actor[:255],
-    )  # fmt: skip
+        tx,
+        hub_id=hub_id,
+        account_id=account_id,
+        currency=currency,
+        kind=Kind.TAKEN,
+        amount=-amount,
+        at=now,
+        note=reason,
+        actor=actor[:255],
+    )
     audit.record(
-        tx, hub_id=hub_id, actor=actor, account_id=account_id, action="credit_taken",
-        detail={"amount": amount, "currency": currency, "reason": reason}, now=now,
-    )  # fmt: skip
+        tx,
+        hub_id=hub_id,
+        actor=actor,
+        account_id=account_id,
+        action="credit_taken",
+        detail={"amount": amount, "currency": currency, "reason": reason},
+        now=now,
+    )
 
 
 def welcome(
@@ -129,9 +166,17 @@ def welcome(
     if _welcomed(tx, hub_id, account_id):
         return False
     give(
-        tx, hub_id=hub_id, account_id=account_id, currency=currency, amount=amount,
-        reason=WELCOME[1], expires_at=None, actor=WELCOME[0], now=now, welcome=True,
-    )  # fmt: skip
+        tx,
+        hub_id=hub_id,
+        account_id=account_id,
+        currency=currency,
+        amount=amount,
+        reason=WELCOME[1],
+        expires_at=None,
+        actor=WELCOME[0],
+        now=now,
+        welcome=True,
+    )
     return True
 
 
@@ -161,6 +206,12 @@ def of_account(tx: Connection, account_id: str) -> list[Given]:
 
 def _given(row: Any) -> Given:
     return Given(
-        row.id, row.currency, row.amount, row.unspent, row.reason, row.given_by, row.given_at,
+        row.id,
+        row.currency,
+        row.amount,
+        row.unspent,
+        row.reason,
+        row.given_by,
+        row.given_at,
         row.expires_at,
-    )  # fmt: skip
+    )

@@ -83,13 +83,14 @@ def found(tx: Connection, hub_id: str) -> list[Found]:
     )
     return [
         Found(
-            f"device/{row.device_uuid}", "device_out",
+            f"device/{row.device_uuid}",
+            "device_out",
             f"{row.model} {row.device_uuid} of {row.host} is out of rent since"
             f" {row.taken_out_at:%Y-%m-%d %H:%M} UTC: {shown(row.why, 160)}.",
             f"Look at the device, then `gradienthub devices --put-back {row.device_uuid}`.",
         )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def _put(
@@ -102,9 +103,12 @@ def _put(
     now: datetime,
 ) -> None:
     values = {
-        "hub_id": hub_id, "failures": failures, "taken_out_at": taken_out_at, "why": why[:400],
+        "hub_id": hub_id,
+        "failures": failures,
+        "taken_out_at": taken_out_at,
+        "why": why[:400],
         "last_at": now,
-    }  # fmt: skip
+    }
     there = tx.execute(
         update(device_faults).where(device_faults.c.device_uuid == uuid).values(**values)
     ).rowcount
@@ -125,6 +129,11 @@ def _record(
     tx: Connection, hub_id: str, action: str, actor: str, uuid: str, why: str, now: datetime
 ) -> None:
     audit.record(
-        tx, hub_id=hub_id, actor=actor, account_id=None, action=action,
-        detail={"device": uuid} | ({"why": why[:400]} if why else {}), now=now,
-    )  # fmt: skip
+        tx,
+        hub_id=hub_id,
+        actor=actor,
+        account_id=None,
+        action=action,
+        detail={"device": uuid} | ({"why": why[:400]} if why else {}),
+        now=now,
+    )

@@ -59,8 +59,16 @@ def _expire(
             update(credits).where(credits.c.id == credit.id).values(unspent=credit.unspent - gone)
         )
         append(
-            tx, hub_id=hub_id, account_id=account_id, currency=currency, kind=Kind.EXPIRY,
-            amount=-gone, at=now, month=month_of(credit.expires_at or until), credit_id=credit.id,
-            note="Expired", actor="keeper",
-        )  # fmt: skip
+            tx,
+            hub_id=hub_id,
+            account_id=account_id,
+            currency=currency,
+            kind=Kind.EXPIRY,
+            amount=-gone,
+            at=now,
+            month=month_of(credit.expires_at or until),
+            credit_id=credit.id,
+            note="Expired",
+            actor="keeper",
+        )
     return len(found)

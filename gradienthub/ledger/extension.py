@@ -89,9 +89,13 @@ def catch_up(
         if ends_month:
             _extend_all(tx, hub_id, account_id, moment, month=moment - _BEFORE)
             postings.close_month(
-                tx, hub_id=hub_id, first=moment, now=written, account_id=account_id,
+                tx,
+                hub_id=hub_id,
+                first=moment,
+                now=written,
+                account_id=account_id,
                 closing=closing.lease_id if closing and closing.end > moment else None,
-            )  # fmt: skip
+            )
         else:
             _extend_all(tx, hub_id, account_id, moment, month=moment)
             expiry.expire(tx, hub_id=hub_id, until=moment, now=written, account_id=account_id)

@@ -55,11 +55,18 @@ def report(
     for key, one in new.items():
         tx.execute(
             findings.insert().values(
-                hub_id=hub_id, key=key, kind=one.kind, source=source,
-                lease_id=one.lease_id and _fitting(one.lease_id, 36), why=_fitting(one.why, 400),
-                repair=_fitting(one.repair, 400), times=1, first_at=now, last_at=now,
+                hub_id=hub_id,
+                key=key,
+                kind=one.kind,
+                source=source,
+                lease_id=one.lease_id and _fitting(one.lease_id, 36),
+                why=_fitting(one.why, 400),
+                repair=_fitting(one.repair, 400),
+                times=1,
+                first_at=now,
+                last_at=now,
             )
-        )  # fmt: skip
+        )
     return list(new.values())
 
 

@@ -26,17 +26,25 @@ def publish(tx: Connection, settings: Settings, now: datetime) -> bool:
     for host in settings.house.hosts:
         tx.execute(
             hosts.insert().values(
-                hub_id=hub_id, name=host.name, cpus=host.cpus, memory=host.memory,
-                groups=list(host.groups), declared_at=now,
+                hub_id=hub_id,
+                name=host.name,
+                cpus=host.cpus,
+                memory=host.memory,
+                groups=list(host.groups),
+                declared_at=now,
             )
-        )  # fmt: skip
+        )
         for device in host.devices:
             tx.execute(
                 devices.insert().values(
-                    hub_id=hub_id, uuid=device.uuid, host=host.name, model=device.model,
-                    out_of_service=device.out_of_service, declared_at=now,
+                    hub_id=hub_id,
+                    uuid=device.uuid,
+                    host=host.name,
+                    model=device.model,
+                    out_of_service=device.out_of_service,
+                    declared_at=now,
                 )
-            )  # fmt: skip
+            )
     return True
 
 

@@ -43,12 +43,14 @@ def note(
         tx.execute(
             update(leases)
             .where(
-                leases.c.id.in_(ids), leases.c.hub_id == hub_id, *_running(),
+                leases.c.id.in_(ids),
+                leases.c.hub_id == hub_id,
+                *_running(),
                 # A clock that jumped back takes nothing back.
                 func.coalesce(leases.c.reached_at, now) <= now,
             )
             .values(reached_at=now)
-        )  # fmt: skip
+        )
 
 
 def of(tx: Connection, lease_ids: Iterable[str]) -> dict[str, tuple[Gap, ...]]:
@@ -77,9 +79,7 @@ def close(tx: Connection, lease_id: str, at: datetime) -> None:
     if row is not None and at <= row.from_at:
         tx.execute(delete(gaps).where(gaps.c.id == row.id))
     elif row is not None:
-        tx.execute(
-            update(gaps).where(gaps.c.id == row.id).values(until_at=at)
-        )  # fmt: skip
+        tx.execute(update(gaps).where(gaps.c.id == row.id).values(until_at=at))
 
 
 def _lasting(tx: Connection, hub_id: str) -> set[str]:

@@ -76,11 +76,16 @@ def take(
     """Reserve `amount` for a lease that is being admitted; the caller has asked its funds."""
     tx.execute(
         holds.insert().values(
-            lease_id=lease_id, hub_id=hub_id, account_id=account_id, currency=currency,
-            amount=amount, billed=0, credit_limit=credit_limit_of(tier),
+            lease_id=lease_id,
+            hub_id=hub_id,
+            account_id=account_id,
+            currency=currency,
+            amount=amount,
+            billed=0,
+            credit_limit=credit_limit_of(tier),
             charge_overrun=charge_overrun,
         )
-    )  # fmt: skip
+    )
 
 
 def begin(tx: Connection, lease_id: str, now: datetime) -> None:
@@ -145,10 +150,16 @@ def _hold_the_unheld(tx: Connection, hub_id: str) -> None:
     for row in rows:
         tx.execute(
             holds.insert().values(
-                lease_id=row.id, hub_id=hub_id, account_id=row.account_id, currency=row.currency,
-                amount=0, billed=0, credit_limit=None, charge_overrun=False,
+                lease_id=row.id,
+                hub_id=hub_id,
+                account_id=row.account_id,
+                currency=row.currency,
+                amount=0,
+                billed=0,
+                credit_limit=None,
+                charge_overrun=False,
             )
-        )  # fmt: skip
+        )
 
 
 def _passed(

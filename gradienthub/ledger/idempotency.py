@@ -51,14 +51,21 @@ def once(
     if known is not None:
         if known.digest != digest:
             raise Refused(
-                "key_used", f"The key {shown(key)} was used for another request.",
+                "key_used",
+                f"The key {shown(key)} was used for another request.",
                 "Nothing was done. Choose a new key for each new request, and the same only to try"
                 " one again.",
-            )  # fmt: skip
+            )
         return str(known.result)
     result = act() or ""
-    row = {"hub_id": hub_id, "actor": actor[:255], "key": key, "digest": digest,
-           "result": result, "at": now}  # fmt: skip
+    row = {
+        "hub_id": hub_id,
+        "actor": actor[:255],
+        "key": key,
+        "digest": digest,
+        "result": result,
+        "at": now,
+    }
     tx.execute(idempotency_keys.insert().values(**row, seal=seal_of(row)))
     return result
 

@@ -146,9 +146,7 @@ def _exact(tx: Connection, hub_id: str, user: HubUser) -> Row[Any] | None:
     ).first()
 
 
-def _candidates(
-    tx: Connection, hub_id: str, user: HubUser, who: Subject | None
-) -> list[Candidate]:  # fmt: skip
+def _candidates(tx: Connection, hub_id: str, user: HubUser, who: Subject | None) -> list[Candidate]:
     """Return every account that could be this user's."""
     ids: set[str] = set()
     ids.update(
@@ -244,8 +242,15 @@ def _carry_out(
     if answer.leaves:
         _take_user_off(tx, hub_id, answer.leaves, user, answer, now)
     account_id = answer.account_id or open_account(tx, hub_id=hub_id, name=user.name, now=now)
-    bind_user(tx, hub_id=hub_id, account_id=account_id, user=user, who=who, now=now,
-              before_id=answer.leaves)  # fmt: skip
+    bind_user(
+        tx,
+        hub_id=hub_id,
+        account_id=account_id,
+        user=user,
+        who=who,
+        now=now,
+        before_id=answer.leaves,
+    )
     if answer.verdict is Verdict.PREPARED:
         tx.execute(update(accounts).where(accounts.c.id == account_id).values(prepared_at=None))
     _note(tx, hub_id, account_id, ACTIONS[answer.verdict], user, who, answer.why, now)
@@ -258,10 +263,15 @@ def open_account(tx: Connection, *, hub_id: str, name: str, now: datetime) -> st
     account_id = str(uuid.uuid4())
     tx.execute(
         accounts.insert().values(
-            id=account_id, hub_id=hub_id, name=name, payment_method=False,
-            groups=[], claims={}, created_at=now,
+            id=account_id,
+            hub_id=hub_id,
+            name=name,
+            payment_method=False,
+            groups=[],
+            claims={},
+            created_at=now,
         )
-    )  # fmt: skip
+    )
     return account_id
 
 
@@ -298,11 +308,18 @@ def bind_user(
     ).first()
     tx.execute(
         identities.insert().values(
-            hub_id=hub_id, hub_user_id=user.id, user_created=user.created, name=user.name,
-            provider=who.provider, subject=who.subject, account_id=account_id, bound_at=now,
-            before_id=before_id, apart_from=apart_from,
+            hub_id=hub_id,
+            hub_user_id=user.id,
+            user_created=user.created,
+            name=user.name,
+            provider=who.provider,
+            subject=who.subject,
+            account_id=account_id,
+            bound_at=now,
+            before_id=before_id,
+            apart_from=apart_from,
         )
-    )  # fmt: skip
+    )
     if alone:
         tx.execute(update(accounts).where(accounts.c.id == account_id).values(name=user.name))
 
@@ -448,10 +465,14 @@ def _remember_words(
         elif add or not known:
             tx.execute(
                 subjects.insert().values(
-                    hub_id=hub_id, provider=who.provider, key=key[:16], subject=word,
-                    account_id=account_id, bound_at=now,
+                    hub_id=hub_id,
+                    provider=who.provider,
+                    key=key[:16],
+                    subject=word,
+                    account_id=account_id,
+                    bound_at=now,
                 )
-            )  # fmt: skip
+            )
 
 
 def _of_gone_account(tx: Connection, subject_id: int) -> bool:
@@ -519,9 +540,11 @@ def close_user(tx: Connection, *, hub_id: str, user: HubUser, now: datetime) -> 
         delete(logins).where(
             # Not a later one: a deletion that had to wait for the ledger comes after the next
             # person's login.
-            logins.c.hub_id == hub_id, logins.c.name == user.name, logins.c.at <= now
+            logins.c.hub_id == hub_id,
+            logins.c.name == user.name,
+            logins.c.at <= now,
         )
-    )  # fmt: skip
+    )
     account_id = peek(tx, hub_id=hub_id, user=user)
     if account_id is None:
         return
@@ -592,9 +615,13 @@ def _tell_once(
 ) -> None:
     """Write what was not believed, once an hour: a provider may say so at each refresh."""
     newest = audit.rows(
-        tx, hub_id=hub_id, account_id=account_id, action="subject_refused",
-        since=now - timedelta(hours=1), limit=1,
-    )  # fmt: skip
+        tx,
+        hub_id=hub_id,
+        account_id=account_id,
+        action="subject_refused",
+        since=now - timedelta(hours=1),
+        limit=1,
+    )
     if not newest:
         _note(tx, hub_id, account_id, "subject_refused", user, who, why, now)
 
@@ -613,9 +640,14 @@ def _note(
     if who is not None and who.words:
         detail |= {"provider": who.provider, "subject": who.subject}
     audit.record(
-        tx, hub_id=hub_id, actor="hub", account_id=account_id, action=action, detail=detail,
+        tx,
+        hub_id=hub_id,
+        actor="hub",
+        account_id=account_id,
+        action=action,
+        detail=detail,
         now=now,
-    )  # fmt: skip
+    )
 
 
 def has_user(account: FromClause = accounts) -> ColumnElement[bool]:

@@ -139,8 +139,10 @@ class Journal:
         if trouble and not self.trouble:
             log.error(
                 "The journal %s cannot be written (%s); stops and ends are kept in memory until it"
-                " can: make room before the hub is restarted", self.path, trouble,
-            )  # fmt: skip
+                " can: make room before the hub is restarted",
+                self.path,
+                trouble,
+            )
         elif self.trouble and not trouble:
             log.warning("The journal %s can be written again", self.path)
         self.trouble = trouble

@@ -97,9 +97,11 @@ def note_answered(tx: Connection, lease_id: str, now: datetime) -> bool:
     """The server answered our own probe: the meter runs from here. The first answer counts."""
     device_faults.forgive(tx, lease_id)
     first = _on_open(
-        tx, lease_id, {"answered_at": now, "phase": "answered", "phase_at": now},
+        tx,
+        lease_id,
+        {"answered_at": now, "phase": "answered", "phase_at": now},
         leases.c.answered_at.is_(None),
-    )  # fmt: skip
+    )
     if first:
         holds.begin(tx, lease_id, now)
     return first
@@ -108,9 +110,12 @@ def note_answered(tx: Connection, lease_id: str, now: datetime) -> bool:
 def note_confirmed(tx: Connection, lease_id: str, now: datetime) -> bool:
     """The hub calls it ready."""
     return _on_open(
-        tx, lease_id, {"confirmed_at": now, "phase": "running", "phase_at": now},
-        leases.c.confirmed_at.is_(None), leases.c.stop_requested_at.is_(None),
-    )  # fmt: skip
+        tx,
+        lease_id,
+        {"confirmed_at": now, "phase": "running", "phase_at": now},
+        leases.c.confirmed_at.is_(None),
+        leases.c.stop_requested_at.is_(None),
+    )
 
 
 def note_stop(
@@ -145,10 +150,14 @@ def note_stop(
             select(leases.c.account_id).where(leases.c.id == lease_id)
         ).scalar_one()
         audit.record(
-            tx, hub_id=hub_id, actor=actor, account_id=account_id, action="stop",
+            tx,
+            hub_id=hub_id,
+            actor=actor,
+            account_id=account_id,
+            action="stop",
             detail={"lease": lease_id, "reason": reason.value} | ({"note": note} if note else {}),
             now=now,
-        )  # fmt: skip
+        )
         charges.settle(tx, lease_id, now)
     return first
 

@@ -49,18 +49,30 @@ def of_hub(
     charged: dict[tuple[str, str], int] = {}
     for each in {row.currency for row in rows}:
         found = usage.charged_between(
-            tx, hub_id=hub_id, scopes=[row.scope for row in rows], currency=each,
-            first=month_start(now).date(), end=next_month(now).date(),
-        )  # fmt: skip
+            tx,
+            hub_id=hub_id,
+            scopes=[row.scope for row in rows],
+            currency=each,
+            first=month_start(now).date(),
+            end=next_month(now).date(),
+        )
         charged |= {(scope, each): amount for scope, amount in found.items()}
     names = _names(tx, [row.scope for row in rows])
     return [
         Budget(
-            row.scope, names.get(row.scope), usage.group_in(row.scope), row.currency, row.soft,
-            row.hard, charged.get((row.scope, row.currency), 0), row.set_by, row.set_at, row.warned,
+            row.scope,
+            names.get(row.scope),
+            usage.group_in(row.scope),
+            row.currency,
+            row.soft,
+            row.hard,
+            charged.get((row.scope, row.currency), 0),
+            row.set_by,
+            row.set_at,
+            row.warned,
         )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def stops_any(tx: Connection, *, hub_id: str, scopes: Iterable[str]) -> bool:
@@ -78,9 +90,7 @@ def _names(tx: Connection, scopes: Iterable[str]) -> dict[str, str]:
     return {usage.account_scope(row.id): row.name for row in rows}
 
 
-def warn_once(
-    tx: Connection, *, hub_id: str, budget: Budget, spent: int, now: datetime
-) -> bool:  # fmt: skip
+def warn_once(tx: Connection, *, hub_id: str, budget: Budget, spent: int, now: datetime) -> bool:
     """Write that a soft budget is passed, once a month; whether this was the time."""
     month = month_of(now)
     told = tx.execute(
@@ -95,9 +105,18 @@ def warn_once(
     ).rowcount
     if told:
         audit.record(
-            tx, hub_id=hub_id, actor="keeper", account_id=usage.account_in(budget.scope),
+            tx,
+            hub_id=hub_id,
+            actor="keeper",
+            account_id=usage.account_in(budget.scope),
             action="budget_passed",
-            detail={"scope": budget.scope, "soft": budget.soft, "spent": spent,
-                    "currency": budget.currency, "month": month}, now=now,
-        )  # fmt: skip
+            detail={
+                "scope": budget.scope,
+                "soft": budget.soft,
+                "spent": spent,
+                "currency": budget.currency,
+                "month": month,
+            },
+            now=now,
+        )
     return bool(told)

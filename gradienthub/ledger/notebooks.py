@@ -41,10 +41,14 @@ def notebook_of(
         found = Notebook(str(uuid.uuid4()), account_id, server_name, display_name, None)
         tx.execute(
             notebooks.insert().values(
-                id=found.id, hub_id=hub_id, account_id=account_id, server_name=server_name,
-                display_name=display_name, created_at=now,
+                id=found.id,
+                hub_id=hub_id,
+                account_id=account_id,
+                server_name=server_name,
+                display_name=display_name,
+                created_at=now,
             )
-        )  # fmt: skip
+        )
     elif display_name and display_name != found.display_name:
         tx.execute(
             update(notebooks).where(notebooks.c.id == found.id).values(display_name=display_name)

@@ -39,22 +39,32 @@ def replace(
     for object_id, one in rows.items():
         tx.execute(
             outside_servers.insert().values(
-                hub_id=hub_id, object_id=object_id, name=one.seen.name[:255],
-                user_name=one.seen.user[:255], server_name=one.seen.server[:255],
-                host=one.host.name, host_key=host_keys[one.host.name],
-                cpus=one.seen.cpus, memory=one.seen.memory, devices=list(one.devices),
-                began_at=one.seen.began_at, seen_at=now,
+                hub_id=hub_id,
+                object_id=object_id,
+                name=one.seen.name[:255],
+                user_name=one.seen.user[:255],
+                server_name=one.seen.server[:255],
+                host=one.host.name,
+                host_key=host_keys[one.host.name],
+                cpus=one.seen.cpus,
+                memory=one.seen.memory,
+                devices=list(one.devices),
+                began_at=one.seen.began_at,
+                seen_at=now,
             )
-        )  # fmt: skip
+        )
         for device in set(one.devices) - held:
             held.add(device)
             known = before.get(device)
             tx.execute(
                 device_holders.insert().values(
-                    device_uuid=device, hub_id=hub_id, holder_kind=OUTSIDE,
-                    holder_id=object_id[:LONGEST_ID], since=known.since if known else now,
+                    device_uuid=device,
+                    hub_id=hub_id,
+                    holder_kind=OUTSIDE,
+                    holder_id=object_id[:LONGEST_ID],
+                    since=known.since if known else now,
                 )
-            )  # fmt: skip
+            )
 
 
 def of_hub(tx: Connection, hub_id: str) -> list[Mapping[str, Any]]:

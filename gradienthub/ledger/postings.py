@@ -52,8 +52,16 @@ def close_month(
     for row in found:
         begin = times_of(row).begins
         if begin is not None:
-            post(tx, row, begin=begin, end=first, gap_until=None, closes=False,
-                 lost=lost.get(row.id, ()), now=now)  # fmt: skip
+            post(
+                tx,
+                row,
+                begin=begin,
+                end=first,
+                gap_until=None,
+                closes=False,
+                lost=lost.get(row.id, ()),
+                now=now,
+            )
     return len(found)
 
 
@@ -119,10 +127,16 @@ def post(
     for portion in portions:
         last = portion is portions[-1]
         _write(
-            tx, row, portion, now=now, begin=begin, lost=lost,
-            closes=closes and last and not before.closed, gap_until=gap_until if last else None,
+            tx,
+            row,
+            portion,
+            now=now,
+            begin=begin,
+            lost=lost,
+            closes=closes and last and not before.closed,
+            gap_until=gap_until if last else None,
             forgiven_before=before.forgiven,
-        )  # fmt: skip
+        )
 
 
 def billed_of(tx: Connection, lease_id: str) -> int:
@@ -168,13 +182,26 @@ def _write(
     account = {"account_id": row.account_id, "currency": row.currency}
     use_credits(tx, **account, amount=charged, before=balance_of(tx, **account))
     append(
-        tx, hub_id=row.hub_id, **account, kind=Kind.CHARGE, amount=-charged, at=now,
-        month=month_of(min(portion.start, portion.end)), lease_id=row.id,
-        instance_type=row.instance_type, price=row.price, from_at=portion.start,
-        until_at=portion.end, gap_until=gap_until, billed=portion.billed, overrun=overrun,
-        forgiven=forgiven, closes=closes, note=row.display_name or row.server_name or "default",
+        tx,
+        hub_id=row.hub_id,
+        **account,
+        kind=Kind.CHARGE,
+        amount=-charged,
+        at=now,
+        month=month_of(min(portion.start, portion.end)),
+        lease_id=row.id,
+        instance_type=row.instance_type,
+        price=row.price,
+        from_at=portion.start,
+        until_at=portion.end,
+        gap_until=gap_until,
+        billed=portion.billed,
+        overrun=overrun,
+        forgiven=forgiven,
+        closes=closes,
+        note=row.display_name or row.server_name or "default",
         actor=row.stopped_by or "",
-    )  # fmt: skip
+    )
     if hold:
         tx.execute(
             update(holds)
@@ -187,12 +214,18 @@ def _write(
             )
         )
     days = charged_days(
-        by_day(row.price, begin, portion.start, portion.end, lost), portion.end, forgiven=forgiven,
+        by_day(row.price, begin, portion.start, portion.end, lost),
+        portion.end,
+        forgiven=forgiven,
         closes=closes,
-    )  # fmt: skip
+    )
     if days:
         usage.add(
-            tx, hub_id=row.hub_id, scopes=usage.scopes_of(row.account_id, row.groups or ()),
-            instance_type=row.instance_type, currency=row.currency, days=days,
+            tx,
+            hub_id=row.hub_id,
+            scopes=usage.scopes_of(row.account_id, row.groups or ()),
+            instance_type=row.instance_type,
+            currency=row.currency,
+            days=days,
             leases=int(closes),
-        )  # fmt: skip
+        )

@@ -111,9 +111,10 @@ def _add_usage(
             whole = replace(key, scope=scope)
             before = sums.get(whole, UsageSum())
             sums[whole] = UsageSum(
-                before.leases + one.leases, before.seconds + one.seconds,
+                before.leases + one.leases,
+                before.seconds + one.seconds,
                 before.charged + one.charged,
-            )  # fmt: skip
+            )
 
 
 def _usage_faults(
@@ -151,9 +152,7 @@ def find_head(tx: Connection, *, account_id: str, head: str) -> Entry | None:
     return entry_of(row) if row else None
 
 
-def _chains(
-    tx: Connection, hub_id: str, account_id: str | None
-) -> Iterator[tuple[str, str, str]]:  # fmt: skip
+def _chains(tx: Connection, hub_id: str, account_id: str | None) -> Iterator[tuple[str, str, str]]:
     """(account, its name, currency) of all that have entries, a balance or charged leases."""
     of_hub = [
         select(table.c.account_id, table.c.currency).where(table.c.hub_id == hub_id)
@@ -197,11 +196,14 @@ def _kept(tx: Connection, account_id: str, currency: str) -> Kept:
         credits=tuple(
             CreditKept(
                 Credit(row.id, row.amount, row.unspent, row.given_at, row.expires_at),
-                row.hub_id, row.reason, row.given_by, row.welcome,
+                row.hub_id,
+                row.reason,
+                row.given_by,
+                row.welcome,
             )
             for row in given
         ),
-    )  # fmt: skip
+    )
 
 
 def _leases(
@@ -236,10 +238,17 @@ def _leases(
 _HOLD = [
     holds.c[name].label(f"hold_{name}")
     for name in (
-        "hub_id", "account_id", "currency", "amount", "billed", "credit_limit", "charge_overrun",
-        "paid_for", "metered_from",
+        "hub_id",
+        "account_id",
+        "currency",
+        "amount",
+        "billed",
+        "credit_limit",
+        "charge_overrun",
+        "paid_for",
+        "metered_from",
     )
-]  # fmt: skip
+]
 
 
 def _lease_kept(
@@ -251,14 +260,25 @@ def _lease_kept(
     hold = terms = None
     if row.hold_hub_id is not None:
         hold = HoldKept(
-            row.hold_hub_id, row.hold_account_id, row.hold_currency, row.hold_amount,
-            row.hold_billed, row.hold_paid_for, row.hold_metered_from,
-        )  # fmt: skip
+            row.hold_hub_id,
+            row.hold_account_id,
+            row.hold_currency,
+            row.hold_amount,
+            row.hold_billed,
+            row.hold_paid_for,
+            row.hold_metered_from,
+        )
     if row.groups is not None:
         terms = Terms(
-            row.price, row.currency, row.instance_type, row.tier, row.custom_image,
-            tuple(row.groups), row.hold_credit_limit, bool(row.hold_charge_overrun),
-        )  # fmt: skip
+            row.price,
+            row.currency,
+            row.instance_type,
+            row.tier,
+            row.custom_image,
+            tuple(row.groups),
+            row.hold_credit_limit,
+            bool(row.hold_charge_overrun),
+        )
     expected = audited_since is not None and row.admitted_at >= audited_since
     return LeaseKept(
         row.hub_id,

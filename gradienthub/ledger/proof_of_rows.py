@@ -119,20 +119,28 @@ def _stray_rows(tx: Connection, hub_id: str) -> list[Fault]:
         .where(holds.c.hub_id == hub_id, leases.c.id.is_(None))
     )
     faults += [
-        Fault(row.account_id, row.account_id, row.currency,
-              f"a hold is of lease {row.lease_id}, which is gone")
+        Fault(
+            row.account_id,
+            row.account_id,
+            row.currency,
+            f"a hold is of lease {row.lease_id}, which is gone",
+        )
         for row in orphans
-    ]  # fmt: skip
+    ]
     strangers = tx.execute(
         select(leases.c.id, leases.c.account_id, leases.c.currency)
         .join(accounts, accounts.c.id == leases.c.account_id)
         .where(accounts.c.hub_id == hub_id, leases.c.hub_id != hub_id)
     )
     faults += [
-        Fault(row.account_id, row.account_id, row.currency,
-              f"lease {row.id} says that it is another hub's")
+        Fault(
+            row.account_id,
+            row.account_id,
+            row.currency,
+            f"lease {row.id} says that it is another hub's",
+        )
         for row in strangers
-    ]  # fmt: skip
+    ]
     return faults
 
 

@@ -69,14 +69,23 @@ def ask(
     request_id = str(uuid.uuid4())
     tx.execute(
         approval_requests.insert().values(
-            id=request_id, hub_id=hub_id, account_id=account.id, instance_type=instance_type,
-            reason=reason, asked_at=now,
+            id=request_id,
+            hub_id=hub_id,
+            account_id=account.id,
+            instance_type=instance_type,
+            reason=reason,
+            asked_at=now,
         )
-    )  # fmt: skip
+    )
     audit.record(
-        tx, hub_id=hub_id, actor=account.name, account_id=account.id, action="approval_asked",
-        detail={"instance_type": instance_type, "reason": reason}, now=now,
-    )  # fmt: skip
+        tx,
+        hub_id=hub_id,
+        actor=account.name,
+        account_id=account.id,
+        action="approval_asked",
+        detail={"instance_type": instance_type, "reason": reason},
+        now=now,
+    )
     return request_id
 
 
@@ -116,15 +125,25 @@ def decide(
     ).rowcount
     if grant:
         approve(
-            tx, account, hub_id=hub_id, instance_type=instance_type,
-            reason=answer or (found.reason if found else ""), expires_at=expires_at, actor=actor,
+            tx,
+            account,
+            hub_id=hub_id,
+            instance_type=instance_type,
+            reason=answer or (found.reason if found else ""),
+            expires_at=expires_at,
+            actor=actor,
             now=now,
-        )  # fmt: skip
+        )
     elif answered:
         audit.record(
-            tx, hub_id=hub_id, actor=actor, account_id=account.id, action="approval_refused",
-            detail={"instance_type": instance_type, "answer": answer}, now=now,
-        )  # fmt: skip
+            tx,
+            hub_id=hub_id,
+            actor=actor,
+            account_id=account.id,
+            action="approval_refused",
+            detail={"instance_type": instance_type, "answer": answer},
+            now=now,
+        )
     return bool(answered)
 
 
@@ -156,6 +175,14 @@ def _query() -> Select[Any]:
 
 def _request(row: Any) -> ApprovalRequest:
     return ApprovalRequest(
-        row.id, row.account_id, row.name, row.instance_type, row.reason, row.asked_at,
-        row.decided_at, row.decided_by, row.granted, row.answer,
-    )  # fmt: skip
+        row.id,
+        row.account_id,
+        row.name,
+        row.instance_type,
+        row.reason,
+        row.asked_at,
+        row.decided_at,
+        row.decided_by,
+        row.granted,
+        row.answer,
+    )

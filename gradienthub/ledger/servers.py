@@ -40,7 +40,7 @@ class Kept:
 
 def keep(
     tx: Connection, *, hub_id: str, lease_id: str, body: dict[str, Any], now: datetime
-) -> None:  # fmt: skip
+) -> None:
     """Keep what a hub needs to make the row of this lease's server again."""
     tx.execute(delete(server_records).where(server_records.c.lease_id == lease_id))
     # Those of leases that are over are of no use any more.

@@ -121,9 +121,7 @@ def account_ids(tx: Connection, *, hub_id: str, name: str) -> list[str]:
     return list(rows.scalars())
 
 
-def overruns(
-    tx: Connection, *, hub_id: str, since: datetime, limit: int = 100
-) -> list[Overrun]:  # fmt: skip
+def overruns(tx: Connection, *, hub_id: str, since: datetime, limit: int = 100) -> list[Overrun]:
     """The newest charges since then whose lease ran on without a hold, forgiven or not."""
     rows = tx.execute(
         select(*ENTRY, accounts.c.name)

@@ -77,12 +77,19 @@ def add(
     """Count these days; `leases` that ended are counted on the last of them."""
     last = max(days)
     rows = [
-        {"hub_id": hub_id, "scope": scope, "day": day, "instance_type": instance_type,
-         "currency": currency, "leases": leases if day == last else 0,
-         "seconds": portion.seconds, "charged": portion.billed}
+        {
+            "hub_id": hub_id,
+            "scope": scope,
+            "day": day,
+            "instance_type": instance_type,
+            "currency": currency,
+            "leases": leases if day == last else 0,
+            "seconds": portion.seconds,
+            "charged": portion.billed,
+        }
         for scope in [HUB, *scopes]
         for day, portion in days.items()
-    ]  # fmt: skip
+    ]
     dialect: Any = postgresql if tx.dialect.name == "postgresql" else sqlite
     insert = dialect.insert(usage)
     counted = ("leases", "seconds", "charged")
@@ -129,9 +136,7 @@ def by_day(
         )
         .order_by(usage.c.day, usage.c.instance_type)
     )
-    return [
-        Day(row.day, row.instance_type, row.leases, row.seconds, row.charged) for row in rows
-    ]  # fmt: skip
+    return [Day(row.day, row.instance_type, row.leases, row.seconds, row.charged) for row in rows]
 
 
 def by_type(
@@ -141,9 +146,7 @@ def by_type(
     return _summed(tx, usage.c.instance_type, usage.c.scope == scope, hub_id, currency, first, end)
 
 
-def by_user(
-    tx: Connection, *, hub_id: str, currency: str, first: date, end: date
-) -> list[Used]:  # fmt: skip
+def by_user(tx: Connection, *, hub_id: str, currency: str, first: date, end: date) -> list[Used]:
     """What each account used, by name, the dearest first; deleted ones too."""
     mine = _summed(tx, usage.c.scope, _below(ACCOUNT), hub_id, currency, first, end)
     names = {

@@ -61,10 +61,15 @@ def bind(
         return owner
     tx.execute(
         adopted_volumes.insert().values(
-            hub_id=hub_id, volume=volume, account_id=account_id, folder=folder,
-            server_name=server_name, by=by[:255], at=now,
+            hub_id=hub_id,
+            volume=volume,
+            account_id=account_id,
+            folder=folder,
+            server_name=server_name,
+            by=by[:255],
+            at=now,
         )
-    )  # fmt: skip
+    )
     _record(tx, hub_id, account_id, by, "volume_bound", volume, now)
     return account_id
 
@@ -88,9 +93,14 @@ def note_refused(
 ) -> None:
     """Write down that a volume named like this person was not given to them."""
     audit.record(
-        tx, hub_id=hub_id, actor="hub", account_id=account_id, action="volume_refused",
-        detail={"volume": volume, "why": why}, now=now,
-    )  # fmt: skip
+        tx,
+        hub_id=hub_id,
+        actor="hub",
+        account_id=account_id,
+        action="volume_refused",
+        detail={"volume": volume, "why": why},
+        now=now,
+    )
 
 
 def all_of_hub(tx: Connection, hub_id: str) -> list[Mapping[str, Any]]:
@@ -108,6 +118,11 @@ def _record(
     tx: Connection, hub_id: str, account_id: str, by: str, action: str, volume: str, now: datetime
 ) -> None:
     audit.record(
-        tx, hub_id=hub_id, actor=by, account_id=account_id, action=action,
-        detail={"volume": volume}, now=now,
-    )  # fmt: skip
+        tx,
+        hub_id=hub_id,
+        actor=by,
+        account_id=account_id,
+        action=action,
+        detail={"volume": volume},
+        now=now,
+    )

@@ -253,9 +253,16 @@ def _watched(
         cpu_load=watch["cpu_load"],
     )
     return Watched(
-        columns, deadlines, evidence, tuple(devices), warned, watch["gpu_load"],
-        watch["stop_tries"], watch["would_stop_at"], known=True,
-    )  # fmt: skip
+        columns,
+        deadlines,
+        evidence,
+        tuple(devices),
+        warned,
+        watch["gpu_load"],
+        watch["stop_tries"],
+        watch["would_stop_at"],
+        known=True,
+    )
 
 
 def _span(seconds: int | None) -> timedelta | None:
@@ -271,9 +278,12 @@ def _warned(watch: Mapping[str, Any], name: str, other: Warned | None) -> Warned
     if watch[f"{name}_reason"] is None:
         return None
     return Warned(
-        Reason(watch[f"{name}_reason"]), watch[f"{name}_stops_at"],
-        timedelta(seconds=watch[f"{name}_level"]), watch[f"{name}_at"], other,
-    )  # fmt: skip
+        Reason(watch[f"{name}_reason"]),
+        watch[f"{name}_stops_at"],
+        timedelta(seconds=watch[f"{name}_level"]),
+        watch[f"{name}_at"],
+        other,
+    )
 
 
 def _warned_columns(name: str, warned: Warned | None) -> dict[str, Any]:
@@ -409,11 +419,17 @@ def extend_lease(
         )
     )
     audit.record(
-        tx, hub_id=found.lease["hub_id"], actor=actor, account_id=found.lease["account_id"],
+        tx,
+        hub_id=found.lease["hub_id"],
+        actor=actor,
+        account_id=found.lease["account_id"],
         action="extend",
-        detail={"lease": lease_id, "keep_until": given.keep_until and given.keep_until.isoformat(),
-                "stop_at": given.stop_at and given.stop_at.isoformat()}
+        detail={
+            "lease": lease_id,
+            "keep_until": given.keep_until and given.keep_until.isoformat(),
+            "stop_at": given.stop_at and given.stop_at.isoformat(),
+        }
         | ({"program": True} if program else {}),
         now=now,
-    )  # fmt: skip
+    )
     return watched(tx, lease_id) or found

@@ -24,41 +24,105 @@ NEVER_CAPABILITIES = frozenset({"ALL", "SYS_MODULE", "SYS_RAWIO"})
 
 #: Settings of the engine's HostConfig that take nothing from anybody, whatever they say.
 HARMLESS = frozenset(
-    {"BlkioDeviceReadBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteBps", "BlkioDeviceWriteIOps",
-     "BlkioWeight", "BlkioWeightDevice", "ConsoleSize", "CpuCount", "CpuPercent", "CpuShares",
-     "CpusetCpus", "CpusetMems", "Dns", "DnsOptions", "DnsSearch", "ExtraHosts", "GroupAdd",
-     "Init", "Isolation", "KernelMemory", "KernelMemoryTCP", "Links", "LogConfig",
-     "MemoryReservation", "MemorySwap", "MemorySwappiness", "PortBindings", "ReadonlyRootfs",
-     "ShmSize", "StorageOpt", "Ulimits", "VolumeDriver"}
-)  # fmt: skip
+    {
+        "BlkioDeviceReadBps",
+        "BlkioDeviceReadIOps",
+        "BlkioDeviceWriteBps",
+        "BlkioDeviceWriteIOps",
+        "BlkioWeight",
+        "BlkioWeightDevice",
+        "ConsoleSize",
+        "CpuCount",
+        "CpuPercent",
+        "CpuShares",
+        "CpusetCpus",
+        "CpusetMems",
+        "Dns",
+        "DnsOptions",
+        "DnsSearch",
+        "ExtraHosts",
+        "GroupAdd",
+        "Init",
+        "Isolation",
+        "KernelMemory",
+        "KernelMemoryTCP",
+        "Links",
+        "LogConfig",
+        "MemoryReservation",
+        "MemorySwap",
+        "MemorySwappiness",
+        "PortBindings",
+        "ReadonlyRootfs",
+        "ShmSize",
+        "StorageOpt",
+        "Ulimits",
+        "VolumeDriver",
+    }
+)
 #: Settings that are judged by their value: as the engine writes them, and as docker-py does.
 JUDGED = {
-    "AutoRemove": "auto_remove", "Binds": "volumes", "CapAdd": "cap_add", "CapDrop": "cap_drop",
-    "CgroupParent": "cgroup_parent", "CgroupnsMode": "cgroupns", "CpuPeriod": "cpu_period",
-    "CpuQuota": "cpu_quota", "DeviceCgroupRules": "device_cgroup_rules",
-    "DeviceRequests": "device_requests", "Devices": "devices", "IpcMode": "ipc_mode",
-    "Memory": "mem_limit", "Mounts": "mounts", "NanoCpus": "nano_cpus",
-    "NetworkMode": "network_mode", "OomKillDisable": "oom_kill_disable",
-    "OomScoreAdj": "oom_score_adj", "PidMode": "pid_mode", "PidsLimit": "pids_limit",
-    "Privileged": "privileged", "PublishAllPorts": "publish_all_ports",
-    "RestartPolicy": "restart_policy", "Runtime": "runtime", "SecurityOpt": "security_opt",
-    "Sysctls": "sysctls", "Tmpfs": "tmpfs", "UTSMode": "uts_mode", "UsernsMode": "userns_mode",
+    "AutoRemove": "auto_remove",
+    "Binds": "volumes",
+    "CapAdd": "cap_add",
+    "CapDrop": "cap_drop",
+    "CgroupParent": "cgroup_parent",
+    "CgroupnsMode": "cgroupns",
+    "CpuPeriod": "cpu_period",
+    "CpuQuota": "cpu_quota",
+    "DeviceCgroupRules": "device_cgroup_rules",
+    "DeviceRequests": "device_requests",
+    "Devices": "devices",
+    "IpcMode": "ipc_mode",
+    "Memory": "mem_limit",
+    "Mounts": "mounts",
+    "NanoCpus": "nano_cpus",
+    "NetworkMode": "network_mode",
+    "OomKillDisable": "oom_kill_disable",
+    "OomScoreAdj": "oom_score_adj",
+    "PidMode": "pid_mode",
+    "PidsLimit": "pids_limit",
+    "Privileged": "privileged",
+    "PublishAllPorts": "publish_all_ports",
+    "RestartPolicy": "restart_policy",
+    "Runtime": "runtime",
+    "SecurityOpt": "security_opt",
+    "Sysctls": "sysctls",
+    "Tmpfs": "tmpfs",
+    "UTSMode": "uts_mode",
+    "UsernsMode": "userns_mode",
     "VolumesFrom": "volumes_from",
-}  # fmt: skip
+}
 _CANONICAL = {name.lower(): name for name in (*HARMLESS, *JUDGED)}
 
 #: Device files that the ledger rents, or that lead to them.
 GPU_FILES = (
-    "/dev/nvidia*", "/dev/dri", "/dev/dri/*", "/dev/kfd", "/dev/dxg", "/dev/accel*",
-    "/dev/hl[0-9]*", "/dev/habanalabs*", "/dev/davinci*", "/dev/mem", "/dev/kmem", "/dev/port",
-)  # fmt: skip
+    "/dev/nvidia*",
+    "/dev/dri",
+    "/dev/dri/*",
+    "/dev/kfd",
+    "/dev/dxg",
+    "/dev/accel*",
+    "/dev/hl[0-9]*",
+    "/dev/habanalabs*",
+    "/dev/davinci*",
+    "/dev/mem",
+    "/dev/kmem",
+    "/dev/port",
+)
 #: Mounting here is one more way to ask the NVIDIA runtime for a device.
 DEVICE_MOUNTS = ("/var/run/nvidia-container-devices", "/run/nvidia-container-devices")
 #: Whoever has one of these is root on the machine.
 ENGINE_SOCKETS = (
-    "/var/run/docker.sock", "/run/docker.sock", "/run/containerd", "/var/run/containerd",
-    "/run/podman", "/var/run/podman", "/run/crio", "/var/run/crio", "/run/user",
-)  # fmt: skip
+    "/var/run/docker.sock",
+    "/run/docker.sock",
+    "/run/containerd",
+    "/var/run/containerd",
+    "/run/podman",
+    "/var/run/podman",
+    "/run/crio",
+    "/var/run/crio",
+    "/run/user",
+)
 ENGINE_FOLDERS = ("/var/lib/docker", "/var/lib/containerd", "/var/lib/containers")
 #: Folders of the machine that are not a data set: they, and what holds them, are findings.
 MACHINE_FOLDERS = ("/etc", "/etc/shadow", "/etc/sudoers.d", "/root/.ssh", "/boot")
@@ -66,14 +130,27 @@ KERNEL_FOLDERS = ("/dev", "/proc", "/sys")
 
 #: By these a runtime of the engine decides which devices a container gets.
 GRANTING = frozenset(
-    {"DOCKER_RESOURCE_GPU", "NVIDIA_IMEX_CHANNELS", "NVIDIA_MIG_CONFIG_DEVICES",
-     "NVIDIA_MIG_MONITOR_DEVICES", "SWARM_RESOURCE_GPU"}
-)  # fmt: skip
+    {
+        "DOCKER_RESOURCE_GPU",
+        "NVIDIA_IMEX_CHANNELS",
+        "NVIDIA_MIG_CONFIG_DEVICES",
+        "NVIDIA_MIG_MONITOR_DEVICES",
+        "SWARM_RESOURCE_GPU",
+    }
+)
 #: By these a program chooses among the devices that its container has.
 CHOOSING = frozenset(
-    {"CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "HIP_VISIBLE_DEVICES", "ONEAPI_DEVICE_SELECTOR",
-     "ROCR_VISIBLE_DEVICES", "TPU_VISIBLE_CHIPS", "TPU_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"}
-)  # fmt: skip
+    {
+        "CUDA_VISIBLE_DEVICES",
+        "GPU_DEVICE_ORDINAL",
+        "HIP_VISIBLE_DEVICES",
+        "ONEAPI_DEVICE_SELECTOR",
+        "ROCR_VISIBLE_DEVICES",
+        "TPU_VISIBLE_CHIPS",
+        "TPU_VISIBLE_DEVICES",
+        "ZE_AFFINITY_MASK",
+    }
+)
 _NOTHING = ("", "void", "none", "-1", "NoDevFiles")
 
 LABELS = "gradienthub."
@@ -243,11 +320,16 @@ class _Trial:
             case "CapAdd":
                 keep = set(self.policy.capabilities or ())
                 return [
-                    capability(c) for c in value
+                    capability(c)
+                    for c in value
                     if (capability(c) in keep and capability(c) not in NEVER_CAPABILITIES)
-                    or not self.find(setting, capability(c), _WHY[name],
-                                     never=capability(c) in NEVER_CAPABILITIES)
-                ]  # fmt: skip
+                    or not self.find(
+                        setting,
+                        capability(c),
+                        _WHY[name],
+                        never=capability(c) in NEVER_CAPABILITIES,
+                    )
+                ]
             case "CapDrop":
                 return [capability(c) for c in value]
             case "Binds":
@@ -257,9 +339,10 @@ class _Trial:
                 return [mount for mount in value if not self._bad_mount(setting, mount)]
             case "Tmpfs":
                 return {
-                    place: options for place, options in value.items()
+                    place: options
+                    for place, options in value.items()
                     if not self.judge_target(setting, place)
-                }  # fmt: skip
+                }
             case "SecurityOpt":
                 return self._security(setting, value)
             case "Sysctls" | "VolumesFrom":
@@ -288,13 +371,15 @@ class _Trial:
         """Judge each item of a list or mapping, and return those that stay."""
         if isinstance(values, Mapping):
             return {
-                k: v for k, v in values.items()
+                k: v
+                for k, v in values.items()
                 if not self.find(setting, text(k), why, never=bool(never and never(text(k))))
-            }  # fmt: skip
+            }
         return [
-            v for v in values
+            v
+            for v in values
             if not self.find(setting, text(v), why, never=bool(never and never(text(v))))
-        ]  # fmt: skip
+        ]
 
     def _bad_bind(self, setting: str, bind: str) -> bool:
         source, _, rest = bind.partition(":")
@@ -421,9 +506,10 @@ def differences(asked: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]:
     found = []
     labels = config.get("Labels") or {}
     lost = sorted(
-        key for key, value in asked["labels"].items()
+        key
+        for key, value in asked["labels"].items()
         if key.startswith(LABELS) and labels.get(key, "") != value
-    )  # fmt: skip
+    )
     if lost:
         found.append(f"it has not our labels ({', '.join(lost)})")
     image = str(config.get("Image") or "")
@@ -592,10 +678,11 @@ def _binds(value: Any) -> list[str]:
     if not isinstance(value, Mapping):
         return [str(bind) for bind in value]
     return [
-        f"{source}:{bind['bind']}:{bind.get('mode', 'rw')}" if isinstance(bind, Mapping)
+        f"{source}:{bind['bind']}:{bind.get('mode', 'rw')}"
+        if isinstance(bind, Mapping)
         else f"{source}:{bind}:rw"
         for source, bind in value.items()
-    ]  # fmt: skip
+    ]
 
 
 def _clean(path: str) -> str:
@@ -632,6 +719,7 @@ def _lets_all_through(option: str) -> bool:
         return False
     forbids = any(
         str(rule.get("action")) not in ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG")
-        for rule in profile.get("syscalls") or () if isinstance(rule, Mapping)
-    )  # fmt: skip
+        for rule in profile.get("syscalls") or ()
+        if isinstance(rule, Mapping)
+    )
     return profile.get("defaultAction") in ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG") and not forbids

@@ -48,20 +48,22 @@ def troubles(places: Iterable[Place], *, journal: str, unwritten: int) -> list[T
     if journal:
         found.append(
             Trouble(
-                "journal", "journal_full",
+                "journal",
+                "journal_full",
                 f"Stops and ends that the ledger could not take cannot be written: {journal};"
                 f" {unwritten} are kept in memory.",
                 "Make room under data_dir before the hub is restarted; they are then written by"
                 " themselves.",
             )
-        )  # fmt: skip
+        )
     for place in places:
         if place.left is not None and place.left < LEAST_LEFT:
             found.append(
                 Trouble(
-                    f"disk/{place.name}", "disk_full",
+                    f"disk/{place.name}",
+                    "disk_full",
                     f"{place.name} {place.path} has {place.left // 10**6} MB left.",
                     "Make room, or move it to a larger disk: starts are refused when it is full.",
                 )
-            )  # fmt: skip
+            )
     return found

@@ -83,9 +83,8 @@ class Funds:
         if not price:
             return None
         ends = [
-            carried(purse.left, [*purse.running, Running(price, now)], now)
-            for purse in self.purses
-        ]  # fmt: skip
+            carried(purse.left, [*purse.running, Running(price, now)], now) for purse in self.purses
+        ]
         return max(now, min(found)) if (found := [end for end in ends if end]) else None
 
 

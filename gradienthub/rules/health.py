@@ -135,9 +135,7 @@ def _for(span: timedelta) -> str:
     return format_duration(max(span, timedelta(seconds=1)))
 
 
-def _headline(
-    facts: KeeperFacts, trouble: Trouble | None, standing: int, now: datetime
-) -> str:  # fmt: skip
+def _headline(facts: KeeperFacts, trouble: Trouble | None, standing: int, now: datetime) -> str:
     found = f"{standing} finding{'' if standing == 1 else 's'}"
     if trouble is not None:
         known = f"{found} stood when somebody last looked" if standing else "No finding stands"

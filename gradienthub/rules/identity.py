@@ -16,9 +16,24 @@ ROUNDED = timedelta(milliseconds=10)
 
 #: What programs write for a person whom they do not know, in any case.
 NOBODY = frozenset(
-    {"-1", "none", "null", "nil", "undefined", "nan", "n/a", "na", "unknown", "anonymous", "(null)",
-     "<null>", "[]", "{}", "[object object]"}
-)  # fmt: skip
+    {
+        "-1",
+        "none",
+        "null",
+        "nil",
+        "undefined",
+        "nan",
+        "n/a",
+        "na",
+        "unknown",
+        "anonymous",
+        "(null)",
+        "<null>",
+        "[]",
+        "{}",
+        "[object object]",
+    }
+)
 
 
 def names_nobody(word: str) -> bool:

@@ -163,18 +163,29 @@ def learn(known: Evidence, answer: Answer | None, now: datetime) -> Evidence:
         if _moved(key, at, known, now)
     ]
     seen = replace(
-        known, busy=(), busy_since=None, looked_at=now, unknown_since=None, missed_since=None,
-        unread=answer.unread, reported_at=word, reported={k: at for k, (at, _) in moments.items()},
+        known,
+        busy=(),
+        busy_since=None,
+        looked_at=now,
+        unknown_since=None,
+        missed_since=None,
+        unread=answer.unread,
+        reported_at=word,
+        reported={k: at for k, (at, _) in moments.items()},
         worked_at=None,
-    )  # fmt: skip
+    )
     used_at, used_by = max(uses, key=lambda use: use[0], default=(known.used_at, known.used_by))
     # A kernel that speaks, and a person at work elsewhere in it, are work.
     worked = used_at if uses and used_at > known.used_at else known.worked_at
     if answer.busy:
         return replace(
-            seen, used_at=now, used_by=answer.used_by, busy=answer.busy,
-            busy_since=known.busy_since if known.busy else now, worked_at=worked or now,
-        )  # fmt: skip
+            seen,
+            used_at=now,
+            used_by=answer.used_by,
+            busy=answer.busy,
+            busy_since=known.busy_since if known.busy else now,
+            worked_at=worked or now,
+        )
     if answer.unread:
         # What is not read may be what was busy.
         worked = worked if known.worked_at else None

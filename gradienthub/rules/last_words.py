@@ -39,14 +39,22 @@ _FAULT = re.compile(
 )
 #: What Jupyter says when something ends it, which no person calls a crash.
 _ENDED_BY = (
-    (re.compile(r"Shutting down on /api/shutdown request", re.IGNORECASE),
-     "somebody chose Shut Down in its menu"),
-    (re.compile(r"No (kernels|activity).*; ?shutting down|shutting down.*(idle|no activity)",
-                re.IGNORECASE),
-     "its image has an idle limit of its own (ServerApp.shutdown_no_activity_timeout)"),
-    (re.compile(r"received signal \d+, stopping|Received SIG(TERM|INT)", re.IGNORECASE),
-     "it was told to stop from outside of the hub, or from inside of it"),
-)  # fmt: skip
+    (
+        re.compile(r"Shutting down on /api/shutdown request", re.IGNORECASE),
+        "somebody chose Shut Down in its menu",
+    ),
+    (
+        re.compile(
+            r"No (kernels|activity).*; ?shutting down|shutting down.*(idle|no activity)",
+            re.IGNORECASE,
+        ),
+        "its image has an idle limit of its own (ServerApp.shutdown_no_activity_timeout)",
+    ),
+    (
+        re.compile(r"received signal \d+, stopping|Received SIG(TERM|INT)", re.IGNORECASE),
+        "it was told to stop from outside of the hub, or from inside of it",
+    ),
+)
 
 
 def telling_lines(log: str) -> tuple[str, ...]:

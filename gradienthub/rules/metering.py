@@ -131,9 +131,7 @@ def by_month(
     cuts = [start]
     while (cut := next_month(cuts[-1])) < end:
         cuts.append(cut)
-    return [
-        _portion(price, begin, a, b, gaps) for a, b in zip(cuts, [*cuts[1:], end], strict=True)
-    ]  # fmt: skip
+    return [_portion(price, begin, a, b, gaps) for a, b in zip(cuts, [*cuts[1:], end], strict=True)]
 
 
 def by_day(

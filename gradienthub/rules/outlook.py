@@ -139,13 +139,26 @@ def lease_view(
         **{
             name: lease[name]
             for name in (
-                "instance_type", "runtime", "image", "tier", "host", "price", "currency",
-                "cpus", "memory",
-                "admitted_at", "answered_at", "stop_requested_at", "ended_at", "reason",
-                "stopped_by", "stop_note", "shutdown_after",
+                "instance_type",
+                "runtime",
+                "image",
+                "tier",
+                "host",
+                "price",
+                "currency",
+                "cpus",
+                "memory",
+                "admitted_at",
+                "answered_at",
+                "stop_requested_at",
+                "ended_at",
+                "reason",
+                "stopped_by",
+                "stop_note",
+                "shutdown_after",
             )
         },
-    )  # fmt: skip
+    )
     if view.state != "running" or deadlines is None or evidence is None:
         return view
     return view.model_copy(

@@ -18,13 +18,16 @@ CLOCKS = {
     ),
     "cull_idle_timeout": (
         (
-            "MappingKernelManager", "AsyncMappingKernelManager", "MultiKernelManager",
-            "AsyncMultiKernelManager", "ServerKernelManager",
+            "MappingKernelManager",
+            "AsyncMappingKernelManager",
+            "MultiKernelManager",
+            "AsyncMultiKernelManager",
+            "ServerKernelManager",
         ),
         "ends idle kernels, with all that is in their memory",
     ),
     "cull_inactive_timeout": (("TerminalManager",), "ends idle terminals"),
-}  # fmt: skip
+}
 
 
 def own_clocks(config: Mapping[str, Any], arguments: Iterable[str] = ()) -> tuple[str, ...]:

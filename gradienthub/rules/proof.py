@@ -59,11 +59,16 @@ class Terms:
     def as_json(self) -> dict[str, object]:
         """Return it for an audit row, groups last: that row may be cut to what fits."""
         return {
-            "price": self.price, "currency": self.currency, "instance_type": self.instance_type,
-            "tier": self.tier, "custom_image": self.custom_image,
-            "credit_limit": self.credit_limit, "charge_overrun": self.charge_overrun,
-            "groups_digest": digest_of(self.groups), "groups": list(self.groups),
-        }  # fmt: skip
+            "price": self.price,
+            "currency": self.currency,
+            "instance_type": self.instance_type,
+            "tier": self.tier,
+            "custom_image": self.custom_image,
+            "credit_limit": self.credit_limit,
+            "charge_overrun": self.charge_overrun,
+            "groups_digest": digest_of(self.groups),
+            "groups": list(self.groups),
+        }
 
     def differing(self, said: Mapping[str, object], *, hold: bool) -> list[str]:
         """Return what differs from an audit row; what that does not say is not compared."""
@@ -263,9 +268,12 @@ def usage_faults(
             else f"is kept as {kept.leases} leases, {kept.seconds:.0f} s, {kept.charged} charged"
         )
         faults.append(
-            (key, f"{row} {says}; its entries give {mine.leases} leases, {mine.seconds:.0f} s,"
-                  f" {mine.charged} charged")
-        )  # fmt: skip
+            (
+                key,
+                f"{row} {says}; its entries give {mine.leases} leases, {mine.seconds:.0f} s,"
+                f" {mine.charged} charged",
+            )
+        )
     return faults
 
 
@@ -290,8 +298,11 @@ def lease_faults(
         if lease is None:
             faults.append(f"entry {entry.seq} is of lease {entry.lease_id}, which is gone")
         elif (entry.price, entry.instance_type, entry.account_id, entry.currency) != (
-            lease.times.price, lease.instance_type, lease.account_id, lease.currency,
-        ):  # fmt: skip
+            lease.times.price,
+            lease.instance_type,
+            lease.account_id,
+            lease.currency,
+        ):
             faults.append(
                 f"lease {entry.lease_id} is not the one that entry {entry.seq} charged: its price,"
                 " machine or account was altered"
@@ -329,8 +340,10 @@ def _hold_faults(lease: LeaseKept, billed: int) -> list[str]:
         return ["is over and still holds money; the next tick mends it"]
     faults = []
     if (hold.hub_id, hold.account_id, hold.currency) != (
-        lease.hub_id, lease.account_id, lease.currency,
-    ):  # fmt: skip
+        lease.hub_id,
+        lease.account_id,
+        lease.currency,
+    ):
         faults.append("has a hold of another account, currency or hub")
     if hold.billed != billed:
         faults.append(f"has a hold that says {hold.billed} is billed, its entries say {billed}")

@@ -118,9 +118,12 @@ def _left(purse: Common, leases: Mapping[str, Paid]) -> int:
 
 
 def _raise(
-    those: set[str], level: datetime, paid: dict[str, datetime], prices: Mapping[str, int],
+    those: set[str],
+    level: datetime,
+    paid: dict[str, datetime],
+    prices: Mapping[str, int],
     limits: Iterable[_Limit],
-) -> None:  # fmt: skip
+) -> None:
     for one in those:
         if (more := level - paid[one]) > timedelta(0):
             for limit in limits:

@@ -16,9 +16,23 @@ from .money import format_amount
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 CSV_COLUMNS = (
-    "number", "recorded", "kind", "what", "machine", "price_per_hour", "from", "until", "hours",
-    "not_observed_until", "not_reachable", "not_charged", "amount", "balance", "currency", "lease",
-)  # fmt: skip
+    "number",
+    "recorded",
+    "kind",
+    "what",
+    "machine",
+    "price_per_hour",
+    "from",
+    "until",
+    "hours",
+    "not_observed_until",
+    "not_reachable",
+    "not_charged",
+    "amount",
+    "balance",
+    "currency",
+    "lease",
+)
 
 
 @dataclass(frozen=True)

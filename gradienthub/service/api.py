@@ -189,9 +189,11 @@ def place(after: str, parts: int) -> list[str] | None:
     found = text.split("|")
     if len(found) != parts or not all(found):
         raise Refused(
-            "bad_query", f"after: {shown(after)} is not where a page ended.",
-            "Send `next` of the page before, or nothing.", field="after",
-        )  # fmt: skip
+            "bad_query",
+            f"after: {shown(after)} is not where a page ended.",
+            "Send `next` of the page before, or nothing.",
+            field="after",
+        )
     return found
 
 

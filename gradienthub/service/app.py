@@ -120,9 +120,15 @@ async def serve(given: Environment) -> None:
     hub, notebooks = HubClient(given.api_url, given.token), Notebooks()
     teller = Teller(context, given.notebooks_url)
     watch = Watch(
-        context, hub, notebooks, me(), teller.tell, Gpus().loads, wrong=teller.wrong,
+        context,
+        hub,
+        notebooks,
+        me(),
+        teller.tell,
+        Gpus().loads,
+        wrong=teller.wrong,
         gone=await _gone(context.ledger, given.hub_id),
-    )  # fmt: skip
+    )
     keeping = asyncio.gather(watch.keep(), metrics.measure_loop_lag("keeper"))
     await _end_of(given.hub_pid)
     log.info("The keeper ends")

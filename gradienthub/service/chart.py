@@ -67,11 +67,12 @@ def chart(
         days=tuple(f"{day:%-d %b}" for day in month),
         series=tuple(
             Series(
-                titles.get(name, name), tones[name],
+                titles.get(name, name),
+                tones[name],
                 tuple(by_machine[name].get(day, 0.0) for day in month),
                 tuple(word(by_machine[name].get(day, 0.0)) for day in month),
             )
             for name in sorted(by_machine, key=lambda name: (tones[name], name))
         ),
         says=f"The highest is {highest:%-d %B} with {word(sums[highest])}.",
-    )  # fmt: skip
+    )

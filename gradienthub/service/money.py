@@ -245,9 +245,11 @@ async def person(handler: KeeperHandler, name: str) -> Account:
         handler.need(handler.visitor.runs_money, "see another's account")
         account = await account_of(handler, name)
     if account is None:
-        raise Refused("not_found", f"There is no account of {shown(name)}.",
-                      "It is made at their first login, or by"
-                      " `gradienthub account prepare`.")  # fmt: skip
+        raise Refused(
+            "not_found",
+            f"There is no account of {shown(name)}.",
+            "It is made at their first login, or by `gradienthub account prepare`.",
+        )
     return account
 
 
@@ -256,12 +258,21 @@ def allowed_funds(
 ) -> tuple[Allowance, Funds]:
     """What the account may do and spend."""
     allowance = accounts.allowance_of(
-        tx, account, tiers=published.tiers, rules=published.tier_rules, now=now,
-    )  # fmt: skip
+        tx,
+        account,
+        tiers=published.tiers,
+        rules=published.tier_rules,
+        now=now,
+    )
     funds = holds.funds_of(
-        tx, hub_id=hub_id, account_id=account.id, groups=allowance.groups, tier=allowance.tier,
-        currency=published.catalog.currency, now=now,
-    )  # fmt: skip
+        tx,
+        hub_id=hub_id,
+        account_id=account.id,
+        groups=allowance.groups,
+        tier=allowance.tier,
+        currency=published.catalog.currency,
+        now=now,
+    )
     return allowance, funds
 
 
@@ -278,20 +289,29 @@ def purse_of(
     limits = budgets.of_hub(tx, hub_id=hub_id, now=now, currency=currency, scopes=scopes)
     spent = {purse.group: purse.spent for purse in (*funds.purses, *funds.soft) if purse.spent}
     return PurseView(
-        account=account.id, name=account.name, tier=allowance.tier.name,
-        given_by=allowance.given_by, payment_method=account.payment_method, currency=currency,
-        balance=funds.balance, held=sum(one.amount for one in mine), running=has.running,
+        account=account.id,
+        name=account.name,
+        tier=allowance.tier.name,
+        given_by=allowance.given_by,
+        payment_method=account.payment_method,
+        currency=currency,
+        balance=funds.balance,
+        held=sum(one.amount for one in mine),
+        running=has.running,
         per_hour=sum(one.times.price for one in mine if one.times.answered_at),
         available=funds.available,
-        budgets=[_budget(limit, spent) for limit in limits], approvals=sorted(allowance.approvals),
-    )  # fmt: skip
+        budgets=[_budget(limit, spent) for limit in limits],
+        approvals=sorted(allowance.approvals),
+    )
 
 
 def _budget(limit: budgets.Budget, spent: dict[str, int]) -> BudgetView:
     return BudgetView(
-        group=limit.group, soft=limit.soft, hard=limit.hard,
+        group=limit.group,
+        soft=limit.soft,
+        hard=limit.hard,
         spent=spent.get(limit.group or "", limit.charged),
-    )  # fmt: skip
+    )
 
 
 async def make_quote(handler: ApiHandler, query: Nothing, body: QuoteBody) -> QuoteView:
@@ -307,9 +327,14 @@ async def make_quote(handler: ApiHandler, query: Nothing, body: QuoteBody) -> Qu
         raise wanted
     machine = wanted.instance_type
     found = quote(
-        machine.price, table.currency, now, shutdown_after=wanted.shutdown_after,
-        session_limit=allowance.tier.session_limit_of(machine), stop_at=wanted.stop_at, funds=funds,
-    )  # fmt: skip
+        machine.price,
+        table.currency,
+        now,
+        shutdown_after=wanted.shutdown_after,
+        session_limit=allowance.tier.session_limit_of(machine),
+        stop_at=wanted.stop_at,
+        funds=funds,
+    )
     view = QuoteView.model_validate(found)
     if no := refusal(machine.price, machine.title, funds):
         view.refused = Refusal(code=no.code, message=no.message, hint=no.hint)
@@ -323,11 +348,17 @@ async def get_usage(handler: ApiHandler, query: UsageQuery) -> UsageView:
     first, last = query.first or month_start(now).date(), query.last or now.date()
     if not timedelta(0) <= last - first < timedelta(days=LONGEST_REPORT):
         raise Refused(
-            "bad_query", f"last: {last} is not within {LONGEST_REPORT} days after {first}.",
-            "Choose a shorter range of days.", field="last",
-        )  # fmt: skip
-    report = {"hub_id": context.hub_id, "currency": published.catalog.currency, "first": first,
-              "end": last + timedelta(days=1)}  # fmt: skip
+            "bad_query",
+            f"last: {last} is not within {LONGEST_REPORT} days after {first}.",
+            "Choose a shorter range of days.",
+            field="last",
+        )
+    report = {
+        "hub_id": context.hub_id,
+        "currency": published.catalog.currency,
+        "first": first,
+        "end": last + timedelta(days=1),
+    }
     items = await _used(handler, query, report)
     return UsageView(
         first=first, last=last, by=query.by, currency=published.catalog.currency, items=items
@@ -350,10 +381,15 @@ async def _used(handler: ApiHandler, query: UsageQuery, report: Any) -> list[Use
         return [UsedView(**vars(one)) for one in types]
     days = await handler.read(usage.by_day, **report, scope=scope)
     return [
-        UsedView(day=one.day, what=one.instance_type, leases=one.leases, seconds=one.seconds,
-                 charged=one.charged)
+        UsedView(
+            day=one.day,
+            what=one.instance_type,
+            leases=one.leases,
+            seconds=one.seconds,
+            charged=one.charged,
+        )
         for one in days
-    ]  # fmt: skip
+    ]
 
 
 async def billed_account(handler: KeeperHandler, user: str) -> str:
@@ -375,8 +411,12 @@ def begun_month(month: str, now: datetime) -> datetime:
     except ValueError:
         first = None
     if first is None or first > now:
-        raise Refused("not_found", f"{shown(month)} is not a month that has begun.",
-                      "Write for example 2026-11.", field="month")  # fmt: skip
+        raise Refused(
+            "not_found",
+            f"{shown(month)} is not a month that has begun.",
+            "Write for example 2026-11.",
+            field="month",
+        )
     return first
 
 
@@ -409,9 +449,13 @@ async def list_accounts(handler: ApiHandler, query: Paging) -> Page[PurseView]:
     handler.need(handler.visitor.runs_money, "see everybody's accounts")
     found = place(query.after, 1)
     page, more = await handler.read(
-        purses, handler.context.hub_id, handler.published, handler.context.clock(),
-        after=found[0] if found else "", limit=query.limit,
-    )  # fmt: skip
+        purses,
+        handler.context.hub_id,
+        handler.published,
+        handler.context.clock(),
+        after=found[0] if found else "",
+        limit=query.limit,
+    )
     return Page(items=page, next=cursor(page[-1].name) if more else None)
 
 
@@ -453,8 +497,12 @@ def known_type(handler: KeeperHandler, name: str) -> str:
     """The name of a machine there is."""
     if handler.published.catalog.instance_type(name) is None:
         known = ", ".join(one.name for one in handler.published.catalog.instance_types[:20])
-        raise Refused("unknown_instance_type", f"There is no instance type {shown(name)}.",
-                      f"Known: {known}.", field="instance_type")  # fmt: skip
+        raise Refused(
+            "unknown_instance_type",
+            f"There is no instance type {shown(name)}.",
+            f"Known: {known}.",
+            field="instance_type",
+        )
     return name
 
 
@@ -462,10 +510,13 @@ async def ask(handler: KeeperHandler, body: AskBody) -> None:
     """Ask for a machine that needs an approval, for oneself."""
     account = await person(handler, handler.visitor.name)
     await handler.record(
-        requests.ask, account, hub_id=handler.context.hub_id,
-        instance_type=known_type(handler, body.instance_type), reason=body.reason,
+        requests.ask,
+        account,
+        hub_id=handler.context.hub_id,
+        instance_type=known_type(handler, body.instance_type),
+        reason=body.reason,
         now=handler.context.clock(),
-    )  # fmt: skip
+    )
 
 
 async def ask_approval(handler: ApiHandler, query: Nothing, body: AskBody) -> Page[RequestView]:
@@ -475,23 +526,72 @@ async def ask_approval(handler: ApiHandler, query: Nothing, body: AskBody) -> Pa
 
 
 OPERATIONS = (
-    Operation("POST", "quote", make_quote, QuoteView, "What a start would cost", ANYBODY,
-              body=QuoteBody),
-    Operation("GET", "usage", get_usage, UsageView, "What was used and charged",
-              f"own: {ANYBODY}; others: {SEES_ALL}", UsageQuery),
-    Operation("GET", "statements", list_statements, Page[MonthView], "Months with a statement",
-              OWN_MONEY, StatementQuery),
-    Operation("GET", "statements/{month}", one_statement, StatementView, "A month of an account",
-              OWN_MONEY, StatementQuery),
-    Operation("GET", "accounts", list_accounts, Page[PurseView], "Open accounts by name",
-              RUNS_MONEY, Paging),
-    Operation("GET", "accounts/{name}", one_account, PurseView, "What an account has and may",
-              OWN_MONEY),
-    Operation("GET", "accounts/{name}/credits", list_credits, Page[CreditView],
-              "Credits of an account, the newest first", OWN_MONEY),
-    Operation("GET", "approvals", list_requests, Page[RequestView],
-              "Requests for machines that need an approval",
-              f"own: {ANYBODY}; all that wait: {RUNS_MONEY}", RequestsQuery),
-    Operation("POST", "approvals", ask_approval, Page[RequestView],
-              "Ask for a machine that needs an approval", ANYBODY, body=AskBody),
-)  # fmt: skip
+    Operation(
+        "POST", "quote", make_quote, QuoteView, "What a start would cost", ANYBODY, body=QuoteBody
+    ),
+    Operation(
+        "GET",
+        "usage",
+        get_usage,
+        UsageView,
+        "What was used and charged",
+        f"own: {ANYBODY}; others: {SEES_ALL}",
+        UsageQuery,
+    ),
+    Operation(
+        "GET",
+        "statements",
+        list_statements,
+        Page[MonthView],
+        "Months with a statement",
+        OWN_MONEY,
+        StatementQuery,
+    ),
+    Operation(
+        "GET",
+        "statements/{month}",
+        one_statement,
+        StatementView,
+        "A month of an account",
+        OWN_MONEY,
+        StatementQuery,
+    ),
+    Operation(
+        "GET",
+        "accounts",
+        list_accounts,
+        Page[PurseView],
+        "Open accounts by name",
+        RUNS_MONEY,
+        Paging,
+    ),
+    Operation(
+        "GET", "accounts/{name}", one_account, PurseView, "What an account has and may", OWN_MONEY
+    ),
+    Operation(
+        "GET",
+        "accounts/{name}/credits",
+        list_credits,
+        Page[CreditView],
+        "Credits of an account, the newest first",
+        OWN_MONEY,
+    ),
+    Operation(
+        "GET",
+        "approvals",
+        list_requests,
+        Page[RequestView],
+        "Requests for machines that need an approval",
+        f"own: {ANYBODY}; all that wait: {RUNS_MONEY}",
+        RequestsQuery,
+    ),
+    Operation(
+        "POST",
+        "approvals",
+        ask_approval,
+        Page[RequestView],
+        "Ask for a machine that needs an approval",
+        ANYBODY,
+        body=AskBody,
+    ),
+)

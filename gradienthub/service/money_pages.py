@@ -68,18 +68,33 @@ def month_use(
         return MachineUse(names.get(name, name), tones[name], seconds, charged)
 
     return MonthUse(
-        cost=chart(used, first, end, currency, lambda one: one.charged / MICRO,
-                   lambda units: format_rounded(round(units * MICRO), currency), tones, names),
-        hours=chart(used, first, end, "h", lambda one: one.seconds / 3600,
-                    lambda hours: f"{hours:.3g} h", tones, names),
+        cost=chart(
+            used,
+            first,
+            end,
+            currency,
+            lambda one: one.charged / MICRO,
+            lambda units: format_rounded(round(units * MICRO), currency),
+            tones,
+            names,
+        ),
+        hours=chart(
+            used,
+            first,
+            end,
+            "h",
+            lambda one: one.seconds / 3600,
+            lambda hours: f"{hours:.3g} h",
+            tones,
+            names,
+        ),
         machines=tuple(line(name, spans[name], cost[name]) for name in ranked),
         days=tuple(
-            (f"{one.day:%-d %b}", line(one.instance_type, one.seconds, one.charged))
-            for one in used
+            (f"{one.day:%-d %b}", line(one.instance_type, one.seconds, one.charged)) for one in used
         ),
         charged=sum(cost.values()),
         seconds=sum(spans.values()),
-    )  # fmt: skip
+    )
 
 
 class MoneyPage(PageHandler):
@@ -157,12 +172,18 @@ class UsageHandler(MoneyPage):
         rows = await self.read(_usage_rows, self, account, month, now)
         self.finish(
             self.money_page(
-                "service/usage.html", here="usage", month=month, resets=next_month(now),
-                past=month < month_start(now), refused=refused, sent=self.sent_back(refused),
+                "service/usage.html",
+                here="usage",
+                month=month,
+                resets=next_month(now),
+                past=month < month_start(now),
+                refused=refused,
+                sent=self.sent_back(refused),
                 asked=self.get_query_argument("said", "") == "asked",
-                runs=await views(self, account_id=account.id, limit=RUNS), **rows,
+                runs=await views(self, account_id=account.id, limit=RUNS),
+                **rows,
             )
-        )  # fmt: skip
+        )
 
 
 def _usage_rows(
@@ -171,9 +192,13 @@ def _usage_rows(
     hub_id, published = page.context.hub_id, page.published
     currency = published.catalog.currency
     used = usage.by_day(
-        tx, hub_id=hub_id, currency=currency, first=month.date(), end=next_month(month).date(),
+        tx,
+        hub_id=hub_id,
+        currency=currency,
+        first=month.date(),
+        end=next_month(month).date(),
         scope=usage.account_scope(account.id),
-    )  # fmt: skip
+    )
     newest: dict[str, ApprovalRequest] = {}
     for one in requests.of_account(tx, account.id):
         newest.setdefault(one.instance_type, one)
@@ -186,7 +211,7 @@ def _usage_rows(
             for machine in published.catalog.instance_types
             if machine.needs_approval
         ],
-    }  # fmt: skip
+    }
 
 
 class StatementHandler(MoneyPage):
@@ -198,17 +223,25 @@ class StatementHandler(MoneyPage):
         found = await money.statement_of(self, month, user)
         form = self.get_query_argument("format", "")
         if form in ("csv", "json"):
-            self.set_header("Content-Type", "text/csv; charset=utf-8" if form == "csv"
-                            else "application/json")  # fmt: skip
+            self.set_header(
+                "Content-Type", "text/csv; charset=utf-8" if form == "csv" else "application/json"
+            )
             self.set_header(
                 "Content-Disposition", f'attachment; filename="statement-{month}.{form}"'
             )
             self.finish(as_csv(found) if form == "csv" else as_json_text(found))
             return
         in_out = found.total(Kind.CREDIT, Kind.TAKEN, Kind.EXPIRY)
-        self.finish(self.money_page("service/statement.html", here="usage", statement=found,
-                                    given=in_out, charged=found.total(Kind.CHARGE),
-                                    whose=user))  # fmt: skip
+        self.finish(
+            self.money_page(
+                "service/statement.html",
+                here="usage",
+                statement=found,
+                given=in_out,
+                charged=found.total(Kind.CHARGE),
+                whose=user,
+            )
+        )
 
 
 class AccountsHandler(MoneyPage):
@@ -235,20 +268,34 @@ class AccountsHandler(MoneyPage):
         context = self.context
         after = self.get_query_argument("after", "")[:255]
         page, more = await self.read(
-            money.purses, context.hub_id, self.published, context.clock(), after=after,
+            money.purses,
+            context.hub_id,
+            self.published,
+            context.clock(),
+            after=after,
             limit=ON_A_PAGE,
-        )  # fmt: skip
+        )
         waiting = await self.read(requests.waiting, hub_id=context.hub_id)
         limits = await self.read(
-            budgets.of_hub, hub_id=context.hub_id, now=context.clock(),
+            budgets.of_hub,
+            hub_id=context.hub_id,
+            now=context.clock(),
             currency=self.published.catalog.currency,
-        )  # fmt: skip
+        )
         older = urlencode({"after": page[-1].name}) if more else ""
-        self.finish(self.money_page("service/accounts.html", here="accounts", purses=page,
-                                    waiting=waiting, next=older, refused=refused,
-                                    groups=[one for one in limits if one.group is not None],
-                                    said=SAID.get(self.get_query_argument("said", ""), ""),
-                                    sent=self.sent_back(refused)))  # fmt: skip
+        self.finish(
+            self.money_page(
+                "service/accounts.html",
+                here="accounts",
+                purses=page,
+                waiting=waiting,
+                next=older,
+                refused=refused,
+                groups=[one for one in limits if one.group is not None],
+                said=SAID.get(self.get_query_argument("said", ""), ""),
+                sent=self.sent_back(refused),
+            )
+        )
 
 
 class AccountHandler(MoneyPage):
@@ -282,13 +329,20 @@ class AccountHandler(MoneyPage):
         said = SAID.get(self.get_query_argument("said", ""), "")
         self.finish(
             self.money_page(
-                "service/account.html", here="accounts", account=account, refused=refused,
-                said=said, sent=self.sent_back(refused), key=secrets.token_hex(8),
+                "service/account.html",
+                here="accounts",
+                account=account,
+                refused=refused,
+                said=said,
+                sent=self.sent_back(refused),
+                key=secrets.token_hex(8),
                 tiers=self.published.tiers,
-                to_approve=[one for one in self.published.catalog.instance_types
-                            if one.needs_approval], **rows,
+                to_approve=[
+                    one for one in self.published.catalog.instance_types if one.needs_approval
+                ],
+                **rows,
             )
-        )  # fmt: skip
+        )
 
 
 def _account_rows(tx: Any, page: MoneyPage, account: Account) -> dict[str, Any]:
@@ -301,9 +355,10 @@ def _account_rows(tx: Any, page: MoneyPage, account: Account) -> dict[str, Any]:
         "months": statements.months(
             tx, account_id=account.id, currency=page.published.catalog.currency
         ),
-        "audit": [told(row) for row in audit.rows(tx, hub_id=hub_id, account_id=account.id,
-                                                  limit=20)],
-    }  # fmt: skip
+        "audit": [
+            told(row) for row in audit.rows(tx, hub_id=hub_id, account_id=account.id, limit=20)
+        ],
+    }
 
 
 async def _credit(page: AccountHandler, account: Account) -> None:
@@ -341,16 +396,23 @@ async def _payment(page: AccountHandler, account: Account) -> None:
 
 
 ACTS = {
-    "credit": _credit, "take": _take, "budget": _budget, "decide": _decide, "withdraw": _withdraw,
-    "tier": _tier, "payment": _payment,
-}  # fmt: skip
+    "credit": _credit,
+    "take": _take,
+    "budget": _budget,
+    "decide": _decide,
+    "withdraw": _withdraw,
+    "tier": _tier,
+    "payment": _payment,
+}
 SAID = {
-    "credit": "The credit is given.", "take": "The money is taken back.",
-    "budget": "The budget is set.", "decide": "The answer is given.",
+    "credit": "The credit is given.",
+    "take": "The money is taken back.",
+    "budget": "The budget is set.",
+    "decide": "The answer is given.",
     "withdraw": "The approval is withdrawn.",
     "tier": "The tier is set; it counts from the next start.",
     "payment": "The payment method is recorded.",
-}  # fmt: skip
+}
 
 
 def page_routes(prefix: str) -> list[tuple[str, type]]:

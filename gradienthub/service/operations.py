@@ -195,9 +195,13 @@ async def allowance_of(handler: ApiHandler, account: accounts.Account | None) ->
     if account is None:
         return resolve(Facts(groups=groups), published.tiers, published.tier_rules)
     return await handler.read(
-        accounts.allowance_of, account, groups=groups, tiers=published.tiers,
-        rules=published.tier_rules, now=handler.context.clock(),
-    )  # fmt: skip
+        accounts.allowance_of,
+        account,
+        groups=groups,
+        tiers=published.tiers,
+        rules=published.tier_rules,
+        now=handler.context.clock(),
+    )
 
 
 async def catalog(handler: ApiHandler, query: Nothing) -> CatalogView:
@@ -217,11 +221,14 @@ async def catalog(handler: ApiHandler, query: Nothing) -> CatalogView:
         )
     runtimes = [
         RuntimeView(
-            name=runtime.name, title=runtime.title, description=runtime.description,
-            image=runtime.image, allowed=allowance.tier.allows_runtime(runtime),
+            name=runtime.name,
+            title=runtime.title,
+            description=runtime.description,
+            image=runtime.image,
+            allowed=allowance.tier.allows_runtime(runtime),
         )
         for runtime in table.runtimes
-    ]  # fmt: skip
+    ]
     return CatalogView(currency=table.currency, instance_types=types, runtimes=runtimes)
 
 
@@ -234,14 +241,19 @@ async def me(handler: ApiHandler, query: Nothing) -> MeView:
     limit, free_limit = tier.session_limit, tier.free_session_limit
     running = await views(handler, account_id=account.id, state="open") if account else []
     return MeView(
-        name=who.name, account=account.id if account else None, tier=tier.name,
-        tier_title=tier.title, given_by=allowance.given_by, max_running=tier.max_running,
+        name=who.name,
+        account=account.id if account else None,
+        tier=tier.name,
+        tier_title=tier.title,
+        given_by=allowance.given_by,
+        max_running=tier.max_running,
         max_notebooks=tier.max_notebooks,
         session_limit=None if limit is None else round(limit.total_seconds()),
         free_session_limit=None if free_limit is None else round(free_limit.total_seconds()),
-        payment_method=bool(account and account.payment_method), running=running,
+        payment_method=bool(account and account.payment_method),
+        running=running,
         sees_all=who.sees_all,
-    )  # fmt: skip
+    )
 
 
 async def whose(handler: ApiHandler, query: Any) -> str | None:
@@ -253,9 +265,11 @@ async def whose(handler: ApiHandler, query: Any) -> str | None:
         return None
     account = await (account_of(handler, query.user) if query.user else own_account(handler))
     if account is None and query.user:
-        raise Refused("not_found", f"There is no account of {shown(query.user)}.",
-                      "It is made at their first login, or by"
-                      " `gradienthub account prepare`.")  # fmt: skip
+        raise Refused(
+            "not_found",
+            f"There is no account of {shown(query.user)}.",
+            "It is made at their first login, or by `gradienthub account prepare`.",
+        )
     # Nobody's: a service or somebody who never came has an empty list.
     return account.id if account else "-"
 
@@ -271,9 +285,13 @@ async def views(
     """Leases as people and programs see them, the newest first."""
     published, now = handler.published, handler.context.clock()
     found = await handler.read(
-        watches.listing, handler.context.hub_id, account_id=account_id, state=state,
-        before=before, limit=limit,
-    )  # fmt: skip
+        watches.listing,
+        handler.context.hub_id,
+        account_id=account_id,
+        state=state,
+        before=before,
+        limit=limit,
+    )
     return [lease_as_view(one, published, now) for one in found]
 
 
@@ -286,9 +304,12 @@ async def list_leases(handler: ApiHandler, query: LeasesQuery) -> Page[LeaseView
     """Leases, the newest first."""
     account_id = await whose(handler, query)
     found = await views(
-        handler, account_id=account_id, state=query.state, before=place_in_time(query.after),
+        handler,
+        account_id=account_id,
+        state=query.state,
+        before=place_in_time(query.after),
         limit=query.limit,
-    )  # fmt: skip
+    )
     full = len(found) == query.limit
     last = cursor(found[-1].admitted_at, found[-1].lease) if full else None
     return Page(items=found, next=last)
@@ -311,8 +332,12 @@ async def visible(handler: ApiHandler, lease: str) -> tuple[watches.Watched, boo
     account = await own_account(handler) if found else None
     own = bool(found and account and account.id == found.lease["account_id"])
     if found is None or not (own or handler.visitor.sees_all):
-        raise Refused("not_found", f"There is no lease {shown(lease)} of yours.",
-                      "GET leases lists them.", field="lease")  # fmt: skip
+        raise Refused(
+            "not_found",
+            f"There is no lease {shown(lease)} of yours.",
+            "GET leases lists them.",
+            field="lease",
+        )
     return found, own
 
 
@@ -322,9 +347,14 @@ async def extend(handler: ApiHandler, query: Nothing, lease: str) -> LeaseView:
     published, now = handler.published, handler.context.clock()
     handler.need(own or handler.visitor.extends_all, "extend another's notebook")
     given = await handler.record(
-        watches.extend_lease, lease, tiers=published.tiers, actor=handler.visitor.actor,
-        grace=published.policy.grace, now=now, program=handler.by_token,
-    )  # fmt: skip
+        watches.extend_lease,
+        lease,
+        tiers=published.tiers,
+        actor=handler.visitor.actor,
+        grace=published.policy.grace,
+        now=now,
+        program=handler.by_token,
+    )
     if isinstance(given, Refused):
         raise given
     return given.view(published.catalog, published.tiers, published.policy.grace, now)
@@ -337,13 +367,17 @@ async def devices(handler: ApiHandler, query: Nothing) -> Page[DeviceView]:
     return Page(
         items=[
             DeviceView(
-                uuid=row["uuid"], host=row["host"], model=row["model"],
-                out_of_service=row["out_of_service"], holder=row["holder_id"],
-                holder_kind=row["holder_kind"], since=row["since"],
+                uuid=row["uuid"],
+                host=row["host"],
+                model=row["model"],
+                out_of_service=row["out_of_service"],
+                holder=row["holder_id"],
+                holder_kind=row["holder_kind"],
+                since=row["since"],
             )
             for row in rows
         ]
-    )  # fmt: skip
+    )
 
 
 async def list_findings(handler: ApiHandler, query: FindingsQuery) -> FindingsView:
@@ -358,11 +392,13 @@ async def list_findings(handler: ApiHandler, query: FindingsQuery) -> FindingsVi
         headline=said.headline,
         trouble=said.trouble and TroubleView.model_validate(said.trouble),
         items=[
-            FindingView(lease=row["lease_id"], **{k: row[k] for k in FindingView.model_fields
-                                                  if k != "lease"})
+            FindingView(
+                lease=row["lease_id"],
+                **{k: row[k] for k in FindingView.model_fields if k != "lease"},
+            )
             for row in rows
-        ]
-    )  # fmt: skip
+        ],
+    )
 
 
 def within(day: date | None) -> dict[str, datetime | None]:
@@ -378,15 +414,21 @@ async def list_audit(handler: ApiHandler, query: AuditQuery) -> Page[AuditView]:
     """Who did what: what touched you, or for those who may everything."""
     account_id = await whose(handler, query)
     rows = await handler.read(
-        audit.rows, hub_id=handler.context.hub_id, account_id=account_id,
-        action=query.action or None, before=place_by_number(query.after), limit=query.limit,
+        audit.rows,
+        hub_id=handler.context.hub_id,
+        account_id=account_id,
+        action=query.action or None,
+        before=place_by_number(query.after),
+        limit=query.limit,
         **within(query.day),
-    )  # fmt: skip
+    )
     found = [
-        AuditView(user=row["account_name"], **{k: row[k] for k in ("id", "at", "actor", "action",
-                                                                   "detail")})
+        AuditView(
+            user=row["account_name"],
+            **{k: row[k] for k in ("id", "at", "actor", "action", "detail")},
+        )
         for row in rows
-    ]  # fmt: skip
+    ]
     return Page(items=found, next=cursor(found[-1].id) if len(found) == query.limit else None)
 
 
@@ -401,29 +443,60 @@ async def state(handler: ApiHandler, query: Nothing) -> StateView:
     facts = replace(context.facts(row), trouble=trouble)
     why = trouble_of(facts, context.clock())
     return StateView(
-        trouble_since=why.since if why else None, why=why.why if why else "",
-        cure=why.cure if why else "", acting=context.acting, trouble=trouble,
+        trouble_since=why.since if why else None,
+        why=why.why if why else "",
+        cure=why.cure if why else "",
+        acting=context.acting,
+        trouble=trouble,
         holder=row.get("holder"),
-        passed_at=row.get("passed_at"), pass_seconds=row.get("pass_seconds"),
+        passed_at=row.get("passed_at"),
+        pass_seconds=row.get("pass_seconds"),
         dry_run=context.published.policy.dry_run if context.published else None,
-    )  # fmt: skip
+    )
 
 
 OPERATIONS = (
     Operation("GET", "catalog", catalog, CatalogView, "What is for rent, as you may", ANYBODY),
     Operation("GET", "me", me, MeView, "Your account, tier and what runs", ANYBODY),
-    Operation("GET", "leases", list_leases, Page[LeaseView], "Leases, the newest first",
-              f"own: {ANYBODY}; others: {SEES_ALL}", LeasesQuery),
-    Operation("GET", "leases/{lease}", one_lease, LeaseView, "One lease",
-              f"own: {ANYBODY}; others: {SEES_ALL}"),
-    Operation("POST", "leases/{lease}/extend", extend, LeaseView,
-              "Keep a notebook for one more interval",
-              f"own: {ANYBODY}; others: `start:servers` for all"),
+    Operation(
+        "GET",
+        "leases",
+        list_leases,
+        Page[LeaseView],
+        "Leases, the newest first",
+        f"own: {ANYBODY}; others: {SEES_ALL}",
+        LeasesQuery,
+    ),
+    Operation(
+        "GET",
+        "leases/{lease}",
+        one_lease,
+        LeaseView,
+        "One lease",
+        f"own: {ANYBODY}; others: {SEES_ALL}",
+    ),
+    Operation(
+        "POST",
+        "leases/{lease}/extend",
+        extend,
+        LeaseView,
+        "Keep a notebook for one more interval",
+        f"own: {ANYBODY}; others: `start:servers` for all",
+    ),
     Operation("GET", "devices", devices, Page[DeviceView], "Every device and who has it", SEES_ALL),
-    Operation("GET", "findings", list_findings, FindingsView, "What is wrong", SEES_ALL,
-              FindingsQuery),
-    Operation("GET", "audit", list_audit, Page[AuditView], "Who did what to whom",
-              f"what touched you: {ANYBODY}; everything: {SEES_ALL}", AuditQuery),
-    Operation("GET", "state", state, StateView, "Whether the keeper decides, and its last pass",
-              ANYBODY),
-)  # fmt: skip
+    Operation(
+        "GET", "findings", list_findings, FindingsView, "What is wrong", SEES_ALL, FindingsQuery
+    ),
+    Operation(
+        "GET",
+        "audit",
+        list_audit,
+        Page[AuditView],
+        "Who did what to whom",
+        f"what touched you: {ANYBODY}; everything: {SEES_ALL}",
+        AuditQuery,
+    ),
+    Operation(
+        "GET", "state", state, StateView, "Whether the keeper decides, and its last pass", ANYBODY
+    ),
+)

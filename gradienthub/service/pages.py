@@ -151,9 +151,15 @@ def _tile(row: Mapping[str, Any], views: Mapping[str, LeaseView]) -> DeviceTile:
     lease = views.get(row["holder_id"] or "")
     tone, icon, word = _state(row, lease)
     return DeviceTile(
-        uuid=row["uuid"], model=row["model"], tone=tone, icon=icon, word=word, lease=lease,
-        since=row["since"], load=lease.gpu_load if lease else None,
-    )  # fmt: skip
+        uuid=row["uuid"],
+        model=row["model"],
+        tone=tone,
+        icon=icon,
+        word=word,
+        lease=lease,
+        since=row["since"],
+        load=lease.gpu_load if lease else None,
+    )
 
 
 def _state(row: Mapping[str, Any], lease: LeaseView | None) -> tuple[str, str, str]:
@@ -183,8 +189,11 @@ class PageHandler(KeeperHandler):
     def unknown(self) -> None:
         """To the hub's login, and back; what a form sent would be lost on that way."""
         if self.request.method not in SAFE:
-            raise Refused("not_logged_in", "You are not logged in here any more, or the page is"
-                          " too old.", "Nothing was done. Open it again.")  # fmt: skip
+            raise Refused(
+                "not_logged_in",
+                "You are not logged in here any more, or the page is too old.",
+                "Nothing was done. Open it again.",
+            )
         self.redirect(self.get_login_url())
 
     async def prepare(self) -> None:
@@ -248,8 +257,15 @@ class FleetHandler(PageHandler):
     async def get(self) -> None:
         """The page."""
         self.need(self.visitor.sees_all, "see the fleet")
-        self.finish(self.page("service/fleet.html", here="fleet", view=await self._view(),
-                              titles=self.titles, said=self._said()))  # fmt: skip
+        self.finish(
+            self.page(
+                "service/fleet.html",
+                here="fleet",
+                view=await self._view(),
+                titles=self.titles,
+                said=self._said(),
+            )
+        )
 
     async def _view(self) -> FleetView:
         published, context = self.published, self.context
@@ -267,8 +283,12 @@ class FleetHandler(PageHandler):
         lease = self.get_body_argument("lease", "")[:60]
         why = self.get_body_argument("why", "")[:400].strip()
         if not why:
-            raise Refused("reason_required", "A stop of another's notebook needs a reason.",
-                          "Its owner sees it.", field="why")  # fmt: skip
+            raise Refused(
+                "reason_required",
+                "A stop of another's notebook needs a reason.",
+                "Its owner sees it.",
+                field="why",
+            )
         found = None
         if is_id(lease):
             found = await self.read(watches.any_lease, self.context.hub_id, lease)
@@ -291,8 +311,12 @@ class FleetHandler(PageHandler):
                 async with session.delete(url, json=body) as answer:
                     status, text = answer.status, await answer.text(errors="replace")
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Refused("hub_away", "The hub does not answer.", "Try again in a moment.",
-                          retry_after=timedelta(seconds=10)) from error  # fmt: skip
+            raise Refused(
+                "hub_away",
+                "The hub does not answer.",
+                "Try again in a moment.",
+                retry_after=timedelta(seconds=10),
+            ) from error
         if status >= 400:
             raise hub_refused(status, text)
         return status
@@ -344,17 +368,36 @@ class AuditHandler(PageHandler):
             self.need(who.sees_all, "see what touched another")
         account = await (account_of(self, user) if user else own_account(self))
         rows = await self.read(
-            audit.rows, hub_id=context.hub_id, action=action or None, limit=50,
+            audit.rows,
+            hub_id=context.hub_id,
+            action=action or None,
+            limit=50,
             account_id=None if everybody else account.id if account else "-",
-            before=place_by_number(self.get_query_argument("after", "")), **within(day),
-        )  # fmt: skip
-        chosen = {"user": user, "all": "1" if everybody else "", "action": action,
-                  "day": day.isoformat() if day else ""}  # fmt: skip
-        older = urlencode({k: v for k, v in chosen.items() if v} | {"after": cursor(rows[-1]["id"])}
-                          ) if len(rows) == 50 else ""  # fmt: skip
-        self.finish(self.page("service/audit.html", here="audit", rows=[told(r) for r in rows],
-                              chosen=chosen, actions=ACTIONS, older=older,
-                              everybody=everybody))  # fmt: skip
+            before=place_by_number(self.get_query_argument("after", "")),
+            **within(day),
+        )
+        chosen = {
+            "user": user,
+            "all": "1" if everybody else "",
+            "action": action,
+            "day": day.isoformat() if day else "",
+        }
+        older = (
+            urlencode({k: v for k, v in chosen.items() if v} | {"after": cursor(rows[-1]["id"])})
+            if len(rows) == 50
+            else ""
+        )
+        self.finish(
+            self.page(
+                "service/audit.html",
+                here="audit",
+                rows=[told(r) for r in rows],
+                chosen=chosen,
+                actions=ACTIONS,
+                older=older,
+                everybody=everybody,
+            )
+        )
 
 
 def told(row: Mapping[str, Any]) -> dict[str, Any]:

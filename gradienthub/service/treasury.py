@@ -118,8 +118,9 @@ def limits(body: LimitsBody) -> tuple[int | None, int | None]:
     soft = some_amount("soft", body.soft) if body.soft else None
     hard = some_amount("hard", body.hard) if body.hard else None
     if soft is not None and hard is not None and soft > hard:
-        raise Refused("bad_body", "soft is above hard and would never warn.", "Make it smaller.",
-                      field="soft")  # fmt: skip
+        raise Refused(
+            "bad_body", "soft is above hard and would never warn.", "Make it smaller.", field="soft"
+        )
     return soft, hard
 
 
@@ -148,27 +149,41 @@ def _money_of(handler: KeeperHandler, account: Account, body: TakeBody) -> dict[
     currency = handler.published.catalog.currency
     if body.currency not in ("", currency):
         raise Refused(
-            "bad_body", f"currency: this hub's money is {currency}, not {shown(body.currency)}.",
+            "bad_body",
+            f"currency: this hub's money is {currency}, not {shown(body.currency)}.",
             field="currency",
-        )  # fmt: skip
+        )
     return {
-        "hub_id": handler.context.hub_id, "account_id": account.id, "currency": currency,
-        "amount": some_amount("amount", body.amount), "reason": body.reason,
-        "actor": handler.visitor.actor, "now": handler.context.clock(),
-    }  # fmt: skip
+        "hub_id": handler.context.hub_id,
+        "account_id": account.id,
+        "currency": currency,
+        "amount": some_amount("amount", body.amount),
+        "reason": body.reason,
+        "actor": handler.visitor.actor,
+        "now": handler.context.clock(),
+    }
 
 
 async def _once(
-    handler: KeeperHandler, what: str, account: Account, body: Input, key: str,
+    handler: KeeperHandler,
+    what: str,
+    account: Account,
+    body: Input,
+    key: str,
     act: Callable[[Any], str | None],
-) -> str:  # fmt: skip
+) -> str:
     said = {"what": what, "account": account.id, **body.model_dump()}
     return await handler.record(
         lambda tx: idempotency.once(
-            tx, lambda: act(tx), hub_id=handler.context.hub_id, actor=handler.visitor.actor,
-            key=key, said=said, now=handler.context.clock(),
+            tx,
+            lambda: act(tx),
+            hub_id=handler.context.hub_id,
+            actor=handler.visitor.actor,
+            key=key,
+            said=said,
+            now=handler.context.clock(),
         )
-    )  # fmt: skip
+    )
 
 
 async def set_budget(handler: KeeperHandler, scope: str, body: LimitsBody) -> None:
@@ -176,10 +191,15 @@ async def set_budget(handler: KeeperHandler, scope: str, body: LimitsBody) -> No
     handler.need(handler.visitor.runs_money, "set budgets")
     soft, hard = limits(body)
     await handler.record(
-        budgets.put, hub_id=handler.context.hub_id, scope=scope,
-        currency=handler.published.catalog.currency, soft=soft, hard=hard,
-        actor=handler.visitor.actor, now=handler.context.clock(),
-    )  # fmt: skip
+        budgets.put,
+        hub_id=handler.context.hub_id,
+        scope=scope,
+        currency=handler.published.catalog.currency,
+        soft=soft,
+        hard=hard,
+        actor=handler.visitor.actor,
+        now=handler.context.clock(),
+    )
 
 
 async def set_tier(handler: KeeperHandler, account: Account, tier: str | None) -> None:
@@ -187,21 +207,33 @@ async def set_tier(handler: KeeperHandler, account: Account, tier: str | None) -
     handler.need(handler.visitor.runs_money, "set tiers")
     known = handler.published.tiers
     if tier is not None and tier not in known:
-        raise Refused("bad_body", f"There is no tier {shown(tier)}.", f"Known: {', '.join(known)}.",
-                      field="tier")  # fmt: skip
+        raise Refused(
+            "bad_body",
+            f"There is no tier {shown(tier)}.",
+            f"Known: {', '.join(known)}.",
+            field="tier",
+        )
     await handler.record(
-        accounts.set_tier, account, hub_id=handler.context.hub_id, tier=tier,
-        actor=handler.visitor.actor, now=handler.context.clock(),
-    )  # fmt: skip
+        accounts.set_tier,
+        account,
+        hub_id=handler.context.hub_id,
+        tier=tier,
+        actor=handler.visitor.actor,
+        now=handler.context.clock(),
+    )
 
 
 async def set_payment_method(handler: KeeperHandler, account: Account, there: bool) -> None:
     """Record that the account has a payment method, or none."""
     handler.need(handler.visitor.runs_money, "record payment methods")
     await handler.record(
-        accounts.set_payment_method, account, hub_id=handler.context.hub_id, there=there,
-        actor=handler.visitor.actor, now=handler.context.clock(),
-    )  # fmt: skip
+        accounts.set_payment_method,
+        account,
+        hub_id=handler.context.hub_id,
+        there=there,
+        actor=handler.visitor.actor,
+        now=handler.context.clock(),
+    )
 
 
 async def decide(handler: KeeperHandler, account: Account, body: DecideBody) -> None:
@@ -211,23 +243,33 @@ async def decide(handler: KeeperHandler, account: Account, body: DecideBody) -> 
     # A refused request may be for a machine that is gone since.
     name = known_type(handler, body.instance_type) if body.grant else body.instance_type
     answered = await handler.record(
-        requests.decide, account, hub_id=handler.context.hub_id, instance_type=name,
-        grant=body.grant, answer=body.answer, expires_at=expiry(body.expires, now),
-        actor=handler.visitor.actor, now=now,
-    )  # fmt: skip
+        requests.decide,
+        account,
+        hub_id=handler.context.hub_id,
+        instance_type=name,
+        grant=body.grant,
+        answer=body.answer,
+        expires_at=expiry(body.expires, now),
+        actor=handler.visitor.actor,
+        now=now,
+    )
     if not (answered or body.grant):
-        raise Refused("not_found", f"No request for {shown(name)} waits for an answer.",
-                      field="instance_type")  # fmt: skip
+        raise Refused(
+            "not_found", f"No request for {shown(name)} waits for an answer.", field="instance_type"
+        )
 
 
 async def withdraw(handler: KeeperHandler, account: Account, instance_type: str) -> None:
     """Take an approval back. What runs goes on."""
     handler.need(handler.visitor.runs_money, "withdraw approvals")
     await handler.record(
-        accounts.withdraw, account, hub_id=handler.context.hub_id,
-        instance_type=instance_type[:100], actor=handler.visitor.actor,
+        accounts.withdraw,
+        account,
+        hub_id=handler.context.hub_id,
+        instance_type=instance_type[:100],
+        actor=handler.visitor.actor,
         now=handler.context.clock(),
-    )  # fmt: skip
+    )
 
 
 # -- REST v1 ------------------------------------------------------------------------------------
@@ -312,22 +354,79 @@ async def put_group_budget(
 
 
 OPERATIONS = (
-    Operation("POST", "accounts/{name}/credits", post_credit, CreditView,
-              "Give a credit, or record a payment", RUNS_MONEY, body=CreditBody, keyed=True),
-    Operation("POST", "accounts/{name}/credits/taken", post_taken, PurseView,
-              "Take back what was given by mistake", RUNS_MONEY, body=TakeBody, keyed=True),
-    Operation("POST", "accounts/{name}/approvals", post_decision, PurseView,
-              "Grant a machine, or refuse a request", RUNS_MONEY, body=DecideBody),
-    Operation("DELETE", "accounts/{name}/approvals/{instance_type}", delete_approval, PurseView,
-              "Withdraw an approval", RUNS_MONEY),
-    Operation("PUT", "accounts/{name}/tier", put_tier, PurseView, "Set a tier", RUNS_MONEY,
-              body=TierBody),
-    Operation("PUT", "accounts/{name}/payment_method", put_payment_method, PurseView,
-              "Record a payment method, or that there is none", RUNS_MONEY, body=PaymentBody),
-    Operation("PUT", "accounts/{name}/budget", put_budget, PurseView,
-              "Set a person's budget of a month", RUNS_MONEY, body=LimitsBody),
-    Operation("GET", "budgets", list_budgets, Page[LimitView],
-              "Every budget and what this month has cost", RUNS_MONEY),
-    Operation("PUT", "budgets", put_group_budget, Page[LimitView],
-              "Set a group's budget of a month", RUNS_MONEY, body=GroupLimitsBody),
-)  # fmt: skip
+    Operation(
+        "POST",
+        "accounts/{name}/credits",
+        post_credit,
+        CreditView,
+        "Give a credit, or record a payment",
+        RUNS_MONEY,
+        body=CreditBody,
+        keyed=True,
+    ),
+    Operation(
+        "POST",
+        "accounts/{name}/credits/taken",
+        post_taken,
+        PurseView,
+        "Take back what was given by mistake",
+        RUNS_MONEY,
+        body=TakeBody,
+        keyed=True,
+    ),
+    Operation(
+        "POST",
+        "accounts/{name}/approvals",
+        post_decision,
+        PurseView,
+        "Grant a machine, or refuse a request",
+        RUNS_MONEY,
+        body=DecideBody,
+    ),
+    Operation(
+        "DELETE",
+        "accounts/{name}/approvals/{instance_type}",
+        delete_approval,
+        PurseView,
+        "Withdraw an approval",
+        RUNS_MONEY,
+    ),
+    Operation(
+        "PUT", "accounts/{name}/tier", put_tier, PurseView, "Set a tier", RUNS_MONEY, body=TierBody
+    ),
+    Operation(
+        "PUT",
+        "accounts/{name}/payment_method",
+        put_payment_method,
+        PurseView,
+        "Record a payment method, or that there is none",
+        RUNS_MONEY,
+        body=PaymentBody,
+    ),
+    Operation(
+        "PUT",
+        "accounts/{name}/budget",
+        put_budget,
+        PurseView,
+        "Set a person's budget of a month",
+        RUNS_MONEY,
+        body=LimitsBody,
+    ),
+    Operation(
+        "GET",
+        "budgets",
+        list_budgets,
+        Page[LimitView],
+        "Every budget and what this month has cost",
+        RUNS_MONEY,
+    ),
+    Operation(
+        "PUT",
+        "budgets",
+        put_group_budget,
+        Page[LimitView],
+        "Set a group's budget of a month",
+        RUNS_MONEY,
+        body=GroupLimitsBody,
+    ),
+)

@@ -129,9 +129,11 @@ class KeeperHandler(HubOAuthenticated, web.RequestHandler):
         """The hub's settings. Refused while they were not read yet."""
         if self.context.published is None:
             raise Refused(
-                "keeper_starting", "The keeper starts.", "Try again in a moment.",
+                "keeper_starting",
+                "The keeper starts.",
+                "Try again in a moment.",
                 retry_after=timedelta(seconds=5),
-            )  # fmt: skip
+            )
         return self.context.published
 
     async def prepare(self) -> None:
@@ -184,9 +186,10 @@ class KeeperHandler(HubOAuthenticated, web.RequestHandler):
         """Refuse a visitor who may not."""
         if not allowed:
             raise Refused(
-                "not_allowed", f"You may not {what}.",
+                "not_allowed",
+                f"You may not {what}.",
                 "Ask an administrator, or use a token that may.",
-            )  # fmt: skip
+            )
 
     def refused_of(self, status: int, **kwargs: Any) -> Refused:
         """Any failure of a request as a refusal; never with what it was inside."""

@@ -410,21 +410,32 @@ class Watch:
                 found.append(_without_work(one, who, idle, policy))
             if one.stop_tries >= TRIES_UNTIL_FINDING:
                 found.append(
-                    Found(f"will_not_stop/{one.id}", "will_not_stop",
-                          f"{who} did not stop in {one.stop_tries} tries.",
-                          "The keeper goes on trying. Look at the engine and at the hub's log.",
-                          one.id)
-                )  # fmt: skip
+                    Found(
+                        f"will_not_stop/{one.id}",
+                        "will_not_stop",
+                        f"{who} did not stop in {one.stop_tries} tries.",
+                        "The keeper goes on trying. Look at the engine and at the hub's log.",
+                        one.id,
+                    )
+                )
         if self._jumped:
             found.append(
-                Found("clock", "clock_set", f"{self._jumped}.",
-                      "Idle times were moved with it. Keep the clock by NTP.")
-            )  # fmt: skip
+                Found(
+                    "clock",
+                    "clock_set",
+                    f"{self._jumped}.",
+                    "Idle times were moved with it. Keep the clock by NTP.",
+                )
+            )
         if self._overrun:
             found.append(
-                Found("overrun", "slow_pass", f"{self._overrun}.",
-                      "Raise keeper_interval, or look for what is slow: hub, ledger or notebooks.")
-            )  # fmt: skip
+                Found(
+                    "overrun",
+                    "slow_pass",
+                    f"{self._overrun}.",
+                    "Raise keeper_interval, or look for what is slow: hub, ledger or notebooks.",
+                )
+            )
         return found
 
     def _remember(
@@ -442,16 +453,21 @@ class Watch:
         """Write all that a pass learned in one transaction; `wrong` None: it looked at few."""
         hub_id = self.context.hub_id
         gaps.note(
-            tx, hub_id=hub_id, reached=reach.reached, silent=reach.silent, working=reach.working,
+            tx,
+            hub_id=hub_id,
+            reached=reach.reached,
+            silent=reach.silent,
+            working=reach.working,
             now=now,
-        )  # fmt: skip
+        )
         watches.save(tx, hub_id, seen)
         if wrong is not None:
             findings.report(tx, hub_id=hub_id, source="keeper", found=wrong, now=now)
             keepers.passed(tx, hub_id, self.me, now, seconds)
         for one, warn in warns:
-            self._record(tx, one, "warn", warn.reason.value, now,
-                         {"stops_at": warn.stops_at.isoformat()})  # fmt: skip
+            self._record(
+                tx, one, "warn", warn.reason.value, now, {"stops_at": warn.stops_at.isoformat()}
+            )
         already = {one.id for one in before if one.would_stop_at}
         for one in seen:
             if one.would_stop_at and one.id not in already:
@@ -463,9 +479,14 @@ class Watch:
         self, tx: Any, one: Watched, action: str, reason: str, now: datetime, more: dict[str, Any]
     ) -> None:
         audit.record(
-            tx, hub_id=self.context.hub_id, actor="keeper", account_id=one.lease["account_id"],
-            action=action, detail={"lease": one.id, "reason": reason} | more, now=now,
-        )  # fmt: skip
+            tx,
+            hub_id=self.context.hub_id,
+            actor="keeper",
+            account_id=one.lease["account_id"],
+            action=action,
+            detail={"lease": one.id, "reason": reason} | more,
+            now=now,
+        )
 
     # -- stop -------------------------------------------------------------------------------
 
@@ -594,22 +615,24 @@ def _blind(one: Watched, who: str, policy: KeeperPolicy, now: datetime) -> Found
     since = format_duration(now - (one.evidence.unknown_since or now))
     what = ", ".join(one.evidence.unread) or "its use"
     return Found(
-        f"blind/{one.id}", "blind",
+        f"blind/{one.id}",
+        "blind",
         f"{who} has not told {what} for {since}, longer than its idle interval.",
         f"{_end_of(one, policy)} Look at it, and stop it if it hangs.",
         one.id,
-    )  # fmt: skip
+    )
 
 
 def _without_work(one: Watched, who: str, idle: timedelta, policy: KeeperPolicy) -> Found:
     """Return the finding of a notebook that is busy and does nothing for more than its interval."""
     return Found(
-        f"no_work/{one.id}", "no_work",
+        f"no_work/{one.id}",
+        "no_work",
         f"{who} is busy without work for {format_duration(idle)}:"
         f" {shown(', '.join(one.evidence.busy), 200)}.",
         f"{_end_of(one, policy)} A cell may wait for input, or hang: ask its owner.",
         one.id,
-    )  # fmt: skip
+    )
 
 
 def _end_of(one: Watched, policy: KeeperPolicy) -> str:

@@ -91,10 +91,12 @@ async def _candidates(spawner: Any, volume: OldVolume, render: Callable[[str], s
     if volume.personal:
         context: HubContext = spawner.context
         names += await context.ledger.aread(
-            volumes.of_account, hub_id=context.settings.hub_id,
-            account_id=spawner.lease.account_id, folder=volume.folder,
+            volumes.of_account,
+            hub_id=context.settings.hub_id,
+            account_id=spawner.lease.account_id,
+            folder=volume.folder,
             server_name=spawner.name if "servername}" in volume.template else None,
-        )  # fmt: skip
+        )
     return list(dict.fromkeys(names))
 
 
@@ -116,9 +118,15 @@ async def _given(spawner: Any, volume: OldVolume, source: str, age: Age) -> bool
     )
     if whose is Whose.TAKE:
         taken = await context.ledger.awrite(
-            volumes.bind, hub_id=hub_id, volume=source, account_id=account_id, by="hub",
-            folder=volume.folder, server_name=spawner.name, now=context.clock(),
-        )  # fmt: skip
+            volumes.bind,
+            hub_id=hub_id,
+            volume=source,
+            account_id=account_id,
+            by="hub",
+            folder=volume.folder,
+            server_name=spawner.name,
+            now=context.clock(),
+        )
         whose = Whose.THEIRS if taken == account_id else Whose.ANOTHERS
     if whose is Whose.THEIRS:
         return True
@@ -133,13 +141,21 @@ async def _tell_refused(spawner: Any, source: str, why: str) -> None:
         return
     spawner.log.warning(
         "%s: the old volume %s is not shown: %s. If it is theirs: gradienthub adopt --bind %s=%s",
-        spawner._log_name, source, why, source, spawner.user.name,
-    )  # fmt: skip
+        spawner._log_name,
+        source,
+        why,
+        source,
+        spawner.user.name,
+    )
     try:
         await context.ledger.awrite(
-            volumes.note_refused, hub_id=context.settings.hub_id, account_id=account_id,
-            volume=source, why=why, now=context.clock(),
-        )  # fmt: skip
+            volumes.note_refused,
+            hub_id=context.settings.hub_id,
+            account_id=account_id,
+            volume=source,
+            why=why,
+            now=context.clock(),
+        )
     except LedgerAway:
         log.warning("%s: the audit lacks a row for it: the ledger is away", spawner._log_name)
 
@@ -168,8 +184,11 @@ def _folder_age(path: str) -> datetime | None:
         # Python has no word for it; 0 where the file system keeps none.
         said = subprocess.run(
             ["stat", "-c", "%W", "--", path],
-            capture_output=True, check=True, text=True, timeout=STAT_SECONDS,
-        ).stdout  # fmt: skip
+            capture_output=True,
+            check=True,
+            text=True,
+            timeout=STAT_SECONDS,
+        ).stdout
         seconds = int(said)
     except (OSError, ValueError, subprocess.SubprocessError):
         return None

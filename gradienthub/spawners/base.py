@@ -229,11 +229,14 @@ class GradientSpawner(GuardedSpawner, Spawner):
             if context.tell_once((one.name, str(one.wanted)[: hooked.LONGEST])):
                 self.log.warning("%s: %s", self._log_name, hooked.in_words(self, one))
         await context.ledger.awrite(
-            audit.record, hub_id=context.settings.hub_id, actor=self._actor(),
-            account_id=lease.account_id, action="overridden",
+            audit.record,
+            hub_id=context.settings.hub_id,
+            actor=self._actor(),
+            account_id=lease.account_id,
+            action="overridden",
             detail={"lease": lease.id, "server": self.name, **hooked.as_detail(found)},
             now=context.clock(),
-        )  # fmt: skip
+        )
 
     async def _prepare_cold(self, lease: Lease) -> None:
         await self._note("preparing")
@@ -651,9 +654,12 @@ class GradientSpawner(GuardedSpawner, Spawner):
             await context.ledger.awrite(leases.note_confirmed, lease_id, context.clock())
             if record is not None:
                 await context.ledger.awrite(
-                    servers.keep, hub_id=context.settings.hub_id, lease_id=lease_id, body=record,
+                    servers.keep,
+                    hub_id=context.settings.hub_id,
+                    lease_id=lease_id,
+                    body=record,
                     now=context.clock(),
-                )  # fmt: skip
+                )
         except LedgerAway:
             self.log.warning("The ledger is away; lease %s is confirmed later", lease_id)
 
@@ -675,9 +681,12 @@ class GradientSpawner(GuardedSpawner, Spawner):
             return
         try:
             out = await context.ledger.awrite(
-                device_faults.note, hub_id=context.settings.hub_id, uuids=blamed, why=message,
+                device_faults.note,
+                hub_id=context.settings.hub_id,
+                uuids=blamed,
+                why=message,
                 now=context.clock(),
-            )  # fmt: skip
+            )
         except LedgerAway:
             return
         for device in out:
@@ -752,8 +761,14 @@ class GradientSpawner(GuardedSpawner, Spawner):
         The lease is open until it is ended; without its id nobody would end it.
         """
         names = (
-            "lease", "lease_id", "_kept_deadlines", "_stop_reason", "_width", "_corpse", "located",
-        )  # fmt: skip
+            "lease",
+            "lease_id",
+            "_kept_deadlines",
+            "_stop_reason",
+            "_width",
+            "_corpse",
+            "located",
+        )
         kept = {name: getattr(self, name) for name in names}
         try:
             yield
@@ -889,9 +904,11 @@ class GradientSpawner(GuardedSpawner, Spawner):
         try:
             if account := await self._account():
                 await context.ledger.awrite(
-                    notebooks.delete, account_id=account.id, server_name=self.name,
+                    notebooks.delete,
+                    account_id=account.id,
+                    server_name=self.name,
                     now=context.clock(),
-                )  # fmt: skip
+                )
         finally:
             await maybe_future(super().delete_forever())
 

@@ -53,17 +53,37 @@ from .sections import configured
 from .trials import remove_left_behind
 from .warm import NOBODY, WarmPool
 
-__all__ = ["DEVICES_LABEL", "HUB_LABEL", "LEASE_LABEL", "SLOT_LABEL", "DockerEngine",
-           "GradientDockerSpawner"]  # fmt: skip
+__all__ = [
+    "DEVICES_LABEL",
+    "HUB_LABEL",
+    "LEASE_LABEL",
+    "SLOT_LABEL",
+    "DockerEngine",
+    "GradientDockerSpawner",
+]
 
 log = logging.getLogger("gradienthub")
 
 #: Threads of each lane. Starts and stops wait for the engine, so that a slow stop must not be
 #: what a start, a download or the listing waits behind.
-LANES = {"look": 2, "start": 4, "stop": 16, "pull": 2, "warm": 2, "claim": 4, "stats": 4,
-         "trial": 4}  # fmt: skip
-LANE_OF = {"stop": "stop", "remove_container": "stop", "kill": "stop", "pull": "pull",
-           "create_container": "start", "start": "start"}  # fmt: skip
+LANES = {
+    "look": 2,
+    "start": 4,
+    "stop": 16,
+    "pull": 2,
+    "warm": 2,
+    "claim": 4,
+    "stats": 4,
+    "trial": 4,
+}
+LANE_OF = {
+    "stop": "stop",
+    "remove_container": "stop",
+    "kill": "stop",
+    "pull": "pull",
+    "create_container": "start",
+    "start": "start",
+}
 #: One listing answers every poll that comes within this many seconds.
 LISTING_AGE = 1.0
 STOP_SECONDS = 10
@@ -580,8 +600,10 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
                 )
             self.log.warning(
                 "%s: container %s (%s) is removed: it is in the way of a new start",
-                self._log_name, self.object_id, self.object_name,
-            )  # fmt: skip
+                self._log_name,
+                self.object_id,
+                self.object_name,
+            )
         await super().remove_object()
 
     async def settled_calls(self) -> None:
@@ -624,9 +646,11 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
                 self._shown.append(found)
             else:
                 self.log.warning(
-                    "%s: %s is not shown: %s in the workspace is not a folder", self._log_name,
-                    found.source, found.folder,
-                )  # fmt: skip
+                    "%s: %s is not shown: %s in the workspace is not a folder",
+                    self._log_name,
+                    found.source,
+                    found.folder,
+                )
 
     def _volume_name(self, template: str) -> str:
         return str(self.format_volume_name(template, self))
@@ -696,10 +720,15 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
         own_create: Any = self.extra_create_kwargs
         own_host: Any = self.extra_host_config
         try:
-            self.extra_create_kwargs = {**await self._own(own_create),
-                                        "working_dir": self.container_home}  # fmt: skip
-            self.extra_host_config = {"init": True, **await self._own(own_host),
-                                      "auto_remove": False}  # fmt: skip
+            self.extra_create_kwargs = {
+                **await self._own(own_create),
+                "working_dir": self.container_home,
+            }
+            self.extra_host_config = {
+                "init": True,
+                **await self._own(own_host),
+                "auto_remove": False,
+            }
             return await super().create_object()
         except (InvalidArgument, InvalidVersion, TypeError) as error:
             # docker-py's words for settings that it cannot send; the engine was not asked.
@@ -903,13 +932,19 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
         host = dict(cold["host_config"])
         host["Binds"] = sorted(self._fixed_binds(cold))
         host["DeviceRequests"] = bool(host.get("DeviceRequests"))
-        own = {key: value for key, value in cold["labels"].items()
-               if not key.startswith("gradienthub.")}  # fmt: skip
+        own = {
+            key: value
+            for key, value in cold["labels"].items()
+            if not key.startswith("gradienthub.")
+        }
         fixed = {
             **{k: v for k, v in cold.items() if k not in ("name", "environment")},
-            "host_config": host, "labels": own, "early": _early(cold["environment"]),
-            "image": image_id, "program": PROGRAM,
-        }  # fmt: skip
+            "host_config": host,
+            "labels": own,
+            "early": _early(cold["environment"]),
+            "image": image_id,
+            "program": PROGRAM,
+        }
         return sha256(json.dumps(fixed, sort_keys=True, default=str).encode()).hexdigest()
 
     def _late_folders(self) -> tuple[str, ...]:

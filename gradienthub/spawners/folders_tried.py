@@ -67,13 +67,19 @@ def _run(client: Any, folder: Path, token: str, image: str, user: str | None) ->
     made = None
     try:
         made = client.create_container(
-            image, entrypoint=["/bin/sh", "-c"], command=[SCRIPT], user=user,
-            network_disabled=True, working_dir="/", **new_trial(),
+            image,
+            entrypoint=["/bin/sh", "-c"],
+            command=[SCRIPT],
+            user=user,
+            network_disabled=True,
+            working_dir="/",
+            **new_trial(),
             host_config=client.create_host_config(
                 # Not by `binds`: an engine makes such a folder where there is none.
-                mounts=[Mount(INSIDE, str(folder), type="bind")], network_mode="none",
+                mounts=[Mount(INSIDE, str(folder), type="bind")],
+                network_mode="none",
             ),
-        )  # fmt: skip
+        )
         client.start(made["Id"])
         code = client.wait(made["Id"], timeout=SECONDS).get("StatusCode")
         return judge_end(code, came_back=_read(folder) == token), f"it ended with {code}"

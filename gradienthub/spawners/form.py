@@ -53,9 +53,17 @@ async def load_view(
         linked, notes = prefill(query or {}, settings.house, offer.allowance, now)
         values = {**entries_of(offer.last_options), **linked}
     return build_view(
-        settings.house, offer.allowance, offer.taken, offer.running, values, refused, now,
-        page=page, notes=notes, funds=offer.funds,
-    )  # fmt: skip
+        settings.house,
+        offer.allowance,
+        offer.taken,
+        offer.running,
+        values,
+        refused,
+        now,
+        page=page,
+        notes=notes,
+        funds=offer.funds,
+    )
 
 
 @cache

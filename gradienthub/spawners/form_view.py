@@ -261,13 +261,30 @@ def build_view(
 def away_view(values: Entries, refused: Refused, now: datetime, page: Page) -> FormView:
     """The form while nothing is known of the person: the refusal, the entries, no start."""
     return FormView(
-        page=page, display_name=values.get("display_name", ""), tier="", given_by="", running=0,
-        max_running=0, groups=(), runtimes=(), custom=None, interfaces=(), intervals=(),
-        interval_required=False, stop_at="", stop_at_utc=None, utc_offset="0", cost=None,
+        page=page,
+        display_name=values.get("display_name", ""),
+        tier="",
+        given_by="",
+        running=0,
+        max_running=0,
+        groups=(),
+        runtimes=(),
+        custom=None,
+        interfaces=(),
+        intervals=(),
+        interval_required=False,
+        stop_at="",
+        stop_at_utc=None,
+        utc_offset="0",
+        cost=None,
         notice=Notice(refused.message, refused.hint, refused.code, refused.status, None, (), None),
-        notes=(), as_of=now, can_start=False, entries=_entries(values), money_prefix="",
+        notes=(),
+        as_of=now,
+        can_start=False,
+        entries=_entries(values),
+        money_prefix="",
         money_suffix="",
-    )  # fmt: skip
+    )
 
 
 def _entries(values: Entries) -> tuple[tuple[str, str], ...]:
@@ -485,8 +502,15 @@ def _cost(
     span = interval if isinstance(interval, timedelta) else None
     price = format_price(chosen.price, currency)
     limit = tier.session_limit_of(chosen)
-    q = quote(chosen.price, currency, now, shutdown_after=span, session_limit=limit,
-              stop_at=stop_at, funds=funds)  # fmt: skip
+    q = quote(
+        chosen.price,
+        currency,
+        now,
+        shutdown_after=span,
+        session_limit=limit,
+        stop_at=stop_at,
+        funds=funds,
+    )
     if q.at_most is not None:
         by_session = limit is not None and q.ends_by == now + limit
         by_money = q.money_ends is not None and q.ends_by == q.money_ends
@@ -516,9 +540,13 @@ def _cost(
         walk_away = Figure(at_most.text, "nothing stops it when idle", at_most.moment)
     no = refusal(chosen.price, chosen.title, funds)
     return Cost(
-        chosen.title, price, walk_away, at_most, _funds_figure(funds, q, currency),
+        chosen.title,
+        price,
+        walk_away,
+        at_most,
+        _funds_figure(funds, q, currency),
         no.text if no else "",
-    )  # fmt: skip
+    )
 
 
 def _funds_figure(funds: Funds, q: Quote, currency: str) -> Figure | None:

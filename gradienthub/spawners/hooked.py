@@ -17,8 +17,9 @@ LONGEST = 80
 def set_values(spawner: Spawner) -> dict[str, Any]:
     """Read every configurable trait that has a value, without making a default of any other."""
     names = spawner.trait_names(config=True)
-    return {name: _kept(spawner._trait_values[name]) for name in names
-            if name in spawner._trait_values}  # fmt: skip
+    return {
+        name: _kept(spawner._trait_values[name]) for name in names if name in spawner._trait_values
+    }
 
 
 def with_defaults(

@@ -147,8 +147,10 @@ class JudgedContainers(DockerSpawner):
             self.log.error(
                 "The network %s cannot be made (%s): notebooks are on the network %r, where they"
                 " reach each other's ports. Make it by hand, or set network_name",
-                NETWORK, fault, FALLBACK,
-            )  # fmt: skip
+                NETWORK,
+                fault,
+                FALLBACK,
+            )
         self.choose_network()
 
     def choose_network(self) -> None:
@@ -195,8 +197,11 @@ class JudgedContainers(DockerSpawner):
         for excess in outcome.excess:
             self.log.warning(
                 "%s: not given: %s; %s; it stands in %s",
-                self._log_name, excess.name, excess.why, self._source_of(excess),
-            )  # fmt: skip
+                self._log_name,
+                excess.name,
+                excess.why,
+                self._source_of(excess),
+            )
         if outcome.excess and self.unrented == "refuse":
             raise self._refusal(outcome.excess[0])
         return outcome.arguments
@@ -269,9 +274,14 @@ class JudgedContainers(DockerSpawner):
         if self.device_driver == "cdi":
             return ({"Driver": "cdi", "DeviceIDs": devices},)
         return (
-            {"Driver": "", "Count": 0, "DeviceIDs": devices, "Capabilities": [["gpu"]],
-             "Options": {}},
-        )  # fmt: skip
+            {
+                "Driver": "",
+                "Count": 0,
+                "DeviceIDs": devices,
+                "Capabilities": [["gpu"]],
+                "Options": {},
+            },
+        )
 
     async def _image_environment(self) -> tuple[str, ...]:
         assert self.lease is not None
@@ -349,8 +359,11 @@ class JudgedContainers(DockerSpawner):
         else:
             self.log.error(
                 "%s: container %s (%s) is not known to be of this start and stays: %s",
-                self._log_name, object_id, name, words,
-            )  # fmt: skip
+                self._log_name,
+                object_id,
+                name,
+                words,
+            )
         self.object_id = ""
         raise Refused(
             "start_failed",
@@ -366,8 +379,9 @@ class JudgedContainers(DockerSpawner):
             return True
         labels = config.get("Labels") or {}
         if (labels.get(HUB_LABEL), labels.get(LEASE_LABEL)) == (
-            self.context.settings.hub_id, self.lease_id,
-        ):  # fmt: skip
+            self.context.settings.hub_id,
+            self.lease_id,
+        ):
             return True
         token = self.api_token
         return bool(token) and f"JUPYTERHUB_API_TOKEN={token}" in (config.get("Env") or ())

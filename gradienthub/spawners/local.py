@@ -269,16 +269,21 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
         for found in await adopted.find_shown(self, old, self._folder_name, adopted.folder_age):
             if not await asyncio.to_thread(adopted.link_place, home, found.folder, found.source):
                 self.log.warning(
-                    "%s: %s is not shown: %s in the workspace is something else", self._log_name,
-                    found.source, found.folder,
-                )  # fmt: skip
+                    "%s: %s is not shown: %s in the workspace is something else",
+                    self._log_name,
+                    found.source,
+                    found.folder,
+                )
 
     def _folder_name(self, template: str) -> str:
         name = self.user.name
         return template.format(
-            username=name, raw_username=name, safe_username=name, servername=self.name,
+            username=name,
+            raw_username=name,
+            safe_username=name,
+            servername=self.name,
             raw_servername=self.name,
-        )  # fmt: skip
+        )
 
     async def start_engine(self) -> tuple[str, int]:
         """LocalProcessSpawner's start, with the server's output in a log file of its own."""
@@ -309,8 +314,10 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
             for name in others_variables(env, self.lease.devices):
                 self.log.warning(
                     "%s: not given: %s=%s; the lease has no such device",
-                    self._log_name, name, env.pop(name),
-                )  # fmt: skip
+                    self._log_name,
+                    name,
+                    env.pop(name),
+                )
             env |= {
                 "HOME": str(home),
                 "GRADIENT_STORAGE": str(storage),
@@ -346,8 +353,11 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
     def _birth(self, slot_id: str) -> dict[str, str]:
         """The environment of a process that is nobody's yet."""
         env = {key: os.environ[key] for key in self.env_keep if key in os.environ}
-        env |= {key: v for key, v in self.environment.items()
-                if isinstance(v, str) and key.startswith(waiting_program.EARLY)}  # fmt: skip
+        env |= {
+            key: v
+            for key, v in self.environment.items()
+            if isinstance(v, str) and key.startswith(waiting_program.EARLY)
+        }
         return env | {
             "PATH": _own_path(env),
             HUB_VARIABLE: self.context.settings.hub_id,
@@ -365,9 +375,13 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
         with (self.engine.log_dir / f"{slot_id}.log").open("ab") as log, its:
             process = subprocess.Popen(
                 [sys.executable, "-c", waiting_program.BOOT, *self._command()],
-                stdin=its.fileno(), stdout=log, stderr=log, env=environment, start_new_session=True,
+                stdin=its.fileno(),
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
                 cwd=self.engine.log_dir,
-            )  # fmt: skip
+            )
         waiting = WaitingProcess(process, ours, environment)
         self.engine.waiting[slot_id] = waiting
         try:
@@ -387,9 +401,12 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
         self.port = self.port or random_port()
         env = self.get_env()
         told = {
-            "env": env, "drop": [name for name in waiting.environment if name not in env],
-            "argv": self._command(), "cwd": self.home_dir, "folders": {},
-        }  # fmt: skip
+            "env": env,
+            "drop": [name for name in waiting.environment if name not in env],
+            "argv": self._command(),
+            "cwd": self.home_dir,
+            "folders": {},
+        }
         await asyncio.to_thread(self._claim, waiting, told, claim.slot_id)
         self.proc, self.pid = waiting.process, waiting.process.pid
         self.engine.children[lease.id] = waiting.process

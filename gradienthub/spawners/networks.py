@@ -78,12 +78,15 @@ def neighbors_reach(client: Any, image: str, network: str) -> bool | None:
 
     def start(program: str) -> str:
         container: str = client.create_container(
-            image, entrypoint=["python3", "-c", program], command=[], user="65534",
+            image,
+            entrypoint=["python3", "-c", program],
+            command=[],
+            user="65534",
             host_config=client.create_host_config(
                 network_mode=network, cap_drop=["ALL"], security_opt=["no-new-privileges"]
             ),
             **new_trial(),
-        )["Id"]  # fmt: skip
+        )["Id"]
         made.append(container)
         client.start(container)
         return container

@@ -44,9 +44,7 @@ class StartSeen:
     download: str = ""
 
 
-async def offer_to(
-    context: HubContext, user: Any, server_name: str, *, own: bool = False
-) -> Offer:  # fmt: skip
+async def offer_to(context: HubContext, user: Any, server_name: str, *, own: bool = False) -> Offer:
     """Return what this hub user may start as the notebook of that server name.
 
     `own`: they themselves look, which opens their account where they have none. Who looks at
@@ -72,9 +70,13 @@ def _account(
         return accounts.Account("", user.name, None, None, False, frozenset(), {})
     account = accounts.account_of(tx, hub_id=hub_id, user=user, now=now, hub_groups=groups)
     credits.welcome(
-        tx, hub_id=hub_id, account_id=account.id,
-        currency=settings.house.catalog.currency, amount=settings.new_account_credit, now=now,
-    )  # fmt: skip
+        tx,
+        hub_id=hub_id,
+        account_id=account.id,
+        currency=settings.house.catalog.currency,
+        amount=settings.new_account_credit,
+        now=now,
+    )
     return account
 
 

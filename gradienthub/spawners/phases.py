@@ -20,8 +20,14 @@ TITLES = {
     "answered": "Ready",
 }
 #: Per cent of the way when a phase begins: the hub's progress bar wants one number.
-PROGRESS = {"admitted": 2, "preparing": 10, "waiting": 25, "starting": 40, "answering": 65,
-            "answered": 95}  # fmt: skip
+PROGRESS = {
+    "admitted": 2,
+    "preparing": 10,
+    "waiting": 25,
+    "starting": 40,
+    "answering": 65,
+    "answered": 95,
+}
 #: A lease's phase -> the phase that is going on while the lease says so.
 GOING_ON = {
     "admitted": "preparing",

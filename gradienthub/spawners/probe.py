@@ -34,9 +34,11 @@ class Probe:
 
     async def __aenter__(self) -> "Probe":
         self._session = aiohttp.ClientSession(
-            timeout=LIMITS, cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"Accept-Encoding": "identity"}, auto_decompress=False,
-        )  # fmt: skip
+            timeout=LIMITS,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"Accept-Encoding": "identity"},
+            auto_decompress=False,
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -35,20 +35,43 @@ RELOADED = ("sysconfig", "send2trash.plat_other", "jupyterlab.labapp")
 #: What they keep changes nothing that a person sees: where a build of Python lies, a copy that only
 #: WSGI programs get, and the name in headers of messages that a server writes to its own kernels.
 HARMLESS = (
-    "sqlalchemy.util.compat", "zoneinfo._tzpath", "wsgiref.handlers", "jupyter_client.session",
-)  # fmt: skip
+    "sqlalchemy.util.compat",
+    "zoneinfo._tzpath",
+    "wsgiref.handlers",
+    "jupyter_client.session",
+)
 #: What a start imports beside its extensions, some of it only once it runs.
 MODULES = (
-    "jupyterhub.singleuser.extension", "jupyter_server.serverapp", "jupyterlab.labapp",
-    "notebook.app", "notebook_shim.nbserver", "jupyterlab_server", "jupyter_lsp", "ipykernel",
-    "jupyter_lsp.virtual_documents_shadow", "ipykernel.kernelspec", "IPython", "jinja2.ext",
-    "jupyter_client.provisioning.local_provisioner", "jupyter_core.migrate", "terminado",
-    "jupyter_server_terminals", "jupyter_server.services.security.handlers",
-    "jupyter_server.services.shutdown", "jupyter_server.nbconvert.handlers",
-    "jupyter_server.kernelspecs.handlers", "jupyter_server.view.handlers", "httpcore",
-    "tornado.websocket", "tornado.netutil", "tornado.platform.asyncio", "encodings.idna",
-    "tornado.curl_httpclient", "tornado.simple_httpclient", "sqlite3",
-)  # fmt: skip
+    "jupyterhub.singleuser.extension",
+    "jupyter_server.serverapp",
+    "jupyterlab.labapp",
+    "notebook.app",
+    "notebook_shim.nbserver",
+    "jupyterlab_server",
+    "jupyter_lsp",
+    "ipykernel",
+    "jupyter_lsp.virtual_documents_shadow",
+    "ipykernel.kernelspec",
+    "IPython",
+    "jinja2.ext",
+    "jupyter_client.provisioning.local_provisioner",
+    "jupyter_core.migrate",
+    "terminado",
+    "jupyter_server_terminals",
+    "jupyter_server.services.security.handlers",
+    "jupyter_server.services.shutdown",
+    "jupyter_server.nbconvert.handlers",
+    "jupyter_server.kernelspecs.handlers",
+    "jupyter_server.view.handlers",
+    "httpcore",
+    "tornado.websocket",
+    "tornado.netutil",
+    "tornado.platform.asyncio",
+    "encodings.idna",
+    "tornado.curl_httpclient",
+    "tornado.simple_httpclient",
+    "sqlite3",
+)
 
 
 class Watched(type(os.environ)):  # type: ignore[misc]

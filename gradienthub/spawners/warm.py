@@ -259,8 +259,11 @@ class WarmPool:
             self._given_up[pool] = (time.monotonic() + patience, patience)
             log.warning(
                 "A warm server of %s with %s could not be started, next try in %.0f s: %s",
-                pool.instance_type, pool.runtime, patience, error,
-            )  # fmt: skip
+                pool.instance_type,
+                pool.runtime,
+                patience,
+                error,
+            )
             kept = False
         if not kept:
             await self.destroy(slot.id)
@@ -275,13 +278,22 @@ class WarmPool:
         spawner = self._spawner(user=_Nobody(), config=self._config)
         slot_id = slot.id if slot else ""
         spawner.lease = Lease(
-            id=slot_id, account_id="", account_name="", notebook_id="",
-            instance_type=machine.name, price=0, currency="", runtime=runtime.name,
-            image=runtime.image, interface="lab", host=slot.host if slot else "",
+            id=slot_id,
+            account_id="",
+            account_name="",
+            notebook_id="",
+            instance_type=machine.name,
+            price=0,
+            currency="",
+            runtime=runtime.name,
+            image=runtime.image,
+            interface="lab",
+            host=slot.host if slot else "",
             devices=slot.devices if slot else tuple(map(str, range(machine.gpus))),
-            cpus=machine.cpus, memory=machine.memory,
+            cpus=machine.cpus,
+            memory=machine.memory,
             deadlines=Deadlines(timedelta(), None, None),
-        )  # fmt: skip
+        )
         spawner.lease_id = slot_id
         return spawner
 

@@ -36,13 +36,24 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         "demo", help="a hub you can log in to, on this computer", description=__doc__
     )
     parser.add_argument("--port", type=int, default=8000, help="port on 127.0.0.1 (default 8000)")
-    parser.add_argument("--preset", choices=("gradient", "azure"), default="gradient",
-                        help="whose machines and tiers (default gradient)")  # fmt: skip
-    parser.add_argument("--engine", choices=("auto", "docker", "local"), default="auto",
-                        help="docker, or processes of this computer (default auto: docker where "
-                        "an engine answers)")  # fmt: skip
-    parser.add_argument("--data", type=Path, default=Path("gradienthub-demo"),
-                        help="the one folder of everything (default gradienthub-demo)")  # fmt: skip
+    parser.add_argument(
+        "--preset",
+        choices=("gradient", "azure"),
+        default="gradient",
+        help="whose machines and tiers (default gradient)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "docker", "local"),
+        default="auto",
+        help="docker, or processes of this computer (default auto: docker where an engine answers)",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path("gradienthub-demo"),
+        help="the one folder of everything (default gradienthub-demo)",
+    )
     parser.add_argument("--reset", action="store_true", help="forget everything first")
     parser.set_defaults(run=run)
 

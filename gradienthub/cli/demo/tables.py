@@ -51,11 +51,11 @@ def people(preset: str) -> tuple[Person, ...]:
     """The demo's users, with the preset's only tier where it has one."""
     tiers = list(presets.load(preset)["tiers"])
     return tuple(
-        person if person.tier in tiers else Person(
-            person.name, tiers[0], person.pays, person.says, person.approved
-        )
+        person
+        if person.tier in tiers
+        else Person(person.name, tiers[0], person.pays, person.says, person.approved)
         for person in DEMO_USERS[preset]
-    )  # fmt: skip
+    )
 
 
 def admin_password(demo: dict[str, Any]) -> str:

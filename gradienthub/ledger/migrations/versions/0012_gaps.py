@@ -30,6 +30,10 @@ def upgrade() -> None:
     op.create_index(op.f("ix_gaps_hub_id"), "gaps", ["hub_id"])
     op.create_index(op.f("ix_gaps_lease_id"), "gaps", ["lease_id"])
     op.create_index(
-        "uq_gaps_lasting", "gaps", ["lease_id"], unique=True,
-        sqlite_where=sa.text("until_at IS NULL"), postgresql_where=sa.text("until_at IS NULL"),
-    )  # fmt: skip
+        "uq_gaps_lasting",
+        "gaps",
+        ["lease_id"],
+        unique=True,
+        sqlite_where=sa.text("until_at IS NULL"),
+        postgresql_where=sa.text("until_at IS NULL"),
+    )

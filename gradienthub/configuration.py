@@ -12,8 +12,8 @@ from traitlets import TraitError
 from traitlets.config import Config
 
 from .hub import adoption
-from .hub.api import CULLER, KEEPER, KEEPER_SCOPES
 from .hub.authenticator import with_tiers
+from .hub.users_api import CULLER, KEEPER, KEEPER_SCOPES
 from .places import keeper_place
 from .rules.catalog import ConfigurationFault
 from .settings import GradientHub, Settings

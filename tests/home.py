@@ -27,7 +27,7 @@ from traitlets.config import Config
 
 from gradienthub.configuration import configure
 from gradienthub.hub import settle, startup
-from gradienthub.hub.api import CULLER, KEEPER
+from gradienthub.hub.users_api import CULLER, KEEPER
 from gradienthub.ledger import Ledger, accounts, fleet, leases
 from gradienthub.settings import GradientHub, Settings
 from gradienthub.spawners.context import HubContext, hub_user

@@ -7,8 +7,8 @@ from jupyterhub.auth import DummyAuthenticator
 from traitlets.config import Config
 
 from gradienthub import configure, with_tiers
-from gradienthub.hub.api import CULLER, KEEPER
 from gradienthub.hub.authenticator import TiersMixin
+from gradienthub.hub.users_api import CULLER, KEEPER
 
 
 @pytest.fixture

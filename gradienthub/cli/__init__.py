@@ -19,7 +19,6 @@ from . import (
     account,
     adopt,
     approve,
-    audit,
     budget,
     check,
     credit,
@@ -36,6 +35,7 @@ from . import (
     tier,
     upgrade_db,
     usage,
+    verify,
     warm,
 )
 from .config import UsageFault
@@ -55,7 +55,7 @@ COMMANDS = (
     approve,
     usage,
     statement,
-    audit,
+    verify,
     devices,
     standing,
     log,

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from . import config
-from .finding import State
+from .check_finding import State
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
@@ -29,12 +29,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 def run(args: argparse.Namespace) -> int:
     """Print every finding; 1 where one is a fault."""
     if args.runtime:
-        from . import runtime_check  # noqa: PLC0415
+        from . import check_runtime  # noqa: PLC0415
 
-        return runtime_check.judge(config.load(args.config), args.runtime)
+        return check_runtime.judge(config.load(args.config), args.runtime)
     # Loads the whole of JupyterHub, which no other command needs.
-    from . import findings, scene  # noqa: PLC0415
+    from . import check_scene, checks  # noqa: PLC0415
 
-    found = findings.judge(scene.look(config.load(args.config)))
-    print(findings.page(found))
+    found = checks.judge(check_scene.look(config.load(args.config)))
+    print(checks.page(found))
     return 1 if any(finding.state is State.FAULT for finding in found) else 0

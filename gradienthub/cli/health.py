@@ -3,7 +3,7 @@
 import sys
 from datetime import datetime
 
-from ..hub.api import KEEPER
+from ..hub.users_api import KEEPER
 from ..ledger import Ledger, findings, keepers
 from ..rules.health import Health, KeeperFacts, health
 from .config import HubConfig

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..rules.catalog import ConfigurationFault
-from ..spawners.mounts import WARM, MountFault, Mounts, folder
+from ..spawners.warm_mounts import WARM, MountFault, Mounts, folder
 
 #: A request is three ids; who sends more is not the hub.
 LONGEST = 1000

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ..ledger import Ledger, slots
+from ..ledger import Ledger, warm_slots
 from ..rules.duration import format_duration
 from ..settings import Settings
 from . import config
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(ledger: Ledger, settings: Settings, now: datetime) -> None:
-    pool = ledger.read(slots.overview, settings.hub_id, now)
+    pool = ledger.read(warm_slots.overview, settings.hub_id, now)
     rows = pool.servers
     header = ("INSTANCE TYPE", "RUNTIME", "HOST", "DEVICES", "STATE", "MEMORY", "SINCE")
     if rows:
@@ -69,10 +69,10 @@ def _row(row: Mapping[str, Any], now: datetime) -> tuple[str, ...]:
 
 
 def _pause(ledger: Ledger, settings: Settings, now: datetime) -> None:
-    ledger.write(slots.pause, hub_id=settings.hub_id, actor=f"cli {config.os_user()}", now=now)
+    ledger.write(warm_slots.pause, hub_id=settings.hub_id, actor=f"cli {config.os_user()}", now=now)
     print("Paused: the hub ends all warm servers within seconds, and every start is cold.")
 
 
 def _resume(ledger: Ledger, settings: Settings, _now: datetime) -> None:
-    was = ledger.write(slots.resume, settings.hub_id)
+    was = ledger.write(warm_slots.resume, settings.hub_id)
     print("Resumed." if was else "It was not paused.")

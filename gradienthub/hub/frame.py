@@ -19,7 +19,7 @@ from jupyterhub.utils import url_path_join
 from markupsafe import Markup
 from tornado import web
 
-from .api import KEEPER, GradientAPIHandler
+from .users_api import KEEPER, GradientAPIHandler
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 #: The hub's pages in whose place ours stand, by the name of their template.

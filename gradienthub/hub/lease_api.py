@@ -8,9 +8,9 @@ from jupyterhub.scopes import needs_scope
 from ..ledger import LedgerAway, accounts
 from ..rules.refusal import Refused, ledger_away, shown
 from ..spawners.context import hub_user
-from .api import LONGEST_BODY, GradientAPIHandler
 from .evidence import active_at, extend_known, known_of, view_of
 from .stopping import who_asks
+from .users_api import LONGEST_BODY, GradientAPIHandler
 
 
 class OfServerHandler(GradientAPIHandler):

@@ -22,12 +22,12 @@ from ..spawners.form_view import FormView, Notice, Page, availability
 from ..spawners.offer import offer_to
 from ..spawners.refused import StartRefused
 from . import lease_api
-from .api import GradientAPIHandler
 from .machines import MachinesHandler
 from .named_servers import ChecksNamedServers
 from .notebooks import NotebooksHandler
 from .starts import GradientSpawnPendingHandler, StartPhasesHandler, failure_of, title_of
 from .stopping import forget_server
+from .users_api import GradientAPIHandler
 
 STATIC = Path(__file__).parent.parent / "static"
 #: Words of the page's address that are not about the start.

@@ -14,7 +14,7 @@ from ..spawners import server_token
 from ..spawners.address import follow, is_located
 from ..spawners.effort import CpuReading
 from ..spawners.engine import EngineAway, Found
-from .api import GradientAPIHandler
+from .users_api import GradientAPIHandler
 
 #: Seconds that the list of servers waits for addresses that are looked up again.
 LOCATE_SECONDS = 3.0

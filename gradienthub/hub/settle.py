@@ -7,7 +7,7 @@ from typing import Any
 
 from jupyterhub import orm
 
-from ..ledger import LedgerAway, device_faults, fleet, leases, objects, slots
+from ..ledger import LedgerAway, device_faults, fleet, leases, objects, warm_slots
 from ..ledger import findings as ledger_findings
 from ..rules.catalog import ConfigurationFault
 from ..rules.drift import Finding, Repair, findings
@@ -80,7 +80,7 @@ def prepare_ledger(context: HubContext) -> None:
             " then run `gradienthub upgrade-db`"
         )
     context.ledger.write(fleet.publish, context.settings, context.clock())
-    context.engine.claimed |= context.ledger.read(slots.claimed, context.settings.hub_id)
+    context.engine.claimed |= context.ledger.read(warm_slots.claimed, context.settings.hub_id)
     context.engine.object_ids |= context.ledger.read(objects.recorded, context.settings.hub_id)
 
 

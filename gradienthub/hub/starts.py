@@ -24,8 +24,8 @@ from ..spawners.form_view import INTERFACE_TITLES
 from ..spawners.offer import StartSeen, start_seen
 from ..spawners.phases import Phase, elapsed, phases, usual_text
 from ..spawners.refused import StartRefused
-from .api import GradientAPIHandler
 from .stopping import stop_server
+from .users_api import GradientAPIHandler
 
 #: Seconds; an answer that a proxy on the way has given up is of no use.
 LONGEST_WAIT = 20.0

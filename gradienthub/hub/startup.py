@@ -11,8 +11,8 @@ from .. import metrics
 from ..ledger import LedgerAway
 from ..rules.catalog import ConfigurationFault
 from ..spawners.context import HubContext
-from ..spawners.warm import WarmPool
-from . import api, charging, disk, frame, pages, proxy, quiet_log, servers_api, settle, traits
+from ..spawners.warm_pool import WarmPool
+from . import charging, disk, frame, pages, proxy, quiet_log, servers_api, settle, traits, users_api
 from .wiring import wiring_faults, wiring_warnings
 
 #: Seconds between two looks whether the hub is settled.
@@ -42,7 +42,7 @@ def begin(app: Any) -> list[Any]:
     proxy.prepare(app.proxy)
     context.looked_outside = False
     context.soon(settle.keep_settled(app, context, prepared=prepared))
-    if any(service.get("name") == api.CULLER for service in app.services):
+    if any(service.get("name") == users_api.CULLER for service in app.services):
         # Without a keeper nobody else would.
         context.soon(charging.keep_charged(app, context))
     context.soon(disk.try_folders(app, context))
@@ -51,7 +51,7 @@ def begin(app: Any) -> list[Any]:
     pool = WarmPool(context, app.spawner_class, app.config)
     context.soon(pool.keep())
     end_pool_with_servers(app, pool)
-    return [*api.handlers(), *servers_api.handlers(), *frame.handlers(), *pages.handlers()]
+    return [*users_api.handlers(), *servers_api.handlers(), *frame.handlers(), *pages.handlers()]
 
 
 def end_pool_with_servers(app: Any, pool: WarmPool) -> None:

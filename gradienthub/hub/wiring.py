@@ -6,7 +6,7 @@ from typing import Any
 from jupyterhub.auth import Authenticator
 
 from ..rules.services import is_culler, may_stop
-from . import api
+from . import users_api
 from .spawner_class import class_faults, value_faults
 
 #: What a person needs to start a notebook, to open it, and to have it asked about its use.
@@ -28,15 +28,15 @@ def wiring_faults(app: Any) -> list[str]:
             " last line of the configuration"
         )
     names = [str(service.get("name")) for service in app.services]
-    if api.KEEPER in names and api.CULLER in names:
+    if users_api.KEEPER in names and users_api.CULLER in names:
         faults.append(
             "The keeper and the small mode's culler are both among c.JupyterHub.services, and the"
             " culler would stop without warning; call configure(c) once"
         )
-    elif api.KEEPER not in names and api.CULLER not in names:
+    elif users_api.KEEPER not in names and users_api.CULLER not in names:
         faults.append(
-            f"c.JupyterHub.services has no keeper ({api.KEEPER!r}), so that nothing would stop what"
-            " is idle; write configure(c) as the last line of the configuration"
+            f"c.JupyterHub.services has no keeper ({users_api.KEEPER!r}), so that nothing would"
+            " stop what is idle; write configure(c) as the last line of the configuration"
         )
     faults += _missing_scopes(app, names)
     faults += _unreachable(app)
@@ -44,7 +44,7 @@ def wiring_faults(app: Any) -> list[str]:
         f"The service {service.get('name')!r} is a stock idle culler: it stops notebooks at its own"
         " limit, not at theirs; remove it from c.JupyterHub.services"
         for service in app.services
-        if service.get("name") != api.CULLER and is_culler(service.get("command"))
+        if service.get("name") != users_api.CULLER and is_culler(service.get("command"))
     ]
     return faults
 
@@ -73,7 +73,7 @@ def wiring_warnings(app: Any) -> list[str]:
 def _stopping_services(app: Any) -> Iterator[str]:
     for service in app.services:
         name = str(service.get("name"))
-        if name in (api.KEEPER, api.CULLER):
+        if name in (users_api.KEEPER, users_api.CULLER):
             continue
         held = [
             scope
@@ -124,15 +124,15 @@ def _missing_of_server(app: Any) -> list[str]:
 
 
 def _missing_of_keeper(app: Any, services: list[str]) -> list[str]:
-    if api.KEEPER not in services:
+    if users_api.KEEPER not in services:
         return []
     held = {
         scope
         for role in app.load_roles
-        if api.KEEPER in role.get("services", ())
+        if users_api.KEEPER in role.get("services", ())
         for scope in role.get("scopes", ())
     }
-    missing = sorted(set(api.KEEPER_SCOPES) - held)
+    missing = sorted(set(users_api.KEEPER_SCOPES) - held)
     if not missing:
         return []
     return [

@@ -10,10 +10,10 @@ from sqlalchemy import Connection, Row, func, select, update
 from ..rules.admission import Plan, admit, entitle
 from ..rules.idleness import Deadlines, Reason
 from ..rules.options import StartOptions
-from ..rules.proof import Terms
 from ..rules.refusal import Refused, shown
 from ..rules.tiers import Allowance
 from ..rules.unanswered import SILENT_WINDOW
+from ..rules.verify import Terms
 from ..rules.warm import Choice, choose
 from ..settings import Settings
 from . import (
@@ -24,8 +24,8 @@ from . import (
     extension,
     holds,
     notebooks,
-    slots,
     usage,
+    warm_slots,
 )
 from .database import lock_admissions
 from .leases import Claim, Lease
@@ -117,7 +117,7 @@ def _choose_warm_slot(
         entitled.instance_type,
         runtime=entitled.runtime.name if entitled.runtime else None,
         image=entitled.image,
-        slots=slots.of_hub(tx, settings.hub_id),
+        slots=warm_slots.of_hub(tx, settings.hub_id),
         hosts=settings.house.hosts,
         load=capacity.taken(tx, settings).load,
         groups=allowance.host_groups,
@@ -204,8 +204,8 @@ def _take(
         .values(options=request.options.as_json())
     )
     _write(tx, request, settings, account, notebook.id, allowance, plan, now, choice)
-    row = slots.claim(tx, choice.claims, request.lease_id) if choice.claims else None
-    slots.evict(tx, choice.evicts, request.lease_id)
+    row = warm_slots.claim(tx, choice.claims, request.lease_id) if choice.claims else None
+    warm_slots.evict(tx, choice.evicts, request.lease_id)
     _take_devices(tx, request.lease_id, settings.hub_id, plan.placement.devices, now)
     # Also where the price is so small that it holds nothing yet.
     if plan.price:

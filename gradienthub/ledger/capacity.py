@@ -8,7 +8,7 @@ from sqlalchemy import Connection, or_, select
 from ..rules.admission import OpenLease
 from ..rules.placement import Host, Load
 from ..settings import Settings
-from . import device_faults, outside, slots
+from . import device_faults, outside, warm_slots
 from .schema import leases
 from .schema import notebooks as notebook_table
 
@@ -63,7 +63,7 @@ def taken(tx: Connection, settings: Settings) -> Taken:
     for key, its_cpus, its_memory in (*held, *outside.load(tx, names)):
         cpus[names[key]] = cpus.get(names[key], 0) + its_cpus
         memory[names[key]] = memory.get(names[key], 0) + its_memory
-    held_devices, warm_devices = slots.held_devices(tx, settings.hub_id)
+    held_devices, warm_devices = warm_slots.held_devices(tx, settings.hub_id)
     return Taken(
         rows=tuple(rows),
         leases=tuple(_open_lease(row) for row in rows),

@@ -16,7 +16,7 @@ from . import (
     gaps,
     holds,
     servers,
-    slots,
+    warm_slots,
 )
 from .database import lock_admissions
 from .schema import device_holders, lease_devices, leases, watches
@@ -198,7 +198,7 @@ def end(
     tx.execute(delete(watches).where(watches.c.lease_id == lease_id))
     tx.execute(delete(device_holders).where(device_holders.c.holder_id == lease_id))
     charges.settle(tx, lease_id, now)
-    slots.take_back(tx, lease_id, now)
+    warm_slots.take_back(tx, lease_id, now)
     return ended
 
 

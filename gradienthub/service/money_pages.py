@@ -16,10 +16,10 @@ from ..rules.entry import Kind, month_start, next_month
 from ..rules.money import MICRO, format_amount, format_price, format_rounded
 from ..rules.refusal import Refused
 from ..rules.statement import as_csv, as_json_text
-from . import money, treasury
+from . import money_operations, treasury
 from .api import Keyed, parsed
 from .chart import TONES, Chart, chart
-from .money import AskBody, person
+from .money_operations import AskBody, person
 from .operations import views
 from .pages import PageHandler, told
 
@@ -159,13 +159,13 @@ class UsageHandler(MoneyPage):
 
     async def _ask(self) -> None:
         body = parsed(AskBody, self.sent("instance_type", "reason"), "bad_body")
-        await money.ask(self, body)
+        await money_operations.ask(self, body)
 
     async def _show(self, refused: Refused | None = None) -> None:
         now = self.context.clock()
         wanted = self.get_query_argument("month", "")
-        month = money.begun_month(wanted, now) if wanted else month_start(now)
-        account = await money.own(self)
+        month = money_operations.begun_month(wanted, now) if wanted else month_start(now)
+        account = await money_operations.own(self)
         if account is None:
             self.finish(self.money_page("service/usage.html", here="usage", purse=None))
             return
@@ -203,7 +203,7 @@ def _usage_rows(
     for one in requests.of_account(tx, account.id):
         newest.setdefault(one.instance_type, one)
     return {
-        "purse": money.purse_of(tx, hub_id, account, published, now),
+        "purse": money_operations.purse_of(tx, hub_id, account, published, now),
         "use": month_use(used, month, page.titles, currency),
         "months": statements.months(tx, account_id=account.id, currency=currency),
         "on_request": [
@@ -220,7 +220,7 @@ class StatementHandler(MoneyPage):
     async def get(self, month: str) -> None:
         """The page; `format` csv or json is a file."""
         user = self.get_query_argument("user", "")[:255]
-        found = await money.statement_of(self, month, user)
+        found = await money_operations.statement_of(self, month, user)
         form = self.get_query_argument("format", "")
         if form in ("csv", "json"):
             self.set_header(
@@ -268,7 +268,7 @@ class AccountsHandler(MoneyPage):
         context = self.context
         after = self.get_query_argument("after", "")[:255]
         page, more = await self.read(
-            money.purses,
+            money_operations.purses,
             context.hub_id,
             self.published,
             context.clock(),
@@ -348,7 +348,7 @@ class AccountHandler(MoneyPage):
 def _account_rows(tx: Any, page: MoneyPage, account: Account) -> dict[str, Any]:
     hub_id, now = page.context.hub_id, page.context.clock()
     return {
-        "purse": money.purse_of(tx, hub_id, account, page.published, now),
+        "purse": money_operations.purse_of(tx, hub_id, account, page.published, now),
         "credits": credits.of_account(tx, account.id),
         "requests": requests.of_account(tx, account.id)[:20],
         "approvals": accounts.approvals_of(tx, account),

@@ -12,7 +12,7 @@ import aiohttp
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader
 
 from .._version import __version__
-from ..ledger import audit, findings, fleet, keepers, slots, watches
+from ..ledger import audit, findings, fleet, keepers, warm_slots, watches
 from ..ledger.watches import Watched
 from ..rules.audit_words import words_of
 from ..rules.duration import format_duration
@@ -79,7 +79,7 @@ class FleetView:
     hosts: tuple[HostPart, ...]
     findings: tuple[Mapping[str, Any], ...]
     mended: tuple[Mapping[str, Any], ...]
-    pool: slots.Overview
+    pool: warm_slots.Overview
     devices: int
     leased: int
     warm: int
@@ -103,7 +103,7 @@ def fleet_view(
     open_leases: Sequence[Watched],
     found: Sequence[Mapping[str, Any]],
     keeper: Mapping[str, Any],
-    pool: slots.Overview,
+    pool: warm_slots.Overview,
     facts: KeeperFacts,
     now: datetime,
 ) -> FleetView:
@@ -345,7 +345,7 @@ def _fleet_rows(tx: Any, hub_id: str, now: datetime) -> tuple[Any, Any, Any, Any
         watches.listing(tx, hub_id, account_id=None, state="open", limit=5000),
         findings.listed(tx, hub_id, standing=False),
         keepers.holder(tx, hub_id) or {},
-        slots.overview(tx, hub_id, now),
+        warm_slots.overview(tx, hub_id, now),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler
 from tornado import web
 
-from . import money, money_pages, operations, treasury
+from . import money_operations, money_pages, operations, treasury
 from .api import routes
 from .context import KeeperContext
 from .metrics_handler import MetricsHandler
@@ -16,7 +16,7 @@ from .pages import PageHandler, page_routes
 from .visitor import KeeperHandler, settings
 
 STATIC = Path(__file__).parent.parent / "static"
-OPERATIONS = (*operations.OPERATIONS, *money.OPERATIONS, *treasury.OPERATIONS)
+OPERATIONS = (*operations.OPERATIONS, *money_operations.OPERATIONS, *treasury.OPERATIONS)
 
 
 class NoSuchCall(KeeperHandler):

@@ -16,7 +16,7 @@ from ..rules.duration import parse_duration
 from ..rules.money import parse_amount
 from ..rules.refusal import Refused, shown
 from .api import ApiHandler, Input, Nothing, Operation, Page
-from .money import RUNS_MONEY, CreditView, PurseView, known_type, one_account, person
+from .money_operations import RUNS_MONEY, CreditView, PurseView, known_type, one_account, person
 from .visitor import KeeperHandler
 
 T = TypeVar("T")

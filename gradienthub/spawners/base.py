@@ -24,7 +24,7 @@ from ..ledger import (
     leases,
     notebooks,
     servers,
-    slots,
+    warm_slots,
 )
 from ..ledger.admissions import Request
 from ..ledger.leases import Claim, Lease
@@ -499,7 +499,9 @@ class GradientSpawner(GuardedSpawner, Spawner):
             self.log.warning("%s: a warm server was spoiled: %s", self._log_name, error)
             await self.settled_calls()
             await self._destroy_slot(claim.slot_id)
-            await self.context.ledger.awrite(slots.note_spoiled, lease.id, self.context.clock())
+            await self.context.ledger.awrite(
+                warm_slots.note_spoiled, lease.id, self.context.clock()
+            )
             self.context.engine.object_ids.pop(lease.id, None)
             await self._prepare_cold(lease)
             await self._note("starting", object_name=self.object_label)
@@ -514,7 +516,7 @@ class GradientSpawner(GuardedSpawner, Spawner):
         """Warm servers whose device or memory this start has are gone before it begins."""
         for slot_id in lease.evicts:
             await self._destroy_slot(slot_id)
-            await self.context.ledger.awrite(slots.gone, slot_id, self.context.clock())
+            await self.context.ledger.awrite(warm_slots.gone, slot_id, self.context.clock())
 
     async def _destroy_slot(self, slot_id: str) -> None:
         engine = self.context.engine

@@ -38,7 +38,7 @@ from ..rules.folders_seen import Seen, Trial
 from ..rules.outside import Outside, read_container
 from ..rules.ownership import Labelled, named_otherwise, slot_name
 from ..rules.refusal import Refused, shown
-from . import adopted, waiting_program
+from . import adopted, warm_program
 from .base import Claim, GradientSpawner, Lease, url_of
 from .context import HubContext
 from .download import Download
@@ -51,7 +51,7 @@ from .labels import DEVICES_LABEL, HUB_LABEL, LEASE_LABEL, SLOT_LABEL
 from .networks import make_network
 from .sections import configured
 from .trials import remove_left_behind
-from .warm import NOBODY, WarmPool
+from .warm_pool import NOBODY, WarmPool
 
 __all__ = [
     "DEVICES_LABEL",
@@ -93,7 +93,7 @@ TRY_AGAIN = 10.0
 CLAIM_SECONDS = 0.8
 #: Variables that an administrator may set for all and that modules look at when they are imported.
 READ_AT_IMPORT = ("HOME", "USER", "SHELL", "PATH", "XDG_", "JUPYTER_", "JUPYTERLAB_", "CONDA_")
-PROGRAM = inspect.getsource(waiting_program)
+PROGRAM = inspect.getsource(warm_program)
 LOG_LINES = 40
 
 
@@ -991,7 +991,7 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
         warm = {
             **cold,
             "name": slot_name(slot_id),
-            "command": ["python3", "-c", waiting_program.BOOT, *command],
+            "command": ["python3", "-c", warm_program.BOOT, *command],
             "stdin_open": True,
             # Otherwise the engine closes its input after the first line.
             "detach": True,
@@ -1061,7 +1061,7 @@ def _early(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         key: value
         for key, value in environment.items()
-        if key.startswith((*waiting_program.EARLY, *READ_AT_IMPORT))
+        if key.startswith((*warm_program.EARLY, *READ_AT_IMPORT))
         and not any(word in key for word in ("TOKEN", "PASSWORD", "SECRET", "KEY"))
     }
 

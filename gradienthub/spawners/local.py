@@ -24,7 +24,7 @@ from jupyterhub.utils import random_port
 
 from ..rules.container import others_variables
 from ..rules.ownership import lease_name
-from . import adopted, waiting_program
+from . import adopted, warm_program
 from .base import Claim, GradientSpawner, Lease
 from .context import HubContext
 from .engine import Corpse, Engine, EngineAway, Found, Waiting
@@ -42,7 +42,7 @@ TERM_SECONDS = 5.0
 LOG_BYTES = 4000
 #: How long a warm server may take to import, and to say that it was claimed.
 FILL_SECONDS, CLAIM_SECONDS = 60.0, 0.8
-PROGRAM = inspect.getsource(waiting_program)
+PROGRAM = inspect.getsource(warm_program)
 
 
 @dataclass(frozen=True)
@@ -356,7 +356,7 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
         env |= {
             key: v
             for key, v in self.environment.items()
-            if isinstance(v, str) and key.startswith(waiting_program.EARLY)
+            if isinstance(v, str) and key.startswith(warm_program.EARLY)
         }
         return env | {
             "PATH": _own_path(env),
@@ -374,7 +374,7 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
         self.engine.log_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (self.engine.log_dir / f"{slot_id}.log").open("ab") as log, its:
             process = subprocess.Popen(
-                [sys.executable, "-c", waiting_program.BOOT, *self._command()],
+                [sys.executable, "-c", warm_program.BOOT, *self._command()],
                 stdin=its.fileno(),
                 stdout=log,
                 stderr=log,

@@ -14,7 +14,7 @@ from test_contract import IMAGE, docker_answers
 
 from gradienthub.hub import settle
 from gradienthub.ledger import findings
-from gradienthub.spawners.warm import WarmPool
+from gradienthub.spawners.warm_pool import WarmPool
 
 pytestmark = [
     pytest.mark.docker,

@@ -10,11 +10,9 @@ import pytest
 from docker.errors import DockerException
 from traitlets.config import Config
 
-from gradienthub.cli import configuration_findings, device_findings, engine_findings
-from gradienthub.cli.finding import Finding, State
-from gradienthub.cli.findings import CHECKS, judge, page, summary
-from gradienthub.cli.nvml import Gpu, Inventory
-from gradienthub.cli.scene import (
+from gradienthub.cli import check_configuration, check_devices, check_engine
+from gradienthub.cli.check_finding import Finding, State
+from gradienthub.cli.check_scene import (
     EngineSeen,
     Folder,
     LedgerSeen,
@@ -29,6 +27,8 @@ from gradienthub.cli.scene import (
     storage_folder,
     wiring_of,
 )
+from gradienthub.cli.checks import CHECKS, judge, page, summary
+from gradienthub.cli.nvml import Gpu, Inventory
 from gradienthub.ledger.clock import database_time
 from gradienthub.service.notify import FileSeen
 from gradienthub.settings import GradientHub
@@ -134,7 +134,7 @@ def test_every_check_says_what_it_is_for():
 
 
 def test_a_hub_that_never_started_has_no_hub_id_yet(well):
-    (finding,) = configuration_findings.hub_id(well())
+    (finding,) = check_configuration.hub_id(well())
     assert "at its first start" in finding.says
 
 
@@ -316,7 +316,7 @@ def test_processes_without_limits_are_a_warning(well):
     scene = well()
     local = type("GradientLocalSpawner", (), {})
     scene = replace(scene, wiring=replace(scene.wiring, spawner=local))
-    (finding,) = engine_findings.engine(scene)
+    (finding,) = check_engine.engine(scene)
     assert finding.state is State.WARN
 
 
@@ -346,7 +346,7 @@ def test_a_declared_device_that_is_not_here_is_a_fault(well):
 
 def test_without_a_driver_and_without_declared_devices_all_is_well(well):
     more = 'c.GradientHub.hosts = {"rack": {"cpus": 2, "memory": 4}}'
-    (finding,) = device_findings.devices(well(more, gpus=Inventory(away="no NVIDIA driver here")))
+    (finding,) = check_devices.devices(well(more, gpus=Inventory(away="no NVIDIA driver here")))
     assert (finding.state, finding.says) == (State.OK, "no NVIDIA driver here")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gradienthub.cli import init, scene
+from gradienthub.cli import check_scene, init
 from gradienthub.cli.config import load
 from gradienthub.cli.nvml import Gpu, Inventory
 from gradienthub.settings import GradientHub
@@ -89,7 +89,7 @@ def test_both_passwords_are_long_enough_for_the_hub(written):
 )
 def test_the_short_names_in_it_lead_to_our_classes(written):
     hub = written(init.render("gradient", "docker", machine(), secret))
-    found = scene.wiring_of(hub)
+    found = check_scene.wiring_of(hub)
     assert found.faults == ()
     assert found.engine == "docker"
     assert found.wrapped
@@ -139,7 +139,7 @@ def test_the_production_configuration_is_wired(monkeypatch, tmp_path):
     hub = load(PRODUCTION)
     # The class itself: the short name needs an installed package.
     hub.config.JupyterHub.spawner_class = "gradienthub.spawners.docker.GradientDockerSpawner"
-    found = scene.wiring_of(hub)
+    found = check_scene.wiring_of(hub)
     assert found.authenticator.__name__ == "GradientGitHubOAuthenticator"
     assert found.proxy.__name__ == "TraefikFileProviderProxy"
     assert found.wrapped

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gradienthub.cli.check_finding import State
+from gradienthub.cli.check_scene import look
+from gradienthub.cli.checks import judge
 from gradienthub.cli.config import os_user
-from gradienthub.cli.finding import State
-from gradienthub.cli.findings import judge
-from gradienthub.cli.scene import look
 from gradienthub.ledger import accounts, admissions, audit, findings, keepers, leases, watches
 from gradienthub.ledger.accounts import HubUser
 from gradienthub.ledger.admissions import Request

@@ -12,7 +12,7 @@ import pytest
 
 from gradienthub.cli import main
 from gradienthub.cli.mount_helper import answer, listen
-from gradienthub.spawners.mounts import HelperMounts, MountFault, Mounts
+from gradienthub.spawners.warm_mounts import HelperMounts, MountFault, Mounts
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root binds folders")
 NOBODY = 65534

@@ -3,8 +3,8 @@
 import uuid
 from datetime import UTC, datetime
 
-from gradienthub.ledger import slots
-from gradienthub.ledger import warm as pool_rows
+from gradienthub.ledger import warm_pool as pool_rows
+from gradienthub.ledger import warm_slots
 from gradienthub.rules.warm import Pool
 
 POOL = """
@@ -22,7 +22,12 @@ def waiting(hub, now=NOW):
     slot = hub.ledger.write(pool_rows.add, settings, {T4: "digest"}, slot_id, now)
     assert slot is not None
     hub.ledger.write(
-        slots.note_ready, slot_id, object_id="c", address="127.0.0.1 1", used=97_000_000, now=now
+        warm_slots.note_ready,
+        slot_id,
+        object_id="c",
+        address="127.0.0.1 1",
+        used=97_000_000,
+        now=now,
     )
     return slot
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from prometheus_client.metrics import MetricWrapperBase
 
 from gradienthub import metrics
-from gradienthub.hub import api
+from gradienthub.hub import users_api
 from gradienthub.rules.options import KEYS
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ def test_every_option_and_route_is_on_the_rest_page():
     page = (ROOT / "docs" / "reference" / "rest.md").read_text()
     for key in KEYS:
         assert f"`{key}`" in page
-    for route, _handler in api.handlers():
+    for route, _handler in users_api.handlers():
         assert route.split("(")[0].rstrip("/").split("/")[-1] in page
 
 

@@ -5,7 +5,7 @@ from home import plain
 from keeper import Keeping
 from test_wiring import app
 
-from gradienthub.hub.api import KEEPER
+from gradienthub.hub.users_api import KEEPER
 from gradienthub.hub.wiring import wiring_faults, wiring_warnings
 from gradienthub.ledger import findings
 from gradienthub.rules.services import is_culler, may_stop, service_of

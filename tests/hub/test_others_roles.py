@@ -7,7 +7,7 @@ from jupyterhub.scopes import get_scopes_for
 from traitlets.config import Config
 
 from gradienthub.configuration import configure
-from gradienthub.hub.api import KEEPER
+from gradienthub.hub.users_api import KEEPER
 from gradienthub.spawners.others import opens, with_server_scopes
 
 VISIT = f"access:services!service={KEEPER}"

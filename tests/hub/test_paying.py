@@ -6,7 +6,7 @@ import pytest
 from home import NOW, TIERS
 
 from gradienthub.hub import charging
-from gradienthub.ledger import LedgerAway, credits, proof, statements
+from gradienthub.ledger import LedgerAway, credits, statements, verify
 from gradienthub.ledger.schema import holds as hold_table
 from gradienthub.testing import DiesAtStart, NeverAnswers
 
@@ -43,7 +43,7 @@ async def charges(home, name):
 
 async def adds_up(home):
     found = await home.context.ledger.aread(
-        proof.prove, hub_id=home.settings.hub_id, now=home.clock()
+        verify.prove, hub_id=home.settings.hub_id, now=home.clock()
     )
     assert found.faults == ()
 

@@ -8,7 +8,7 @@ import pytest
 from home import FREEZE
 from traitlets.config import Config
 
-from gradienthub.hub.api import CULLER, KEEPER, KEEPER_SCOPES
+from gradienthub.hub.users_api import CULLER, KEEPER, KEEPER_SCOPES
 from gradienthub.hub.wiring import wiring_faults
 from gradienthub.testing import GradientFakeSpawner
 

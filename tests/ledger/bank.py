@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from home import HOSTS, NOW
 from sqlalchemy import select
 
-from gradienthub.ledger import Ledger, accounts, admissions, credits, gaps, holds, leases, proof
+from gradienthub.ledger import Ledger, accounts, admissions, credits, gaps, holds, leases, verify
 from gradienthub.ledger.leases import Lease
 from gradienthub.ledger.schema import entries
 from gradienthub.rules.idleness import Reason
@@ -134,7 +134,7 @@ class Bank:
         return [-row.amount for row in self.entries(name) if row.kind == "charge"]
 
     def faults(self) -> list[str]:
-        found = self.ledger.read(proof.prove, hub_id=HUB, now=self.now)
+        found = self.ledger.read(verify.prove, hub_id=HUB, now=self.now)
         return [fault.what for fault in found.faults]
 
 

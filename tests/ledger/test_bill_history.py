@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select, text
 
-from gradienthub.ledger import Ledger, budgets, credits, leases, proof, statements, usage
+from gradienthub.ledger import Ledger, budgets, credits, leases, statements, usage, verify
 from gradienthub.ledger.entries import ENTRY, entry_of
 from gradienthub.ledger.leases import Lease
 from gradienthub.ledger.schema import balances, entries
@@ -145,7 +145,7 @@ def statements_follow_from_entries(bank, name):
                                 currency="USD", now=bank.now)  # fmt: skip
         assert said.opening == carried
         carried = said.closing
-        found = bank.ledger.read(proof.find_head, account_id=account_id, head=said.head)
+        found = bank.ledger.read(verify.find_head, account_id=account_id, head=said.head)
         assert found == said.entries[-1]
     assert carried == bank.balance(name)
 
@@ -298,7 +298,7 @@ def test_a_rewrite_with_every_hash_made_anew_disagrees_with_the_lease_and_with_t
     old_bank.ledger.write(rewrite)
     faults = old_bank.faults()
     assert sum("its times give" in fault for fault in faults) == 4
-    assert old_bank.ledger.read(proof.find_head, account_id=account_id, head=head) is None
+    assert old_bank.ledger.read(verify.find_head, account_id=account_id, head=head) is None
 
 
 def test_a_lease_that_is_altered_or_gone_is_named(old_bank):

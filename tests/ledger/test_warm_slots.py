@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from home import NOW, RUNTIMES
 
-from gradienthub.ledger import capacity, fleet, leases, slots
-from gradienthub.ledger import warm as pool_rows
+from gradienthub.ledger import capacity, fleet, leases, warm_slots
+from gradienthub.ledger import warm_pool as pool_rows
 from gradienthub.rules.catalog import ConfigurationFault
 from gradienthub.rules.idleness import Reason
 
@@ -31,7 +31,9 @@ def fill(ledger, setting, *, ready=True):
     (pool,) = setting.pools
     slot = ledger.write(pool_rows.add, setting, {pool: "digest"}, str(uuid.uuid4()), NOW)
     if slot is not None and ready:
-        ledger.write(slots.note_ready, slot.id, object_id="c", address="1.2.3.4 5", used=9, now=NOW)
+        ledger.write(
+            warm_slots.note_ready, slot.id, object_id="c", address="1.2.3.4 5", used=9, now=NOW
+        )
     return slot
 
 
@@ -54,11 +56,11 @@ def test_a_warm_server_holds_its_device_until_a_start_claims_it_with_the_device(
         slot.id, "c", "1.2.3.4 5")  # fmt: skip
     assert lease.devices == slot.devices
     assert holders(ledger) == {"GPU-t4-0": ("lease", lease.id)}
-    assert ledger.read(slots.of_hub, "h") == []
-    assert ledger.read(slots.claimed, "h") == {slot.id: lease.id}
+    assert ledger.read(warm_slots.of_hub, "h") == []
+    assert ledger.read(warm_slots.claimed, "h") == {slot.id: lease.id}
     ledger.write(leases.end, lease.id, NOW, Reason.USER)
     assert holders(ledger) == {}
-    assert ledger.read(slots.claimed, "h") == {}
+    assert ledger.read(warm_slots.claimed, "h") == {}
 
 
 def test_a_warm_server_on_its_way_is_claimed_by_nobody_and_gives_its_device_up(
@@ -71,12 +73,12 @@ def test_a_warm_server_on_its_way_is_claimed_by_nobody_and_gives_its_device_up(
     assert {kind for kind, _ in holders(ledger).values()} == {"lease"}
     # The engine may still have said in between that it waits: nobody is given it.
     assert not ledger.write(
-        slots.note_ready, first.id, object_id="c", address="1.2.3.4 5", used=9, now=NOW
+        warm_slots.note_ready, first.id, object_id="c", address="1.2.3.4 5", used=9, now=NOW
     )
     # The device goes back to the one that is not gone yet, and is free with it.
     ledger.write(leases.end, anna.id, NOW, Reason.USER)
     assert holders(ledger)["GPU-t4-0"] == ("warm", first.id)
-    ledger.write(slots.gone, first.id, NOW)
+    ledger.write(warm_slots.gone, first.id, NOW)
     assert "GPU-t4-0" not in holders(ledger)
 
 
@@ -100,13 +102,13 @@ def test_another_hubs_warm_server_is_held_like_a_lease(ledger, setting, ask, mak
 
 def test_no_more_are_added_than_configured_and_none_while_paused(ledger, setting):
     assert [fill(ledger, setting) is None for _ in range(3)] == [False, False, True]
-    ledger.write(slots.pause, hub_id="h", actor="ada", now=NOW)
-    assert {slot.state for slot in ledger.read(slots.of_hub, "h")} == {"leaving"}
-    for slot in ledger.read(slots.of_hub, "h"):
-        ledger.write(slots.gone, slot.id, NOW)
+    ledger.write(warm_slots.pause, hub_id="h", actor="ada", now=NOW)
+    assert {slot.state for slot in ledger.read(warm_slots.of_hub, "h")} == {"leaving"}
+    for slot in ledger.read(warm_slots.of_hub, "h"):
+        ledger.write(warm_slots.gone, slot.id, NOW)
     assert fill(ledger, setting) is None
-    assert ledger.read(slots.paused, "h") == ("ada", NOW)
-    ledger.write(slots.resume, "h")
+    assert ledger.read(warm_slots.paused, "h") == ("ada", NOW)
+    ledger.write(warm_slots.resume, "h")
     assert fill(ledger, setting) is not None
 
 
@@ -129,8 +131,8 @@ def test_warm_starts_are_counted(ledger, setting, ask):
     for name in ("anna", "berta"):
         lease = ask(ledger, setting, name, "free-t4")
         ledger.write(leases.note_answered, lease.id, NOW + timedelta(seconds=1))
-    assert ledger.read(slots.warm_starts, "h", NOW) == (1, 2)
-    assert ledger.read(slots.warm_starts, "h", NOW + timedelta(minutes=1)) == (0, 0)
+    assert ledger.read(warm_slots.warm_starts, "h", NOW) == (1, 2)
+    assert ledger.read(warm_slots.warm_starts, "h", NOW + timedelta(minutes=1)) == (0, 0)
 
 
 @pytest.mark.parametrize(

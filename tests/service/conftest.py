@@ -13,7 +13,7 @@ from keeper import Keeping
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
-from gradienthub.hub.api import KEEPER
+from gradienthub.hub.users_api import KEEPER
 from gradienthub.service.site import application
 
 PREFIX = "/@/space%20word/services/gradient/"

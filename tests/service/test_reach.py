@@ -9,7 +9,7 @@ import pytest
 from home import Home
 from keeper import Keeping
 
-from gradienthub.ledger import findings, gaps, proof
+from gradienthub.ledger import findings, gaps, verify
 from gradienthub.rules.idleness import Answer
 from gradienthub.testing import EngineIsAway
 
@@ -42,7 +42,7 @@ async def gaps_of(home, lease):
 
 async def adds_up(home):
     proved = await home.context.ledger.aread(
-        proof.prove, hub_id=home.settings.hub_id, now=home.clock()
+        verify.prove, hub_id=home.settings.hub_id, now=home.clock()
     )
     assert proved.faults == ()
 

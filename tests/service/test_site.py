@@ -18,8 +18,8 @@ from keeper import Keeping
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
-from gradienthub.hub.api import KEEPER
-from gradienthub.ledger import LedgerAway, findings, slots, warm
+from gradienthub.hub.users_api import KEEPER
+from gradienthub.ledger import LedgerAway, findings, warm_pool, warm_slots
 from gradienthub.ledger.findings import Found
 from gradienthub.rules.warm import Pool
 from gradienthub.service import operations
@@ -267,18 +267,18 @@ async def test_the_fleet_shows_the_warm_servers_and_who_paused_them(site):
     ledger, settings, now = at.keeper.ledger, at.home.settings, at.home.clock()
     assert "Warm servers" not in (await at.site.ask("GET", "fleet", at.ada)).text
     pool = {Pool(instance_type="free-t4", runtime="python", count=1): "digest"}
-    slot = await ledger.awrite(warm.add, settings, pool, str(uuid.uuid4()), now)
+    slot = await ledger.awrite(warm_pool.add, settings, pool, str(uuid.uuid4()), now)
     assert slot is not None
     page = (await at.site.ask("GET", "fleet", at.ada)).text
     row = page[page.index("Warm servers") :]
     assert "0 of 1 starts of the last day had one." in row
     assert re.search(r">Starting</td>.*>-</td>", row)
     await ledger.awrite(
-        slots.note_ready, slot.id, object_id="x", address="", used=61_000_000, now=now
+        warm_slots.note_ready, slot.id, object_id="x", address="", used=61_000_000, now=now
     )
     row = (await at.site.ask("GET", "fleet", at.ada)).text.partition("Warm servers")[2]
     assert re.search(r">Waits</td>.*>61 MB</td>.*>" + slot.devices[0], row)
-    await ledger.awrite(slots.pause, hub_id=settings.hub_id, actor="<ada>", now=now)
+    await ledger.awrite(warm_slots.pause, hub_id=settings.hub_id, actor="<ada>", now=now)
     row = (await at.site.ask("GET", "fleet", at.ada)).text.partition("Warm servers")[2]
     assert "Paused by &lt;ada&gt; since" in row
     assert ">Ends</td>" in row
@@ -312,7 +312,7 @@ async def test_axe_finds_nothing_serious_on_fleet_and_audit_and_nothing_is_wider
     report = {"hub_id": at.home.settings.hub_id, "source": "keeper", "found": [found]}
     await at.keeper.ledger.awrite(findings.report, **report, now=at.home.clock())
     await at.keeper.ledger.awrite(
-        warm.add, at.home.settings,
+        warm_pool.add, at.home.settings,
         {Pool(instance_type="free-t4", runtime="python", count=1): "digest"},
         str(uuid.uuid4()), at.home.clock(),
     )  # fmt: skip

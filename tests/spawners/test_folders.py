@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from gradienthub.spawners.folders import make_folder, make_private
-from gradienthub.spawners.mounts import Mounts
+from gradienthub.spawners.warm_mounts import Mounts
 
 SLOT = "11111111-2222-3333-4444-555555555555"
 

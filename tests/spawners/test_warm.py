@@ -18,11 +18,11 @@ import pytest
 from home import own_hosts
 from test_contract import IMAGE, docker_answers
 
-from gradienthub.ledger import leases, slots
+from gradienthub.ledger import leases, warm_slots
 from gradienthub.rules.warm import Slot
-from gradienthub.spawners import warm
+from gradienthub.spawners import warm_pool
 from gradienthub.spawners.docker import CLAIM_SECONDS, DockerEngine, GradientDockerSpawner
-from gradienthub.spawners.warm import WarmPool
+from gradienthub.spawners.warm_pool import WarmPool
 
 #: How many hubs are killed; `make soak` asks for more.
 KILLS = int(os.environ.get("GRADIENTHUB_SOAK", "6"))
@@ -123,7 +123,7 @@ class Warm:
 
     async def slots(self) -> list[Slot]:
         """The rows."""
-        return await self.home.context.ledger.aread(slots.of_hub, self.home.settings.hub_id)
+        return await self.home.context.ledger.aread(warm_slots.of_hub, self.home.settings.hub_id)
 
     async def until(self, true: Any) -> None:
         """Real containers take seconds on a busy machine."""
@@ -186,7 +186,7 @@ class Warm:
     async def pause(self) -> None:
         """As `gradienthub warm pause` does."""
         await self.home.context.ledger.awrite(
-            slots.pause, hub_id=self.home.settings.hub_id, actor="ada", now=self.home.clock()
+            warm_slots.pause, hub_id=self.home.settings.hub_id, actor="ada", now=self.home.clock()
         )
         self.pool.wake()
 
@@ -212,7 +212,7 @@ async def make(hub: Any, tmp_path: Any, monkeypatch: Any) -> AsyncIterator[Any]:
     """`await make({"free-cpu": {"python": 1}}, python=..., **traits)`: a hub with that pool."""
     if not docker_answers():
         pytest.skip(f"no container engine answers with the image {IMAGE}; tests/image/build.sh")
-    monkeypatch.setattr(warm, "QUIET_SECONDS", 0.1)
+    monkeypatch.setattr(warm_pool, "QUIET_SECONDS", 0.1)
     made: list[Warm] = []
     client = docker.from_env()
 
@@ -489,7 +489,7 @@ async def test_a_server_whose_folder_does_not_arrive_never_becomes_anybodys(make
     subject = await make({"free-cpu": {"python": 1}})
     (slot,) = await subject.waiting()
     # As where the engine lives in another mount namespace than the hub.
-    monkeypatch.setattr(warm.Mounts, "bind", lambda *ids: None)
+    monkeypatch.setattr(warm_pool.Mounts, "bind", lambda *ids: None)
     lease = await subject.start()
     assert lease["warm_slot"] is None
     assert subject.container(slot.id) is None
@@ -628,7 +628,7 @@ async def test_a_paused_pool_is_empty_and_a_resumed_one_is_filled(make):
     await subject.until(lambda: subject.container(slot.id) is None)
     await subject.waiting(0)
     assert (await subject.start())["warm_slot"] is None
-    await subject.home.context.ledger.awrite(slots.resume, subject.home.settings.hub_id)
+    await subject.home.context.ledger.awrite(warm_slots.resume, subject.home.settings.hub_id)
     subject.pool.wake()
     await subject.waiting()
 

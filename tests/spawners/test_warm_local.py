@@ -9,7 +9,7 @@ import pytest
 from test_contract import SERVER
 from test_warm import Warm
 
-from gradienthub.spawners import warm
+from gradienthub.spawners import warm_pool
 from gradienthub.spawners.local import GradientLocalSpawner
 
 pytestmark = [pytest.mark.local_engine, pytest.mark.slow]
@@ -32,7 +32,7 @@ class LocalWarm(Warm):
 
 @pytest.fixture
 async def subject(hub, tmp_path, monkeypatch):
-    monkeypatch.setattr(warm, "QUIET_SECONDS", 0.05)
+    monkeypatch.setattr(warm_pool, "QUIET_SECONDS", 0.05)
     script = tmp_path / "notebook"
     script.write_text(SCRIPT)
     script.chmod(0o755)

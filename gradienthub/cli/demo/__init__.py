@@ -20,7 +20,7 @@ from typing import Any
 from ...ledger import Ledger, LedgerAway, objects
 from ...settings import kept_hub_id
 from ...spawners.engine import Engine, EngineAway, Found
-from ...spawners.mounts import MountFault, Mounts
+from ...spawners.warm_mounts import MountFault, Mounts
 from . import engines
 from .tables import ADMIN, admin_password, demo_settings, people
 

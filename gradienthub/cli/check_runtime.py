@@ -20,15 +20,15 @@ from docker.utils import kwargs_from_env
 from ..rules.catalog import ConfigurationFault
 from ..rules.container import Policy, hardened
 from ..rules.own_clocks import own_clocks
-from ..spawners import waiting_program
+from ..spawners import warm_program
 from ..spawners.docker import GradientDockerSpawner, start_until_ready, tell
 from ..spawners.trials import new_trial
 from . import config
-from .containers import policy_of
-from .scene import wiring_of
+from .check_policy import policy_of
+from .check_scene import wiring_of
 
 SERVER = "jupyterhub-singleuser"
-PROGRAM = inspect.getsource(waiting_program)
+PROGRAM = inspect.getsource(warm_program)
 INSIDE, HOME = "/gradienthub-check", "/notebooks"
 SECONDS = 120
 #: What a hub tells a server, as far as it matters here.
@@ -205,7 +205,7 @@ def _compared(trial: Trial) -> list[str]:
     command = [f"{INSIDE}/server", "--ip=0.0.0.0"]
     with trial.made(command, TOLD) as container:
         cold = trial.end_of(container)["seen"]
-    with trial.made(["python3", "-c", waiting_program.BOOT, *command], {}) as container:
+    with trial.made(["python3", "-c", warm_program.BOOT, *command], {}) as container:
         start_until_ready(trial.client, container)
         told = {"env": TOLD, "drop": [], "argv": command, "cwd": HOME, "folders": {}}
         tell(trial.client, container, told)

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from .container_findings import copies
-from .finding import Finding, count, fault, ok, warn
-from .scene import Scene
+from .check_containers import copies
+from .check_finding import Finding, count, fault, ok, warn
+from .check_scene import Scene
 
 MOST_SKEW = timedelta(seconds=2)
 #: A start notes the container's name just before it makes it; younger ones are still on their way.

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from jupyterhub.app import JupyterHub
 
 from ..places import EVERYWHERE, LOOPBACK
-from .finding import Finding, fault, ok, warn
-from .scene import Scene
+from .check_finding import Finding, fault, ok, warn
+from .check_scene import Scene
 
 
 def engine(scene: Scene) -> Iterator[Finding]:

@@ -16,15 +16,15 @@ from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from .. import metrics
-from ..ledger import LedgerAway, objects, slots
-from ..ledger import warm as pool_rows
+from ..ledger import LedgerAway, objects, warm_slots
+from ..ledger import warm_pool as pool_rows
 from ..ledger.leases import Lease
 from ..rules.idleness import Deadlines
 from ..rules.warm import Pool, Slot, used_by
 from .base import GradientSpawner
 from .context import HubContext
 from .engine import EngineAway, Found
-from .mounts import HelperMounts, MountFault, Mounts
+from .warm_mounts import HelperMounts, MountFault, Mounts
 
 log = logging.getLogger("gradienthub")
 
@@ -197,7 +197,7 @@ class WarmPool:
                     self._say_once(f"The folders of warm server {slot_id} stay: {fault}")
 
     async def _count(self) -> None:
-        there = await self.context.ledger.aread(slots.of_hub, self.context.settings.hub_id)
+        there = await self.context.ledger.aread(warm_slots.of_hub, self.context.settings.hub_id)
         for state in ("filling", "ready", "leaving"):
             metrics.warm_servers.labels(state).set(sum(s.state == state for s in there))
         metrics.warm_memory_bytes.set(used_by(there))
@@ -245,7 +245,7 @@ class WarmPool:
             spawner = self._for(pool, slot)
             waiting = await asyncio.wait_for(spawner.fill(slot.id), FILL_SECONDS)
             kept = await self.context.ledger.awrite(
-                slots.note_ready,
+                warm_slots.note_ready,
                 slot.id,
                 object_id=waiting.object_id,
                 address=" ".join(map(str, waiting.address)),
@@ -315,7 +315,7 @@ class WarmPool:
             await asyncio.to_thread(self.mounts.clear, slot_id)
         except MountFault as fault:
             self._say_once(f"The folders of warm server {slot_id} stay: {fault}")
-        await ledger.awrite(slots.gone, slot_id, self.context.clock())
+        await ledger.awrite(warm_slots.gone, slot_id, self.context.clock())
         self.context.engine.object_ids.pop(slot_id, None)
 
     @property

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from ..rules.placement import Host, Load, fits
 from ..settings import this_machine
 from . import nvml
-from .finding import Finding, fault, ok, warn
-from .scene import Scene
+from .check_finding import Finding, fault, ok, warn
+from .check_scene import Scene
 
 
 def devices(scene: Scene) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """What `gradienthub check` looks at: configuration, engine, ledger, folders, programs, clocks.
 
 Everything that asks the outside world is here, and becomes plain values; what they mean is for
-`findings`. Whatever does not answer becomes a value too: looking never fails.
+`checks`. Whatever does not answer becomes a value too: looking never fails.
 """
 
 import asyncio
@@ -34,9 +34,9 @@ from ..settings import Settings
 from ..spawners.base import GradientSpawner
 from ..spawners.docker import HUB_LABEL, DockerEngine, GradientDockerSpawner, user_of
 from ..spawners.engine import Engine, EngineAway, Found, Stranger
-from ..spawners.mounts import HelperMounts, MountFault
 from ..spawners.networks import NETWORK, neighbors_reach
 from ..spawners.sections import NoSuchClass, configured_class, section_of
+from ..spawners.warm_mounts import HelperMounts, MountFault
 from . import config, nvml
 from .config import HubConfig
 from .health import health_of

@@ -8,9 +8,8 @@ from sqlalchemy import Connection
 
 from ..rules.warm import Fill, Pool, Slot, next_fill, surplus
 from ..settings import Settings
-from . import capacity, slots
+from . import capacity, schema, warm_slots
 from .database import lock_admissions
-from .schema import warm_slots
 
 
 @dataclass(frozen=True)
@@ -25,12 +24,12 @@ class Standing:
 
 def standing(tx: Connection, hub_id: str) -> Standing:
     """All warm servers of this hub."""
-    rows = slots.rows_of_hub(tx, hub_id)
+    rows = warm_slots.rows_of_hub(tx, hub_id)
     return Standing(
-        slots=tuple(slots.slot_of(row) for row in rows),
+        slots=tuple(warm_slots.slot_of(row) for row in rows),
         digests={row["id"]: row["digest"] for row in rows},
-        claimed=slots.claimed(tx, hub_id),
-        paused=slots.paused(tx, hub_id) is not None,
+        claimed=warm_slots.claimed(tx, hub_id),
+        paused=warm_slots.paused(tx, hub_id) is not None,
     )
 
 
@@ -38,15 +37,17 @@ def let_go_surplus(tx: Connection, settings: Settings) -> None:
     """What no pool of the configuration wants any more."""
     # A start that has just read what waits may still claim one of them.
     lock_admissions(tx)
-    paused = slots.paused(tx, settings.hub_id) is not None
-    slots.let_go(tx, surplus(() if paused else settings.pools, slots.of_hub(tx, settings.hub_id)))
+    paused = warm_slots.paused(tx, settings.hub_id) is not None
+    warm_slots.let_go(
+        tx, surplus(() if paused else settings.pools, warm_slots.of_hub(tx, settings.hub_id))
+    )
 
 
 def let_go(tx: Connection, hub_id: str, slot_id: str) -> bool:
     """Nobody can claim this warm server any more; False where somebody has."""
     lock_admissions(tx)
-    slots.let_go(tx, [slot_id])
-    return slot_id not in slots.claimed(tx, hub_id)
+    warm_slots.let_go(tx, [slot_id])
+    return slot_id not in warm_slots.claimed(tx, hub_id)
 
 
 def add(
@@ -62,9 +63,9 @@ def add(
     devices are taken before the engine hears of it.
     """
     lock_admissions(tx)
-    if slots.paused(tx, settings.hub_id) is not None:
+    if warm_slots.paused(tx, settings.hub_id) is not None:
         return None
-    there = slots.of_hub(tx, settings.hub_id)
+    there = warm_slots.of_hub(tx, settings.hub_id)
     catalog = settings.house.catalog
     fill = next_fill(
         pools,
@@ -100,7 +101,9 @@ def _insert(
         "used": None,
     }
     tx.execute(
-        warm_slots.insert().values(**values, hub_id=settings.hub_id, digest=digest, created_at=now)
+        schema.warm_slots.insert().values(
+            **values, hub_id=settings.hub_id, digest=digest, created_at=now
+        )
     )
-    slots.hold(tx, settings.hub_id, slot_id, fill.placement.devices, now)
-    return slots.slot_of(values)
+    warm_slots.hold(tx, settings.hub_id, slot_id, fill.placement.devices, now)
+    return warm_slots.slot_of(values)

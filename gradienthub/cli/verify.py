@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Any
 
-from ..ledger import proof, statements
+from ..ledger import statements, verify
 from . import config
 from .columns import aligned
 from .config import UsageFault
@@ -36,7 +36,7 @@ def _audit(desk: Desk, args: argparse.Namespace) -> int:
         if account_id is None:
             raise UsageFault("Say whose statement it is: gradienthub audit NAME --head HASH")
         return _head(desk, args, account_id)
-    found = desk.ledger.read(proof.prove, hub_id=desk.hub_id, now=desk.now, account_id=account_id)
+    found = desk.ledger.read(verify.prove, hub_id=desk.hub_id, now=desk.now, account_id=account_id)
     looked = (
         f"{found.chains} accounts, {found.entries} entries, {found.leases} leases"
         f" ({desk.now:%Y-%m-%d %H:%M} UTC)"
@@ -67,7 +67,7 @@ def _head(desk: Desk, args: argparse.Namespace, account_id: str) -> int:
     # Every account that had the name: a statement may be of one that is closed.
     ids = desk.ledger.read(statements.account_ids, hub_id=desk.hub_id, name=args.name)
     for one in [account_id, *ids]:
-        entry = desk.ledger.read(proof.find_head, account_id=one, head=args.head)
+        entry = desk.ledger.read(verify.find_head, account_id=one, head=args.head)
         if entry is not None:
             print(f"It is the hash of entry {entry.seq}, {entry.month}, of {args.name}.")
             return 0

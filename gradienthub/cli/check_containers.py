@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from ..rules.bridge import lets_neighbors_talk
 from ..spawners.networks import NETWORK
-from . import containers
-from .finding import Finding, fault, ok, warn
-from .scene import Scene
+from . import check_policy
+from .check_finding import Finding, fault, ok, warn
+from .check_scene import Scene
 
 
 def asked_of_engine(scene: Scene) -> Iterator[Finding]:
@@ -15,8 +15,8 @@ def asked_of_engine(scene: Scene) -> Iterator[Finding]:
     if scene.wiring.engine != "docker" or spawner is None:
         return
     try:
-        found = containers.configured_excess(hub, spawner)
-    except containers.Unreadable as unreadable:
+        found = check_policy.configured_excess(hub, spawner)
+    except check_policy.Unreadable as unreadable:
         yield fault("limits", str(unreadable), "correct it; every start fails with it")
         return
     dropped = hub.value(spawner, "unrented") == "drop"
@@ -35,7 +35,7 @@ def asked_of_engine(scene: Scene) -> Iterator[Finding]:
             f"allowed_host_settings has {entry!r}: every notebook may have it",
             f"remove it from {scene.dotted('allowed_host_settings')} where nobody needs it",
         )
-    if unjudged := containers.unjudged(hub, spawner):
+    if unjudged := check_policy.unjudged(hub, spawner):
         yield ok(
             "limits",
             f"{', '.join(unjudged)}: what a callable asks of the engine is judged at each start,"

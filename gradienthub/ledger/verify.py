@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select
 from ..rules.credit import Credit
 from ..rules.entry import Entry
 from ..rules.metering import Gap
-from ..rules.proof import (
+from ..rules.verify import (
     CreditKept,
     HoldKept,
     Kept,
@@ -26,13 +26,13 @@ from ..rules.proof import (
     usage_of,
 )
 from . import credits as credits_given
-from . import gaps, proof_of_rows, usage
+from . import gaps, usage, verify_rows
 from .batches import split_ids
 from .entries import ENTRY, entry_of, unread_entry_of
 from .postings import times_of
-from .proof_of_rows import Fault
 from .schema import accounts, audit, balances, credits, entries, holds, leases
 from .schema import usage as usage_table
+from .verify_rows import Fault
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def prove(tx: Connection, *, hub_id: str, now: datetime, account_id: str | None 
         seen_leases += one.leases
     faults += _usage_faults(tx, hub_id, usage_sums, names, account_id)
     if account_id is None:
-        faults += proof_of_rows.hub_faults(tx, hub_id, audited_since)
+        faults += verify_rows.hub_faults(tx, hub_id, audited_since)
     return Proved(chains, seen_entries, seen_leases, tuple(faults))
 
 

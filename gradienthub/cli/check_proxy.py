@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from .finding import Finding, fault, ok, warn
-from .scene import Program, Scene
+from .check_finding import Finding, fault, ok, warn
+from .check_scene import Program, Scene
 
 #: What a proxy answers where it reaches nobody behind an address.
 NOT_REACHED = (502, 503, 504)

@@ -1,4 +1,4 @@
-"""Rows of warm servers. `warm.py` decides over the pool, `admissions.py` admits past them."""
+"""Rows of warm servers. `warm_pool.py` decides over the pool, `admissions.py` admits past them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -11,8 +11,8 @@ from ..rules.catalog import ConfigurationFault
 from ..rules.traits import Fate
 from ..spawners import adopted
 from . import config
-from .finding import Finding, State, count, fault, ok, warn
-from .scene import Scene
+from .check_finding import Finding, State, count, fault, ok, warn
+from .check_scene import Scene
 
 
 def configuration(scene: Scene) -> Iterator[Finding]:

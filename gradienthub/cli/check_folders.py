@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from ..rules.folders_seen import Seen
-from .finding import Finding, fault, ok, warn
-from .scene import Folder, Scene
+from .check_finding import Finding, fault, ok, warn
+from .check_scene import Folder, Scene
 
 LEAST_FREE = 5 * 10**9
 

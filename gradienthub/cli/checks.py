@@ -3,16 +3,16 @@
 from collections.abc import Callable, Iterable
 
 from . import (
-    configuration_findings,
-    container_findings,
-    device_findings,
-    engine_findings,
-    folder_findings,
-    ledger_findings,
-    proxy_findings,
+    check_configuration,
+    check_containers,
+    check_devices,
+    check_engine,
+    check_folders,
+    check_ledger,
+    check_proxy,
 )
-from .finding import Finding, State, count
-from .scene import Scene
+from .check_finding import Finding, State, count
+from .check_scene import Scene
 
 #: Cures stand below what was found.
 INDENT = " " * 22
@@ -20,30 +20,30 @@ INDENT = " " * 22
 Check = Callable[[Scene], Iterable[Finding]]
 
 CHECKS: tuple[Check, ...] = (
-    configuration_findings.configuration,
-    configuration_findings.wiring,
-    configuration_findings.weakened,
-    container_findings.asked_of_engine,
-    configuration_findings.set_traits,
-    configuration_findings.old_volumes,
-    configuration_findings.hub_id,
-    ledger_findings.database,
-    ledger_findings.keeper,
-    folder_findings.private_files,
-    folder_findings.folders,
-    folder_findings.storage,
-    engine_findings.engine,
-    engine_findings.hub_address,
-    container_findings.network,
-    engine_findings.gpu_runtime,
-    device_findings.devices,
-    device_findings.machines,
-    engine_findings.images,
-    ledger_findings.orphans,
-    engine_findings.warm_servers,
-    ledger_findings.clocks,
-    proxy_findings.proxy,
-    configuration_findings.messages,
+    check_configuration.configuration,
+    check_configuration.wiring,
+    check_configuration.weakened,
+    check_containers.asked_of_engine,
+    check_configuration.set_traits,
+    check_configuration.old_volumes,
+    check_configuration.hub_id,
+    check_ledger.database,
+    check_ledger.keeper,
+    check_folders.private_files,
+    check_folders.folders,
+    check_folders.storage,
+    check_engine.engine,
+    check_engine.hub_address,
+    check_containers.network,
+    check_engine.gpu_runtime,
+    check_devices.devices,
+    check_devices.machines,
+    check_engine.images,
+    check_ledger.orphans,
+    check_engine.warm_servers,
+    check_ledger.clocks,
+    check_proxy.proxy,
+    check_configuration.messages,
 )
 
 

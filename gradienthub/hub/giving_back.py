@@ -8,6 +8,7 @@ from jupyterhub.utils import utcnow
 
 from ..ledger import audit, servers
 from ..ledger.servers import Kept
+from ..rules.action import Action
 from ..spawners.context import HubContext
 
 #: Begins the note of a token that was made again; with its lease behind it.
@@ -110,7 +111,7 @@ def _write_audit(tx: Any, context: HubContext, kept: Kept, user_name: str) -> No
         hub_id=context.settings.hub_id,
         actor="hub",
         account_id=None,
-        action="server_given_back",
+        action=Action.SERVER_GIVEN_BACK,
         detail={
             "lease": kept.lease_id,
             "user": user_name,

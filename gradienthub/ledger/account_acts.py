@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
+from ..rules.action import Action
 from ..rules.identity import Closed
 from ..rules.refusal import Refused, shown
 from . import accounts as people
@@ -53,7 +54,7 @@ def prepare(
         account_id = identity.open_account(tx, hub_id=act.hub_id, name=name, now=act.now)
         tx.execute(update(accounts).where(accounts.c.id == account_id).values(prepared_at=act.now))
         found, made = people.find(tx, hub_id=act.hub_id, name=name), True
-        record_act(tx, act, account_id, "account_prepared", {"name": name, "subject": subject})
+        record_act(tx, act, account_id, Action.ACCOUNT_PREPARED, {"name": name, "subject": subject})
     if subject:
         _expect(tx, act, found, subject, provider)
     return found, made
@@ -170,7 +171,7 @@ def require_nothing_running(tx: Connection, account_id: str) -> None:
 
 
 def record_act(
-    tx: Connection, act: Act, account_id: str, action: str, detail: dict[str, Any]
+    tx: Connection, act: Act, account_id: str, action: Action, detail: dict[str, Any]
 ) -> None:
     """Write down in the audit what an administrator did to an account."""
     audit.record(

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, func, select, update
 
+from ..rules.action import Action
 from ..rules.identity import Closed, HubUser, Subject
 from ..rules.refusal import shown
 from . import identity, identity_findings
@@ -24,7 +25,7 @@ def bind(tx: Connection, act: Act, name: str, *, to: str = "") -> list[Change]:
             .where(accounts.c.id == old.id)
             .values(prepared_at=act.now, closed_at=None, closed_why=None, name=name)
         )
-        record_act(tx, act, old.id, "account_prepared", {"name": name})
+        record_act(tx, act, old.id, Action.ACCOUNT_PREPARED, {"name": name})
         changes = [Change(old.id, name, f"waits for the next login of {name}")]
     else:
         changes = _switch(tx, act, current, old.id, "an administrator bound the name to it")
@@ -118,7 +119,7 @@ def _undo(tx: Connection, act: Act, current: Row[Any]) -> list[Change]:
     if current.apart_from:
         return _switch(tx, act, current, current.apart_from, why, closes=Closed.REPLACED)
     new = identity.open_account(tx, hub_id=act.hub_id, name=current.name, now=act.now)
-    record_act(tx, act, new, "account_opened", {"user": current.name, "why": why})
+    record_act(tx, act, new, Action.ACCOUNT_OPENED, {"user": current.name, "why": why})
     return _switch(tx, act, current, new, why, words=False, closes=Closed.REPLACED)
 
 
@@ -217,7 +218,7 @@ def _switch(
         .where(accounts.c.id == to)
         .values(closed_at=None, closed_why=None, prepared_at=None)
     )
-    record_act(tx, act, to, "account_bound", {"user": user.name, "from": left, "why": why})
+    record_act(tx, act, to, Action.ACCOUNT_BOUND, {"user": user.name, "from": left, "why": why})
     changes = [Change(to, user.name, f"is the account of {user.name} now; it was {left}")]
     still_used = select(accounts.c.id).where(accounts.c.id == left, identity.has_user())
     if tx.execute(still_used).first() is None:
@@ -226,7 +227,7 @@ def _switch(
             .where(accounts.c.id == left)
             .values(closed_at=act.now, closed_why=closes.value)
         )
-        record_act(tx, act, left, "account_closed", {"user": user.name, "why": why})
+        record_act(tx, act, left, Action.ACCOUNT_CLOSED, {"user": user.name, "why": why})
         has = _contents(tx, left)
         more = f"; it has {has}: `gradienthub account merge {left} {to}` moves them" if has else ""
         changes.append(Change(left, user.name, f"is closed{more}"))

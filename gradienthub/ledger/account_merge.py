@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
+from ..rules.action import Action
 from ..rules.identity import Closed
 from ..rules.money import format_amount
 from ..rules.refusal import Refused, shown
@@ -65,7 +66,7 @@ def merge(tx: Connection, act: Act, gone: str, into: str) -> list[Change]:
         )
     )
     for account_id in (one.id, other.id):
-        record_act(tx, act, account_id, "account_merged", {"from": one.id, "into": other.id})
+        record_act(tx, act, account_id, Action.ACCOUNT_MERGED, {"from": one.id, "into": other.id})
     changes.append(Change(one.id, one.name, f"is closed: it is part of {other.id} now"))
     identity_findings.report(tx, hub_id=act.hub_id, now=act.now)
     return changes

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, or_, select, update
 
+from ..rules.action import Action
 from ..rules.identity import HubUser, Subject
 from ..rules.tiers import Allowance, Facts, Tier, TierRules, resolve
 from . import audit, identity, identity_findings
@@ -300,7 +301,7 @@ def set_tier(
         hub_id=hub_id,
         actor=actor,
         account_id=account.id,
-        action="tier",
+        action=Action.TIER,
         detail={"from": account.tier, "to": tier},
         now=now,
     )
@@ -316,7 +317,7 @@ def set_payment_method(
         hub_id=hub_id,
         actor=actor,
         account_id=account.id,
-        action="payment_method",
+        action=Action.PAYMENT_METHOD,
         detail={"there": there},
         now=now,
     )
@@ -351,7 +352,7 @@ def approve(
         hub_id=hub_id,
         actor=actor,
         account_id=account.id,
-        action="approve",
+        action=Action.APPROVE,
         detail={
             "instance_type": instance_type,
             "reason": reason[:400],
@@ -382,7 +383,7 @@ def withdraw(
             hub_id=hub_id,
             actor=actor,
             account_id=account.id,
-            action="withdraw",
+            action=Action.WITHDRAW,
             detail={"instance_type": instance_type},
             now=now,
         )

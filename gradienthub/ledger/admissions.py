@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
+from ..rules.action import Action
 from ..rules.admission import Plan, admit, entitle
 from ..rules.idleness import Deadlines, Reason
 from ..rules.options import StartOptions
@@ -92,7 +93,7 @@ def admit_start(
             hub_id=hub_id,
             actor=request.actor,
             account_id=account.id,
-            action="refused",
+            action=Action.REFUSED,
             detail={
                 "code": outcome.code,
                 "message": outcome.message,
@@ -224,7 +225,7 @@ def _take(
         hub_id=settings.hub_id,
         actor=request.actor,
         account_id=account.id,
-        action="start",
+        action=Action.START,
         detail={
             "lease": request.lease_id,
             "server": request.server_name,

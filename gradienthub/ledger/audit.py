@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
+from ..rules.action import Action
 from .schema import accounts, audit
 
 LONGEST_DETAIL = 2000
@@ -20,7 +21,7 @@ def record(
     hub_id: str,
     actor: str,
     account_id: str | None,
-    action: str,
+    action: Action,
     detail: Mapping[str, Any],
     now: datetime,
 ) -> None:

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete
 
+from ..rules.action import Action
 from . import audit, extension, usage
 from .database import lock_admissions
 from .limits import Budget, of_hub, warn_once
@@ -51,7 +52,7 @@ def put(
         hub_id=hub_id,
         actor=actor,
         account_id=usage.account_in(scope),
-        action="budget",
+        action=Action.BUDGET,
         detail={"scope": scope, "currency": currency, "soft": soft, "hard": hard},
         now=now,
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from ..rules.action import Action
 from ..rules.credit import Credit, given
 from ..rules.entry import Kind
 from . import audit, extension, identity
@@ -97,7 +98,7 @@ def give(
         hub_id=hub_id,
         actor=actor,
         account_id=account_id,
-        action="credit",
+        action=Action.CREDIT,
         detail={
             "amount": amount,
             "currency": currency,
@@ -146,7 +147,7 @@ def take(
         hub_id=hub_id,
         actor=actor,
         account_id=account_id,
-        action="credit_taken",
+        action=Action.CREDIT_TAKEN,
         detail={"amount": amount, "currency": currency, "reason": reason},
         now=now,
     )

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, select, update
 
+from ..rules.action import Action
 from ..rules.device_faults import FAILURES
 from ..rules.refusal import shown
 from . import audit
@@ -26,7 +27,7 @@ def note(
         if taken_out_at is None and failures >= FAILURES:
             taken_out_at = now
             out.append(uuid)
-            _record(tx, hub_id, "device_out", "hub", uuid, why, now)
+            _record(tx, hub_id, Action.DEVICE_OUT, "hub", uuid, why, now)
         _put(tx, hub_id, uuid, failures, taken_out_at, why, now)
     return tuple(out)
 
@@ -39,7 +40,7 @@ def take_out(
         return False
     lock_admissions(tx)
     _put(tx, hub_id, uuid, FAILURES, now, why, now)
-    _record(tx, hub_id, "device_out", actor, uuid, why, now)
+    _record(tx, hub_id, Action.DEVICE_OUT, actor, uuid, why, now)
     return True
 
 
@@ -51,7 +52,7 @@ def put_back(tx: Connection, *, hub_id: str, uuid: str, actor: str, now: datetim
         )
     ).rowcount
     if gone:
-        _record(tx, hub_id, "device_back", actor, uuid, "", now)
+        _record(tx, hub_id, Action.DEVICE_BACK, actor, uuid, "", now)
     return bool(gone)
 
 
@@ -126,7 +127,7 @@ def _is_declared(tx: Connection, hub_id: str, uuid: str) -> bool:
 
 
 def _record(
-    tx: Connection, hub_id: str, action: str, actor: str, uuid: str, why: str, now: datetime
+    tx: Connection, hub_id: str, action: Action, actor: str, uuid: str, why: str, now: datetime
 ) -> None:
     audit.record(
         tx,

@@ -18,6 +18,7 @@ from sqlalchemy import (
     update,
 )
 
+from ..rules.action import Action
 from ..rules.identity import (
     TOLERANCE,
     Answer,
@@ -38,10 +39,10 @@ LOGIN_BEFORE_USER = timedelta(minutes=1)
 LONGEST_NAME = 255
 #: What the audit calls each verdict.
 ACTIONS = {
-    Verdict.OPENED: "account_opened",
-    Verdict.BOUND: "account_bound",
-    Verdict.LINKED: "account_linked",
-    Verdict.PREPARED: "account_bound",
+    Verdict.OPENED: Action.ACCOUNT_OPENED,
+    Verdict.BOUND: Action.ACCOUNT_BOUND,
+    Verdict.LINKED: Action.ACCOUNT_LINKED,
+    Verdict.PREPARED: Action.ACCOUNT_BOUND,
 }
 
 
@@ -378,7 +379,7 @@ def _take_user_off(
     """Take a hub user off the account they had; close it where nobody else has it."""
     _unbind(tx, account_id, user, now)
     if answer.closes and close_account(tx, account_id, Closed.REPLACED, now):
-        _note(tx, hub_id, account_id, "account_closed", user, None, answer.why, now)
+        _note(tx, hub_id, account_id, Action.ACCOUNT_CLOSED, user, None, answer.why, now)
 
 
 def _note_user(
@@ -523,7 +524,7 @@ def _reopen(
         .values(closed_at=None, closed_why=None)
     ).rowcount
     if opened:
-        _note(tx, hub_id, account_id, "account_reopened", user, None, why, now)
+        _note(tx, hub_id, account_id, Action.ACCOUNT_REOPENED, user, None, why, now)
 
 
 def reopen(tx: Connection, account_id: str, *, hub_id: str, user: HubUser, now: datetime) -> None:
@@ -560,10 +561,19 @@ def close_user(tx: Connection, *, hub_id: str, user: HubUser, now: datetime) -> 
                 .values(name=others[0].user.name or candidate.name)
             )
         why = f"the hub deleted this user; {others[0].user.name} keeps the account"
-        _note(tx, hub_id, account_id, "account_unbound", user, None, why, now)
+        _note(tx, hub_id, account_id, Action.ACCOUNT_UNBOUND, user, None, why, now)
         return
     if close_account(tx, account_id, Closed.DELETED, now):
-        _note(tx, hub_id, account_id, "account_closed", user, None, "the hub deleted its user", now)
+        _note(
+            tx,
+            hub_id,
+            account_id,
+            Action.ACCOUNT_CLOSED,
+            user,
+            None,
+            "the hub deleted its user",
+            now,
+        )
 
 
 def rename_user(tx: Connection, *, hub_id: str, user: HubUser, now: datetime) -> None:
@@ -618,19 +628,19 @@ def _tell_once(
         tx,
         hub_id=hub_id,
         account_id=account_id,
-        action="subject_refused",
+        action=Action.SUBJECT_REFUSED,
         since=now - timedelta(hours=1),
         limit=1,
     )
     if not newest:
-        _note(tx, hub_id, account_id, "subject_refused", user, who, why, now)
+        _note(tx, hub_id, account_id, Action.SUBJECT_REFUSED, user, who, why, now)
 
 
 def _note(
     tx: Connection,
     hub_id: str,
     account_id: str,
-    action: str,
+    action: Action,
     user: HubUser,
     who: Subject | None,
     why: str,

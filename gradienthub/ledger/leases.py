@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, delete, func, select, update
 
 from ..rules import drift
+from ..rules.action import Action
 from ..rules.idleness import Deadlines, Reason
 from . import (
     audit,
@@ -154,7 +155,7 @@ def note_stop(
             hub_id=hub_id,
             actor=actor,
             account_id=account_id,
-            action="stop",
+            action=Action.STOP,
             detail={"lease": lease_id, "reason": reason.value} | ({"note": note} if note else {}),
             now=now,
         )

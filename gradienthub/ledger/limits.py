@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, or_, select, update
 
+from ..rules.action import Action
 from ..rules.entry import month_of, month_start, next_month
 from . import audit, usage
 from .schema import accounts, budgets
@@ -109,7 +110,7 @@ def warn_once(tx: Connection, *, hub_id: str, budget: Budget, spent: int, now: d
             hub_id=hub_id,
             actor="keeper",
             account_id=usage.account_in(budget.scope),
-            action="budget_passed",
+            action=Action.BUDGET_PASSED,
             detail={
                 "scope": budget.scope,
                 "soft": budget.soft,

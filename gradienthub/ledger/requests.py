@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, select, update
 
+from ..rules.action import Action
 from ..rules.refusal import Refused
 from . import audit
 from .accounts import Account, approve
@@ -82,7 +83,7 @@ def ask(
         hub_id=hub_id,
         actor=account.name,
         account_id=account.id,
-        action="approval_asked",
+        action=Action.APPROVAL_ASKED,
         detail={"instance_type": instance_type, "reason": reason},
         now=now,
     )
@@ -140,7 +141,7 @@ def decide(
             hub_id=hub_id,
             actor=actor,
             account_id=account.id,
-            action="approval_refused",
+            action=Action.APPROVAL_REFUSED,
             detail={"instance_type": instance_type, "answer": answer},
             now=now,
         )

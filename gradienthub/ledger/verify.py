@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from ..rules.action import Action
 from ..rules.credit import Credit
 from ..rules.entry import Entry
 from ..rules.metering import Gap
@@ -296,6 +297,8 @@ def _lease_kept(
 def _starts(tx: Connection, account_id: str) -> dict[str, Mapping[str, Any]]:
     """Return what the audit has of this account's starts, by lease."""
     rows = tx.execute(
-        select(audit.c.detail).where(audit.c.account_id == account_id, audit.c.action == "start")
+        select(audit.c.detail).where(
+            audit.c.account_id == account_id, audit.c.action == Action.START
+        )
     )
     return {str(row.detail.get("lease")): row.detail for row in rows}

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from ..rules.action import Action
 from .idempotency import seal_of
 from .schema import (
     accounts,
@@ -43,8 +44,8 @@ def hub_faults(tx: Connection, hub_id: str, audited_since: datetime | None) -> l
 
 def _budget_faults(tx: Connection, hub_id: str, audited_since: datetime | None) -> list[Fault]:
     """Compare budgets with how the audit says that they were set, and when they were passed."""
-    last = _last(tx, hub_id, "budget")
-    passed = _last(tx, hub_id, "budget_passed")
+    last = _last(tx, hub_id, Action.BUDGET)
+    passed = _last(tx, hub_id, Action.BUDGET_PASSED)
     faults, seen = [], set()
     for row in tx.execute(select(budgets).where(budgets.c.hub_id == hub_id)):
         key = (row.scope, row.currency)
@@ -73,7 +74,7 @@ def _budget(key: tuple[str, str], what: str) -> Fault:
     return Fault(None, "the hub", key[1], f"the budget of {key[0]} {what}")
 
 
-def _last(tx: Connection, hub_id: str, action: str) -> dict[tuple[str, str], Any]:
+def _last(tx: Connection, hub_id: str, action: Action) -> dict[tuple[str, str], Any]:
     """Return the newest audit row of each scope and currency."""
     rows = tx.execute(
         select(audit).where(audit.c.hub_id == hub_id, audit.c.action == action).order_by(audit.c.id)

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
+from ..rules.action import Action
 from . import audit
 from .database import lock_admissions
 from .schema import accounts, adopted_volumes
@@ -70,7 +71,7 @@ def bind(
             at=now,
         )
     )
-    _record(tx, hub_id, account_id, by, "volume_bound", volume, now)
+    _record(tx, hub_id, account_id, by, Action.VOLUME_BOUND, volume, now)
     return account_id
 
 
@@ -84,7 +85,7 @@ def unbind(tx: Connection, *, hub_id: str, volume: str, by: str, now: datetime) 
             adopted_volumes.c.hub_id == hub_id, adopted_volumes.c.volume == volume
         )
     )
-    _record(tx, hub_id, owner, by, "volume_unbound", volume, now)
+    _record(tx, hub_id, owner, by, Action.VOLUME_UNBOUND, volume, now)
     return True
 
 
@@ -97,7 +98,7 @@ def note_refused(
         hub_id=hub_id,
         actor="hub",
         account_id=account_id,
-        action="volume_refused",
+        action=Action.VOLUME_REFUSED,
         detail={"volume": volume, "why": why},
         now=now,
     )
@@ -115,7 +116,13 @@ def all_of_hub(tx: Connection, hub_id: str) -> list[Mapping[str, Any]]:
 
 
 def _record(
-    tx: Connection, hub_id: str, account_id: str, by: str, action: str, volume: str, now: datetime
+    tx: Connection,
+    hub_id: str,
+    account_id: str,
+    by: str,
+    action: Action,
+    volume: str,
+    now: datetime,
 ) -> None:
     audit.record(
         tx,

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, bindparam, func, or_, select, update
 
+from ..rules.action import Action
 from ..rules.catalog import Catalog
 from ..rules.idleness import (
     Deadlines,
@@ -423,7 +424,7 @@ def extend_lease(
         hub_id=found.lease["hub_id"],
         actor=actor,
         account_id=found.lease["account_id"],
-        action="extend",
+        action=Action.EXTEND,
         detail={
             "lease": lease_id,
             "keep_until": given.keep_until and given.keep_until.isoformat(),

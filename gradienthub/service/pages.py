@@ -14,6 +14,7 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader
 from .._version import __version__
 from ..ledger import audit, findings, fleet, keepers, warm_slots, watches
 from ..ledger.watches import Watched
+from ..rules.action import Action
 from ..rules.audit_words import words_of
 from ..rules.duration import format_duration
 from ..rules.health import Health, KeeperFacts, health
@@ -31,20 +32,6 @@ TEMPLATES = Path(__file__).parent.parent / "templates"
 STOP_SECONDS = 30
 #: How far back Fleet tells of mended findings.
 LATELY = timedelta(days=1)
-ACTIONS = (
-    "start",
-    "stop",
-    "warn",
-    "extend",
-    "device_out",
-    "device_back",
-    "refused",
-    "overridden",
-    "would_stop",
-    "tier",
-    "approve",
-    "credit",
-)
 
 
 @dataclass(frozen=True)
@@ -359,7 +346,7 @@ class AuditHandler(PageHandler):
         user = self.get_query_argument("user", "")[:255].strip()
         everybody = who.sees_all and self.get_query_argument("all", "") == "1" and not user
         action = self.get_query_argument("action", "")
-        action = action if action in ACTIONS else ""
+        action = action if action in list(Action) else ""
         try:
             day = date.fromisoformat(self.get_query_argument("day", ""))
         except ValueError:
@@ -393,7 +380,7 @@ class AuditHandler(PageHandler):
                 here="audit",
                 rows=[told(r) for r in rows],
                 chosen=chosen,
-                actions=ACTIONS,
+                actions=tuple(Action),
                 older=older,
                 everybody=everybody,
             )

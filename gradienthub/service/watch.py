@@ -13,6 +13,7 @@ from .. import metrics
 from ..ledger import LedgerAway, audit, findings, gaps, holds, keepers, watches
 from ..ledger.findings import Found
 from ..ledger.watches import Watched
+from ..rules.action import Action
 from ..rules.duration import format_duration
 from ..rules.idleness import (
     SOFT,
@@ -466,17 +467,28 @@ class Watch:
             keepers.passed(tx, hub_id, self.me, now, seconds)
         for one, warn in warns:
             self._record(
-                tx, one, "warn", warn.reason.value, now, {"stops_at": warn.stops_at.isoformat()}
+                tx,
+                one,
+                Action.WARN,
+                warn.reason.value,
+                now,
+                {"stops_at": warn.stops_at.isoformat()},
             )
         already = {one.id for one in before if one.would_stop_at}
         for one in seen:
             if one.would_stop_at and one.id not in already:
                 verdict = _verdict(one, policy, now)
                 why = verdict.why if isinstance(verdict, Stop) else ""
-                self._record(tx, one, "would_stop", why, now, {})
+                self._record(tx, one, Action.WOULD_STOP, why, now, {})
 
     def _record(
-        self, tx: Any, one: Watched, action: str, reason: str, now: datetime, more: dict[str, Any]
+        self,
+        tx: Any,
+        one: Watched,
+        action: Action,
+        reason: str,
+        now: datetime,
+        more: dict[str, Any],
     ) -> None:
         audit.record(
             tx,

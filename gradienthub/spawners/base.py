@@ -28,6 +28,7 @@ from ..ledger import (
 )
 from ..ledger.admissions import Request
 from ..ledger.leases import Claim, Lease
+from ..rules.action import Action
 from ..rules.device_faults import blamed_devices
 from ..rules.disk import means_no_room
 from ..rules.folders_seen import Trial
@@ -233,7 +234,7 @@ class GradientSpawner(GuardedSpawner, Spawner):
             hub_id=context.settings.hub_id,
             actor=self._actor(),
             account_id=lease.account_id,
-            action="overridden",
+            action=Action.OVERRIDDEN,
             detail={"lease": lease.id, "server": self.name, **hooked.as_detail(found)},
             now=context.clock(),
         )

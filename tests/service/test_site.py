@@ -21,6 +21,7 @@ from tornado.testing import bind_unused_port
 from gradienthub.hub.users_api import KEEPER
 from gradienthub.ledger import LedgerAway, findings, warm_pool, warm_slots
 from gradienthub.ledger.findings import Found
+from gradienthub.rules.action import Action
 from gradienthub.rules.warm import Pool
 from gradienthub.service import operations
 from gradienthub.service.openapi import document
@@ -295,6 +296,7 @@ async def test_people_see_in_the_audit_what_touched_them(site):
     assert "too loud" not in (await at.site.ask("GET", "audit", at.eve)).text
     assert (await at.site.ask("GET", "audit?user=bob", at.eve)).status == 403
     everybody = await at.site.ask("GET", "audit?all=1&action=stop", at.ada)
+    assert all(f">{action}</option>" in everybody.text for action in Action)
     assert "too loud" in everybody.text
     assert re.search(r">bob</td>", everybody.text)
 

@@ -14,7 +14,7 @@ API_URLS = ("api_url", "traefik_api_url")
 
 
 @dataclass(frozen=True)
-class Place:
+class KeeperAddress:
     """`host` is what the proxy is told; `listen` the address to listen at, "" for all."""
 
     host: str
@@ -25,15 +25,15 @@ class Place:
         return f"http://[{self.host}]:{port}" if ":" in self.host else f"http://{self.host}:{port}"
 
 
-def keeper_place(c: Config, keeper_ip: str) -> Place:
+def keeper_place(c: Config, keeper_ip: str) -> KeeperAddress:
     """Return the keeper's place: `keeper_ip` where it is set, else loopback beside a local proxy.
 
     A proxy of another machine or container finds the keeper where it finds the hub.
     """
     if keeper_ip in LOOPBACK or (not keeper_ip and not proxy_is_elsewhere(c)):
         host = keeper_ip or "127.0.0.1"
-        return Place(host, host)
-    return Place(keeper_ip or hub_host(c.JupyterHub), "")
+        return KeeperAddress(host, host)
+    return KeeperAddress(keeper_ip or hub_host(c.JupyterHub), "")
 
 
 def proxy_is_elsewhere(c: Config) -> bool:

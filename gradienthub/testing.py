@@ -28,7 +28,7 @@ from .ledger.leases import Corpse, Lease
 from .rules.refusal import Refused
 from .spawners.base import GradientSpawner
 from .spawners.context import HubContext
-from .spawners.engine import Engine, EngineAway, Found
+from .spawners.engine import CensusObject, Engine, EngineAway
 
 R = TypeVar("R")
 
@@ -314,16 +314,16 @@ class FakeEngine(Engine):
 
     # -- the contract of an engine ------------------------------------------------------------
 
-    async def cpu_seconds(self, found: Found) -> float | None:
+    async def cpu_seconds(self, found: CensusObject) -> float | None:
         """Return the CPU time that a test gave the object, or None."""
         there = self.objects.get(found.object_id)
         return there.cpu_seconds if there else None
 
-    async def census(self) -> list[Found]:
+    async def census(self) -> list[CensusObject]:
         """Every object of this hub, dead ones too."""
         self._raise_if_away()
         return [
-            Found(
+            CensusObject(
                 object_id=found.object_id,
                 lease_id=found.lease.id,
                 alive=found.alive,
@@ -336,7 +336,7 @@ class FakeEngine(Engine):
             for found in self.objects.values()
         ]
 
-    async def bury(self, found: Found) -> Corpse:
+    async def bury(self, found: CensusObject) -> Corpse:
         """Stop it if it lives, read its last words, remove it. Safe to call twice."""
         self._raise_if_away()
         return await asyncio.shield(self._outside(self._bury(found.object_id)))
@@ -488,7 +488,7 @@ class GradientFakeSpawner(GradientSpawner, Spawner):
             await self.note_device_fault(refused.message)
             raise
 
-    async def find_address(self, found: Found) -> str:
+    async def find_address(self, found: CensusObject) -> str:
         """Return where its web server listens."""
         host, port = self.engine.objects[found.object_id].address
         return f"http://{host}:{port}"

@@ -16,7 +16,7 @@ from tornado.testing import bind_unused_port
 from gradienthub import metrics
 from gradienthub.ledger import fleet, leases
 from gradienthub.ledger.counts import counts
-from gradienthub.ledger.findings import Found, report
+from gradienthub.ledger.findings import NewFinding, report
 from gradienthub.rules.idleness import Answer, Reason
 from gradienthub.service.metrics_handler import MetricsHandler
 
@@ -147,7 +147,7 @@ def test_counts_are_of_what_the_ledger_holds(ledger, make_settings, ask):
     later = NOW + timedelta(minutes=1)
     ledger.write(leases.note_stop, stopping.id, Reason.USER, "ben", later, "this-hub")
     ledger.write(leases.end, ended.id, later, Reason.USER)
-    found = [Found("a", "notify", "", ""), Found("b", "notify", "", "")]
+    found = [NewFinding("a", "notify", "", ""), NewFinding("b", "notify", "", "")]
     ledger.write(report, hub_id="this-hub", source="keeper", found=found, now=NOW)
     ledger.write(report, hub_id="this-hub", source="keeper", found=found[:1], now=later)
     seen = ledger.read(counts, "this-hub")

@@ -7,7 +7,7 @@ from traitlets.config import Config
 
 from gradienthub.configuration import configure
 from gradienthub.hub.wiring import wiring_faults
-from gradienthub.places import Place, keeper_place
+from gradienthub.places import KeeperAddress, keeper_place
 from gradienthub.service.app import environment
 
 
@@ -26,24 +26,25 @@ HERE = {"should_start": False, "api_url": "http://127.0.0.1:8001"}
 @pytest.mark.parametrize(
     ("c", "keeper_ip", "place"),
     [
-        (config(), "", Place("127.0.0.1", "127.0.0.1")),
-        (config({"hub_ip": "0.0.0.0"}), "", Place("127.0.0.1", "127.0.0.1")),
-        (config(ConfigurableHTTPProxy=HERE), "", Place("127.0.0.1", "127.0.0.1")),
-        (config({"hub_connect_ip": "hub"}, ConfigurableHTTPProxy=ELSEWHERE), "", Place("hub", "")),
+        (config(), "", KeeperAddress("127.0.0.1", "127.0.0.1")),
+        (config({"hub_ip": "0.0.0.0"}), "", KeeperAddress("127.0.0.1", "127.0.0.1")),
+        (config(ConfigurableHTTPProxy=HERE), "", KeeperAddress("127.0.0.1", "127.0.0.1")),
+        (config({"hub_connect_ip": "hub"}, ConfigurableHTTPProxy=ELSEWHERE), "",
+         KeeperAddress("hub", "")),
         (config({"hub_ip": "10.0.0.2"}, ConfigurableHTTPProxy=ELSEWHERE), "",
-         Place("10.0.0.2", "")),
+         KeeperAddress("10.0.0.2", "")),
         (config({"hub_ip": "0.0.0.0", "hub_connect_url": "http://jhub:8081"},
-                ConfigurableHTTPProxy=ELSEWHERE), "", Place("jhub", "")),
+                ConfigurableHTTPProxy=ELSEWHERE), "", KeeperAddress("jhub", "")),
         (config({"hub_bind_url": "http://10.0.0.3:8081"}, ConfigurableHTTPProxy=ELSEWHERE), "",
-         Place("10.0.0.3", "")),
+         KeeperAddress("10.0.0.3", "")),
         (config({"hub_ip": ""}, ConfigurableHTTPProxy=ELSEWHERE), "",
-         Place(socket.gethostname(), "")),
+         KeeperAddress(socket.gethostname(), "")),
         (config(TraefikConsulProxy={"should_start": False,
                                     "traefik_api_url": "http://traefik:8099"}), "",
-         Place(socket.gethostname(), "")),
-        (config(), "hub.lan", Place("hub.lan", "")),
+         KeeperAddress(socket.gethostname(), "")),
+        (config(), "hub.lan", KeeperAddress("hub.lan", "")),
         (config({"hub_connect_ip": "hub"}, ConfigurableHTTPProxy=ELSEWHERE), "127.0.0.1",
-         Place("127.0.0.1", "127.0.0.1")),
+         KeeperAddress("127.0.0.1", "127.0.0.1")),
     ],
 )  # fmt: skip
 def test_the_keeper_is_where_its_proxy_finds_it(c, keeper_ip, place):
@@ -51,7 +52,7 @@ def test_the_keeper_is_where_its_proxy_finds_it(c, keeper_ip, place):
 
 
 def test_an_address_with_colons_is_written_as_one():
-    assert Place("fd00::2", "").url(9000) == "http://[fd00::2]:9000"
+    assert KeeperAddress("fd00::2", "").url(9000) == "http://[fd00::2]:9000"
 
 
 def test_a_keeper_of_a_proxy_elsewhere_listens_to_others_and_is_announced_by_name(tmp_path):

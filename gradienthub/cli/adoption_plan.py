@@ -50,7 +50,7 @@ class TraitTold:
 
 
 @dataclass(frozen=True)
-class OldVolume:
+class EngineVolume:
     """An old volume of the engine that a template names; `account` is whose it is by the ledger."""
 
     name: str
@@ -60,7 +60,7 @@ class OldVolume:
 
 
 @dataclass(frozen=True)
-class Plan:
+class AdoptionPlan:
     """All that is told. `one_line` is empty where only lines of one's own do."""
 
     file: str
@@ -72,12 +72,12 @@ class Plan:
     remove: tuple[str, ...]
     notes: tuple[str, ...]
     running: tuple[Outside, ...] = ()
-    volumes: tuple[OldVolume, ...] = ()
+    volumes: tuple[EngineVolume, ...] = ()
     engine_away: str = ""
     steps: tuple[str, ...] = field(default=())
 
 
-def plan_of(config: Config, path: Path) -> Plan:
+def plan_of(config: Config, path: Path) -> AdoptionPlan:
     """Read a configuration that was run without configure(c), and look at its engine."""
     spawner = adoption.old_spawner(config)
     takeover = None if spawner.is_ours else adoption.takeover_of(config, spawner)
@@ -89,7 +89,7 @@ def plan_of(config: Config, path: Path) -> Plan:
         notes += _culler_notes(config, spawner)
     if spawner.is_simple:
         notes.append(SIMPLE_NOTE)
-    return Plan(
+    return AdoptionPlan(
         file=str(path),
         spawner=spawner.name,
         verdict=_verdict(spawner, takeover),
@@ -204,7 +204,7 @@ def _steps(path: Path, runs: bool) -> list[str]:
 # -- the engine -----------------------------------------------------------------------------------
 
 
-def _engine(config: Config) -> tuple[tuple[Outside, ...], tuple[OldVolume, ...], str]:
+def _engine(config: Config) -> tuple[tuple[Outside, ...], tuple[EngineVolume, ...], str]:
     running, away = _running(config)
     found, volumes_away = volumes_of(config)
     return running, tuple(found), away or volumes_away
@@ -218,7 +218,7 @@ def _running(config: Config) -> tuple[tuple[Outside, ...], str]:
     return tuple(found or ()), away
 
 
-def volumes_of(config: Config) -> tuple[list[OldVolume], str]:
+def volumes_of(config: Config) -> tuple[list[EngineVolume], str]:
     """List the engine's volumes that the configuration's templates name; and why it is away."""
     spawner = adoption.old_spawner(config)
     takeover = None if spawner.is_ours else adoption.takeover_of(config, spawner)
@@ -246,7 +246,7 @@ def volumes_of(config: Config) -> tuple[list[OldVolume], str]:
         if match:
             name = row["Name"]
             user = _unescaped(match["user"])
-            found.append(OldVolume(name, user, row.get("CreatedAt"), accounts_of.get(name)))
+            found.append(EngineVolume(name, user, row.get("CreatedAt"), accounts_of.get(name)))
     return sorted(found, key=lambda volume: volume.name), away
 
 

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from . import config
-from .check_finding import State
+from .check_result import State
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:

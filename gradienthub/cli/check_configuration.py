@@ -11,11 +11,11 @@ from ..rules.catalog import ConfigurationFault
 from ..rules.traits import Fate
 from ..spawners import adopted
 from . import config
-from .check_finding import Finding, State, count, fault, ok, warn
+from .check_result import CheckResult, State, count, fault, ok, warn
 from .check_scene import Scene
 
 
-def configuration(scene: Scene) -> Iterator[Finding]:
+def configuration(scene: Scene) -> Iterator[CheckResult]:
     """The file was read and everything in it is known, or we would not be here."""
     house = scene.hub.settings.house
     yield ok(
@@ -26,7 +26,7 @@ def configuration(scene: Scene) -> Iterator[Finding]:
     )
 
 
-def hub_id(scene: Scene) -> Iterator[Finding]:
+def hub_id(scene: Scene) -> Iterator[CheckResult]:
     """The word by which rows and containers are this hub's."""
     word = scene.hub.settings.hub_id
     if word == config.UNMADE:
@@ -35,7 +35,7 @@ def hub_id(scene: Scene) -> Iterator[Finding]:
         yield ok("hub_id", word)
 
 
-def wiring(scene: Scene) -> Iterator[Finding]:
+def wiring(scene: Scene) -> Iterator[CheckResult]:
     """Spawner, authenticator and services are still what configure(c) made them."""
     found = scene.wiring
     for sentence in found.faults:
@@ -76,7 +76,7 @@ def wiring(scene: Scene) -> Iterator[Finding]:
         yield ok("wiring", f"{found.spawner.__name__}, {found.authenticator.__name__}")
 
 
-def weakened(scene: Scene) -> Iterator[Finding]:
+def weakened(scene: Scene) -> Iterator[CheckResult]:
     """Settings that are allowed and cost what people expect of a notebook cloud."""
     hub, spawner = scene.hub, scene.wiring.spawner
     if hub.value(JupyterHub, "cleanup_servers"):
@@ -101,7 +101,7 @@ def weakened(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def set_traits(scene: Scene) -> Iterator[Finding]:
+def set_traits(scene: Scene) -> Iterator[CheckResult]:
     """Every trait that this configuration sets, and what becomes of it on this hub."""
     found = traits.set_traits(scene.hub.config, scene.wiring.spawner, scene.wiring.authenticator)
     counts = {fate: [t for t in found if t.row.fate is fate] for fate in Fate}
@@ -116,10 +116,10 @@ def set_traits(scene: Scene) -> Iterator[Finding]:
     if found:
         lines = [f"{t.row.fate.words:<15} {t.dotted}: {t.row.why}" for t in found]
         says = ", ".join(f"{len(counts[fate])} {fate.words}" for fate in Fate)
-        yield Finding("traits", State.OK, f"{len(found)} set: {says}", "\n".join(lines))
+        yield CheckResult("traits", State.OK, f"{len(found)} set: {says}", "\n".join(lines))
 
 
-def old_volumes(scene: Scene) -> Iterator[Finding]:
+def old_volumes(scene: Scene) -> Iterator[CheckResult]:
     """What is shown of an adopted hub's volumes can be shown."""
     spawner = scene.wiring.spawner
     if scene.wiring.engine == "other" or spawner is None:
@@ -136,7 +136,7 @@ def old_volumes(scene: Scene) -> Iterator[Finding]:
         yield ok("old volumes", f"{shown}; gradienthub adopt --bind says whose one is")
 
 
-def _taken_places(scene: Scene, spawner: type) -> Iterator[Finding]:
+def _taken_places(scene: Scene, spawner: type) -> Iterator[CheckResult]:
     """Name volumes that would be mounted where each notebook has its own folders."""
     if scene.wiring.engine != "docker":
         return
@@ -154,7 +154,7 @@ def _taken_places(scene: Scene, spawner: type) -> Iterator[Finding]:
                 )
 
 
-def messages(scene: Scene) -> Iterator[Finding]:
+def messages(scene: Scene) -> Iterator[CheckResult]:
     """The file of those who are told of warnings and stops can be used, and only by us."""
     seen = scene.notify
     if seen is None:

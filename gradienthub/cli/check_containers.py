@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from ..rules.bridge import lets_neighbors_talk
 from ..spawners.networks import NETWORK
 from . import check_policy
-from .check_finding import Finding, fault, ok, warn
+from .check_result import CheckResult, fault, ok, warn
 from .check_scene import Scene
 
 
-def asked_of_engine(scene: Scene) -> Iterator[Finding]:
+def asked_of_engine(scene: Scene) -> Iterator[CheckResult]:
     """What the configuration asks of the engine beside leases, as each start will be judged."""
     hub, spawner = scene.hub, scene.wiring.spawner
     if scene.wiring.engine != "docker" or spawner is None:
@@ -43,7 +43,7 @@ def asked_of_engine(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def network(scene: Scene) -> Iterator[Finding]:
+def network(scene: Scene) -> Iterator[CheckResult]:
     """Notebooks do not reach each other's ports."""
     hub, spawner, seen = scene.hub, scene.wiring.spawner, scene.engine
     if scene.wiring.engine != "docker" or spawner is None or seen.away:
@@ -87,7 +87,7 @@ def network(scene: Scene) -> Iterator[Finding]:
     )
 
 
-def copies(scene: Scene) -> Iterator[Finding]:
+def copies(scene: Scene) -> Iterator[CheckResult]:
     """Containers with this hub's labels that it never made: left alone, and counted for nobody."""
     names = {found.object_id: found.name for found in scene.engine.census or ()}
     found = [(one.name, one.why) for one in scene.engine.copies]

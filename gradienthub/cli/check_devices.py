@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from ..rules.placement import Host, Load, fits
 from ..settings import this_machine
 from . import nvml
-from .check_finding import Finding, fault, ok, warn
+from .check_result import CheckResult, fault, ok, warn
 from .check_scene import Scene
 
 
-def devices(scene: Scene) -> Iterator[Finding]:
+def devices(scene: Scene) -> Iterator[CheckResult]:
     """Declared devices are here, and those that are here are declared."""
     if scene.engine.remote:
         yield ok("devices", "the engine is on another machine; its GPUs cannot be seen from here")
@@ -92,7 +92,7 @@ def _declaration(scene: Scene, here: list[Host]) -> str:
     )
 
 
-def machines(scene: Scene) -> Iterator[Finding]:
+def machines(scene: Scene) -> Iterator[CheckResult]:
     """Declared devices can be rented, and something fits the hosts."""
     house = scene.hub.settings.house
     rented = {t.gpu_model for t in house.catalog.instance_types}

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from jupyterhub.app import JupyterHub
 
 from ..places import EVERYWHERE, LOOPBACK
-from .check_finding import Finding, fault, ok, warn
+from .check_result import CheckResult, fault, ok, warn
 from .check_scene import Scene
 
 
-def engine(scene: Scene) -> Iterator[Finding]:
+def engine(scene: Scene) -> Iterator[CheckResult]:
     """The engine answers."""
     seen = scene.engine
     if scene.wiring.engine == "local":
@@ -35,7 +35,7 @@ def engine(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def hub_address(scene: Scene) -> Iterator[Finding]:
+def hub_address(scene: Scene) -> Iterator[CheckResult]:
     """Containers reach the hub only at an address that is not loopback."""
     hub, spawner = scene.hub, scene.wiring.spawner
     if scene.wiring.engine != "docker" or spawner is None:
@@ -61,7 +61,7 @@ def hub_address(scene: Scene) -> Iterator[Finding]:
         yield ok("hub address", f"containers reach the hub at {told or listens}")
 
 
-def gpu_runtime(scene: Scene) -> Iterator[Finding]:
+def gpu_runtime(scene: Scene) -> Iterator[CheckResult]:
     """The engine can hand a container its GPUs."""
     seen, spawner = scene.engine, scene.wiring.spawner
     if scene.wiring.engine != "docker" or spawner is None or seen.away:
@@ -96,7 +96,7 @@ def gpu_runtime(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def images(scene: Scene) -> Iterator[Finding]:
+def images(scene: Scene) -> Iterator[CheckResult]:
     """Runtimes have images, and the engine has them already."""
     if scene.wiring.engine != "docker":
         return
@@ -120,7 +120,7 @@ def images(scene: Scene) -> Iterator[Finding]:
         yield ok("images", f"the engine has all {len(scene.engine.images)}")
 
 
-def warm_servers(scene: Scene) -> Iterator[Finding]:
+def warm_servers(scene: Scene) -> Iterator[CheckResult]:
     """Folders can arrive late, where warm servers are configured."""
     settings = scene.hub.settings
     waiting = sum(pool.count for pool in settings.pools)

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from ..rules.folders_seen import Seen
-from .check_finding import Finding, fault, ok, warn
+from ..rules.folders_seen import Outcome
+from .check_result import CheckResult, fault, ok, warn
 from .check_scene import Folder, Scene
 
 LEAST_FREE = 5 * 10**9
 
 
-def folders(scene: Scene) -> Iterator[Finding]:
+def folders(scene: Scene) -> Iterator[CheckResult]:
     """Data and storage can be written, have room, and can be given to whom containers run as."""
     for name, place in (("data_dir", scene.data_dir), ("storage_root", scene.storage_root)):
         yield _folder(name, place, scene)
@@ -28,14 +28,14 @@ def folders(scene: Scene) -> Iterator[Finding]:
     for trial in scene.engine.trials:
         if trial.is_fault:
             yield fault("folders", trial.says, trial.cure)
-        elif trial.seen is Seen.UNKNOWN:
+        elif trial.seen is Outcome.UNKNOWN:
             yield warn("folders", trial.says, "start the hub; its first start tries again")
-    kept = [trial.image for trial in scene.engine.trials if trial.seen is Seen.KEPT]
+    kept = [trial.image for trial in scene.engine.trials if trial.seen is Outcome.KEPT]
     if kept:
         yield ok("folders", f"containers of {', '.join(kept)} read and write there")
 
 
-def _folder(name: str, place: Folder, scene: Scene) -> Finding:
+def _folder(name: str, place: Folder, scene: Scene) -> CheckResult:
     room = f"{place.free / 10**9:.0f} GB free"
     if not place.writable:
         return fault(
@@ -53,7 +53,7 @@ def _folder(name: str, place: Folder, scene: Scene) -> Finding:
     return ok("folders", f"{name} {place.path}: {room}{made}")
 
 
-def _owner(scene: Scene) -> Iterator[Finding]:
+def _owner(scene: Scene) -> Iterator[CheckResult]:
     spawner = scene.wiring.spawner
     if scene.wiring.engine != "docker" or spawner is None:
         return
@@ -78,7 +78,7 @@ def _owner(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def private_files(scene: Scene) -> Iterator[Finding]:
+def private_files(scene: Scene) -> Iterator[CheckResult]:
     """Nobody else on the machine reads who pays what, or what opens a server."""
     for place in scene.readable_by_others:
         mode = "700" if place.is_dir() else "600"
@@ -89,7 +89,7 @@ def private_files(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def storage(scene: Scene) -> Iterator[Finding]:
+def storage(scene: Scene) -> Iterator[CheckResult]:
     """People's files are closed to others on this machine, and no program in them gives rights."""
     place = scene.storage_root
     if scene.wiring.engine != "docker" or not place.exists:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from .check_containers import copies
-from .check_finding import Finding, count, fault, ok, warn
+from .check_result import CheckResult, count, fault, ok, warn
 from .check_scene import Scene
 
 MOST_SKEW = timedelta(seconds=2)
@@ -16,7 +16,7 @@ NETWORK_FILE_SYSTEMS = frozenset(
 )
 
 
-def database(scene: Scene) -> Iterator[Finding]:
+def database(scene: Scene) -> Iterator[CheckResult]:
     """The ledger answers, with this version's schema, from a file system that can carry it."""
     seen = scene.ledger
     if seen.file_system in NETWORK_FILE_SYSTEMS:
@@ -52,7 +52,7 @@ def database(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def keeper(scene: Scene) -> Iterator[Finding]:
+def keeper(scene: Scene) -> Iterator[CheckResult]:
     """Somebody looks at what runs, and has found nothing wrong."""
     health = scene.ledger.health
     if health is None:
@@ -65,7 +65,7 @@ def keeper(scene: Scene) -> Iterator[Finding]:
         yield ok("keeper", health.headline)
 
 
-def clocks(scene: Scene) -> Iterator[Finding]:
+def clocks(scene: Scene) -> Iterator[CheckResult]:
     """Engine and database have our time; bills and deadlines are by the hub's clock."""
     skews = {"engine": scene.engine.skew, "database": scene.ledger.skew}
     known = {name: skew for name, skew in skews.items() if skew is not None}
@@ -81,7 +81,7 @@ def clocks(scene: Scene) -> Iterator[Finding]:
         yield ok("clocks", f"as ours: {', '.join(known)}")
 
 
-def orphans(scene: Scene) -> Iterator[Finding]:
+def orphans(scene: Scene) -> Iterator[CheckResult]:
     """Every container has its open lease, every open lease its container, every device a holder."""
     if not scene.ledger.current:
         return

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from .check_finding import Finding, fault, ok, warn
+from .check_result import CheckResult, fault, ok, warn
 from .check_scene import Program, Scene
 
 #: What a proxy answers where it reaches nobody behind an address.
 NOT_REACHED = (502, 503, 504)
 
 
-def proxy(scene: Scene) -> Iterator[Finding]:
+def proxy(scene: Scene) -> Iterator[CheckResult]:
     """The proxy's program is where the hub will look for it."""
     if scene.wiring.proxy is None:
         return

@@ -90,7 +90,7 @@ def clocks(hub: config.HubConfig, name: str) -> tuple[str, ...]:
     try:
         client = docker.APIClient(**{"version": "auto", **_client_options(hub), "timeout": SECONDS})
         with tempfile.TemporaryDirectory(prefix="gradienthub-check-") as folder:
-            trial = Trial(client, image, Path(folder), _policy(hub))
+            trial = ImageTrial(client, image, Path(folder), _policy(hub))
             trial.script("configured", trial.python(), CONFIGURED)
             with trial.made([f"{INSIDE}/configured"], TOLD) as container:
                 said = trial.end_of(container)["config"]
@@ -123,7 +123,7 @@ def differences(hub: config.HubConfig, name: str) -> list[str]:
             closing(docker.APIClient(**options)) as client,
             tempfile.TemporaryDirectory(prefix="gradienthub-check-") as folder,
         ):
-            return _compared(Trial(client, image, Path(folder), _policy(hub)))
+            return _compared(ImageTrial(client, image, Path(folder), _policy(hub)))
     except (DockerException, OSError, RuntimeError) as fault:
         raise ConfigurationFault(f"{image} cannot be warm: {fault}") from fault
 
@@ -144,7 +144,7 @@ def _policy(hub: config.HubConfig) -> Policy:
     return Policy()
 
 
-class Trial:
+class ImageTrial:
     """Containers of one image, each removed at once."""
 
     def __init__(self, client: Any, image: str, folder: Path, policy: Policy) -> None:
@@ -200,7 +200,7 @@ class Trial:
         script.chmod(0o755)
 
 
-def _compared(trial: Trial) -> list[str]:
+def _compared(trial: ImageTrial) -> list[str]:
     trial.script("server", trial.python(), SHOW)
     command = [f"{INSIDE}/server", "--ip=0.0.0.0"]
     with trial.made(command, TOLD) as container:

@@ -27,13 +27,13 @@ from ..ledger import Ledger, LedgerAway, fleet, keepers, leases, objects
 from ..ledger.clock import database_time
 from ..places import API_URLS, EVERYWHERE, proxy_is_elsewhere
 from ..rules.catalog import ConfigurationFault
-from ..rules.folders_seen import Trial
+from ..rules.folders_seen import FolderTrial
 from ..rules.health import Health
 from ..service.notify import FileSeen, look_at
 from ..settings import Settings
 from ..spawners.base import GradientSpawner
 from ..spawners.docker import HUB_LABEL, DockerEngine, GradientDockerSpawner, user_of
-from ..spawners.engine import Engine, EngineAway, Found, Stranger
+from ..spawners.engine import CensusObject, Engine, EngineAway, Stranger
 from ..spawners.networks import NETWORK, neighbors_reach
 from ..spawners.sections import NoSuchClass, configured_class, section_of
 from ..spawners.warm_mounts import HelperMounts, MountFault
@@ -89,8 +89,8 @@ class EngineSeen:
     info: Mapping[str, Any] = field(default_factory=dict)
     images: Mapping[str, bool] = field(default_factory=dict)
     #: What a throw-away container of each image could do with the folder of people's files.
-    trials: tuple[Trial, ...] = ()
-    census: tuple[Found, ...] | None = None
+    trials: tuple[FolderTrial, ...] = ()
+    census: tuple[CensusObject, ...] | None = None
     #: How many containers on it are of other hubs.
     strangers: int = 0
     #: Those with this hub's labels that are not its own, by name or by what the engine says.
@@ -368,7 +368,7 @@ async def _trials(
     spawner: type[GradientDockerSpawner],
     engine: DockerEngine,
     images: Mapping[str, bool],
-) -> tuple[Trial, ...]:
+) -> tuple[FolderTrial, ...]:
     """Let a container of each image that is there use the folder of people's files, as it is.
 
     Where the hub has not made it yet, the folder above stands for it. None are tried by a user
@@ -432,7 +432,7 @@ async def _local_seen(hub: HubConfig) -> EngineSeen:
 # -- ledger -----------------------------------------------------------------------------------
 
 
-def ledger_seen(hub: HubConfig, census: Sequence[Found] = ()) -> LedgerSeen:
+def ledger_seen(hub: HubConfig, census: Sequence[CensusObject] = ()) -> LedgerSeen:
     """Ask the database, also which of the census are its own; a SQLite file is not made."""
     url = hub.settings.database_url
     file = config.sqlite_file(url)
@@ -457,7 +457,7 @@ def _read_ledger(
     hub: HubConfig,
     where: str,
     file_system: str | None,
-    census: Sequence[Found],
+    census: Sequence[CensusObject],
 ) -> LedgerSeen:
     revision, head = ledger.revision()
     if revision != head:

@@ -11,13 +11,13 @@ from . import (
     check_ledger,
     check_proxy,
 )
-from .check_finding import Finding, State, count
+from .check_result import CheckResult, State, count
 from .check_scene import Scene
 
 #: Cures stand below what was found.
 INDENT = " " * 22
 
-Check = Callable[[Scene], Iterable[Finding]]
+Check = Callable[[Scene], Iterable[CheckResult]]
 
 CHECKS: tuple[Check, ...] = (
     check_configuration.configuration,
@@ -47,12 +47,12 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def judge(scene: Scene) -> list[Finding]:
+def judge(scene: Scene) -> list[CheckResult]:
     """List all findings, in the order in which a hub needs them to be well."""
     return [finding for check in CHECKS for finding in check(scene)]
 
 
-def summary(findings: Iterable[Finding]) -> str:
+def summary(findings: Iterable[CheckResult]) -> str:
     """Count how many there are of each state."""
     counts: dict[State, int] = dict.fromkeys(State, 0)
     for finding in findings:
@@ -63,13 +63,13 @@ def summary(findings: Iterable[Finding]) -> str:
     )
 
 
-def page(findings: Iterable[Finding]) -> str:
+def page(findings: Iterable[CheckResult]) -> str:
     """Lay the findings out for a terminal, each with its cure below it."""
     listed = list(findings)
     return "\n".join([*(_lines(finding) for finding in listed), "", summary(listed)])
 
 
-def _lines(finding: Finding) -> str:
+def _lines(finding: CheckResult) -> str:
     word = finding.state.upper() if finding.state is State.FAULT else finding.state.value
     lines = [f"{word:<6}{finding.name:<15} {finding.says}"]
     lines += [f"{INDENT}{line}" for line in finding.cure.splitlines()]

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ..ledger import LedgerAway
-from ..ledger.findings import Found, report
+from ..ledger.findings import NewFinding, report
 from ..rules.disk import Place, troubles
 from ..spawners.context import HubContext
 
 
-def findings(context: HubContext) -> list[Found]:
+def findings(context: HubContext) -> list[NewFinding]:
     """Return what is wrong with data_dir, storage_root and the journal now. Blocks."""
     settings, journal = context.settings, context.journal
     places = [
@@ -20,7 +20,7 @@ def findings(context: HubContext) -> list[Found]:
         Place("storage_root", str(settings.storage_root), _free_bytes(settings.storage_root)),
     ]
     return [
-        Found(one.key, one.kind, one.why, one.cure)
+        NewFinding(one.key, one.kind, one.why, one.cure)
         for one in troubles(places, journal=journal.trouble, unwritten=journal.unwritten)
     ]
 
@@ -33,7 +33,7 @@ async def try_folders(app: Any, context: HubContext) -> None:
     faults = [trial for trial in trials if trial.is_fault]
     for trial in faults:
         app.log.error("%s; %s", trial.says, trial.cure)
-    found = [Found(f"folders/{t.image}", "folders", t.says, t.cure) for t in faults]
+    found = [NewFinding(f"folders/{t.image}", "folders", t.says, t.cure) for t in faults]
     with suppress(LedgerAway):
         await context.ledger.awrite(
             report, hub_id=settings.hub_id, source="folders", found=found, now=context.clock()

@@ -7,7 +7,7 @@ from jupyterhub import orm
 from jupyterhub.utils import utcnow
 
 from ..ledger import audit, servers
-from ..ledger.servers import Kept
+from ..ledger.servers import LeaseWithoutServer
 from ..rules.action import Action
 from ..spawners.context import HubContext
 
@@ -55,7 +55,7 @@ async def give_back(app: Any, context: HubContext, lease_id: str) -> bool:
     return True
 
 
-def _find_owner(app: Any, kept: Kept) -> Any:
+def _find_owner(app: Any, kept: LeaseWithoutServer) -> Any:
     """Return the hub user to whom it can be given back: the one whose name is in its address."""
     for one in kept.users:
         if kept.body is not None and one.name == kept.body["user"]:
@@ -65,7 +65,7 @@ def _find_owner(app: Any, kept: Kept) -> Any:
     return None
 
 
-def _make_rows(db: Any, user: Any, row: Any, kept: Kept) -> None:
+def _make_rows(db: Any, user: Any, row: Any, kept: LeaseWithoutServer) -> None:
     assert kept.body is not None
     body, lease = kept.body, kept.lease_id
     row.display_name = body["display_name"] or row.display_name
@@ -105,7 +105,7 @@ async def _stopped(app: Any, user: Any, name: str) -> None:
     await user.stop(name)
 
 
-def _write_audit(tx: Any, context: HubContext, kept: Kept, user_name: str) -> None:
+def _write_audit(tx: Any, context: HubContext, kept: LeaseWithoutServer, user_name: str) -> None:
     audit.record(
         tx,
         hub_id=context.settings.hub_id,

@@ -30,7 +30,9 @@ async def note_outside(app: Any, context: HubContext) -> None:
         now=now,
     )
     found = [
-        findings.Found(f"{SOURCE}/{one.seen.object_id}", SOURCE, in_words(one), _cure(one.seen))
+        findings.NewFinding(
+            f"{SOURCE}/{one.seen.object_id}", SOURCE, in_words(one), _cure(one.seen)
+        )
         for one in placed
     ]
     new = await context.ledger.awrite(

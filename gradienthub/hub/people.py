@@ -7,7 +7,7 @@ from typing import Any
 from jupyterhub import orm
 
 from ..ledger import hub_users
-from ..ledger.hub_users import Seen
+from ..ledger.hub_users import UserWithGroups
 from ..rules.identity import HubUser
 from ..spawners.context import HubContext
 
@@ -28,9 +28,9 @@ async def note_people(app: Any, context: HubContext) -> None:
         context.people_told = True
 
 
-async def _read_users(db: Any) -> list[Seen]:
+async def _read_users(db: Any) -> list[UserWithGroups]:
     """Return every user of the hub. Others have their turn in between: there may be thousands."""
-    seen: list[Seen] = []
+    seen: list[UserWithGroups] = []
     last = 0
     while True:
         rows = (
@@ -51,7 +51,9 @@ async def _read_users(db: Any) -> list[Seen]:
         ):
             groups.setdefault(user_id, set()).add(name)
         seen += [
-            Seen(HubUser(row.id, _aware(row.created), row.name), frozenset(groups.get(row.id, ())))
+            UserWithGroups(
+                HubUser(row.id, _aware(row.created), row.name), frozenset(groups.get(row.id, ()))
+            )
             for row in rows
         ]
         last = rows[-1].id

@@ -13,7 +13,7 @@ from ..rules.refusal import shown
 from ..spawners import server_token
 from ..spawners.address import follow, is_located
 from ..spawners.effort import CpuReading
-from ..spawners.engine import EngineAway, Found
+from ..spawners.engine import CensusObject, EngineAway
 from .users_api import GradientAPIHandler
 
 #: Seconds that the list of servers waits for addresses that are looked up again.
@@ -83,7 +83,7 @@ def _cpu(reading: CpuReading | None) -> dict[str, Any]:
 
 
 async def locate_servers(
-    app: Any, census: Sequence[Found] | None, *, away: bool
+    app: Any, census: Sequence[CensusObject] | None, *, away: bool
 ) -> list[tuple[Any, Any, bool]]:
     """List (user, spawner, whether the engine shows it at its address) of all servers.
 

@@ -15,7 +15,7 @@ from ..rules.idleness import Reason
 from ..rules.refusal import shown
 from ..spawners import server_token
 from ..spawners.context import HubContext
-from ..spawners.engine import EngineAway, Found, Stranger
+from ..spawners.engine import CensusObject, EngineAway, Stranger
 from . import disk
 from .giving_back import give_back, revoke_tokens
 from .outside import note_outside
@@ -126,19 +126,21 @@ async def settle(app: Any, context: HubContext) -> list[Finding]:
     return found
 
 
-async def _census(context: HubContext) -> list[Found] | None:
+async def _census(context: HubContext) -> list[CensusObject] | None:
     """The engine's census; that it is away is a finding while it lasts. Raises EngineAway."""
     try:
         return await context.engine.census()
     except EngineAway as away:
-        one = ledger_findings.Found(
+        one = ledger_findings.NewFinding(
             "engine_away", "engine_away", str(away), "ask again; notebooks that run go on"
         )
         await _report(context, "engine", [one])
         raise
 
 
-async def _find_strangers(context: HubContext, census: Iterable[Found]) -> dict[str, Stranger]:
+async def _find_strangers(
+    context: HubContext, census: Iterable[CensusObject]
+) -> dict[str, Stranger]:
     """Find objects with our labels that are not ours, by names, ids and the ledger."""
     seen = {found.object_id: found for found in census}
     strange = await context.ledger.aread(
@@ -150,8 +152,8 @@ async def _find_strangers(context: HubContext, census: Iterable[Found]) -> dict[
     }
 
 
-def _stranger_in_words(stranger: Stranger) -> ledger_findings.Found:
-    return ledger_findings.Found(
+def _stranger_in_words(stranger: Stranger) -> ledger_findings.NewFinding:
+    return ledger_findings.NewFinding(
         key=f"stranger/{stranger.object_id}",
         kind="stranger",
         why=f"{stranger.name} has labels of this hub and is not one of ours: {stranger.why}",
@@ -159,7 +161,9 @@ def _stranger_in_words(stranger: Stranger) -> ledger_findings.Found:
     )
 
 
-async def _report(context: HubContext, source: str, found: Iterable[ledger_findings.Found]) -> None:
+async def _report(
+    context: HubContext, source: str, found: Iterable[ledger_findings.NewFinding]
+) -> None:
     await context.ledger.awrite(
         ledger_findings.report,
         hub_id=context.settings.hub_id,
@@ -169,8 +173,8 @@ async def _report(context: HubContext, source: str, found: Iterable[ledger_findi
     )
 
 
-def _in_words(finding: Finding) -> ledger_findings.Found:
-    return ledger_findings.Found(
+def _in_words(finding: Finding) -> ledger_findings.NewFinding:
+    return ledger_findings.NewFinding(
         key="/".join((finding.repair.value, finding.lease_id, finding.object_id or "")),
         kind=finding.repair.value,
         why=finding.why,
@@ -201,7 +205,9 @@ async def _stop_server(app: Any, lease_id: str) -> None:
             await stop_for_hub(app, user, spawner)
 
 
-async def _try_repair(app: Any, context: HubContext, finding: Finding, seen: Found | None) -> bool:
+async def _try_repair(
+    app: Any, context: HubContext, finding: Finding, seen: CensusObject | None
+) -> bool:
     """Whether it is mended."""
     try:
         return await _repair(app, context, finding, seen)
@@ -214,7 +220,9 @@ async def _try_repair(app: Any, context: HubContext, finding: Finding, seen: Fou
         return False
 
 
-async def _repair(app: Any, context: HubContext, finding: Finding, seen: Found | None) -> bool:
+async def _repair(
+    app: Any, context: HubContext, finding: Finding, seen: CensusObject | None
+) -> bool:
     """Carry the repair out; return whether it is mended."""
     if finding.repair is Repair.STOP_SERVER:
         await _stop_server(app, finding.lease_id)
@@ -271,10 +279,10 @@ def _checked(app: Any) -> Iterator[tuple[Any, Any]]:
                 yield user, spawner
 
 
-def _find_hanging(app: Any) -> list[ledger_findings.Found]:
+def _find_hanging(app: Any) -> list[ledger_findings.NewFinding]:
     """Tell an administrator of servers that a restarted hub still waits for."""
     return [
-        ledger_findings.Found(
+        ledger_findings.NewFinding(
             f"still_checking/{spawner.lease_id}",
             "still_checking",
             f"{shown(spawner.name or 'default')} of {shown(user.name)} has not answered since the"

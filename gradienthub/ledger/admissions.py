@@ -15,7 +15,7 @@ from ..rules.refusal import Refused, shown
 from ..rules.tiers import Allowance
 from ..rules.unanswered import SILENT_WINDOW
 from ..rules.verify import Terms
-from ..rules.warm import Choice, choose
+from ..rules.warm import WarmChoice, choose
 from ..settings import Settings
 from . import (
     accounts,
@@ -110,7 +110,7 @@ def admit_start(
 
 def _choose_warm_slot(
     tx: Connection, settings: Settings, allowance: Allowance, plan: Plan
-) -> Choice:
+) -> WarmChoice:
     """Choose the warm server for this start, and those that make way for it."""
     entitled = plan.entitled
     return choose(
@@ -189,7 +189,7 @@ def _take(
     allowance: Allowance,
     plan: Plan,
     now: datetime,
-    choice: Choice,
+    choice: WarmChoice,
 ) -> Lease:
     notebook = notebooks.notebook_of(
         tx,
@@ -271,7 +271,7 @@ def _write(
     allowance: Allowance,
     plan: Plan,
     now: datetime,
-    choice: Choice,
+    choice: WarmChoice,
 ) -> None:
     """The lease's row, with the terms of its start."""
     entitled = plan.entitled

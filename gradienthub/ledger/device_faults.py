@@ -10,7 +10,7 @@ from ..rules.device_faults import FAILURES
 from ..rules.refusal import shown
 from . import audit
 from .database import lock_admissions
-from .findings import Found
+from .findings import NewFinding
 from .schema import device_faults, devices, lease_devices
 
 
@@ -75,7 +75,7 @@ def out_of_rent(tx: Connection) -> frozenset[str]:
     )
 
 
-def found(tx: Connection, hub_id: str) -> list[Found]:
+def found(tx: Connection, hub_id: str) -> list[NewFinding]:
     """Return what an administrator is told of this hub's devices that are out of rent."""
     rows = tx.execute(
         select(device_faults, devices.c.host, devices.c.model)
@@ -83,7 +83,7 @@ def found(tx: Connection, hub_id: str) -> list[Found]:
         .where(devices.c.hub_id == hub_id, device_faults.c.taken_out_at.is_not(None))
     )
     return [
-        Found(
+        NewFinding(
             f"device/{row.device_uuid}",
             "device_out",
             f"{row.model} {row.device_uuid} of {row.host} is out of rent since"

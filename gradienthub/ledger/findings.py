@@ -15,7 +15,7 @@ SOURCES = ("hub", "engine", "keeper", "identity", "disk", "outside", "folders")
 
 
 @dataclass(frozen=True)
-class Found:
+class NewFinding:
     """One thing that is wrong: `kind` of a fault of the thing `key` names, and what mends it."""
 
     key: str
@@ -26,8 +26,8 @@ class Found:
 
 
 def report(
-    tx: Connection, *, hub_id: str, source: str, found: Iterable[Found], now: datetime
-) -> list[Found]:
+    tx: Connection, *, hub_id: str, source: str, found: Iterable[NewFinding], now: datetime
+) -> list[NewFinding]:
     """All that `source` finds wrong now: rows are made, counted on, or marked as mended.
 
     Returns those that are new.

@@ -13,7 +13,7 @@ from .schema import accounts, identities
 
 
 @dataclass(frozen=True)
-class Seen:
+class UserWithGroups:
     """A user that the hub has now, with the groups that the hub knows."""
 
     user: HubUser
@@ -33,7 +33,7 @@ class Changes:
         return bool(self.present or self.groups)
 
 
-def changes(tx: Connection, hub_id: str, seen: Iterable[Seen]) -> Changes:
+def changes(tx: Connection, hub_id: str, seen: Iterable[UserWithGroups]) -> Changes:
     """Compare the hub's users with the ledger's. Reads only."""
     by_id = {one.user.id: one for one in seen}
     rows = tx.execute(

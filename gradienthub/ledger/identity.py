@@ -21,11 +21,11 @@ from sqlalchemy import (
 from ..rules.action import Action
 from ..rules.identity import (
     TOLERANCE,
-    Answer,
     Bound,
     Candidate,
     Closed,
     HubUser,
+    LoginAccount,
     Subject,
     Verdict,
     Word,
@@ -231,7 +231,7 @@ def _carry_out(
     hub_id: str,
     user: HubUser,
     login: Login | None,
-    answer: Answer,
+    answer: LoginAccount,
     now: datetime,
 ) -> str:
     """Write what the answer changes; return the account's id."""
@@ -374,7 +374,7 @@ def user_instead(tx: Connection, account_id: str) -> Row[Any] | None:
 
 
 def _take_user_off(
-    tx: Connection, hub_id: str, account_id: str, user: HubUser, answer: Answer, now: datetime
+    tx: Connection, hub_id: str, account_id: str, user: HubUser, answer: LoginAccount, now: datetime
 ) -> None:
     """Take a hub user off the account they had; close it where nobody else has it."""
     _unbind(tx, account_id, user, now)

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Row, exists, func, select
 
 from ..rules.identity import Closed
 from . import findings, identity
-from .findings import Found
+from .findings import NewFinding
 from .schema import accounts, identities
 
 SOURCE = "identity"
@@ -30,7 +30,7 @@ def report(tx: Connection, *, hub_id: str, now: datetime) -> None:
     findings.report(tx, hub_id=hub_id, source=SOURCE, found=found, now=now)
 
 
-def _mass_closings(tx: Connection, hub_id: str, now: datetime) -> Iterable[Found]:
+def _mass_closings(tx: Connection, hub_id: str, now: datetime) -> Iterable[NewFinding]:
     rows = tx.execute(
         select(accounts.c.id, accounts.c.name, accounts.c.closed_at)
         .where(
@@ -54,7 +54,7 @@ def _mass_closings(tx: Connection, hub_id: str, now: datetime) -> Iterable[Found
         return
     since = mass[0].closed_at.strftime("%Y-%m-%dT%H:%MZ")
     were = "account was" if len(mass) == 1 else "accounts were"
-    yield Found(
+    yield NewFinding(
         key="accounts_closed",
         kind="accounts_closed",
         why=f"{len(mass)} {were} closed since {since} because the provider gave their names"
@@ -96,7 +96,7 @@ def _without_user(tx: Connection, hub_id: str, *, older: bool) -> list[Row[Any]]
     )
 
 
-def _accounts_without_user(tx: Connection, hub_id: str) -> Iterable[Found]:
+def _accounts_without_user(tx: Connection, hub_id: str) -> Iterable[NewFinding]:
     """Name the accounts that nobody reaches any more, and how their people get them back."""
     names = [row.name for row in _without_user(tx, hub_id, older=False)]
     if not names:
@@ -112,7 +112,7 @@ def _accounts_without_user(tx: Connection, hub_id: str) -> Iterable[Found]:
     ).scalar_one()
     new = "this hub's user table is new, " if len(names) * 2 >= total else ""
     have = "account has" if len(names) == 1 else "accounts have"
-    yield Found(
+    yield NewFinding(
         key="accounts_without_user",
         kind="accounts_without_user",
         why=f"{new}{len(names)} {have} no user: {_few(names)}",
@@ -122,12 +122,12 @@ def _accounts_without_user(tx: Connection, hub_id: str) -> Iterable[Found]:
     )
 
 
-def _accounts_of_meanwhile(tx: Connection, hub_id: str) -> Iterable[Found]:
+def _accounts_of_meanwhile(tx: Connection, hub_id: str) -> Iterable[NewFinding]:
     """Name what was opened while the hub had another user table, and how it is moved."""
     rows = _without_user(tx, hub_id, older=True)
     if rows:
         names = [row.name for row in rows]
-        yield Found(
+        yield NewFinding(
             key="accounts_of_meanwhile",
             kind="accounts_of_meanwhile",
             why=f"{len(rows)} accounts were opened while the hub had another user table, and their"
@@ -137,7 +137,7 @@ def _accounts_of_meanwhile(tx: Connection, hub_id: str) -> Iterable[Found]:
         )
 
 
-def _linked_names(tx: Connection, hub_id: str) -> Iterable[Found]:
+def _linked_names(tx: Connection, hub_id: str) -> Iterable[NewFinding]:
     several = (
         select(identities.c.account_id)
         .where(
@@ -163,7 +163,7 @@ def _linked_names(tx: Connection, hub_id: str) -> Iterable[Found]:
     for row in rows:
         names.setdefault(row.id, []).append(row.user or row.name)
     for account_id, users in names.items():
-        yield Found(
+        yield NewFinding(
             key=f"linked/{account_id}",
             kind="linked_names",
             why=f"{_few(users)} are one person by the provider's subject, and have one account:"

@@ -12,7 +12,7 @@ from .schema import accounts, identities, leases, notebooks, server_records
 
 
 @dataclass(frozen=True)
-class Kept:
+class LeaseWithoutServer:
     """A running lease without a server at the hub, and whose it is.
 
     `users` are its owner's users that the hub has now. `body` is what `keep` was given, None where
@@ -81,7 +81,7 @@ def not_lost(tx: Connection, hub_id: str) -> frozenset[str]:
     return frozenset(rows.scalars())
 
 
-def kept(tx: Connection, lease_id: str) -> Kept | None:
+def kept(tx: Connection, lease_id: str) -> LeaseWithoutServer | None:
     """Return what is kept of a running lease's server; None where it is over or stopping."""
     row = tx.execute(
         select(
@@ -113,7 +113,7 @@ def kept(tx: Connection, lease_id: str) -> Kept | None:
             identities.c.missing_since.is_(None),
         )
     )
-    return Kept(
+    return LeaseWithoutServer(
         lease_id=row.id,
         account_name=row.name,
         server_name=row.server_name,

@@ -12,11 +12,11 @@ from ..rules.credit import Credit
 from ..rules.entry import Entry
 from ..rules.metering import Gap
 from ..rules.verify import (
-    CreditKept,
-    HoldKept,
-    Kept,
     LeaseKept,
     Sealed,
+    StoredAccount,
+    StoredCredit,
+    StoredHold,
     Terms,
     UsageKey,
     UsageSum,
@@ -33,7 +33,7 @@ from .entries import ENTRY, entry_of, unread_entry_of
 from .postings import times_of
 from .schema import accounts, audit, balances, credits, entries, holds, leases
 from .schema import usage as usage_table
-from .verify_rows import Fault
+from .verify_rows import Discrepancy
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Proved:
     chains: int
     entries: int
     leases: int
-    faults: tuple[Fault, ...]
+    faults: tuple[Discrepancy, ...]
 
 
 def prove(tx: Connection, *, hub_id: str, now: datetime, account_id: str | None = None) -> Proved:
     """Derive the money of this hub again, or of one account. Reads only; grows with history."""
-    faults: list[Fault] = []
+    faults: list[Discrepancy] = []
     seen_entries = seen_leases = chains = 0
     usage_sums: dict[UsageKey, UsageSum] = {}
     audited_since = _audited_since(tx, hub_id)
@@ -60,9 +60,9 @@ def prove(tx: Connection, *, hub_id: str, now: datetime, account_id: str | None 
         except (ValueError, TypeError) as unreadable:
             # A database without types, like SQLite, takes any text for a moment or a number.
             what = f"has a row that cannot be read: {unreadable}"
-            faults.append(Fault(account, name, currency, what[:300]))
+            faults.append(Discrepancy(account, name, currency, what[:300]))
             continue
-        faults += [Fault(account, name, currency, what) for what in one.faults]
+        faults += [Discrepancy(account, name, currency, what) for what in one.faults]
         _add_usage(usage_sums, account, one.usage)
         chains += 1
         seen_entries += one.entries
@@ -124,7 +124,7 @@ def _usage_faults(
     derived: Mapping[UsageKey, UsageSum],
     names: Mapping[str, str],
     account_id: str | None,
-) -> list[Fault]:
+) -> list[Discrepancy]:
     query = select(usage_table).where(usage_table.c.hub_id == hub_id)
     if account_id is not None:
         # Those of hub and groups are of others too.
@@ -141,7 +141,7 @@ def _usage_faults(
     for key, what in usage_faults(derived, stored):
         account = usage.account_in(key.scope)
         name = names.get(account, account) if account else "the hub"
-        faults.append(Fault(account, name, key.currency, what))
+        faults.append(Discrepancy(account, name, key.currency, what))
     return faults
 
 
@@ -183,19 +183,19 @@ def _chain(tx: Connection, account_id: str, currency: str) -> list[Sealed]:
     return [Sealed(unread_entry_of(row), row.hash) for row in rows]
 
 
-def _kept(tx: Connection, account_id: str, currency: str) -> Kept:
+def _kept(tx: Connection, account_id: str, currency: str) -> StoredAccount:
     balance = tx.execute(
         select(balances).where(balances.c.account_id == account_id, balances.c.currency == currency)
     ).first()
     given = tx.execute(
         select(credits).where(credits.c.account_id == account_id, credits.c.currency == currency)
     ).all()
-    return Kept(
+    return StoredAccount(
         amount=balance.amount if balance else 0,
         seq=balance.seq if balance else 0,
         head=balance.head if balance else "",
         credits=tuple(
-            CreditKept(
+            StoredCredit(
                 Credit(row.id, row.amount, row.unspent, row.given_at, row.expires_at),
                 row.hub_id,
                 row.reason,
@@ -260,7 +260,7 @@ def _lease_kept(
 ) -> LeaseKept:
     hold = terms = None
     if row.hold_hub_id is not None:
-        hold = HoldKept(
+        hold = StoredHold(
             row.hold_hub_id,
             row.hold_account_id,
             row.hold_currency,

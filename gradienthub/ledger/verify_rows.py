@@ -23,7 +23,7 @@ from .schema import (
 
 
 @dataclass(frozen=True)
-class Fault:
+class Discrepancy:
     """Something that does not add up, of an account (None: of the hub)."""
 
     account_id: str | None
@@ -32,7 +32,7 @@ class Fault:
     what: str
 
 
-def hub_faults(tx: Connection, hub_id: str, audited_since: datetime | None) -> list[Fault]:
+def hub_faults(tx: Connection, hub_id: str, audited_since: datetime | None) -> list[Discrepancy]:
     """Return what is wrong with budgets, keys, and rows that are another's or nobody's."""
     return [
         *_budget_faults(tx, hub_id, audited_since),
@@ -42,7 +42,9 @@ def hub_faults(tx: Connection, hub_id: str, audited_since: datetime | None) -> l
     ]
 
 
-def _budget_faults(tx: Connection, hub_id: str, audited_since: datetime | None) -> list[Fault]:
+def _budget_faults(
+    tx: Connection, hub_id: str, audited_since: datetime | None
+) -> list[Discrepancy]:
     """Compare budgets with how the audit says that they were set, and when they were passed."""
     last = _last(tx, hub_id, Action.BUDGET)
     passed = _last(tx, hub_id, Action.BUDGET_PASSED)
@@ -70,8 +72,8 @@ def _budget_faults(tx: Connection, hub_id: str, audited_since: datetime | None) 
     return faults
 
 
-def _budget(key: tuple[str, str], what: str) -> Fault:
-    return Fault(None, "the hub", key[1], f"the budget of {key[0]} {what}")
+def _budget(key: tuple[str, str], what: str) -> Discrepancy:
+    return Discrepancy(None, "the hub", key[1], f"the budget of {key[0]} {what}")
 
 
 def _last(tx: Connection, hub_id: str, action: Action) -> dict[tuple[str, str], Any]:
@@ -86,12 +88,12 @@ def _last(tx: Connection, hub_id: str, action: Action) -> dict[tuple[str, str], 
     }
 
 
-def _key_faults(tx: Connection) -> list[Fault]:
+def _key_faults(tx: Connection) -> list[Discrepancy]:
     """Find keys of requests whose row was altered: a retry would be done twice, or not at all."""
     # Of every hub: one that is altered may say another.
     rows = tx.execute(select(idempotency_keys))
     return [
-        Fault(None, "the hub", "", f"the key {row.key[:40]!r} of {row.actor} was altered")
+        Discrepancy(None, "the hub", "", f"the key {row.key[:40]!r} of {row.actor} was altered")
         for row in rows
         if row.seal is not None and row.seal != seal_of(_mapping(row))
     ]
@@ -101,7 +103,7 @@ def _mapping(row: Any) -> Mapping[str, Any]:
     return dict(row._mapping)
 
 
-def _stray_rows(tx: Connection, hub_id: str) -> list[Fault]:
+def _stray_rows(tx: Connection, hub_id: str) -> list[Discrepancy]:
     """Find rows of money that say another hub than their account does, or have no lease."""
     faults = []
     for table, noun in ((balances, "balance"), (credits, "credit")):
@@ -111,7 +113,9 @@ def _stray_rows(tx: Connection, hub_id: str) -> list[Fault]:
             .where(accounts.c.hub_id == hub_id, table.c.hub_id != hub_id)
         )
         faults += [
-            Fault(row.account_id, row.name, row.currency, f"a {noun} says that it is another hub's")
+            Discrepancy(
+                row.account_id, row.name, row.currency, f"a {noun} says that it is another hub's"
+            )
             for row in rows
         ]
     orphans = tx.execute(
@@ -120,7 +124,7 @@ def _stray_rows(tx: Connection, hub_id: str) -> list[Fault]:
         .where(holds.c.hub_id == hub_id, leases.c.id.is_(None))
     )
     faults += [
-        Fault(
+        Discrepancy(
             row.account_id,
             row.account_id,
             row.currency,
@@ -134,7 +138,7 @@ def _stray_rows(tx: Connection, hub_id: str) -> list[Fault]:
         .where(accounts.c.hub_id == hub_id, leases.c.hub_id != hub_id)
     )
     faults += [
-        Fault(
+        Discrepancy(
             row.account_id,
             row.account_id,
             row.currency,
@@ -145,7 +149,7 @@ def _stray_rows(tx: Connection, hub_id: str) -> list[Fault]:
     return faults
 
 
-def _order_faults(tx: Connection, hub_id: str) -> list[Fault]:
+def _order_faults(tx: Connection, hub_id: str) -> list[Discrepancy]:
     """Find entries that do not stand in the order in which their chain was written."""
     faults = []
     last: dict[tuple[str, str], tuple[int, int]] = {}
@@ -159,6 +163,6 @@ def _order_faults(tx: Connection, hub_id: str) -> list[Fault]:
         before = last.get(key)
         if before is not None and row.id < before[0]:
             what = f"entry {row.seq} stands before entry {before[1]}"
-            faults.append(Fault(row.account_id, row.account_id, row.currency, what))
+            faults.append(Discrepancy(row.account_id, row.account_id, row.currency, what))
         last[key] = (row.id, row.seq)
     return faults

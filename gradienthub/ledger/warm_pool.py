@@ -13,7 +13,7 @@ from .database import lock_admissions
 
 
 @dataclass(frozen=True)
-class Standing:
+class PoolState:
     """The pool as the ledger has it. `claimed`: slot -> the open lease that has it."""
 
     slots: tuple[Slot, ...]
@@ -22,10 +22,10 @@ class Standing:
     paused: bool
 
 
-def standing(tx: Connection, hub_id: str) -> Standing:
+def read_pool(tx: Connection, hub_id: str) -> PoolState:
     """All warm servers of this hub."""
     rows = warm_slots.rows_of_hub(tx, hub_id)
-    return Standing(
+    return PoolState(
         slots=tuple(warm_slots.slot_of(row) for row in rows),
         digests={row["id"]: row["digest"] for row in rows},
         claimed=warm_slots.claimed(tx, hub_id),

@@ -26,7 +26,7 @@ from ..rules.refusal import Refused, shown
 from ..rules.services import BEFORE_NAME
 from ..rules.tiers import Tier
 from . import audit, gaps
-from .findings import Found
+from .findings import NewFinding
 from .schema import accounts, entries, lease_devices, leases, notebooks, watches
 
 COLUMNS = [
@@ -296,7 +296,7 @@ def _warned_columns(name: str, warned: Warned | None) -> dict[str, Any]:
     }
 
 
-def hanging_stops(tx: Connection, hub_id: str, before: datetime) -> list[Found]:
+def hanging_stops(tx: Connection, hub_id: str, before: datetime) -> list[NewFinding]:
     """Leases whose stop was asked for before that moment and that still are not ended."""
     rows = tx.execute(
         _query().where(
@@ -306,7 +306,7 @@ def hanging_stops(tx: Connection, hub_id: str, before: datetime) -> list[Found]:
         )
     )
     return [
-        Found(
+        NewFinding(
             f"stop_hangs/{row.id}",
             "stop_hangs",
             f"{shown(row.display_name or row.server_name or 'default')} of"

@@ -20,7 +20,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Trouble:
+class DiskTrouble:
     """What is wrong, and what mends it. `key` names the thing."""
 
     key: str
@@ -42,12 +42,12 @@ def means_no_room(error: BaseException) -> bool:
     return False
 
 
-def troubles(places: Iterable[Place], *, journal: str, unwritten: int) -> list[Trouble]:
+def troubles(places: Iterable[Place], *, journal: str, unwritten: int) -> list[DiskTrouble]:
     """Return what an administrator is told. `journal` is why that file cannot be written."""
     found = []
     if journal:
         found.append(
-            Trouble(
+            DiskTrouble(
                 "journal",
                 "journal_full",
                 f"Stops and ends that the ledger could not take cannot be written: {journal};"
@@ -59,7 +59,7 @@ def troubles(places: Iterable[Place], *, journal: str, unwritten: int) -> list[T
     for place in places:
         if place.left is not None and place.left < LEAST_LEFT:
             found.append(
-                Trouble(
+                DiskTrouble(
                     f"disk/{place.name}",
                     "disk_full",
                     f"{place.name} {place.path} has {place.left // 10**6} MB left.",

@@ -19,7 +19,7 @@ class Repair(StrEnum):
 
 
 @dataclass(frozen=True)
-class Seen:
+class OwnObject:
     """An object of ours in the engine's census. `alive`: running, or still to be started."""
 
     object_id: str
@@ -51,7 +51,7 @@ class Finding:
 
 def findings(
     open_leases: Iterable[Open],
-    census: Iterable[Seen],
+    census: Iterable[OwnObject],
     hub: frozenset[str],
     ended: frozenset[str] = frozenset(),
 ) -> list[Finding]:
@@ -64,7 +64,7 @@ def findings(
     free while an object that has it lives.
     """
     leases = {lease.lease_id: lease for lease in open_leases}
-    objects: dict[str, list[Seen]] = {}
+    objects: dict[str, list[OwnObject]] = {}
     for seen in census:
         objects.setdefault(seen.lease_id, []).append(seen)
     found = []
@@ -86,7 +86,7 @@ def findings(
     return found
 
 
-def _of_open_lease(lease: Open, objects: Iterable[Seen]) -> list[Finding]:
+def _of_open_lease(lease: Open, objects: Iterable[OwnObject]) -> list[Finding]:
     *others, last = sorted(objects, key=lambda seen: seen.alive)
     if last.alive and lease.not_lost and lease.answered and not lease.stop_asked:
         why = "it runs, and the hub's own database does not know it"
@@ -105,7 +105,7 @@ def _of_open_lease(lease: Open, objects: Iterable[Seen]) -> list[Finding]:
     ]
 
 
-def _remove(seen: Seen, why: str) -> Finding:
+def _remove(seen: OwnObject, why: str) -> Finding:
     return Finding(Repair.REMOVE_OBJECT, seen.lease_id, seen.object_id, None, why)
 
 

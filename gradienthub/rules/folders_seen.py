@@ -9,7 +9,7 @@ NOT_THERE, NOT_READ, NOT_WRITTEN = 41, 42, 43
 UNSEEN_WORDS = ("bind source path does not exist", "mounts denied", "no such file or directory")
 
 
-class Seen(StrEnum):
+class Outcome(StrEnum):
     """What came of it."""
 
     KEPT = "kept"  # the hub's file was read inside, and the container's is here
@@ -19,10 +19,10 @@ class Seen(StrEnum):
 
 
 @dataclass(frozen=True)
-class Trial:
+class FolderTrial:
     """One trial: of which folder and image, for which owner, and what came of it."""
 
-    seen: Seen
+    seen: Outcome
     root: str
     image: str
     owner: int
@@ -31,31 +31,31 @@ class Trial:
     @property
     def is_fault(self) -> bool:
         """Return whether files would be lost for certain."""
-        return self.seen in (Seen.UNSEEN, Seen.UNWRITABLE)
+        return self.seen in (Outcome.UNSEEN, Outcome.UNWRITABLE)
 
     @property
     def says(self) -> str:
         """Say what is wrong, or that it is well."""
         return {
-            Seen.KEPT: f"a container of {self.image} reads and writes {self.root}",
-            Seen.UNSEEN: f"the engine does not see {self.root} as the hub does: notebooks would"
+            Outcome.KEPT: f"a container of {self.image} reads and writes {self.root}",
+            Outcome.UNSEEN: f"the engine does not see {self.root} as the hub does: notebooks would"
             " have an empty folder, and nobody's files would be kept",
-            Seen.UNWRITABLE: f"the user of the image {self.image} cannot write to folders of uid"
+            Outcome.UNWRITABLE: f"the user of the image {self.image} cannot write to folders of uid"
             f" {self.owner}: nobody could save",
-            Seen.UNKNOWN: f"not tried: {self.why}",
+            Outcome.UNKNOWN: f"not tried: {self.why}",
         }[self.seen]
 
     @property
     def cure(self) -> str:
         """Say what to do about a fault."""
-        if self.seen is Seen.UNSEEN:
+        if self.seen is Outcome.UNSEEN:
             return (
                 "where the hub is a container, mount one folder of the engine's machine into it at"
                 " the same path (-v /srv/gradienthub:/srv/gradienthub) and set"
                 " c.GradientHub.storage_root inside of it; where the engine is another machine, put"
                 " storage_root on a file system that both mount at one path"
             )
-        if self.seen is Seen.UNWRITABLE:
+        if self.seen is Outcome.UNWRITABLE:
             return (
                 "set folder_owner of your spawner's class to the uid that the image runs as, or"
                 ' extra_create_kwargs = {"user": ...} to one that may write'
@@ -63,21 +63,21 @@ class Trial:
         return ""
 
 
-def judge_end(code: int | None, *, came_back: bool) -> Seen:
+def judge_end(code: int | None, *, came_back: bool) -> Outcome:
     """Say what a container's exit code means; `came_back`: its file is here, with our words."""
     if code == 0:
-        return Seen.KEPT if came_back else Seen.UNSEEN
+        return Outcome.KEPT if came_back else Outcome.UNSEEN
     if code == NOT_THERE:
-        return Seen.UNSEEN
+        return Outcome.UNSEEN
     if code in (NOT_READ, NOT_WRITTEN):
-        return Seen.UNWRITABLE
-    return Seen.UNKNOWN
+        return Outcome.UNWRITABLE
+    return Outcome.UNKNOWN
 
 
-def judge_refusal(words: str) -> Seen:
+def judge_refusal(words: str) -> Outcome:
     """Say what an engine's refusal to make the container means."""
     said = words.lower()
     mount = any(part in said for part in UNSEEN_WORDS[:2]) or (
         UNSEEN_WORDS[2] in said and "mount" in said
     )
-    return Seen.UNSEEN if mount else Seen.UNKNOWN
+    return Outcome.UNSEEN if mount else Outcome.UNKNOWN

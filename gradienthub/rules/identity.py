@@ -128,7 +128,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Answer:
+class LoginAccount:
     """The account of a login, None for a new one, and what changes.
 
     `leaves` is the account that this hub user had and has no more; `closes` says whether it is
@@ -157,7 +157,7 @@ def whose_login(
     *,
     refresh: bool = False,
     moved: Mapping[str, str] | None = None,
-) -> Answer:
+) -> LoginAccount:
     """Answer whose login this is.
 
     The account that the subject names comes first, then the account of this hub user unless its
@@ -170,30 +170,30 @@ def whose_login(
     mine = _account_of_user(user, found)
     says = _compare(mine, who, moved or {}) if mine else _Says.UNKNOWN
     if mine and says is _Says.SAME:
-        return Answer(Verdict.SAME, "the provider names the same subject", mine.account_id)
+        return LoginAccount(Verdict.SAME, "the provider names the same subject", mine.account_id)
     named = _named(user, who, found, mine, moved or {})
     if refresh and mine and (named or says in (_Says.OTHER, _Says.ELSEWHERE)):
         why = "the provider names another subject for a session that goes on"
-        return Answer(Verdict.SAME, why, mine.account_id, trusted=False)
+        return LoginAccount(Verdict.SAME, why, mine.account_id, trusted=False)
     if named:
         return _take(user, named, mine)
     if mine and says is _Says.UNKNOWN:
-        return Answer(Verdict.SAME, "it is the account of this hub user", mine.account_id)
+        return LoginAccount(Verdict.SAME, "it is the account of this hub user", mine.account_id)
     leaves = mine.account_id if mine else None
     closes = mine is not None and _only_user(mine, user)
     if mine is None and (waiting := _prepared(user, found)):
         why = "an administrator prepared an account for this name"
-        return Answer(Verdict.PREPARED, why, waiting.account_id)
+        return LoginAccount(Verdict.PREPARED, why, waiting.account_id)
     if mine is None:
         why = "nobody here has this subject or this hub user"
     elif says is _Says.ELSEWHERE:
         why = f"the name {user.name} comes from another provider now"
     else:
         why = f"the provider gave the name {user.name} to another subject"
-    return Answer(Verdict.OPENED, why, leaves=leaves, closes=closes)
+    return LoginAccount(Verdict.OPENED, why, leaves=leaves, closes=closes)
 
 
-def _take(user: HubUser, named: Candidate, mine: Candidate | None) -> Answer:
+def _take(user: HubUser, named: Candidate, mine: Candidate | None) -> LoginAccount:
     """Bind the hub user to the account that the subject names."""
     leaves = mine.account_id if mine else None
     closes = mine is not None and _only_user(mine, user)
@@ -205,7 +205,7 @@ def _take(user: HubUser, named: Candidate, mine: Candidate | None) -> Answer:
         verdict, why = Verdict.LINKED, f"the same subject is known as {', '.join(others)}"
     else:
         verdict, why = Verdict.BOUND, "the provider's subject names this account"
-    return Answer(verdict, why, named.account_id, leaves=leaves, closes=closes)
+    return LoginAccount(verdict, why, named.account_id, leaves=leaves, closes=closes)
 
 
 def same_moment(one: datetime, other: datetime) -> bool:

@@ -22,7 +22,7 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True)
-class Row:
+class TraitFate:
     """One line of the table: the fate, why, and what to write in place of it."""
 
     fate: Fate
@@ -30,7 +30,7 @@ class Row:
     cure: str = ""
 
 
-Table = Mapping[str, Mapping[str, Row]]
+Table = Mapping[str, Mapping[str, TraitFate]]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class SetTrait:
 
     section: str
     name: str
-    row: Row
+    row: TraitFate
     judged: bool = True
 
     @property
@@ -63,16 +63,16 @@ class SetTrait:
 
 def table_of(raw: Mapping[str, Mapping[str, Sequence[str]]]) -> Table:
     """Build the table from its data. Raises ValueError naming a line that cannot be right."""
-    table: dict[str, dict[str, Row]] = {}
+    table: dict[str, dict[str, TraitFate]] = {}
     for section, lines in raw.items():
         for name, (fate, why, *cure) in lines.items():
             if fate == "none" and not cure:
                 raise ValueError(f"[{section}] {name} has no effect and no cure")
-            table.setdefault(section, {})[name] = Row(Fate(fate), why, *cure)
+            table.setdefault(section, {})[name] = TraitFate(Fate(fate), why, *cure)
     return table
 
 
-def find_row(table: Table, classes: Iterable[str], name: str) -> Row | None:
+def find_row(table: Table, classes: Iterable[str], name: str) -> TraitFate | None:
     """Find the row of the nearest class that has one; `classes` go from a class to its parents."""
     return next((table[cls][name] for cls in classes if name in table.get(cls, {})), None)
 
@@ -94,12 +94,14 @@ def judge_trait(
     """
     if section not in classes:
         cure = f"c.{used}.{name}" if declared else "remove the line"
-        row = Row(Fate.NONE, f"the hub uses {used}, which is no {section}", cure)
+        row = TraitFate(Fate.NONE, f"the hub uses {used}, which is no {section}", cure)
         return SetTrait(section, name, row, judged=not callable_)
     row_ = find_row(table, classes, name)
     if row_ is None and not declared:
-        row_ = Row(Fate.NONE, f"{used} has no such trait", "correct the name, or remove the line")
-    row_ = row_ or Row(Fate.KEPT, OWN_SECTION)
+        row_ = TraitFate(
+            Fate.NONE, f"{used} has no such trait", "correct the name, or remove the line"
+        )
+    row_ = row_ or TraitFate(Fate.KEPT, OWN_SECTION)
     return SetTrait(section, name, row_, judged=not callable_)
 
 

@@ -22,7 +22,7 @@ class Sealed:
 
 
 @dataclass(frozen=True)
-class CreditKept:
+class StoredCredit:
     """A credit's own row; what its entry says too is compared with it."""
 
     credit: Credit
@@ -33,14 +33,14 @@ class CreditKept:
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredAccount:
     """What is kept of an account beside its entries: balance, number of entries, last hash, and
     credits with what is unspent of them."""
 
     amount: int
     seq: int
     head: str
-    credits: tuple[CreditKept, ...]
+    credits: tuple[StoredCredit, ...]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def digest_of(groups: Iterable[str]) -> str:
 
 
 @dataclass(frozen=True)
-class HoldKept:
+class StoredHold:
     """The row of a lease's hold; `paid_for` is microseconds."""
 
     hub_id: str
@@ -112,7 +112,7 @@ class LeaseKept:
     instance_type: str
     times: Times
     terms: Terms | None = None
-    hold: HoldKept | None = None
+    hold: StoredHold | None = None
     said: Mapping[str, object] | None = None
     unsaid: bool = False
 
@@ -147,7 +147,7 @@ class UsageSum:
         return (self.leases, self.charged) == (other.leases, other.charged) and apart < 0.01
 
 
-def chain_faults(chain: Iterable[Sealed], kept: Kept) -> list[str]:
+def chain_faults(chain: Iterable[Sealed], kept: StoredAccount) -> list[str]:
     """What is wrong with an account's chain, each in a sentence that names the entry."""
     faults = []
     last, balance, head = 0, 0, ""
@@ -181,13 +181,15 @@ def _what(entry: Entry) -> str:
     return f"{entry.kind}{of}, {entry.month}"
 
 
-def credit_faults(entries: Iterable[Entry], kept: Kept, welcome: tuple[str, str]) -> list[str]:
+def credit_faults(
+    entries: Iterable[Entry], kept: StoredAccount, welcome: tuple[str, str]
+) -> list[str]:
     """Return where credits do not follow from the entries.
 
     `welcome` is (actor, reason) of what a new account is given.
     """
     credits: dict[str, Credit] = {}
-    rows: dict[str, CreditKept] = {}
+    rows: dict[str, StoredCredit] = {}
     balance = 0
     for entry in entries:
         changed: list[Credit] = []
@@ -198,7 +200,7 @@ def credit_faults(entries: Iterable[Entry], kept: Kept, welcome: tuple[str, str]
                 )
                 changed = [given(new, credits.values(), balance)]
                 first = (entry.actor, entry.note) == welcome
-                rows[new.id] = CreditKept(new, entry.hub_id, entry.note, entry.actor, first)
+                rows[new.id] = StoredCredit(new, entry.hub_id, entry.note, entry.actor, first)
             case Kind.EXPIRY if old := credits.get(entry.credit_id or ""):
                 changed = [replace(old, unspent=old.unspent + entry.amount)]
             case Kind.TAKEN | Kind.CHARGE:

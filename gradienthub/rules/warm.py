@@ -34,7 +34,7 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class Choice:
+class WarmChoice:
     """Where a start goes, which warm server it claims (None: a cold start), which make way."""
 
     placement: Placement
@@ -52,7 +52,7 @@ def choose(
     hosts: Sequence[Host],
     load: Load,
     groups: Iterable[str],
-) -> Choice:
+) -> WarmChoice:
     """The warm server for an admitted start, else its `placement`; people first in either case.
 
     `load` is what leases hold, without warm servers. Those whose machine does not fit any more
@@ -77,7 +77,7 @@ def choose(
         placement = Placement(claimed.host, claimed.devices)
     others = [slot for slot in slots if slot is not claimed and slot.state != "leaving"]
     after = _with(load, placement.host, wanted.cpus, wanted.memory, placement.devices)
-    return Choice(placement, claimed.id if claimed else None, _in_the_way(others, hosts, after))
+    return WarmChoice(placement, claimed.id if claimed else None, _in_the_way(others, hosts, after))
 
 
 def _in_the_way(slots: Iterable[Slot], hosts: Sequence[Host], load: Load) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
-from ..ledger.findings import Found
+from ..ledger.findings import NewFinding
 from ..ledger.watches import Watched
 from ..rules.refusal import shown
 from ..rules.services import service_of
@@ -15,7 +15,7 @@ TOLD_FOR = timedelta(days=1)
 NAMED = 3
 
 
-def find_early_stops(stopped: Iterable[Watched], policy: KeeperPolicy) -> Iterator[Found]:
+def find_early_stops(stopped: Iterable[Watched], policy: KeeperPolicy) -> Iterator[NewFinding]:
     """Find the services that stopped notebooks before these were due, one finding a service."""
     by_service: dict[str, list[str]] = {}
     for one in stopped:
@@ -30,7 +30,7 @@ def find_early_stops(stopped: Iterable[Watched], policy: KeeperPolicy) -> Iterat
     for service, notebooks in by_service.items():
         many = f"{len(notebooks)} notebook{'' if len(notebooks) == 1 else 's'}"
         more = ", ..." if len(notebooks) > NAMED else ""
-        yield Found(
+        yield NewFinding(
             f"service_stop/{service}",
             "service_stop",
             f"In the last day the service {shown(service, 60)} stopped {many} that the keeper"

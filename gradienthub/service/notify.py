@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ..ledger.findings import Found
+from ..ledger.findings import NewFinding
 from ..rules.messages import Recipient
 
 log = logging.getLogger("gradienthub")
@@ -119,13 +119,13 @@ class Notifier:
         outcomes = await asyncio.gather(*(delivery.outcome for delivery in mine))
         return [d.target.name for d, why in zip(mine, outcomes, strict=True) if why]
 
-    def found(self) -> list[Found]:
+    def found(self) -> list[NewFinding]:
         """What is wrong now: targets whose last message failed, and a file that is not to be read.
 
         A target that takes a message again is no longer among them.
         """
         return [
-            Found(
+            NewFinding(
                 key=f"notify {name}",
                 kind="notify",
                 why=f"Messages do not reach {name} of notify_file: {why}",

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from yarl import URL
 
-from ..ledger.findings import Found
+from ..ledger.findings import NewFinding
 from ..ledger.watches import Watched
 from ..rules.metering import Times
 from ..rules.readiness import HUB_MARK, QUESTION, Plausible, Reply, judge_stranger
@@ -40,7 +40,7 @@ class Reach:
         return replace(self, silent=silent, working=working)
 
 
-def find_at_work(working: Iterable[Watched], now: datetime) -> list[Found]:
+def find_at_work(working: Iterable[Watched], now: datetime) -> list[NewFinding]:
     """Return what an administrator is told of notebooks that answer nobody and work."""
     return [
         _unreachable(
@@ -55,7 +55,7 @@ def find_at_work(working: Iterable[Watched], now: datetime) -> list[Found]:
     ]
 
 
-def find_unreachable(silent: Iterable[Watched], now: datetime) -> list[Found]:
+def find_unreachable(silent: Iterable[Watched], now: datetime) -> list[NewFinding]:
     """Return what an administrator is told of notebooks that do not answer."""
     return [
         _unreachable(
@@ -70,9 +70,9 @@ def find_unreachable(silent: Iterable[Watched], now: datetime) -> list[Found]:
     ]
 
 
-def _unreachable(one: Watched, what: str, cure: str) -> Found:
+def _unreachable(one: Watched, what: str, cure: str) -> NewFinding:
     who = f"{shown(one.title)} of {shown(one.lease['account_name'])}"
-    return Found(f"unreachable/{one.id}", "unreachable", f"{who} {what}", cure, one.id)
+    return NewFinding(f"unreachable/{one.id}", "unreachable", f"{who} {what}", cure, one.id)
 
 
 class Doors:

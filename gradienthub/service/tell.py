@@ -1,6 +1,6 @@
 """Telling owners of warnings and stops by mail or chat, as the operator's file says."""
 
-from ..ledger.findings import Found
+from ..ledger.findings import NewFinding
 from ..ledger.watches import Watched
 from ..rules.idleness import Stop, Warn
 from ..rules.messages import recipient, stopped_message, warning_message
@@ -34,7 +34,7 @@ class Teller:
         who = recipient(one.lease["account_name"], one.lease["account_claims"] or {})
         await self._notifier.send(who, title, body)
 
-    def wrong(self) -> list[Found]:
+    def wrong(self) -> list[NewFinding]:
         """Targets that no message reaches."""
         return self._notifier.found()
 

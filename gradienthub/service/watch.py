@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from .. import metrics
 from ..ledger import LedgerAway, audit, findings, gaps, holds, keepers, watches
-from ..ledger.findings import Found
+from ..ledger.findings import NewFinding
 from ..ledger.watches import Watched
 from ..rules.action import Action
 from ..rules.duration import format_duration
@@ -105,7 +105,7 @@ class Watch:
     tell: Tell
     loads: Loads
     #: What else is wrong: messages that reach nobody.
-    wrong: Callable[[], list[Found]] = list
+    wrong: Callable[[], list[NewFinding]] = list
     #: A dead process whose row need not expire first.
     gone: str = ""
     monotonic: Callable[[], float] = time.monotonic
@@ -386,7 +386,7 @@ class Watch:
 
     async def _find_wrong(
         self, seen: Sequence[Watched], reach: Reach, policy: KeeperPolicy, now: datetime
-    ) -> list[Found]:
+    ) -> list[NewFinding]:
         """Return all that is wrong after a look at everything. Raises LedgerAway."""
         ledger, hub_id = self.context.ledger, self.context.hub_id
         hanging = await ledger.aread(watches.hanging_stops, hub_id, now - STOP_HANGS_AFTER)
@@ -400,7 +400,9 @@ class Watch:
             *self.wrong(),
         ]
 
-    def _wrong(self, seen: Iterable[Watched], policy: KeeperPolicy, now: datetime) -> list[Found]:
+    def _wrong(
+        self, seen: Iterable[Watched], policy: KeeperPolicy, now: datetime
+    ) -> list[NewFinding]:
         found = []
         for one in seen:
             who = f"{shown(one.title)} of {shown(one.lease['account_name'])}"
@@ -411,7 +413,7 @@ class Watch:
                 found.append(_without_work(one, who, idle, policy))
             if one.stop_tries >= TRIES_UNTIL_FINDING:
                 found.append(
-                    Found(
+                    NewFinding(
                         f"will_not_stop/{one.id}",
                         "will_not_stop",
                         f"{who} did not stop in {one.stop_tries} tries.",
@@ -421,7 +423,7 @@ class Watch:
                 )
         if self._jumped:
             found.append(
-                Found(
+                NewFinding(
                     "clock",
                     "clock_set",
                     f"{self._jumped}.",
@@ -430,7 +432,7 @@ class Watch:
             )
         if self._overrun:
             found.append(
-                Found(
+                NewFinding(
                     "overrun",
                     "slow_pass",
                     f"{self._overrun}.",
@@ -445,7 +447,7 @@ class Watch:
         seen: list[Watched],
         before: list[Watched],
         warns: list[tuple[Watched, Warn]],
-        wrong: list[Found] | None,
+        wrong: list[NewFinding] | None,
         policy: KeeperPolicy,
         now: datetime,
         seconds: float,
@@ -622,11 +624,11 @@ def _at_work(
     return found
 
 
-def _blind(one: Watched, who: str, policy: KeeperPolicy, now: datetime) -> Found:
+def _blind(one: Watched, who: str, policy: KeeperPolicy, now: datetime) -> NewFinding:
     """Return the finding of a notebook whose use is unknown for longer than its interval."""
     since = format_duration(now - (one.evidence.unknown_since or now))
     what = ", ".join(one.evidence.unread) or "its use"
-    return Found(
+    return NewFinding(
         f"blind/{one.id}",
         "blind",
         f"{who} has not told {what} for {since}, longer than its idle interval.",
@@ -635,9 +637,9 @@ def _blind(one: Watched, who: str, policy: KeeperPolicy, now: datetime) -> Found
     )
 
 
-def _without_work(one: Watched, who: str, idle: timedelta, policy: KeeperPolicy) -> Found:
+def _without_work(one: Watched, who: str, idle: timedelta, policy: KeeperPolicy) -> NewFinding:
     """Return the finding of a notebook that is busy and does nothing for more than its interval."""
-    return Found(
+    return NewFinding(
         f"no_work/{one.id}",
         "no_work",
         f"{who} is busy without work for {format_duration(idle)}:"

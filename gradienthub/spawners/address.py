@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 import jupyterhub
 from jupyterhub.objects import Server
 
-from .engine import EngineAway, Found
+from .engine import CensusObject, EngineAway
 
 #: Seconds that a restarted hub waits for the answer of a server that its engine shows alive.
 CHECK_SECONDS = 10.0
@@ -62,14 +62,14 @@ async def _is_alive(spawner: Any) -> bool:
     return found is not None and found.alive
 
 
-def is_located(spawner: Any, found: Found | None) -> bool:
+def is_located(spawner: Any, found: CensusObject | None) -> bool:
     """Return whether the hub's address of a server is where its engine shows it now."""
     if found is None or not found.alive:
         return False
     return not found.where or found.where == getattr(spawner, "located", None)
 
 
-async def follow(spawner: Any, found: Found) -> bool:
+async def follow(spawner: Any, found: CensusObject) -> bool:
     """Make the hub's address of a server the one that the engine says.
 
     Return whether it is known to be right. Never raises.

@@ -31,7 +31,7 @@ from ..ledger.leases import Claim, Lease
 from ..rules.action import Action
 from ..rules.device_faults import blamed_devices
 from ..rules.disk import means_no_room
-from ..rules.folders_seen import Trial
+from ..rules.folders_seen import FolderTrial
 from ..rules.idleness import Reason
 from ..rules.last_words import telling_line
 from ..rules.options import options_from_form, parse_options, with_default_type
@@ -42,7 +42,7 @@ from ..rules.traits import overridden
 from . import form, hooked, server_token
 from .address import follow, wait_up
 from .context import HubContext, groups_of, hub_user
-from .engine import Corpse, Engine, EngineAway, Found, Waiting
+from .engine import CensusObject, Corpse, Engine, EngineAway, Waiting
 from .others import GuardedSpawner, is_interruption, refusal_of
 from .phases import GOING_ON
 from .probe import Probe
@@ -113,7 +113,7 @@ class GradientSpawner(GuardedSpawner, Spawner):
         return Engine()
 
     @classmethod
-    async def try_folders(cls, context: HubContext, config: Any) -> list[Trial]:
+    async def try_folders(cls, context: HubContext, config: Any) -> list[FolderTrial]:
         """Try whether notebooks of this engine can keep files; nothing where that is certain."""
         return []
 
@@ -127,7 +127,7 @@ class GradientSpawner(GuardedSpawner, Spawner):
         """Start it and return its address: the engine spawner's own start()."""
         return await super().start()  # type: ignore[no-any-return]
 
-    async def find_address(self, found: Found) -> str:
+    async def find_address(self, found: CensusObject) -> str:
         """Return where the object is reached now; empty where it is not."""
         return ""
 
@@ -405,7 +405,7 @@ class GradientSpawner(GuardedSpawner, Spawner):
         except EngineAway as away:
             raise _engine_away() from away
 
-    async def _replace_unknown(self, lease_id: str, found: Found) -> None:
+    async def _replace_unknown(self, lease_id: str, found: CensusObject) -> None:
         """Stop what runs of this notebook and cannot be given back, so that it can start again.
 
         The hub's own database does not know it. Where it can be given back, this start is refused
@@ -834,7 +834,7 @@ class GradientSpawner(GuardedSpawner, Spawner):
                         raise EngineAway("it still runs")
                     await context.ended(lease_id, reason, corpse)
                     return
-                found: Found | None = await context.engine.look(lease_id)
+                found: CensusObject | None = await context.engine.look(lease_id)
                 if found is not None and found.alive and not alive_too:
                     break
                 if found is not None:

@@ -18,7 +18,7 @@ from ..ledger.leases import Corpse, Lease
 from ..rules.idleness import Reason
 from ..settings import GradientHub, Settings
 from .download import Download
-from .engine import Engine, Found
+from .engine import CensusObject, Engine
 from .stage import Stage
 
 log = logging.getLogger("gradienthub")
@@ -116,12 +116,12 @@ class HubContext:
         self.engine.object_ids.pop(lease_id, None)
         self.wake_pool()
 
-    async def bury(self, found: Found, why: str) -> Corpse:
+    async def bury(self, found: CensusObject, why: str) -> Corpse:
         """End an object and read its last words; the log says which, and why. Raises EngineAway."""
         log.info("Ending %s (%s): %s", found.object_id, found.name, why)
         return await self.engine.bury(found)
 
-    async def destroy(self, found: Found, why: str) -> None:
+    async def destroy(self, found: CensusObject, why: str) -> None:
         """End an object at once; the log says which, and why. Raises EngineAway."""
         log.info("Destroying %s (%s): %s", found.object_id, found.name, why)
         await self.engine.destroy(found)

@@ -34,7 +34,7 @@ from traitlets import Bool, Dict, Enum, Float, Integer, Unicode, default
 from traitlets.config import Config
 
 from ..rules.container import VISIBLE
-from ..rules.folders_seen import Seen, Trial
+from ..rules.folders_seen import FolderTrial, Outcome
 from ..rules.outside import Outside, read_container
 from ..rules.ownership import Labelled, named_otherwise, slot_name
 from ..rules.refusal import Refused, shown
@@ -43,7 +43,7 @@ from .base import Claim, GradientSpawner, Lease, url_of
 from .context import HubContext
 from .download import Download
 from .effort import container_cpu
-from .engine import Corpse, Engine, EngineAway, Found, Stranger, Waiting
+from .engine import CensusObject, Corpse, Engine, EngineAway, Stranger, Waiting
 from .folders import make_folder
 from .folders_tried import try_folder
 from .judged import JudgedContainers
@@ -110,13 +110,13 @@ class DockerEngine(Engine):
         }
         self._local = threading.local()
         self._clients: list[Any] = []
-        self._listing: list[Found] = []
+        self._listing: list[CensusObject] = []
         self._strangers: list[Stranger] = []
         self._listed_at = -LISTING_AGE
-        self._listing_task: asyncio.Task[list[Found]] | None = None
+        self._listing_task: asyncio.Task[list[CensusObject]] | None = None
         self._cores: int | None = None
         #: What containers could do with the hub's folder, and until when that is believed.
-        self._trials: dict[tuple[str, str, int, str | None], tuple[Trial, float]] = {}
+        self._trials: dict[tuple[str, str, int, str | None], tuple[FolderTrial, float]] = {}
         self._trying: defaultdict[Any, asyncio.Lock] = defaultdict(asyncio.Lock)
         #: Containers without our label, by id; None: no notebook.
         self._outside: dict[str, Outside | None] = {}
@@ -163,7 +163,7 @@ class DockerEngine(Engine):
         except (DockerException, RequestException, OSError) as error:
             raise EngineAway(str(error)) from error
 
-    async def census(self) -> list[Found]:
+    async def census(self) -> list[CensusObject]:
         """Every container labelled with this hub, from a listing at most a second old."""
         if time.monotonic() - self._listed_at < LISTING_AGE:
             return self._listing
@@ -172,7 +172,7 @@ class DockerEngine(Engine):
         # Shielded: one caller's cancellation must not fail all others who wait for the listing.
         return await asyncio.shield(self._listing_task)
 
-    async def _list(self) -> list[Found]:
+    async def _list(self) -> list[CensusObject]:
         try:
             rows = await self.ask(
                 "containers", all=True, filters={"label": f"{HUB_LABEL}={self.hub_id}"}
@@ -207,7 +207,7 @@ class DockerEngine(Engine):
         """List the containers that the last listing left out."""
         return list(self._strangers)
 
-    async def look(self, lease_id: str) -> Found | None:
+    async def look(self, lease_id: str) -> CensusObject | None:
         """The lease's container, by its label. "Gone" is said only by a listing that is fresh."""
         asked = time.monotonic()
         for found in await self.census():
@@ -288,7 +288,7 @@ class DockerEngine(Engine):
         for name in removed:
             log.info("Removed %s, which a trial that was killed left behind", name)
 
-    async def try_folder(self, root: Path, image: str, owner: int, user: str | None) -> Trial:
+    async def try_folder(self, root: Path, image: str, owner: int, user: str | None) -> FolderTrial:
         """Let a throw-away container read and write a file below `root`, once for each image.
 
         What went wrong is tried again at the next start after a while. Never raises. Nobody waits
@@ -306,11 +306,11 @@ class DockerEngine(Engine):
                         ),
                     )
                 )
-                keep = float("inf") if trial.seen is Seen.KEPT else TRY_AGAIN
+                keep = float("inf") if trial.seen is Outcome.KEPT else TRY_AGAIN
                 known = self._trials[key] = (trial, time.monotonic() + keep)
         return known[0]
 
-    async def bury(self, found: Found) -> Corpse:
+    async def bury(self, found: CensusObject) -> Corpse:
         """Stop, read exit code, memory kill and last lines, remove."""
         try:
             return await asyncio.wrap_future(
@@ -321,11 +321,11 @@ class DockerEngine(Engine):
         finally:
             self.forget_listing()
 
-    async def destroy(self, found: Found) -> None:
+    async def destroy(self, found: CensusObject) -> None:
         """Kill and remove it."""
         await self.remove(found.object_id)
 
-    async def cpu_seconds(self, found: Found) -> float | None:
+    async def cpu_seconds(self, found: CensusObject) -> float | None:
         """Return the CPU time of a container, read in a lane of its own."""
         return await asyncio.wrap_future(
             self.submit_to("stats", lambda client: container_cpu(client, found.object_id))
@@ -346,11 +346,11 @@ class DockerEngine(Engine):
             client.close()
 
 
-def _found(row: Mapping[str, Any], claimed: Mapping[str, str]) -> Found:
+def _found(row: Mapping[str, Any], claimed: Mapping[str, str]) -> CensusObject:
     labels = row.get("Labels") or {}
     state = row.get("State", "")
     slot = labels.get(SLOT_LABEL, "")
-    return Found(
+    return CensusObject(
         object_id=row["Id"],
         lease_id=labels.get(LEASE_LABEL, "") or claimed.get(slot, ""),
         slot=slot,
@@ -802,10 +802,12 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
         root = self.context.settings.storage_root
         trial = await self.engine.try_folder(root, lease.image, self.folder_owner, user)
         unsure = callable(self.extra_create_kwargs) or lease.runtime is None
-        if not trial.is_fault or (unsure and trial.seen is not Seen.UNSEEN):
+        if not trial.is_fault or (unsure and trial.seen is not Outcome.UNSEEN):
             return
         self.log.error("%s: %s; %s", self._log_name, trial.says, trial.cure)
-        what = "nobody's files would be kept" if trial.seen is Seen.UNSEEN else "you could not save"
+        what = (
+            "nobody's files would be kept" if trial.seen is Outcome.UNSEEN else "you could not save"
+        )
         raise Refused(
             "start_failed",
             f"No notebook starts with this runtime now: {what}.",
@@ -813,7 +815,7 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
         )
 
     @classmethod
-    async def try_folders(cls, context: HubContext, config: Config) -> list[Trial]:
+    async def try_folders(cls, context: HubContext, config: Config) -> list[FolderTrial]:
         """Let a throw-away container of each runtime that the engine has read and write a file."""
         engine = context.engine
         assert isinstance(engine, DockerEngine)
@@ -870,7 +872,7 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
             raise await self._died_at_once()
         return ip, port
 
-    async def find_address(self, found: Found) -> str:
+    async def find_address(self, found: CensusObject) -> str:
         """Return where the container is reached now, by the engine's word."""
         self.object_id = found.object_id
         try:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ..rules.drift import Seen
+from ..rules.drift import OwnObject
 
 #: A reading is made anew when somebody asks and it is older than this.
 READING_AGE = timedelta(seconds=15)
@@ -44,7 +44,7 @@ class CpuReadings:
         self._task: asyncio.Task[None] | None = None
 
     def latest(
-        self, census: Iterable[Seen], clock: Callable[[], datetime]
+        self, census: Iterable[OwnObject], clock: Callable[[], datetime]
     ) -> Mapping[str, CpuReading]:
         """Return what was read last, and begin to read anew what is old. Never waits."""
         alive = {found.lease_id: found for found in census if found.alive and found.lease_id}
@@ -61,10 +61,10 @@ class CpuReadings:
         # One from the future was made before the clock was set back.
         return reading is None or not now - READING_AGE < reading.at <= now
 
-    async def _read_all(self, due: list[Seen], clock: Callable[[], datetime]) -> None:
+    async def _read_all(self, due: list[OwnObject], clock: Callable[[], datetime]) -> None:
         turns = asyncio.Semaphore(AT_ONCE)
 
-        async def read_one(found: Seen) -> None:
+        async def read_one(found: OwnObject) -> None:
             async with turns:
                 try:
                     seconds = await self._read(found)

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..ledger.leases import Corpse
-from ..rules.drift import Seen
+from ..rules.drift import OwnObject
 from ..rules.outside import Outside
 from ..rules.ownership import Labelled
 from .effort import CpuReadings
 
-__all__ = ["Corpse", "Engine", "EngineAway", "Found", "Stranger", "Waiting"]
+__all__ = ["CensusObject", "Corpse", "Engine", "EngineAway", "Stranger", "Waiting"]
 
 
 class EngineAway(Exception):
@@ -17,7 +17,7 @@ class EngineAway(Exception):
 
 
 @dataclass(frozen=True)
-class Found(Seen):
+class CensusObject(OwnObject):
     """An object in the census with what the engine says of it."""
 
     name: str = ""
@@ -71,11 +71,11 @@ class Engine:
         #: CPU time of what runs, as it was read last.
         self.readings = CpuReadings(self.cpu_seconds)
 
-    async def cpu_seconds(self, found: Found) -> float | None:
+    async def cpu_seconds(self, found: CensusObject) -> float | None:
         """Return the CPU time that an object has used; None where this engine does not tell."""
         return None
 
-    async def census(self) -> list[Found] | None:
+    async def census(self) -> list[CensusObject] | None:
         """Every object of this hub, dead and warm ones too; None where there is no census."""
         return None
 
@@ -90,18 +90,18 @@ class Engine:
         """
         return []
 
-    async def look(self, lease_id: str) -> Found | None:
+    async def look(self, lease_id: str) -> CensusObject | None:
         """The object of one lease, at most a second or two old; None: positively gone."""
         for found in await self.census() or []:
             if found.lease_id == lease_id:
                 return found
         return None
 
-    async def bury(self, found: Found) -> Corpse:
+    async def bury(self, found: CensusObject) -> Corpse:
         """Stop it if it lives, read its last words, remove it. Safe to call twice."""
         raise NotImplementedError
 
-    async def destroy(self, found: Found) -> None:
+    async def destroy(self, found: CensusObject) -> None:
         """End it at once: nobody's work is in it."""
         await self.bury(found)
 

@@ -14,8 +14,8 @@ from ..rules.folders_seen import (
     NOT_READ,
     NOT_THERE,
     NOT_WRITTEN,
-    Seen,
-    Trial,
+    FolderTrial,
+    Outcome,
     judge_end,
     judge_refusal,
 )
@@ -36,7 +36,7 @@ SCRIPT = (
 )
 
 
-def try_folder(client: Any, root: Path, *, image: str, owner: int, user: str | None) -> Trial:
+def try_folder(client: Any, root: Path, *, image: str, owner: int, user: str | None) -> FolderTrial:
     """Write a file into a new folder of `root`, and let the image's user read and write there.
 
     Blocks for a second or two. Never raises; leaves neither container nor folder behind.
@@ -48,10 +48,10 @@ def try_folder(client: Any, root: Path, *, image: str, owner: int, user: str | N
         _make(folder, token, owner)
         seen, why = _run(client, folder, token, image, user)
     except OSError as error:
-        seen, why = Seen.UNKNOWN, f"the hub cannot write to {root}: {error.strerror or error}"
+        seen, why = Outcome.UNKNOWN, f"the hub cannot write to {root}: {error.strerror or error}"
     finally:
         remove_folder(folder, (OURS, THEIRS))
-    return Trial(seen, str(root), image, owner, why)
+    return FolderTrial(seen, str(root), image, owner, why)
 
 
 def _make(folder: Path, token: str, owner: int) -> None:
@@ -63,7 +63,9 @@ def _make(folder: Path, token: str, owner: int) -> None:
             os.chown(path, owner, owner)
 
 
-def _run(client: Any, folder: Path, token: str, image: str, user: str | None) -> tuple[Seen, str]:
+def _run(
+    client: Any, folder: Path, token: str, image: str, user: str | None
+) -> tuple[Outcome, str]:
     made = None
     try:
         made = client.create_container(
@@ -84,12 +86,12 @@ def _run(client: Any, folder: Path, token: str, image: str, user: str | None) ->
         code = client.wait(made["Id"], timeout=SECONDS).get("StatusCode")
         return judge_end(code, came_back=_read(folder) == token), f"it ended with {code}"
     except (ImageNotFound, NotFound):
-        return Seen.UNKNOWN, f"the engine has no image {image} yet"
+        return Outcome.UNKNOWN, f"the engine has no image {image} yet"
     except APIError as error:
         words = str(error.explanation or error)
         return judge_refusal(words), words[:200]
     except (DockerException, RequestException, OSError) as error:
-        return Seen.UNKNOWN, f"the engine does not answer: {error}"
+        return Outcome.UNKNOWN, f"the engine does not answer: {error}"
     finally:
         if made is not None:
             remove_trial(client, made["Id"])

@@ -27,7 +27,7 @@ from ..rules.ownership import lease_name
 from . import adopted, warm_program
 from .base import Claim, GradientSpawner, Lease
 from .context import HubContext
-from .engine import Corpse, Engine, EngineAway, Found, Waiting
+from .engine import CensusObject, Corpse, Engine, EngineAway, Waiting
 from .folders import make_folder, make_private
 
 try:
@@ -87,11 +87,11 @@ class LocalEngine(Engine):
         self.children: dict[str, subprocess.Popen[bytes]] = {}
         self.waiting: dict[str, WaitingProcess] = {}
 
-    async def census(self) -> list[Found]:
+    async def census(self) -> list[CensusObject]:
         """One row for each lease that has a process, or whose server ended and was not buried."""
         return await asyncio.to_thread(self._census)
 
-    def _census(self) -> list[Found]:
+    def _census(self) -> list[CensusObject]:
         leases: dict[str, list[int]] = {}
         unknown: dict[str, list[int]] = {}
         for process in psutil.process_iter():
@@ -105,9 +105,9 @@ class LocalEngine(Engine):
         dead = {lease: code for lease, code in codes.items() if code is not None}
         return [
             *self._warm(),
-            *(Found(str(pids), "", True, slot=slot) for slot, pids in unknown.items()),
+            *(CensusObject(str(pids), "", True, slot=slot) for slot, pids in unknown.items()),
         ] + [
-            Found(
+            CensusObject(
                 object_id=",".join(map(str, leases.get(lease, []))),
                 lease_id=lease,
                 alive=lease not in dead,
@@ -118,13 +118,13 @@ class LocalEngine(Engine):
             for lease in {**leases, **dead}
         ]
 
-    def _warm(self) -> list[Found]:
+    def _warm(self) -> list[CensusObject]:
         return [
-            Found(str(one.process.pid), "", one.process.poll() is None, slot=slot)
+            CensusObject(str(one.process.pid), "", one.process.poll() is None, slot=slot)
             for slot, one in list(self.waiting.items())
         ]
 
-    async def destroy(self, found: Found) -> None:
+    async def destroy(self, found: CensusObject) -> None:
         """Kill it, also where somebody has claimed it already."""
         waiting = self.waiting.pop(found.slot, None)
         if waiting is not None:
@@ -157,7 +157,7 @@ class LocalEngine(Engine):
         slot = variables.get(SLOT_VARIABLE)
         return variables.get(LEASE_VARIABLE) or self.claimed.get(slot or ""), slot
 
-    async def bury(self, found: Found) -> Corpse:
+    async def bury(self, found: CensusObject) -> Corpse:
         """End all its processes, the gentle way first; the last lines come from its log file."""
         if not found.lease_id:
             await self.destroy(found)
@@ -192,7 +192,7 @@ class LocalEngine(Engine):
         except OSError:
             return ""
 
-    async def cpu_seconds(self, found: Found) -> float | None:
+    async def cpu_seconds(self, found: CensusObject) -> float | None:
         """Return the CPU time of a lease's processes and of those that they waited for."""
         return await asyncio.to_thread(_cpu_of, found.object_id)
 

@@ -23,7 +23,7 @@ from ..rules.idleness import Deadlines
 from ..rules.warm import Pool, Slot, used_by
 from .base import GradientSpawner
 from .context import HubContext
-from .engine import EngineAway, Found
+from .engine import CensusObject, EngineAway
 from .warm_mounts import HelperMounts, MountFault, Mounts
 
 log = logging.getLogger("gradienthub")
@@ -107,7 +107,9 @@ class WarmPool:
 
     async def _end_all(self) -> set[str]:
         """Destroy what nobody has; return the slots whose server was there."""
-        standing = await self.context.ledger.aread(pool_rows.standing, self.context.settings.hub_id)
+        standing = await self.context.ledger.aread(
+            pool_rows.read_pool, self.context.settings.hub_id
+        )
         there = {found.slot for found in await self._census() if found.slot}
         for slot_id in there.union(slot.id for slot in standing.slots) - set(standing.claimed):
             await self.destroy(slot_id)
@@ -156,11 +158,11 @@ class WarmPool:
         """Destroy what is surplus, out of date, dead or nobody's; forget what is gone."""
         ledger, hub_id = self.context.ledger, self.context.settings.hub_id
         await ledger.awrite(pool_rows.let_go_surplus, self.context.settings)
-        before = await ledger.aread(pool_rows.standing, hub_id)
+        before = await ledger.aread(pool_rows.read_pool, hub_id)
         current = {(p.instance_type, p.runtime): digest for p, digest in digests.items()}
         census = {found.slot: found for found in await self._census() if found.slot}
         # Read again: a row is written before its container is made.
-        after = await ledger.aread(pool_rows.standing, hub_id)
+        after = await ledger.aread(pool_rows.read_pool, hub_id)
         rows = {slot.id: slot for slot in after.slots}
         for slot in before.slots:
             if slot.id in self._filling or slot.id not in rows:
@@ -183,7 +185,7 @@ class WarmPool:
         self._nothing_there = not known
         await self._count()
 
-    async def _census(self) -> list[Found]:
+    async def _census(self) -> list[CensusObject]:
         self.context.engine.forget_listing()
         return await self.context.engine.census() or []
 

@@ -74,7 +74,7 @@ MODULES = (
 )
 
 
-class Watched(type(os.environ)):  # type: ignore[misc]
+class WatchedEnvironment(type(os.environ)):  # type: ignore[misc]
     """The environment, remembering which module looked at which variable while it was imported."""
 
     seen: dict[str, set[str]] = {}
@@ -117,7 +117,7 @@ def load() -> None:
     both: Any = (os.environ, os.environb)
     plain = type(os.environ)
     for one in both:
-        one.__class__ = Watched
+        one.__class__ = WatchedEnvironment
     for name in (*MODULES, *_extensions()):
         try:
             importlib.import_module(name)
@@ -163,7 +163,7 @@ def become(claim: dict[str, Any], argv: list[str], script: str) -> None:
     _add_user_site()
     for name in [name for name in sys.modules if name.startswith(FORGOTTEN)]:
         del sys.modules[name]
-    readers = {name for key in _changed(before) for name in Watched.seen.get(key, ())}
+    readers = {name for key in _changed(before) for name in WatchedEnvironment.seen.get(key, ())}
     for name in RELOADED:
         if name in readers and name in sys.modules:
             importlib.reload(sys.modules[name])
@@ -179,7 +179,9 @@ def _must_restart(before: dict[str, str], other_program: bool) -> str:
     when a module was imported has another value now, or the person's own packages come first.
     """
     for key in _changed(before):
-        if key.startswith(EARLY) or Watched.seen.get(key, set()).difference(RELOADED, HARMLESS):
+        if key.startswith(EARLY) or WatchedEnvironment.seen.get(key, set()).difference(
+            RELOADED, HARMLESS
+        ):
             return key
     if other_program:
         return "argv"

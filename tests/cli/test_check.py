@@ -11,7 +11,7 @@ from docker.errors import DockerException
 from traitlets.config import Config
 
 from gradienthub.cli import check_configuration, check_devices, check_engine
-from gradienthub.cli.check_finding import Finding, State
+from gradienthub.cli.check_result import CheckResult, State
 from gradienthub.cli.check_scene import (
     EngineSeen,
     Folder,
@@ -33,7 +33,7 @@ from gradienthub.ledger.clock import database_time
 from gradienthub.service.notify import FileSeen
 from gradienthub.settings import GradientHub
 from gradienthub.spawners.docker import HUB_LABEL, LEASE_LABEL
-from gradienthub.spawners.engine import Found, Stranger
+from gradienthub.spawners.engine import CensusObject, Stranger
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 INFO = {
@@ -83,14 +83,14 @@ def well(hub):
     return make
 
 
-def bad(scene: Scene, name: str) -> list[Finding]:
+def bad(scene: Scene, name: str) -> list[CheckResult]:
     """Findings of that name that are not well, each of which has a cure."""
     found = [f for f in judge(scene) if f.name == name and f.state is not State.OK]
     assert all(finding.cure for finding in found)
     return found
 
 
-def only(scene: Scene, name: str) -> Finding:
+def only(scene: Scene, name: str) -> CheckResult:
     (finding,) = bad(scene, name)
     return finding
 
@@ -108,9 +108,9 @@ def test_where_all_is_well_nothing_else_is_said(well):
 def test_the_page_has_every_cure_and_counts_at_its_end():
     shown = page(
         [
-            Finding("engine", State.OK, "it answers"),
-            Finding("images", State.WARN, "one is missing", "docker pull one\ndocker pull two"),
-            Finding("proxy", State.FAULT, "there is none", "install one"),
+            CheckResult("engine", State.OK, "it answers"),
+            CheckResult("images", State.WARN, "one is missing", "docker pull one\ndocker pull two"),
+            CheckResult("proxy", State.FAULT, "there is none", "install one"),
         ]
     )
     assert shown.splitlines() == [
@@ -504,7 +504,7 @@ def ledger_with(*open_leases, **more) -> LedgerSeen:
 
 
 def test_a_container_without_an_open_lease_is_an_orphan(well):
-    seen = EngineSeen(info=INFO, census=(Found("id", "gone", True, name="gradient-gone"),))
+    seen = EngineSeen(info=INFO, census=(CensusObject("id", "gone", True, name="gradient-gone"),))
     assert "gradient-gone" in only(well(engine=seen), "orphans").says
 
 
@@ -519,13 +519,13 @@ def test_a_lease_on_its_way_to_a_container_is_no_orphan(well, waiting):
 
 
 def test_a_lease_and_its_container_belong_together(well):
-    seen = EngineSeen(info=INFO, census=(Found("id", "a", True),))
+    seen = EngineSeen(info=INFO, census=(CensusObject("id", "a", True),))
     assert bad(well(engine=seen, ledger=ledger_with(lease("a"))), "orphans") == []
 
 
 def test_a_copy_of_a_container_is_named_and_left_alone(well):
     stranger = Stranger("box-9", "quirky_tesla", "it is not named as ours is", "lease-1")
-    unknown = Found("box-1", "lease-9", True, name="gradient-lease-9")
+    unknown = CensusObject("box-1", "lease-9", True, name="gradient-lease-9")
     seen = replace(well().engine, census=(unknown,), copies=(stranger,))
     current = replace(well().ledger, copies={"box-1": "the ledger knows no such lease"})
     found = bad(well(engine=seen, ledger=current), "orphans")

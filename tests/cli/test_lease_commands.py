@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gradienthub.cli.check_finding import State
+from gradienthub.cli.check_result import State
 from gradienthub.cli.check_scene import look
 from gradienthub.cli.checks import judge
 from gradienthub.cli.config import os_user
 from gradienthub.ledger import accounts, admissions, audit, findings, keepers, leases, watches
 from gradienthub.ledger.accounts import HubUser
 from gradienthub.ledger.admissions import Request
-from gradienthub.ledger.findings import Found
+from gradienthub.ledger.findings import NewFinding
 from gradienthub.rules.idleness import Reason
 from gradienthub.rules.options import parse_options
 
@@ -205,7 +205,7 @@ def test_findings_stand_until_they_are_mended(started):
     keeper_passed(started)
     assert started.run("findings").code == 0
     assert started.run("findings").out.startswith("Nothing is wrong, as of ")
-    found = [Found("notify line 1", "notify", "It is down.", "Start it.")]
+    found = [NewFinding("notify line 1", "notify", "It is down.", "Start it.")]
     begun = now() - 5 * MINUTE
     started.ledger.write(
         findings.report, hub_id="this-hub", source="keeper", found=found, now=begun

@@ -18,7 +18,7 @@ from gradienthub.ledger import (
 )
 from gradienthub.ledger.account_acts import Act
 from gradienthub.ledger.accounts import HubUser, NoSuchAccount, Subject
-from gradienthub.ledger.hub_users import Seen
+from gradienthub.ledger.hub_users import UserWithGroups
 from gradienthub.rules.refusal import Refused
 
 LATER = NOW + timedelta(days=1)
@@ -41,7 +41,7 @@ def logs_in(ledger, name="anna", subject="42", now=NOW):
 
 
 def hub_has(ledger, *users, now=LATER):
-    seen = [Seen(HubUser(*user), frozenset()) for user in users]
+    seen = [UserWithGroups(HubUser(*user), frozenset()) for user in users]
 
     def note(tx):
         hub_users.note(tx, "h", hub_users.changes(tx, "h", seen), now)

@@ -5,12 +5,12 @@ from datetime import timedelta
 from home import NOW
 
 from gradienthub.ledger import findings
-from gradienthub.ledger.findings import Found
+from gradienthub.ledger.findings import NewFinding
 
 LATER = NOW + timedelta(minutes=1)
 LAST = NOW + timedelta(minutes=2)
-BOX = Found("reap/lease-1/box-1", "reap", "it is dead", "removed", "lease-1")
-BLIND = Found("blind/lease-2", "blind", "its use cannot be told", "none", "lease-2")
+BOX = NewFinding("reap/lease-1/box-1", "reap", "it is dead", "removed", "lease-1")
+BLIND = NewFinding("blind/lease-2", "blind", "its use cannot be told", "none", "lease-2")
 
 
 def report(ledger, *found, hub="h", source="hub", at=NOW):
@@ -45,7 +45,7 @@ def test_what_is_gone_is_mended_and_kept_and_when_it_comes_back_it_is_new(ledger
 
 def test_the_newest_words_are_kept(ledger):
     report(ledger, BOX)
-    report(ledger, Found(BOX.key, BOX.kind, "it is long dead", "removed", "lease-1"), at=LATER)
+    report(ledger, NewFinding(BOX.key, BOX.kind, "it is long dead", "removed", "lease-1"), at=LATER)
     assert [row["why"] for row in rows(ledger)] == ["it is long dead"]
 
 
@@ -59,7 +59,7 @@ def test_hub_and_keeper_and_other_hubs_say_nothing_of_each_others(ledger):
 
 
 def test_what_is_too_long_or_said_twice_is_one_row_cut_to_what_fits(ledger):
-    long = Found("k" * 300, "reap", "w" * 999, "r" * 999, "l" * 60)
+    long = NewFinding("k" * 300, "reap", "w" * 999, "r" * 999, "l" * 60)
     assert report(ledger, long, long) == [long]
     assert report(ledger, long, at=LATER) == []
     (row,) = rows(ledger)
@@ -68,19 +68,19 @@ def test_what_is_too_long_or_said_twice_is_one_row_cut_to_what_fits(ledger):
 
 
 def test_a_byte_that_a_database_cannot_hold_is_replaced(ledger):
-    report(ledger, Found("a\0b", "engine_away", "\0", "\0"))
+    report(ledger, NewFinding("a\0b", "engine_away", "\0", "\0"))
     assert [(row["key"], row["why"]) for row in rows(ledger)] == [("a\ufffdb", "\ufffd")]
-    assert report(ledger, Found("a\0b", "engine_away", "\0", "\0"), at=LATER) == []
+    assert report(ledger, NewFinding("a\0b", "engine_away", "\0", "\0"), at=LATER) == []
 
 
 def test_no_more_are_listed_than_asked_for_the_newest_first(ledger):
-    report(ledger, *(Found(f"k{one}", "reap", "", "") for one in range(7)))
+    report(ledger, *(NewFinding(f"k{one}", "reap", "", "") for one in range(7)))
     assert [row["key"] for row in rows(ledger, limit=3)] == ["k6", "k5", "k4"]
 
 
 def test_what_stands_is_listed_however_many_were_mended_since(ledger):
     """Fleet and REST said that nothing is wrong, because the list was full of mended ones."""
     report(ledger, BLIND, source="keeper")
-    report(ledger, *(Found(f"k{one}", "reap", "", "") for one in range(3)))
+    report(ledger, *(NewFinding(f"k{one}", "reap", "", "") for one in range(3)))
     report(ledger, at=LATER)
     assert [row["key"] for row in rows(ledger, standing=False, limit=2)] == [BLIND.key, "k2"]

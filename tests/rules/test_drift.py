@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradienthub.rules.drift import Finding, Open, Repair, Seen, findings
+from gradienthub.rules.drift import Finding, Open, OwnObject, Repair, findings
 from gradienthub.rules.idleness import Reason
 
 RUNNING = Open("lease-a", answered=True, stop_asked=False)
 STARTING = Open("lease-a", answered=False, stop_asked=False)
 STOPPING = Open("lease-a", answered=True, stop_asked=True)
-ALIVE = Seen("box-1", "lease-a", alive=True)
-DEAD = Seen("box-1", "lease-a", alive=False)
+ALIVE = OwnObject("box-1", "lease-a", alive=True)
+DEAD = OwnObject("box-1", "lease-a", alive=False)
 NOBODY: frozenset[str] = frozenset()
 
 
@@ -53,8 +53,8 @@ def test_what_the_hub_is_busy_with_is_left_to_the_hub(lease, seen):
 def test_of_two_objects_the_live_one_ends_the_lease_and_does_so_last():
     """Ended by the dead one, the lease's device would be free while the live one still has it."""
     for census in (
-        [ALIVE, Seen("box-2", "lease-a", False)],
-        [DEAD, Seen("box-2", "lease-a", True)],
+        [ALIVE, OwnObject("box-2", "lease-a", False)],
+        [DEAD, OwnObject("box-2", "lease-a", True)],
     ):
         found = findings([RUNNING], census, NOBODY)
         dead, alive = sorted(census, key=lambda seen: seen.alive)
@@ -77,7 +77,9 @@ def test_a_server_whose_lease_somebody_else_ended_is_stopped_and_its_object_left
 
 
 leases = st.builds(Open, st.sampled_from("abcdef"), st.booleans(), st.booleans())
-objects = st.builds(Seen, st.integers(0, 99).map(str), st.sampled_from("abcdefgh"), st.booleans())
+objects = st.builds(
+    OwnObject, st.integers(0, 99).map(str), st.sampled_from("abcdefgh"), st.booleans()
+)
 worlds = (
     st.lists(leases, unique_by=lambda lease: lease.lease_id),
     st.lists(objects, unique_by=lambda seen: seen.object_id),

@@ -20,7 +20,7 @@ from tornado.testing import bind_unused_port
 
 from gradienthub.hub.users_api import KEEPER
 from gradienthub.ledger import LedgerAway, findings, warm_pool, warm_slots
-from gradienthub.ledger.findings import Found
+from gradienthub.ledger.findings import NewFinding
 from gradienthub.rules.action import Action
 from gradienthub.rules.warm import Pool
 from gradienthub.service import operations
@@ -310,7 +310,7 @@ async def test_axe_finds_nothing_serious_on_fleet_and_audit_and_nothing_is_wider
         pytest.skip("needs Chromium: install it, or name it in GRADIENTHUB_TEST_CHROMIUM")
     script = (Path(axe.__file__).parent / "axe.min.js").read_text()
     at = await site()
-    found = Found("x", "blind", "Something is “wrong”.", "Mend it.")
+    found = NewFinding("x", "blind", "Something is “wrong”.", "Mend it.")
     report = {"hub_id": at.home.settings.hub_id, "source": "keeper", "found": [found]}
     await at.keeper.ledger.awrite(findings.report, **report, now=at.home.clock())
     await at.keeper.ledger.awrite(

@@ -23,7 +23,7 @@ from jupyterhub.spawner import SimpleLocalProcessSpawner
 from gradienthub.rules.idleness import Reason
 from gradienthub.spawners.base import GradientSpawner
 from gradienthub.spawners.docker import DockerEngine, GradientDockerSpawner
-from gradienthub.spawners.engine import EngineAway, Found
+from gradienthub.spawners.engine import CensusObject, EngineAway
 from gradienthub.spawners.local import GradientLocalSpawner, LocalEngine
 from gradienthub.testing import EngineIsAway
 
@@ -109,9 +109,9 @@ class Subject:
         with pytest.raises(aiohttp.ClientError):
             await self.ask(name, "/die")
 
-    async def found(self, lease_id: str, what: Any) -> Found | None:
+    async def found(self, lease_id: str, what: Any) -> CensusObject | None:
         """What a look at the lease says, once `what` holds of it."""
-        seen: list[Found | None] = [None]
+        seen: list[CensusObject | None] = [None]
 
         async def so() -> bool:
             self.forget()

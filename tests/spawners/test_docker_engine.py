@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import docker
 import pytest
 
-from gradienthub.rules.folders_seen import Seen, Trial
+from gradienthub.rules.folders_seen import FolderTrial, Outcome
 from gradienthub.spawners import docker as spawner_module
 from gradienthub.spawners.docker import DockerEngine, GradientDockerSpawner
 
@@ -54,7 +54,7 @@ async def test_a_start_does_not_wait_for_the_trial_of_another_image(engine, monk
         tried.append(image)
         if image == "hostile":
             goes_on.wait(120)
-        return Trial(Seen.KEPT, str(root), image, owner, str(user))
+        return FolderTrial(Outcome.KEPT, str(root), image, owner, str(user))
 
     monkeypatch.setattr(spawner_module, "try_folder", try_folder)
     hostile = [

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gradienthub.rules.drift import Seen
+from gradienthub.rules.drift import OwnObject
 from gradienthub.spawners.effort import (
     AT_ONCE,
     READING_AGE,
@@ -83,8 +83,8 @@ async def test_readings_are_few_at_once_and_an_old_one_stays_until_there_is_a_ne
             raise OSError("the engine is away")
         return float(found.lease_id)
 
-    census = [Seen(f"o{n}", f"{n}", True) for n in range(30)]
-    census += [Seen("dead", "99", False), Seen("warm", "", True)]
+    census = [OwnObject(f"o{n}", f"{n}", True) for n in range(30)]
+    census += [OwnObject("dead", "99", False), OwnObject("warm", "", True)]
     readings = CpuReadings(read)
     assert readings.latest(census, clock) == {}, "it waits for nothing"
     await settled(readings)
@@ -111,10 +111,10 @@ async def test_a_slow_engine_is_not_asked_again_before_it_has_answered():
 
     readings = CpuReadings(read)
     for _ in range(5):
-        assert readings.latest([Seen("o", "1", True)], lambda: NOW) == {}
+        assert readings.latest([OwnObject("o", "1", True)], lambda: NOW) == {}
         await asyncio.sleep(0)
     assert len(asked) == 1
     answer.set()
     await settled(readings)
-    assert readings.latest([Seen("o", "1", True)], lambda: NOW) == {"1": CpuReading(1.0, NOW)}
+    assert readings.latest([OwnObject("o", "1", True)], lambda: NOW) == {"1": CpuReading(1.0, NOW)}
     readings.close()

@@ -12,7 +12,7 @@ import docker
 import pytest
 from docker.errors import APIError, ImageNotFound
 
-from gradienthub.rules.folders_seen import Seen, judge_end, judge_refusal
+from gradienthub.rules.folders_seen import Outcome, judge_end, judge_refusal
 from gradienthub.spawners import trials
 from gradienthub.spawners.folders_tried import OURS, try_folder
 from gradienthub.spawners.trials import TRIAL_LABEL, new_trial, remove_left_behind
@@ -43,7 +43,7 @@ def tried(client, root, owner=1000, user=None, image=IMAGE):
 @pytest.mark.docker
 def test_a_folder_that_the_engine_sees_is_kept(client, tmp_path):
     trial = tried(client, tmp_path)
-    assert trial.seen is Seen.KEPT, trial
+    assert trial.seen is Outcome.KEPT, trial
     assert not trial.is_fault
 
 
@@ -51,10 +51,10 @@ def test_a_folder_that_the_engine_sees_is_kept(client, tmp_path):
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives folders away")
 def test_an_image_that_runs_as_somebody_else_cannot_save(client, tmp_path):
     trial = tried(client, tmp_path, owner=4321)
-    assert trial.seen is Seen.UNWRITABLE
+    assert trial.seen is Outcome.UNWRITABLE
     assert "cannot write to folders of uid 4321" in trial.says
     assert "folder_owner" in trial.cure
-    assert tried(client, tmp_path, owner=4321, user="4321").seen is Seen.KEPT
+    assert tried(client, tmp_path, owner=4321, user="4321").seen is Outcome.KEPT
 
 
 @pytest.mark.docker
@@ -69,7 +69,7 @@ def test_a_folder_that_only_the_hub_sees_is_named(client, tmp_path, monkeypatch)
 
     monkeypatch.setattr(client, "create_host_config", moved)
     trial = tried(client, elsewhere)
-    assert trial.seen is Seen.UNSEEN
+    assert trial.seen is Outcome.UNSEEN
     assert "does not see" in trial.says
     assert "at the same path" in trial.cure
     assert not (tmp_path / "not-any-hub").exists()
@@ -77,18 +77,19 @@ def test_a_folder_that_only_the_hub_sees_is_named(client, tmp_path, monkeypatch)
 
 @pytest.mark.docker
 def test_an_image_that_is_not_there_yet_says_nothing(client, tmp_path):
-    assert tried(client, tmp_path, image="acme/nothing:1").seen is Seen.UNKNOWN
+    assert tried(client, tmp_path, image="acme/nothing:1").seen is Outcome.UNKNOWN
 
 
 @pytest.mark.parametrize(
     ("error", "seen"),
     [
         (APIError("x", explanation="invalid mount config: bind source path does not exist: /x"),
-         Seen.UNSEEN),
-        (APIError("x", explanation="error while mounting: no such file or directory"), Seen.UNSEEN),
-        (APIError("x", explanation="exec: /bin/sh: no such file or directory"), Seen.UNKNOWN),
-        (ImageNotFound("x"), Seen.UNKNOWN),
-        (ConnectionError(), Seen.UNKNOWN),
+         Outcome.UNSEEN),
+        (APIError("x", explanation="error while mounting: no such file or directory"),
+         Outcome.UNSEEN),
+        (APIError("x", explanation="exec: /bin/sh: no such file or directory"), Outcome.UNKNOWN),
+        (ImageNotFound("x"), Outcome.UNKNOWN),
+        (ConnectionError(), Outcome.UNKNOWN),
     ],
 )  # fmt: skip
 def test_what_an_engine_says_instead_is_understood(tmp_path, error, seen):
@@ -104,15 +105,15 @@ def test_what_an_engine_says_instead_is_understood(tmp_path, error, seen):
 def test_a_hub_that_cannot_write_there_itself_cannot_tell(tmp_path):
     gone = tmp_path / "gone"
     trial = try_folder(None, gone, image=IMAGE, owner=1, user=None)
-    assert trial.seen is Seen.UNKNOWN
+    assert trial.seen is Outcome.UNKNOWN
     assert "cannot write" in trial.says
 
 
 def test_a_container_that_wrote_elsewhere_did_not_see_the_folder():
-    assert judge_end(0, came_back=False) is Seen.UNSEEN
-    assert judge_end(127, came_back=False) is Seen.UNKNOWN
-    assert judge_end(None, came_back=False) is Seen.UNKNOWN
-    assert judge_refusal("Mounts denied: /x is not shared") is Seen.UNSEEN
+    assert judge_end(0, came_back=False) is Outcome.UNSEEN
+    assert judge_end(127, came_back=False) is Outcome.UNKNOWN
+    assert judge_end(None, came_back=False) is Outcome.UNKNOWN
+    assert judge_refusal("Mounts denied: /x is not shared") is Outcome.UNSEEN
 
 
 @pytest.mark.docker
@@ -190,6 +191,6 @@ def test_what_a_killed_trial_left_behind_is_removed_and_nothing_else(
     kept = tmp_path / ".trial-with-other-files"
     kept.mkdir()
     (kept / "thesis").write_text("x")
-    assert try_folder(client, tmp_path, image=IMAGE, owner=1000, user=None).seen is Seen.KEPT
+    assert try_folder(client, tmp_path, image=IMAGE, owner=1000, user=None).seen is Outcome.KEPT
     assert not folder.exists()
     assert (kept / "thesis").exists()

@@ -19,7 +19,7 @@ from typing import Any
 
 from ...ledger import Ledger, LedgerAway, objects
 from ...settings import kept_hub_id
-from ...spawners.engine import Engine, EngineAway, Found
+from ...spawners.engine import CensusObject, Engine, EngineAway
 from ...spawners.warm_mounts import MountFault, Mounts
 from . import engines
 from .tables import ADMIN, admin_password, demo_settings, people
@@ -240,7 +240,7 @@ def _sweep(engine: Engine, hub_id: str, database_url: str) -> None:
         print(f"The engine does not answer, so containers may be left: {away}", file=sys.stderr)
 
 
-def _strangers(hub_id: str, database_url: str, census: Sequence[Found]) -> Collection[str]:
+def _strangers(hub_id: str, database_url: str, census: Sequence[CensusObject]) -> Collection[str]:
     ledger = Ledger(database_url)
     try:
         labelled = [found.labelled for found in census]

@@ -18,7 +18,7 @@ REACH_SECONDS = 5
 
 
 @dataclass(frozen=True)
-class Choice:
+class DemoEngine:
     """The engine chosen, what to tell about it, and how containers reach the hub."""
 
     name: str
@@ -28,7 +28,7 @@ class Choice:
     fault: str = ""
 
 
-def choose(wanted: str) -> Choice:
+def choose(wanted: str) -> DemoEngine:
     """The engine for `wanted` ("auto", "docker", "local"); the first Docker run builds an image."""
     if wanted == "local":
         return _local("Notebooks run as processes of this computer.")
@@ -46,7 +46,7 @@ def choose(wanted: str) -> Choice:
         fault = _image_fault(client) or _reach_fault(client, address)
         if fault:
             return _without(wanted, fault)
-    return Choice(
+    return DemoEngine(
         "docker",
         ["Notebooks run in Docker containers. GPUs are declared, not real."],
         image=IMAGE,
@@ -54,14 +54,14 @@ def choose(wanted: str) -> Choice:
     )
 
 
-def _without(wanted: str, why: str) -> Choice:
+def _without(wanted: str, why: str) -> DemoEngine:
     if wanted == "docker":
-        return Choice("docker", fault=f"Docker cannot be used: {why}.")
+        return DemoEngine("docker", fault=f"Docker cannot be used: {why}.")
     return _local(f"Docker is not used: {why}. Notebooks run as processes of this computer.")
 
 
-def _local(first: str) -> Choice:
-    return Choice(
+def _local(first: str) -> DemoEngine:
+    return DemoEngine(
         "local", [first, "GPUs, CPUs and memory are declared and shown, and nothing enforces them."]
     )
 
@@ -106,7 +106,7 @@ def _image_fault(client: docker.DockerClient) -> str:
         return f"its image could not be built ({str(error)[:160]})"
 
 
-def engine_of(choice: Choice, hub_id: str, data: Path) -> Engine:
+def engine_of(choice: DemoEngine, hub_id: str, data: Path) -> Engine:
     """The engine's census for sweeping up, outside the hub."""
     if choice.name == "docker":
         from ...spawners.docker import DockerEngine  # noqa: PLC0415 - only where it is used

@@ -13,7 +13,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """What one check found, and what to do where it is not well."""
 
     name: str
@@ -22,19 +22,19 @@ class Finding:
     cure: str = ""
 
 
-def ok(name: str, says: str) -> Finding:
+def ok(name: str, says: str) -> CheckResult:
     """Make a finding that all is well."""
-    return Finding(name, State.OK, says)
+    return CheckResult(name, State.OK, says)
 
 
-def warn(name: str, says: str, cure: str) -> Finding:
+def warn(name: str, says: str, cure: str) -> CheckResult:
     """Make a finding that will be trouble one day."""
-    return Finding(name, State.WARN, says, cure)
+    return CheckResult(name, State.WARN, says, cure)
 
 
-def fault(name: str, says: str, cure: str) -> Finding:
+def fault(name: str, says: str, cure: str) -> CheckResult:
     """Make a finding that stops notebooks, or what keeps them exact."""
-    return Finding(name, State.FAULT, says, cure)
+    return CheckResult(name, State.FAULT, says, cure)
 
 
 def count(number: int, word: str) -> str:

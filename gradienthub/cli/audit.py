@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..ledger import audit
-from ..rules.audit_words import words_of
 from ..rules.duration import parse_duration
+from ..views.audit_words import words_of
 from . import config
 from .columns import aligned
 from .desk import Desk

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..ledger import watches
 from ..rules.duration import format_duration
-from ..rules.outlook import LeaseView
+from ..views.lease import LeaseView, watched_view
 from . import config
 from .columns import aligned
 from .desk import Desk
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.all:
             say_if_old(hub, ledger, desk.now)
     house, grace = hub.settings.house, hub.settings.policy.grace
-    views = [one.view(house.catalog, house.tiers, grace, desk.now) for one in found]
+    views = [watched_view(one, house.catalog, house.tiers, grace, desk.now) for one in found]
     if args.json:
         print(json.dumps([view.model_dump(mode="json") for view in views], indent=2))
     elif views:

@@ -7,7 +7,8 @@ from typing import Any
 from ..ledger import statements
 from ..rules.duration import format_duration
 from ..rules.entry import Entry, Kind, month_of, parse_month
-from ..rules.statement import Statement, as_csv, as_json_text
+from ..rules.statement import Statement
+from ..views.statement import as_csv, as_json_text
 from .columns import aligned
 from .config import UsageFault
 from .desk import Desk, on_desk

@@ -12,7 +12,7 @@ from ..ledger import statements, usage
 from ..ledger.usage import Used
 from ..rules.entry import month_start
 from ..rules.money import format_amount
-from ..rules.statement import defused, table_csv
+from ..views.statement import defused, table_csv
 from .columns import aligned
 from .config import UsageFault
 from .desk import Desk, on_desk

@@ -6,9 +6,11 @@ from typing import Any
 from jupyterhub.scopes import needs_scope
 
 from ..ledger import LedgerAway, accounts
+from ..ledger.runs import extend_known, known_of
 from ..rules.refusal import Refused, ledger_away, shown
 from ..spawners.context import hub_user
-from .evidence import active_at, extend_known, known_of, view_of
+from ..views.lease import view_of
+from .last_activity import active_at
 from .stopping import who_asks
 from .users_api import LONGEST_BODY, GradientAPIHandler
 

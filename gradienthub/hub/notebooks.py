@@ -11,15 +11,16 @@ from jupyterhub.utils import url_escape_path, url_path_join
 from tornado import web
 
 from ..ledger import LedgerAway, accounts, capacity, notebooks
+from ..ledger.capacity import Taken
+from ..ledger.runs import extend_known, known_of
 from ..rules.options import parse_display_name
-from ..rules.refusal import Refused, ledger_away, shown
+from ..rules.refusal import Refused, another_lease, ledger_away, shown
 from ..rules.tiers import Allowance
 from ..settings import Settings
 from ..spawners.context import HubContext, groups_of, hub_user
-from ..spawners.offer import Taken
 from ..spawners.refused import StartRefused
-from .evidence import active_at, another_lease, extend_known, known_of
-from .notebooks_view import Kept, NotebooksView, ServerSeen, notebooks_view
+from ..views.notebooks import Kept, NotebooksView, ServerSeen, notebooks_view
+from .last_activity import active_at
 from .stopping import delete_server, stop_server, who_asks
 
 #: Seconds in which a look at the running servers must be over; the page shows what is known then.

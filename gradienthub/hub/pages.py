@@ -18,9 +18,9 @@ from ..rules.options import options_from_form, parse_display_name, parse_options
 from ..rules.refusal import Refused, shown
 from ..spawners.context import HubContext
 from ..spawners.form import load_view
-from ..spawners.form_view import FormView, Notice, Page, availability
 from ..spawners.offer import offer_to
 from ..spawners.refused import StartRefused
+from ..views.form import FormView, Notice, Page, availability
 from . import lease_api
 from .machines import MachinesHandler
 from .named_servers import ChecksNamedServers

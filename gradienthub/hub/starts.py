@@ -15,15 +15,16 @@ from tornado import web
 from tornado.httputil import url_concat
 
 from ..ledger import LedgerAway, accounts, leases
+from ..ledger.offers import StartSeen
 from ..rules.catalog import Catalog
 from ..rules.duration import format_duration
 from ..rules.money import format_price, format_rounded
 from ..rules.refusal import Refused
 from ..spawners.context import HubContext, hub_user
-from ..spawners.form_view import INTERFACE_TITLES
-from ..spawners.offer import StartSeen, start_seen
-from ..spawners.phases import Phase, elapsed, phases, usual_text
+from ..spawners.offer import start_seen
 from ..spawners.refused import StartRefused
+from ..views.form import INTERFACE_TITLES
+from ..views.start import Phase, elapsed, phases, usual_text
 from .stopping import stop_server
 from .users_api import GradientAPIHandler
 

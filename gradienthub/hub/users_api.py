@@ -13,10 +13,9 @@ from tornado import web
 from ..ledger import LedgerAway, leases
 from ..rules.idleness import Deadlines, Reason, Stop, cull
 from ..rules.options import parse_display_name, parse_options, with_default_type
-from ..rules.refusal import Refused, error_body, shown
+from ..rules.refusal import Refused, another_lease, error_body, shown
 from ..spawners.context import HubContext
 from ..spawners.refused import StartRefused
-from .evidence import another_lease
 from .named_servers import ChecksNamedServers
 from .stopping import (
     asked_by,

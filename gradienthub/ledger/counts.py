@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from ..rules.outlook import state_of
+from ..rules.lease_state import state_of
 from . import fleet, keepers
 from .schema import findings, leases
 

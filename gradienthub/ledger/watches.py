@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, bindparam, func, or_, select, update
 
 from ..rules.action import Action
-from ..rules.catalog import Catalog
 from ..rules.idleness import (
     Deadlines,
     Ending,
@@ -21,7 +20,6 @@ from ..rules.idleness import (
     refuse_program,
 )
 from ..rules.metering import Gap
-from ..rules.outlook import LeaseView, lease_view
 from ..rules.refusal import Refused, shown
 from ..rules.services import BEFORE_NAME
 from ..rules.tiers import Tier
@@ -79,29 +77,6 @@ class Watched:
     def ending(self, grace: timedelta) -> Ending | None:
         """When and why it stops as things stand."""
         return ending(self.evidence, self.deadlines, self.warned, grace)
-
-    def view(
-        self, catalog: Catalog, tiers: Mapping[str, Tier], grace: timedelta, now: datetime
-    ) -> LeaseView:
-        """The lease for people and programs, with what keeps or ends it while it runs."""
-        tier = tiers.get(self.lease["tier"])
-        lease = {**self.lease, "devices": self.devices}
-        machine = catalog.instance_type(self.lease["instance_type"])
-        runtime = catalog.runtime(self.lease["runtime"] or "")
-        if not self.lease["answered_at"] or self.lease["ended_at"]:
-            return lease_view(lease, machine, now)
-        return lease_view(
-            lease,
-            machine,
-            now,
-            deadlines=self.deadlines,
-            evidence=self.evidence,
-            warned=self.warned,
-            gpu_load=self.gpu_load,
-            longest=tier.shutdown_max if tier else None,
-            grace=grace,
-            counts_requests=runtime is not None and runtime.counts_requests,
-        )
 
 
 def _query() -> Select[Any]:

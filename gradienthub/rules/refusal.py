@@ -172,3 +172,22 @@ def shown(value: object, limit: int = 60) -> str:
     text = value if isinstance(value, str) else _brief(value)
     clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:limit])
     return f"“{clean}…”" if len(text) > limit else f"“{clean}”"
+
+
+def nobody_watches(title: str) -> Refused:
+    """Extend moves what the keeper goes by; the small mode's culler would not see it."""
+    return Refused(
+        "cannot_extend",
+        f"{shown(title)} cannot be extended: no keeper has looked at it yet.",
+        "Try again in half a minute. A hub in small mode has no keeper: use the notebook, and it"
+        " is not idle.",
+    )
+
+
+def another_lease(title: str) -> Refused:
+    """Somebody acts on a run that is over: the page or program they look at is old."""
+    return Refused(
+        "another_lease",
+        f"{shown(title)} was started anew since you saw it.",
+        "Nothing was changed. Look at it as it is now, then do it again.",
+    )

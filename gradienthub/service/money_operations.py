@@ -13,11 +13,12 @@ from ..rules.entry import Kind, month_of, month_start, parse_month
 from ..rules.funds import Funds, refusal
 from ..rules.metering import quote
 from ..rules.options import Interface, parse_options
-from ..rules.outlook import Refusal
 from ..rules.refusal import Refused, shown
-from ..rules.statement import Statement, as_json
+from ..rules.statement import Statement
 from ..rules.tiers import Allowance
 from ..settings import Published
+from ..views.lease import Refusal
+from ..views.statement import as_json
 from .api import ApiHandler, Input, Nothing, Operation, Page, Paging, cursor, place
 from .operations import ANYBODY, SEES_ALL, account_of, own_account, whose
 from .visitor import KeeperHandler

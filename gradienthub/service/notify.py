@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..ledger.findings import NewFinding
-from ..rules.messages import Recipient
+from ..views.messages import Recipient
 
 log = logging.getLogger("gradienthub")
 

@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict
 from ..ledger import accounts, audit, findings, fleet, keepers, watches
 from ..rules.admission import lock
 from ..rules.health import health, trouble_of
-from ..rules.outlook import LeaseView, Refusal
 from ..rules.refusal import Refused, shown
 from ..rules.tiers import Allowance, Facts, resolve
 from ..settings import Published
+from ..views.lease import LeaseView, Refusal, watched_view
 from .api import (
     ApiHandler,
     Nothing,
@@ -297,7 +297,7 @@ async def views(
 
 def lease_as_view(one: watches.Watched, published: Published, now: datetime) -> LeaseView:
     """A lease with what keeps or ends it."""
-    return one.view(published.catalog, published.tiers, published.policy.grace, now)
+    return watched_view(one, published.catalog, published.tiers, published.policy.grace, now)
 
 
 async def list_leases(handler: ApiHandler, query: LeasesQuery) -> Page[LeaseView]:
@@ -357,7 +357,7 @@ async def extend(handler: ApiHandler, query: Nothing, lease: str) -> LeaseView:
     )
     if isinstance(given, Refused):
         raise given
-    return given.view(published.catalog, published.tiers, published.policy.grace, now)
+    return watched_view(given, published.catalog, published.tiers, published.policy.grace, now)
 
 
 async def devices(handler: ApiHandler, query: Nothing) -> Page[DeviceView]:

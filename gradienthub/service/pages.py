@@ -1,8 +1,7 @@
 """The keeper's pages: Fleet for admins, Audit for everybody. They act with the visitor's token."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,157 +14,17 @@ from .._version import __version__
 from ..ledger import audit, findings, fleet, keepers, warm_slots, watches
 from ..ledger.watches import Watched
 from ..rules.action import Action
-from ..rules.audit_words import words_of
-from ..rules.duration import format_duration
-from ..rules.health import Health, KeeperFacts, health
-from ..rules.outlook import LeaseView
-from ..rules.placement import Host
 from ..rules.refusal import STATUS, Refused, shown
-from ..settings import Published
+from ..views.audit_words import words_of
+from ..views.fleet import FleetView, fleet_view
 from .api import cursor, is_id, place_by_number
 from .frame import Frame
-from .operations import account_of, lease_as_view, own_account, within
+from .operations import account_of, own_account, within
 from .visitor import SAFE, KeeperHandler
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 #: Seconds for the hub to stop what an administrator stops; it answers "on its way" after ten.
 STOP_SECONDS = 30
-#: How far back Fleet tells of mended findings.
-LATELY = timedelta(days=1)
-
-
-@dataclass(frozen=True)
-class DeviceTile:
-    """One device on the Fleet page."""
-
-    uuid: str
-    model: str
-    tone: str
-    icon: str
-    word: str
-    lease: LeaseView | None
-    since: datetime | None
-    load: float | None
-
-
-@dataclass(frozen=True)
-class HostPart:
-    """One host on the Fleet page: its devices, and what is taken of its CPUs and memory."""
-
-    name: str
-    tiles: tuple[DeviceTile, ...]
-    without_device: tuple[LeaseView, ...]
-    cpus: str
-    memory: str
-
-
-@dataclass(frozen=True)
-class FleetView:
-    """All that the Fleet page prints."""
-
-    hosts: tuple[HostPart, ...]
-    findings: tuple[Mapping[str, Any], ...]
-    mended: tuple[Mapping[str, Any], ...]
-    pool: warm_slots.Overview
-    devices: int
-    leased: int
-    warm: int
-    out_of_service: int
-    running: int
-    starting: int
-    passed_at: datetime | None
-    pass_ms: int | None
-    health: Health
-    now: datetime
-
-    @property
-    def free(self) -> int:
-        """Devices that nobody has."""
-        return self.devices - self.leased - self.warm - self.out_of_service
-
-
-def fleet_view(
-    published: Published,
-    rows: Sequence[Mapping[str, Any]],
-    open_leases: Sequence[Watched],
-    found: Sequence[Mapping[str, Any]],
-    keeper: Mapping[str, Any],
-    pool: warm_slots.Overview,
-    facts: KeeperFacts,
-    now: datetime,
-) -> FleetView:
-    """The page of these devices, leases and findings, now."""
-    views = {one.id: lease_as_view(one, published, now) for one in open_leases}
-    tiles = [(row["host"], _tile(row, views)) for row in rows]
-    seconds = keeper.get("pass_seconds")
-    kinds = [row["holder_kind"] for row in rows]
-    standing = tuple(row for row in found if row["mended_at"] is None)
-    lately = now - LATELY
-    return FleetView(
-        hosts=tuple(_host(host, tiles, views.values()) for host in published.hosts),
-        findings=standing,
-        mended=tuple(r for r in found if r["mended_at"] and r["mended_at"] > lately)[:20],
-        pool=pool,
-        devices=len(rows),
-        leased=kinds.count("lease") + kinds.count("outside"),
-        warm=kinds.count("warm"),
-        out_of_service=sum(row["out_of_service"] and not row["holder_kind"] for row in rows),
-        running=sum(view.state == "running" for view in views.values()),
-        starting=sum(view.state == "starting" for view in views.values()),
-        passed_at=keeper.get("passed_at"),
-        pass_ms=None if seconds is None else round(seconds * 1000),
-        health=health(facts, len(standing), now),
-        now=now,
-    )
-
-
-def _host(host: Host, tiles: list[tuple[str, DeviceTile]], views: Any) -> HostPart:
-    mine = [view for view in views if view.host == host.name]
-    used = tuple(tile for name, tile in tiles if name == host.name)
-    on_devices = {tile.lease.lease for tile in used if tile.lease}
-    cpus = sum(view.cpus for view in mine)
-    memory = sum(view.memory for view in mine)
-    return HostPart(
-        name=host.name,
-        tiles=used,
-        without_device=tuple(view for view in mine if view.lease not in on_devices),
-        cpus=f"{cpus:g} of {host.cpus * host.cpu_overcommit:g} vCPU",
-        memory=f"{memory:g} of {host.memory * host.memory_overcommit:g} GB RAM",
-    )
-
-
-def _tile(row: Mapping[str, Any], views: Mapping[str, LeaseView]) -> DeviceTile:
-    lease = views.get(row["holder_id"] or "")
-    tone, icon, word = _state(row, lease)
-    return DeviceTile(
-        uuid=row["uuid"],
-        model=row["model"],
-        tone=tone,
-        icon=icon,
-        word=word,
-        lease=lease,
-        since=row["since"],
-        load=lease.gpu_load if lease else None,
-    )
-
-
-def _state(row: Mapping[str, Any], lease: LeaseView | None) -> tuple[str, str, str]:
-    if row["holder_kind"] == "warm":
-        return "start", "start", "Warm"
-    if row["holder_kind"] == "outside":
-        return "warn", "warn", "Held by a server outside"
-    if lease is None:
-        if row["out_of_service"]:
-            return "fail", "fail", "Out of service"
-        return ("fail", "fail", "Held by nothing") if row["holder_id"] else ("off", "todo", "Free")
-    if lease.state != "running":
-        return "start", "start", lease.state.capitalize()
-    if lease.warning:
-        return "warn", "warn", f"Stops: {lease.warning.why}"
-    if lease.busy:
-        return "run", "run", "Busy"
-    idle = lease.used_at and lease.now - lease.used_at
-    return "off", "stop", f"Idle {format_duration(idle)}" if idle else "Running"
 
 
 class PageHandler(KeeperHandler):

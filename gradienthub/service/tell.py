@@ -3,7 +3,8 @@
 from ..ledger.findings import NewFinding
 from ..ledger.watches import Watched
 from ..rules.idleness import Stop, Warn
-from ..rules.messages import recipient, stopped_message, warning_message
+from ..views.lease import watched_view
+from ..views.messages import recipient, stopped_message, warning_message
 from .context import KeeperContext
 from .notify import Notifier
 
@@ -25,7 +26,9 @@ class Teller:
         if policy.notify_file != self._notifier.path:
             await self._notifier.close()
             self._notifier = Notifier(policy.notify_file)
-        view = one.view(published.catalog, published.tiers, policy.grace, self._context.clock())
+        view = watched_view(
+            one, published.catalog, published.tiers, policy.grace, self._context.clock()
+        )
         title, body = (
             warning_message(view, verdict, self._url)
             if isinstance(verdict, Warn)

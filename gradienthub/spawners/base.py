@@ -39,12 +39,12 @@ from ..rules.ownership import lease_name
 from ..rules.readiness import NotYet, Other, Ready
 from ..rules.refusal import Refused, disk_full, ledger_away, shown
 from ..rules.traits import overridden
+from ..views.start import GOING_ON
 from . import form, hooked, server_token
 from .address import follow, wait_up
 from .context import HubContext, groups_of, hub_user
 from .engine import CensusObject, Corpse, Engine, EngineAway, Waiting
 from .others import GuardedSpawner, is_interruption, refusal_of
-from .phases import GOING_ON
 from .probe import Probe
 from .record import record_of
 from .refused import StartRefused

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 from jinja2 import Environment, PackageLoader
 
 from ..rules.refusal import Refused
+from ..views.form import FormView, Page, away_view, build_view
+from ..views.form_fields import Entries, entries_of, prefill
+from ..views.start import phases, summary
 from .context import HubContext
-from .entries import Entries, entries_of, prefill
-from .form_view import FormView, Page, away_view, build_view
 from .offer import offer_to, start_seen
-from .phases import phases, summary
 
 
 class Server(Protocol):

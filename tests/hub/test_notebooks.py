@@ -8,10 +8,10 @@ import pytest
 from home import plain
 from kept import LedgerIsAway, looked_at
 
-from gradienthub.hub.notebooks_view import countdown
 from gradienthub.ledger import leases
 from gradienthub.rules.idleness import Reason, Use, Warned
 from gradienthub.testing import SlowToStart
+from gradienthub.views.notebooks import countdown
 
 T4 = {"instance_type": "t4", "shutdown_after": "1h", "interface": "notebook"}
 

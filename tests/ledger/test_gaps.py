@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from gradienthub.ledger import gaps, leases, statements, watches
 from gradienthub.ledger.schema import usage as usage_table
+from gradienthub.views.lease import watched_view
 
 HOUR = timedelta(hours=1)
 
@@ -202,7 +203,7 @@ def test_what_runs_says_since_when_it_cannot_be_reached_and_costs_no_more(bank):
     bank.later(HOUR)
     (one,) = bank.ledger.read(watches.open_watched, HUB)
     house = bank.settings.house
-    view = one.view(house.catalog, house.tiers, MINUTE, bank.now)
+    view = watched_view(one, house.catalog, house.tiers, MINUTE, bank.now)
     assert (view.unreachable_since, view.cost) == (since, T4 // 6)
     assert bank.ledger.read(leases.describe, lease)["gaps"] == ((since, None),)
 

@@ -15,7 +15,8 @@ from gradienthub.rules.credit import given as give
 from gradienthub.rules.entry import Entry, Kind, month_of, next_month, parse_month, posted_in
 from gradienthub.rules.metering import Times, by_day, by_month
 from gradienthub.rules.money import charge
-from gradienthub.rules.statement import Statement, as_csv, as_json_text, defused
+from gradienthub.rules.statement import Statement
+from gradienthub.views.statement import as_csv, as_json_text, defused
 
 NOW = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from home import plain
 
 from gradienthub.ledger.usage import Day
-from gradienthub.service.chart import chart
+from gradienthub.views.chart import chart
 
 
 async def _ran(at: SimpleNamespace) -> str:

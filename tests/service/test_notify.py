@@ -12,9 +12,9 @@ from pathlib import Path
 import apprise
 import pytest
 
-from gradienthub.rules.messages import Recipient
 from gradienthub.service import notify
 from gradienthub.service.notify import Notifier, look_at, targets_in
+from gradienthub.views.messages import Recipient
 
 ANNA = Recipient("anna", "anna@example.org")
 BEN = Recipient("ben")

@@ -16,11 +16,12 @@ from keeper import Keeping
 from gradienthub.ledger import LedgerAway
 from gradienthub.ledger.watches import Watched, extend_lease
 from gradienthub.rules.idleness import Answer, Effort, Reason, Warn
-from gradienthub.rules.messages import warning_message
 from gradienthub.rules.refusal import Refused
 from gradienthub.service.hub_client import HubClient, HubServer, Stopped
 from gradienthub.service.watch import _learn
 from gradienthub.spawners.context import HubContext
+from gradienthub.views.lease import watched_view
+from gradienthub.views.messages import warning_message
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 Make = Callable[..., Awaitable[tuple[Home, Keeping]]]
@@ -184,8 +185,12 @@ async def test_a_notebook_whose_use_cannot_be_read_is_warned_and_stopped_after_t
     assert lease["stop_requested_at"] is None
     assert [word for _, word in keeper.told] == ["warn", "warn"]
     assert await keeper.findings() == ["blind"]
-    seen = (await keeper.watched(lease["id"])).view(
-        home.settings.house.catalog, home.settings.house.tiers, MINUTE, home.clock()
+    seen = watched_view(
+        await keeper.watched(lease["id"]),
+        home.settings.house.catalog,
+        home.settings.house.tiers,
+        MINUTE,
+        home.clock(),
     )
     assert seen.stop_reason == "unknown_use"
     assert f"could not be read since {lost:%H:%M} UTC" in seen.warning.why
@@ -228,8 +233,12 @@ async def test_requests_are_asked_for_where_the_runtime_says_that_they_count(kee
     await keeper.passes(HOUR - 10 * MINUTE, 10 * MINUTE)
     assert {address.counts_requests for address in keeper.says.asked} == {counts}
     lease = await state(home)
-    seen = (await keeper.watched(lease["id"])).view(
-        home.settings.house.catalog, home.settings.house.tiers, MINUTE, home.clock()
+    seen = watched_view(
+        await keeper.watched(lease["id"]),
+        home.settings.house.catalog,
+        home.settings.house.tiers,
+        MINUTE,
+        home.clock(),
     )
     assert seen.counts_requests is counts
     assert seen.warning.why == "idle for 1 h" + (", without a request to it" if counts else "")
@@ -258,8 +267,12 @@ async def test_a_cell_that_waits_for_input_is_warned_and_stopped_after_three_int
     lease = await state(home)
     assert lease["stop_requested_at"] is None
     assert await keeper.findings() == ["no_work"]
-    seen = (await keeper.watched(lease["id"])).view(
-        home.settings.house.catalog, home.settings.house.tiers, MINUTE, home.clock()
+    seen = watched_view(
+        await keeper.watched(lease["id"]),
+        home.settings.house.catalog,
+        home.settings.house.tiers,
+        MINUTE,
+        home.clock(),
     )
     assert seen.stop_reason == "no_work"
     assert "without work for 2 h" in seen.keeps_alive[0]

@@ -17,10 +17,10 @@ from gradienthub.rules.placement import Load
 from gradienthub.rules.refusal import Refused
 from gradienthub.rules.tiers import Allowance
 from gradienthub.settings import Settings
-from gradienthub.spawners import form, form_view
-from gradienthub.spawners.entries import FIELDS, MOST_NOTES, entries_of, prefill
-from gradienthub.spawners.form_view import Card, FormView, Page
-from gradienthub.spawners.phases import phases, summary, usual_text
+from gradienthub.spawners import form
+from gradienthub.views.form import Card, FormView, Page, away_view, build_view
+from gradienthub.views.form_fields import FIELDS, MOST_NOTES, entries_of, prefill
+from gradienthub.views.start import phases, summary, usual_text
 
 NOW = datetime(2026, 11, 24, 16, 20, tzinfo=UTC)
 NOTHING_TAKEN = Taken(rows=(), leases=(), load=Load())
@@ -64,7 +64,7 @@ def view(settings: Settings, allow: Callable[..., Allowance]) -> MakeView:
         refused: Refused | None = None,
         **more: Any,
     ) -> FormView:
-        return form_view.build_view(
+        return build_view(
             settings.house, allow(tier, pays), taken, running, values or {}, refused, NOW, **more
         )
 
@@ -101,7 +101,7 @@ def test_a_runtime_whose_requests_count_says_what_an_open_tab_does(
     """Somebody at work in an editor was stopped as idle, which no page had said."""
     editor = {"title": "Editor", "image": "acme/editor:1", "counts_requests": True}
     house = make_settings(runtimes=RUNTIMES | {"editor": editor}).house
-    made = form_view.build_view(house, allow(), NOTHING_TAKEN, 0, {}, None, NOW)
+    made = build_view(house, allow(), NOTHING_TAKEN, 0, {}, None, NOW)
     notes = {runtime.name: runtime.note for runtime in made.runtimes}
     assert "an open tab keeps it running" in notes["editor"]
     assert notes["python"] == ""
@@ -110,7 +110,7 @@ def test_a_runtime_whose_requests_count_says_what_an_open_tab_does(
 def test_each_card_has_its_own_session_limit(view: MakeView, settings: Settings) -> None:
     tier = settings.house.tiers["pro"].model_copy(update={"free_session_limit": timedelta(hours=6)})
     allowance = Allowance(tier, "default", frozenset(), True, frozenset())
-    made = form_view.build_view(
+    made = build_view(
         settings.house, allowance, NOTHING_TAKEN, 0, {"instance_type": "free-t4"}, None, NOW
     )
     assert card(made, "free-t4").session_seconds == 6 * 3600
@@ -158,7 +158,7 @@ def test_a_machine_that_no_host_carries_says_so(
     settings: Settings, allow: Callable[..., Allowance]
 ) -> None:
     house = replace(settings.house, hosts=())
-    shown = form_view.build_view(house, allow(), NOTHING_TAKEN, 0, {}, None, NOW)
+    shown = build_view(house, allow(), NOTHING_TAKEN, 0, {}, None, NOW)
     assert card(shown, "t4").note == "No host here carries it."
     assert not shown.can_start and shown.cost is None
 
@@ -395,7 +395,7 @@ def test_the_fields_need_no_script_and_nothing_from_elsewhere(view: MakeView) ->
 
 def test_while_the_ledger_is_away_entries_are_kept_and_nothing_starts() -> None:
     away = Refused("ledger_away", "The ledger does not answer.", "Try again in a minute.")
-    shown = form_view.away_view({"instance_type": "t4", "bad": "x"}, away, NOW, Page())
+    shown = away_view({"instance_type": "t4", "bad": "x"}, away, NOW, Page())
     assert not shown.can_start
     assert shown.entries == (("instance_type", "t4"),)
     assert shown.notice is not None and shown.notice.status == 503

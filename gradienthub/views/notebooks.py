@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ..ledger.capacity import Taken
+from ..ledger.runs import Known
 from ..rules.admission import House
 from ..rules.catalog import Catalog
 from ..rules.duration import format_duration
@@ -15,15 +17,13 @@ from ..rules.idleness import REQUESTS_COUNT, Reason, Use, hard_end, why_kept
 from ..rules.last_words import ended_by, telling_lines
 from ..rules.money import format_price
 from ..rules.options import INTERFACES
-from ..rules.outlook import LeaseView
 from ..rules.refusal import Refused, shown
 from ..rules.services import service_of
 from ..rules.tiers import Allowance
 from ..settings import Settings
-from ..spawners.entries import entries_of
-from ..spawners.form_view import INTERFACE_TITLES, availability
-from ..spawners.offer import Taken
-from .evidence import Known, evidence_of, view_of
+from .form import INTERFACE_TITLES, availability
+from .form_fields import entries_of
+from .lease import LeaseView, evidence_of, view_of
 
 WORDS = {
     "warned": ("warn", "warn", "Stops soon"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from ..ledger.capacity import Taken
 from ..rules.admission import House, lock, next_free
 from ..rules.catalog import InstanceType, Runtime
 from ..rules.duration import format_duration, parse_duration, short_duration
@@ -19,8 +20,7 @@ from ..rules.options import INTERFACES, Interval
 from ..rules.placement import room
 from ..rules.refusal import Refused
 from ..rules.tiers import Allowance, Tier
-from .entries import FIELDS, Entries, stop_at_of
-from .offer import Taken
+from .form_fields import FIELDS, Entries, stop_at_of
 
 KINDS = {"free": "Free", "cpu": "CPU", "gpu": "GPU", "multi-gpu": "Multi-GPU"}
 INTERFACE_TITLES = {"lab": "JupyterLab", "notebook": "Notebook"}

@@ -4,8 +4,8 @@ import pytest
 
 from gradienthub.rules.catalog import InstanceType
 from gradienthub.rules.idleness import Deadlines, Evidence, Reason, Stop, Warn
-from gradienthub.rules.messages import Recipient, recipient, stopped_message, warning_message
-from gradienthub.rules.outlook import lease_view
+from gradienthub.views.lease import lease_view
+from gradienthub.views.messages import Recipient, recipient, stopped_message, warning_message
 
 NOW = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
 PAGE = "https://hub.example.org/hub/home"

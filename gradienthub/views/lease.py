@@ -7,11 +7,27 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from .catalog import InstanceType
-from .idleness import Deadlines, Evidence, Reason, Warned, ending, extend, standing, why_kept
-from .metering import Times, bill
-from .money import format_price, format_rounded
-from .refusal import Refused
+from ..ledger.runs import Known
+from ..ledger.watches import Watched
+from ..rules.catalog import Catalog, InstanceType
+from ..rules.idleness import (
+    Deadlines,
+    Evidence,
+    Reason,
+    Use,
+    Warned,
+    ending,
+    extend,
+    refuse_program,
+    standing,
+    why_kept,
+)
+from ..rules.lease_state import state_of
+from ..rules.metering import Times, bill
+from ..rules.money import format_price, format_rounded
+from ..rules.refusal import Refused, nobody_watches
+from ..rules.tiers import Tier
+from ..settings import Settings
 
 
 class Refusal(BaseModel):
@@ -90,15 +106,6 @@ class LeaseView(BaseModel):
     extend: Extension | None = None
 
 
-def state_of(lease: Mapping[str, Any]) -> str:
-    """starting, running, stopping or ended."""
-    if lease["ended_at"]:
-        return "ended"
-    if lease["stop_requested_at"]:
-        return "stopping"
-    return "running" if lease["answered_at"] else "starting"
-
-
 def lease_view(
     lease: Mapping[str, Any],
     machine: InstanceType | None,
@@ -169,6 +176,67 @@ def lease_view(
             "counts_requests": counts_requests,
         }
     )
+
+
+def watched_view(
+    one: Watched, catalog: Catalog, tiers: Mapping[str, Tier], grace: timedelta, now: datetime
+) -> LeaseView:
+    """The lease for people and programs, with what keeps or ends it while it runs."""
+    tier = tiers.get(one.lease["tier"])
+    lease = {**one.lease, "devices": one.devices}
+    machine = catalog.instance_type(one.lease["instance_type"])
+    runtime = catalog.runtime(one.lease["runtime"] or "")
+    if not one.lease["answered_at"] or one.lease["ended_at"]:
+        return lease_view(lease, machine, now)
+    return lease_view(
+        lease,
+        machine,
+        now,
+        deadlines=one.deadlines,
+        evidence=one.evidence,
+        warned=one.warned,
+        gpu_load=one.gpu_load,
+        longest=tier.shutdown_max if tier else None,
+        grace=grace,
+        counts_requests=runtime is not None and runtime.counts_requests,
+    )
+
+
+def evidence_of(watched: Watched, last_activity: datetime | None) -> Evidence:
+    """The keeper's evidence; before it looked, the hub's `last_activity` since the start."""
+    evidence = watched.evidence
+    if watched.known or last_activity is None or last_activity <= evidence.used_at:
+        return evidence
+    return replace(evidence, used_at=last_activity, used_by=Use.PERSON)
+
+
+def view_of(
+    known: Known,
+    last_activity: datetime | None,
+    settings: Settings,
+    now: datetime,
+    program: bool = False,
+) -> LeaseView:
+    """Return the lease for people and programs, with what keeps or ends it while it runs.
+
+    `program`: a token asks, which may not extend it for ever.
+    """
+    house, watched = settings.house, known.watched
+    if watched is None:
+        return lease_view(
+            known.lease, house.catalog.instance_type(known.lease["instance_type"]), now
+        )
+    seen = replace(watched, evidence=evidence_of(watched, last_activity))
+    tier = house.tiers.get(known.lease["tier"])
+    too_many = refuse_program(
+        known.lease["program_extensions"] or 0, tier.program_extensions if tier else None
+    )
+    view = watched_view(seen, house.catalog, house.tiers, settings.policy.grace, now)
+    if view.extend is None or (watched.known and not (program and too_many)):
+        return view
+    no = too_many if program and watched.known and too_many else nobody_watches(view.notebook)
+    refused = Refusal(code=no.code, message=no.message, hint=no.hint)
+    return view.model_copy(update={"extend": Extension(refused=refused)})
 
 
 def machine_text(lease: Mapping[str, Any], machine: InstanceType | None) -> str:

@@ -7,7 +7,8 @@ import pytest
 
 from gradienthub.rules.catalog import InstanceType
 from gradienthub.rules.idleness import Deadlines, Evidence, Reason, Use, Warned
-from gradienthub.rules.outlook import lease_view, machine_text, state_of
+from gradienthub.rules.lease_state import state_of
+from gradienthub.views.lease import lease_view, machine_text
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)

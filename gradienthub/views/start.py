@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from ..ledger.leases import Usual
 from ..rules.duration import format_duration
-from .offer import Usual
 
 State = Literal["done", "now", "todo", "failed"]
 

@@ -1,6 +1,6 @@
 """Details of the audit as people read them."""
 
-from gradienthub.rules.audit_words import words_of
+from gradienthub.views.audit_words import words_of
 
 
 def test_an_amount_is_money_and_not_millions():

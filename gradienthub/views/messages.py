@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from .duration import format_duration
-from .idleness import REQUESTS_COUNT, Reason, Stop, Warn
-from .outlook import LeaseView
-from .refusal import shown
-from .services import service_of
+from ..rules.duration import format_duration
+from ..rules.idleness import REQUESTS_COUNT, Reason, Stop, Warn
+from ..rules.refusal import shown
+from ..rules.services import service_of
+from .lease import LeaseView
 
 LONGEST_EMAIL = 254
 LONGEST_TEXT = 400

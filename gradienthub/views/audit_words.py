@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .money import format_amount, format_price
+from ..rules.money import format_amount, format_price
 
 #: Amounts in micro-units of the row's currency.
 AMOUNTS = frozenset({"amount", "credit_limit", "soft", "hard", "spent"})

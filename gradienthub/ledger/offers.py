@@ -1,0 +1,110 @@
+"""Offers: what a person may start now, and how far a start on its way has come."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ..rules.funds import Funds
+from ..rules.tiers import Allowance
+from ..settings import Settings
+from . import accounts, capacity, credits, holds, leases, notebooks
+from .accounts import HubUser
+from .capacity import Taken
+from .leases import Usual
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a person may start now: who they are to us, what is held, what they may still spend,
+    what they chose last."""
+
+    allowance: Allowance
+    taken: Taken
+    running: int
+    last_options: Mapping[str, Any] | None
+    funds: Funds
+
+
+@dataclass(frozen=True)
+class StartSeen:
+    """A start on its way: its lease (None before admission), its place in line, what is usual, and
+    how much of its image is here while it downloads."""
+
+    row: Mapping[str, Any] | None
+    place: int
+    usual: Usual | None
+    download: str = ""
+
+
+def open_account(
+    tx: Connection,
+    user: HubUser,
+    groups: frozenset[str],
+    settings: Settings,
+    now: datetime,
+    own: bool,
+) -> accounts.Account:
+    """Return the account, with the credit of a new one: the form already shows it.
+
+    Unless `own`, nothing is opened: who never came is an account that nobody has.
+    """
+    hub_id = settings.hub_id
+    if not own and accounts.look_up(tx, hub_id=hub_id, user=user) is None:
+        return accounts.Account("", user.name, None, None, False, frozenset(), {})
+    account = accounts.account_of(tx, hub_id=hub_id, user=user, now=now, hub_groups=groups)
+    credits.welcome(
+        tx,
+        hub_id=hub_id,
+        account_id=account.id,
+        currency=settings.house.catalog.currency,
+        amount=settings.new_account_credit,
+        now=now,
+    )
+    return account
+
+
+def offer_of(
+    tx: Connection,
+    account: accounts.Account,
+    groups: frozenset[str],
+    server_name: str,
+    settings: Settings,
+    now: datetime,
+) -> Offer:
+    taken = capacity.taken(tx, settings)
+    notebook = notebooks.find(tx, account_id=account.id, server_name=server_name)
+    allowance = accounts.allowance_of(
+        tx, account, groups=groups, tiers=settings.house.tiers, rules=settings.tier_rules, now=now
+    )
+    return Offer(
+        allowance=allowance,
+        taken=taken,
+        running=sum(lease.account_id == account.id for lease in taken.leases),
+        last_options=notebook.options if notebook else None,
+        funds=holds.funds_of(
+            tx,
+            hub_id=settings.hub_id,
+            account_id=account.id,
+            groups=allowance.groups,
+            tier=allowance.tier,
+            currency=settings.house.catalog.currency,
+            now=now,
+        ),
+    )
+
+
+def start_seen(tx: Connection, lease_id: str, hub_id: str) -> StartSeen:
+    row = leases.describe(tx, lease_id)
+    if row is None:
+        return StartSeen(None, 0, None)
+    usual = leases.usual_start(
+        tx,
+        hub_id=hub_id,
+        runtime=row["runtime"],
+        image=row["image"],
+        warm=row["warm_slot"] is not None,
+    )
+    return StartSeen(row, leases.place_in_stage(tx, lease_id), usual)

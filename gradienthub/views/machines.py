@@ -1,0 +1,66 @@
+"""Machines: every instance type with its price, what is free, and who may start it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..ledger.leases import Usual
+from ..ledger.offers import Offer
+from ..rules.admission import lock
+from ..rules.catalog import Runtime
+from ..rules.refusal import Refused
+from ..settings import Settings
+from .form import Group, build_view
+from .start import spoken
+
+
+@dataclass(frozen=True)
+class MachinesView:
+    """All that the page prints. `usual` are (runtime, how long its starts take).
+
+    `locks` says of each type that may not be started why not and what would help.
+    """
+
+    groups: tuple[Group, ...]
+    locks: Mapping[str, str]
+    tier: str
+    given_by: str
+    running: int
+    max_running: int
+    usual: tuple[tuple[str, str], ...]
+    problem: Refused | None
+    help_url: str
+    support_email: str
+    as_of: datetime
+
+
+def machines_view(
+    settings: Settings, offer: Offer, usual: Sequence[tuple[Runtime, Usual]], now: datetime
+) -> MachinesView:
+    """The page of who got this offer, with how long each runtime usually takes to start."""
+    house = settings.house
+    form = build_view(house, offer.allowance, offer.taken, offer.running, {}, None, now)
+    return MachinesView(
+        groups=form.groups,
+        locks={
+            machine.name: refused.text
+            for machine in house.catalog.instance_types
+            if (refused := lock(machine, offer.allowance, house.tiers, house.catalog.currency))
+        },
+        tier=form.tier,
+        given_by=form.given_by,
+        running=form.running,
+        max_running=form.max_running,
+        usual=tuple((runtime.title, spoken(found.median)) for runtime, found in usual),
+        problem=None,
+        help_url=settings.help_url,
+        support_email=settings.support_email,
+        as_of=now,
+    )
+
+
+def away_view(settings: Settings, problem: Refused, now: datetime) -> MachinesView:
+    """The page while nothing is known of what is free: the reason alone."""
+    return MachinesView(
+        (), {}, "", "", 0, 0, (), problem, settings.help_url, settings.support_email, now
+    )

@@ -1,0 +1,150 @@
+"""A statement as JSON for programs, and as CSV for spreadsheets."""
+
+import csv
+import io
+from collections.abc import Sequence
+from datetime import datetime
+from json import dumps
+from typing import Any
+
+from ..rules.entry import Entry, Kind
+from ..rules.metering import Interval, reachable
+from ..rules.money import format_amount
+from ..rules.statement import Statement
+
+#: A spreadsheet takes a text that begins so for a formula.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+CSV_COLUMNS = (
+    "number",
+    "recorded",
+    "kind",
+    "what",
+    "machine",
+    "price_per_hour",
+    "from",
+    "until",
+    "hours",
+    "not_observed_until",
+    "not_reachable",
+    "not_charged",
+    "amount",
+    "balance",
+    "currency",
+    "lease",
+)
+
+
+def as_json(statement: Statement) -> dict[str, Any]:
+    """The statement as JSON values: money in integer micro-units, times in ISO 8601, UTC."""
+    return {
+        "hub": statement.hub_id,
+        "account": statement.account_id,
+        "name": statement.name,
+        "month": statement.month,
+        "over": statement.over,
+        "as_of": _iso(statement.as_of),
+        "currency": statement.currency,
+        "opening": statement.opening,
+        "credits": statement.total(Kind.CREDIT, Kind.TAKEN, Kind.EXPIRY),
+        "charges": statement.total(Kind.CHARGE),
+        "closing": statement.closing,
+        "running": statement.running,
+        "entries": [_line(entry, statement.unreached(entry)) for entry in statement.entries],
+        "head": statement.head,
+    }
+
+
+def _line(entry: Entry, unreached: Sequence[Interval]) -> dict[str, Any]:
+    return {
+        "number": entry.seq,
+        "recorded": _iso(entry.at),
+        "kind": entry.kind.value,
+        "what": entry.note,
+        "instance_type": entry.instance_type,
+        "price": entry.price,
+        "from": _iso(entry.from_at),
+        "until": _iso(entry.until_at),
+        "not_observed_until": _iso(entry.gap_until),
+        "not_reachable": [{"from": _iso(start), "until": _iso(end)} for start, end in unreached],
+        "billed": entry.billed,
+        "overrun": entry.overrun,
+        "not_charged": entry.forgiven,
+        "amount": entry.amount,
+        "balance": entry.balance,
+        "lease": entry.lease_id,
+    }
+
+
+def as_json_text(statement: Statement) -> str:
+    """`as_json` as text."""
+    return dumps(as_json(statement), indent=2, ensure_ascii=False)
+
+
+def as_csv(statement: Statement) -> str:
+    """One row an entry, amounts in currency units; the last row has the chain's head.
+
+    Texts that people chose are defused: a spreadsheet runs none of them as a formula.
+    """
+    rows = [
+        [_cell(entry, column, statement.unreached(entry)) for column in CSV_COLUMNS]
+        for entry in statement.entries
+    ]
+    closing = {
+        "kind": "closing",
+        "what": statement.head,
+        "recorded": _iso(statement.as_of),
+        "balance": _units(statement.closing),
+        "currency": statement.currency,
+    }
+    rows.append([closing.get(column) or "" for column in CSV_COLUMNS])
+    return table_csv(CSV_COLUMNS, rows)
+
+
+def _cell(entry: Entry, column: str, unreached: Sequence[Interval]) -> str:
+    span = (
+        reachable(entry.from_at, entry.until_at, unreached)
+        if entry.from_at and entry.until_at
+        else None
+    )
+    cells = {
+        "number": str(entry.seq),
+        "recorded": _iso(entry.at),
+        "kind": entry.kind.value,
+        "what": defused(entry.note),
+        "machine": defused(entry.instance_type or ""),
+        "price_per_hour": "" if entry.price is None else _units(entry.price),
+        "from": _iso(entry.from_at),
+        "until": _iso(entry.until_at),
+        "hours": f"{span.total_seconds() / 3600:.6f}" if span is not None else "",
+        "not_observed_until": _iso(entry.gap_until),
+        "not_reachable": " ".join(f"{_iso(start)}/{_iso(end)}" for start, end in unreached),
+        "not_charged": _units(entry.forgiven) if entry.forgiven else "",
+        "amount": _units(entry.amount),
+        "balance": _units(entry.balance),
+        "currency": entry.currency,
+        "lease": entry.lease_id,
+    }
+    return cells[column] or ""
+
+
+def table_csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table as CSV (RFC 4180). Its texts must be `defused` by whoever made the rows."""
+    written = io.StringIO()
+    writer = csv.writer(written)
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return written.getvalue()
+
+
+def defused(text: str) -> str:
+    """The text so that no spreadsheet takes it for a formula."""
+    return f"'{text}" if text.lstrip(" ").startswith(FORMULA) or text.startswith(FORMULA) else text
+
+
+def _units(micros: int) -> str:
+    return format_amount(micros, "").strip().replace(",", "")
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

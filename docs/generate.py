@@ -54,6 +54,8 @@ def _commands(main: argparse.ArgumentParser, prefix: str = "") -> list[tuple[str
     for action in main._actions:
         if isinstance(action, argparse._SubParsersAction):
             for name, sub in action.choices.items():
+                if sub.get_default("old_name"):
+                    continue
                 full = f"{prefix or 'gradienthub'} {name}"
                 found += [(full, sub), *_commands(sub, full)]
     return found

@@ -1,7 +1,9 @@
-"""gradienthub log: who did what to whom."""
+"""gradienthub audit: who did what to whom."""
 
 import argparse
 import json
+import shlex
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,19 +12,34 @@ from ..rules.duration import parse_duration
 from ..views.audit_words import words_of
 from . import config
 from .columns import aligned
+from .config import UsageFault
 from .desk import Desk
+
+#: For one release: `log` was the name of this command, and `audit` that of `verify`.
+OLD_NAME = "log"
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
-    """`gradienthub log` and its options."""
+    """Add `gradienthub audit` and its options, and `gradienthub log`, its old name."""
     parser = subparsers.add_parser(
-        "log",
+        "audit",
         help="who did what to whom: starts, stops, refusals, grants",
-        description="The audit, the newest row first: every start, stop, extension, refusal and"
-        " grant, with who did it.",
+        description="Prints the audit, the newest row first: every start, stop, extension, refusal"
+        " and grant, with who did it. `gradienthub verify` checks the money.",
     )
+    _add_options(parser)
+    # What only the old `audit` took. Without help, it is not shown.
+    parser.add_argument("name", nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument("--head", help=argparse.SUPPRESS)
+    parser.set_defaults(run=run)
+    old = subparsers.add_parser(OLD_NAME, description="The old name of `gradienthub audit`.")
+    _add_options(old)
+    old.set_defaults(run=_run_by_old_name, old_name=True)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
     config.add_config_option(parser)
-    parser.add_argument("--user", metavar="USER", help="only what was done to them")
+    parser.add_argument("--user", metavar="USER", help="only what was done to this user")
     parser.add_argument("--action", metavar="WORD", help="only this: start, stop, refused, ...")
     parser.add_argument(
         "--since",
@@ -31,10 +48,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         help="not before this: a span until now (2d, 6h) or a moment (2026-11-23, UTC)",
     )
     parser.add_argument(
-        "--limit", type=_count, default=100, metavar="ROWS", help="at most so many (default 100)"
+        "--limit",
+        type=_count,
+        default=100,
+        metavar="ROWS",
+        help="maximum number of rows (default 100)",
     )
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.set_defaults(run=run)
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _moment(text: str) -> datetime:
@@ -59,7 +79,28 @@ def _count(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the rows; 0 even where there are none."""
+    """Print the rows; 0 even where there are none. Raises UsageFault for the old use."""
+    if args.name is not None or args.head is not None:
+        words = [args.name, *(("--head", args.head) if args.head is not None else ())]
+        command = shlex.join(["gradienthub", "verify", *(word for word in words if word)])
+        raise UsageFault(
+            f"gradienthub audit prints who did what; what checks the money is `{command}` now"
+        )
+    if not (args.user or args.action or args.since or sys.stdout.isatty()):
+        # A job of a night that meant the old `audit` would succeed from now on, whatever is wrong.
+        print(
+            "gradienthub: `audit` prints who did what; `gradienthub verify` checks the money.",
+            file=sys.stderr,
+        )
+    return _print_rows(args)
+
+
+def _run_by_old_name(args: argparse.Namespace) -> int:
+    print("gradienthub: `log` is `gradienthub audit` now.", file=sys.stderr)
+    return _print_rows(args)
+
+
+def _print_rows(args: argparse.Namespace) -> int:
     hub = config.load(args.config)
     with config.open_ledger(hub) as ledger:
         desk = Desk(ledger, hub.settings, datetime.now(UTC))

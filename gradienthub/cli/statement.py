@@ -20,7 +20,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         "statement",
         help="a month of an account: leases, credits, gaps, total",
         description="A calendar month (UTC) of an account. It ends with its chain head: whoever"
-        " keeps it can have it looked up with `gradienthub audit --head`, and a ledger that was"
+        " keeps it can have it looked up with `gradienthub verify --head`, and a ledger that was"
         " rewritten since does not know it.",
     )
     parser.add_argument("name", metavar="NAME", help="an account's name, or its id if it is closed")

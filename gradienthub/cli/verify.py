@@ -1,4 +1,4 @@
-"""gradienthub audit: derive all money again, and name what does not add up."""
+"""gradienthub verify: derive all money again, and name what does not add up."""
 
 import argparse
 import sys
@@ -13,9 +13,9 @@ from .health import health_of
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
-    """`gradienthub audit` and its options."""
+    """Add `gradienthub verify` and its options."""
     parser = subparsers.add_parser(
-        "audit",
+        "verify",
         help="derive every balance and statement again; name what does not add up",
         description="Derives every balance, statement, credit and usage from entries and leases"
         " again, and the entries from each other. Changes nothing. Exit code 1 where something does"
@@ -27,16 +27,18 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         metavar="HASH",
         help="a chain head that a statement of NAME printed: is it still in the chain?",
     )
-    on_desk(parser, _audit)
+    on_desk(parser, _verify)
 
 
-def _audit(desk: Desk, args: argparse.Namespace) -> int:
+def _verify(desk: Desk, args: argparse.Namespace) -> int:
     account_id = desk.account_id(args.name) if args.name else None
     if args.head is not None:
         if account_id is None:
-            raise UsageFault("Say whose statement it is: gradienthub audit NAME --head HASH")
+            raise UsageFault("Say whose statement it is: gradienthub verify NAME --head HASH")
         return _head(desk, args, account_id)
-    found = desk.ledger.read(verify.prove, hub_id=desk.hub_id, now=desk.now, account_id=account_id)
+    found = desk.ledger.read(
+        verify.verify_money, hub_id=desk.hub_id, now=desk.now, account_id=account_id
+    )
     looked = (
         f"{found.chains} accounts, {found.entries} entries, {found.leases} leases"
         f" ({desk.now:%Y-%m-%d %H:%M} UTC)"

@@ -458,7 +458,7 @@ Index("ix_audit_at", audit.c.hub_id, audit.c.at)
 # -- money --------------------------------------------------------------------------------------
 
 # What an account has in a currency, and the end of its chain of entries: kept beside them so that
-# a start need not add them up. `gradienthub audit` does.
+# a start need not add them up. `gradienthub verify` does.
 balances = Table(
     "balances",
     metadata,

@@ -1,4 +1,4 @@
-"""Proof: every balance and statement derived again from entries and leases; drift is named."""
+"""Verify the money: derive every balance and statement again, and name each drift."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -37,7 +37,7 @@ from .verify_rows import Discrepancy
 
 
 @dataclass(frozen=True)
-class Proved:
+class Verified:
     """What was looked at, and what is wrong."""
 
     chains: int
@@ -46,7 +46,9 @@ class Proved:
     faults: tuple[Discrepancy, ...]
 
 
-def prove(tx: Connection, *, hub_id: str, now: datetime, account_id: str | None = None) -> Proved:
+def verify_money(
+    tx: Connection, *, hub_id: str, now: datetime, account_id: str | None = None
+) -> Verified:
     """Derive the money of this hub again, or of one account. Reads only; grows with history."""
     faults: list[Discrepancy] = []
     seen_entries = seen_leases = chains = 0
@@ -70,7 +72,7 @@ def prove(tx: Connection, *, hub_id: str, now: datetime, account_id: str | None 
     faults += _usage_faults(tx, hub_id, usage_sums, names, account_id)
     if account_id is None:
         faults += verify_rows.hub_faults(tx, hub_id, audited_since)
-    return Proved(chains, seen_entries, seen_leases, tuple(faults))
+    return Verified(chains, seen_entries, seen_leases, tuple(faults))
 
 
 @dataclass(frozen=True)

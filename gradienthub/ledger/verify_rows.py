@@ -1,4 +1,4 @@
-"""Proof of rows that no chain covers: each against its second record, in the audit or in itself."""
+"""Verify rows that no chain covers: each against its second record, in the audit or in itself."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

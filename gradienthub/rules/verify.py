@@ -1,4 +1,4 @@
-"""Proof: an account's entries and what is kept beside them, derived again; every fault is named."""
+"""Verify an account: derive what is stored beside its entries again, and name every fault."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace

@@ -140,7 +140,7 @@ def test_an_account_is_merged_into_another_with_a_plan_for_its_folder(hub):
     assert f"accounts/{gone.id} belongs into" in said.out
     assert "gets the balance of $5.00\n" in said.out
     assert "5.00" in hub.run("credit", "show", "anna").out
-    assert hub.run("audit").code == 0
+    assert hub.run("verify").code == 0
     assert into.id in hub.run("account", "list", "--json").out
 
 

@@ -180,18 +180,18 @@ def test_what_no_money_covered_is_an_overrun_and_what_a_late_keeper_missed_is_no
         assert said.splitlines()[1].split()[:2] == ["ann", "Thesis"]
 
 
-# -- statements and the audit --------------------------------------------------------------------
+# -- statements and verify --------------------------------------------------------------------
 
 
-def test_a_statement_for_people_and_its_head_is_known_to_the_audit(spent):
+def test_a_statement_for_people_and_its_head_is_known_to_verify(spent):
     said = spent.run("statement", "ann", "2026-11")
     assert said.code == 0, said.err
     assert "Thesis (t4)" in said.out
     assert "-$0.51" in said.out
     head = said.out.rsplit(": ", 1)[1].strip()
-    assert "entry 1, 2026-11" in spent.run("audit", "ann", "--head", head).out
-    assert spent.run("audit", "ann", "--head", "0" * 64).code == 1
-    assert spent.run("audit", "--head", head).code == 2
+    assert "entry 1, 2026-11" in spent.run("verify", "ann", "--head", head).out
+    assert spent.run("verify", "ann", "--head", "0" * 64).code == 1
+    assert spent.run("verify", "--head", head).code == 2
 
 
 def test_a_statement_as_csv_is_no_formula_to_a_spreadsheet(hub):
@@ -219,12 +219,12 @@ def test_a_month_that_is_none_is_a_wrong_argument(spent, month):
     assert "2026-11" in said.err
 
 
-def test_the_audit_says_that_all_adds_up_or_names_what_does_not(spent):
-    said = spent.run("audit")
+def test_verify_says_that_all_adds_up_or_names_what_does_not(spent):
+    said = spent.run("verify")
     assert said.code == 0
     assert said.out.startswith("Everything adds up: 1 accounts, 1 entries, 1 leases")
     spent.ledger.write(lambda tx: tx.execute(text("UPDATE entries SET amount = 0")))
-    said = spent.run("audit")
+    said = spent.run("verify")
     assert said.code == 1
     assert "entry 1 (charge of lease lease-1, 2026-11) was altered" in said.out
 

@@ -162,10 +162,10 @@ def keeper_passed(started, ago=timedelta(0)):
 
 def test_what_a_command_says_of_the_past_is_said_to_be_old(started):
     keeper_passed(started)
-    for command in (("warm", "list"), ("audit",), ("leases",), ("devices",)):
+    for command in (("warm", "list"), ("verify",), ("leases",), ("devices",)):
         assert started.run(*command).err == "", command
     keeper_passed(started, ago=timedelta(hours=2))
-    for command in (("warm", "list"), ("audit",), ("leases",), ("devices",)):
+    for command in (("warm", "list"), ("verify",), ("leases",), ("devices",)):
         said = started.run(*command)
         assert (said.code, "The keeper has not looked any more" in said.err) == (0, True), command
     [said] = [one for one in judge(look(started.load())) if one.name == "keeper"]
@@ -224,25 +224,25 @@ def test_findings_stand_until_they_are_mended(started):
     assert said.code == 0 and " mended " in said.out
 
 
-# -- log --------------------------------------------------------------------------------------
+# -- audit ------------------------------------------------------------------------------------
 
 
-def test_the_log_has_who_did_what_the_newest_first(started):
+def test_the_audit_has_who_did_what_the_newest_first(started):
     running(started)
     started.run("extend", "ann")
-    rows = [line.split() for line in started.run("log").out.splitlines()]
+    rows = [line.split() for line in started.run("audit").out.splitlines()]
     assert rows[0] == ["AT", "WHO", "DID", "TO", "DETAIL"]
     assert rows[1][3:7] == ["cli", os_user(), "extend", "ann"]
     assert [row[4] for row in rows[2:]] == ["start", "payment_method", "account_opened"]
 
 
-def test_the_log_is_filtered_by_person_action_time_and_number(started):
+def test_the_audit_is_filtered_by_person_action_time_and_number(started):
     running(started)
     running(started, "bob", instance_type="small")
     started.run("extend", "bob")
 
     def actions(*words):
-        return [row["action"] for row in json.loads(started.run("log", "--json", *words).out)]
+        return [row["action"] for row in json.loads(started.run("audit", "--json", *words).out)]
 
     assert actions("--user", "bob") == ["extend", "start", "payment_method", "account_opened"]
     assert actions("--action", "start") == ["start", "start"]
@@ -250,10 +250,38 @@ def test_the_log_is_filtered_by_person_action_time_and_number(started):
     assert actions("--since", f"{now() - 10 * MINUTE:%Y-%m-%dT%H:%M:%S}") == ["extend"]
     assert actions("--limit", "2") == ["extend", "start"]
     assert actions("--since", "2999-01-01") == []
-    assert started.run("log", "--action", "nothing").out == "Nothing that fits is in the audit.\n"
+    assert started.run("audit", "--action", "nothing").out == "Nothing that fits is in the audit.\n"
 
 
 @pytest.mark.parametrize("words", [("--since", "yesterday"), ("--limit", "0"), ("--limit", "x")])
 def test_a_filter_that_makes_no_sense_is_a_wrong_argument(started, words):
-    said = started.run("log", *words)
+    said = started.run("audit", *words)
     assert said.code == 2 and "write a" in said.err
+
+
+def test_the_audit_s_old_name_answers_with_a_hint(started):
+    running(started)
+    said = started.run("log", "--action", "start", "--json")
+    assert [row["action"] for row in json.loads(said.out)] == ["start"]
+    assert (said.code, said.err) == (0, "gradienthub: `log` is `gradienthub audit` now.\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (("ann",), "gradienthub verify ann"),
+        (("ann", "--head", "3f1c"), "gradienthub verify ann --head 3f1c"),
+        (("--head", "3f1c"), "gradienthub verify --head 3f1c"),
+    ],
+)
+def test_what_only_the_old_audit_took_is_refused_with_the_name_of_the_new_one(
+    started, words, command
+):
+    said = started.run("audit", *words)
+    assert (said.code, said.out) == (2, "")
+    assert f"`{command}`" in said.err and len(said.err.splitlines()) == 1
+
+
+def test_a_nightly_job_that_ran_the_old_audit_is_told(started):
+    assert "`gradienthub verify` checks the money" in started.run("audit").err
+    assert started.run("audit", "--action", "start").err == ""

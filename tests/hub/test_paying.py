@@ -43,7 +43,7 @@ async def charges(home, name):
 
 async def adds_up(home):
     found = await home.context.ledger.aread(
-        verify.prove, hub_id=home.settings.hub_id, now=home.clock()
+        verify.verify_money, hub_id=home.settings.hub_id, now=home.clock()
     )
     assert found.faults == ()
 

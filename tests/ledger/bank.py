@@ -134,7 +134,7 @@ class Bank:
         return [-row.amount for row in self.entries(name) if row.kind == "charge"]
 
     def faults(self) -> list[str]:
-        found = self.ledger.read(verify.prove, hub_id=HUB, now=self.now)
+        found = self.ledger.read(verify.verify_money, hub_id=HUB, now=self.now)
         return [fault.what for fault in found.faults]
 
 

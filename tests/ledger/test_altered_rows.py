@@ -190,7 +190,7 @@ def faults_with(tx, bank, table, key, column, value):
     """What the proof says with this value there, which is taken back."""
     with tx.begin_nested() as savepoint:
         tx.execute(table.update().where(*key).values({column: value}))
-        found = verify.prove(tx, hub_id=HUB, now=bank.now).faults
+        found = verify.verify_money(tx, hub_id=HUB, now=bank.now).faults
         savepoint.rollback()
     return found
 
@@ -199,7 +199,7 @@ def test_any_row_of_money_that_is_removed_is_named(rich):
     def faults_without(tx, table, key):
         with tx.begin_nested() as savepoint:
             tx.execute(table.delete().where(*key))
-            found = verify.prove(tx, hub_id=HUB, now=rich.now).faults
+            found = verify.verify_money(tx, hub_id=HUB, now=rich.now).faults
             savepoint.rollback()
         return found
 

@@ -123,7 +123,9 @@ async def test_new_quote_start_cost_warned_stopped_statement(story):
     assert "Credit: A taste" in words and f"-${bill / 10**6:.6f}".rstrip("0") in words, words
     assert f"${(170_000 - bill) / 10**6:.6f}".rstrip("0") in words
     await shoot(page, "5-statement")
-    proved = await keeper.ledger.aread(verify.prove, hub_id=home.settings.hub_id, now=clock())
+    proved = await keeper.ledger.aread(
+        verify.verify_money, hub_id=home.settings.hub_id, now=clock()
+    )
     assert list(proved.faults) == []
     assert page.faults == []
 

@@ -42,7 +42,7 @@ async def gaps_of(home, lease):
 
 async def adds_up(home):
     proved = await home.context.ledger.aread(
-        verify.prove, hub_id=home.settings.hub_id, now=home.clock()
+        verify.verify_money, hub_id=home.settings.hub_id, now=home.clock()
     )
     assert proved.faults == ()
 

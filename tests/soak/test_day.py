@@ -356,7 +356,7 @@ async def test_what_is_billed_is_what_was_seen_and_nothing_is_left(day):
     assert ledger.read(lambda tx: tx.execute(select(device_holders)).all()) == []
     # A hub that ends while it still starts its keeper leaves one that sees so itself.
     await hub.until(day.no_process_is_left, "every keeper has ended")
-    assert ledger.read(verify.prove, hub_id=hub.hub_id, now=now()).faults == ()
+    assert ledger.read(verify.verify_money, hub_id=hub.hub_id, now=now()).faults == ()
     rows = ledger.read(lambda tx: tx.execute(select(leases)).mappings().all())
     assert len(rows) >= len(seen.runs) > 0
     charged = ledger.read(

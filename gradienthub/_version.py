@@ -1,3 +1,9 @@
-"""The version, alone in its file so that the build can read it without importing the package."""
+"""The version, as the installation recorded it: the build takes it from the git tags."""
 
-__version__ = "0.1.0.dev0"
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("gradienthub")
+except PackageNotFoundError:
+    # A checkout on the path that nobody installed.
+    __version__ = "0.0.0+unknown"

@@ -1,6 +1,8 @@
 """The server part, in a real Jupyter server, asking a real HTTP server in the hub's place."""
 
+import json
 from datetime import UTC, datetime, timedelta
+from importlib import metadata
 
 import pytest
 import requests
@@ -11,6 +13,14 @@ pytestmark = pytest.mark.slow
 
 def last_activity(server):
     return server.ask("GET", "api/status?no_track_activity=1").json()["last_activity"]
+
+
+def test_jupyterlab_reads_the_version_of_the_package(prefix):
+    shared = prefix / "share" / "jupyter" / "labextensions" / "gradienthub-lab"
+    package = json.loads((shared / "package.json").read_text())
+    folders = map(str, prefix.glob("lib/*/site-packages"))
+    [installed] = metadata.distributions(name="gradienthub-lab", path=folders)
+    assert package["version"] == installed.version != "0.0.0"
 
 
 def test_the_lease_is_handed_on_as_the_hub_tells_it(serve, small_hub):

@@ -24,6 +24,8 @@ Given = TypeVar("Given", bound="Input")
 #: Bytes of a request's body.
 LONGEST_BODY = 16_384
 LARGEST_PAGE = 200
+#: A user name of 255 characters, each of four bytes, in base64.
+LONGEST_CURSOR = 1500
 KEY_HEADER = "Idempotency-Key"
 
 
@@ -41,7 +43,7 @@ class Paging(Input):
     """A page of a list; `after` is `next` of the page before."""
 
     limit: int = Field(default=50, ge=1, le=LARGEST_PAGE)
-    after: str = Field(default="", max_length=200)
+    after: str = Field(default="", max_length=LONGEST_CURSOR)
 
 
 class Keyed(Input):
@@ -172,59 +174,66 @@ def parsed(model: type[Given], given: Mapping[str, Any], code: str) -> Given:
         raise Refused(code, "The input is nested too deeply.") from None
 
 
-def cursor(*key: datetime | date | int | str) -> str:
-    """Where a page ended, as an opaque word."""
+def encode_cursor(*key: datetime | date | int | str) -> str:
+    """Encode where a page ended as an opaque word. A key may have any characters."""
     parts = [part.isoformat() if isinstance(part, date) else str(part) for part in key]
-    return base64.urlsafe_b64encode("|".join(parts).encode()).decode().rstrip("=")
+    text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def place(after: str, parts: int) -> list[str] | None:
-    """What a cursor said; None without one. Refuses what is none of ours."""
+def decode_cursor(after: str, parts: int) -> list[str] | None:
+    """Decode a cursor of so many parts; None for an empty one. Refuses what we did not encode."""
     if not after:
         return None
     try:
         text = base64.urlsafe_b64decode(after + "=" * (-len(after) % 4)).decode()
-    except (ValueError, binascii.Error):
-        text = ""
-    found = text.split("|")
-    if len(found) != parts or not all(found):
-        raise Refused(
-            "bad_query",
-            f"after: {shown(after)} is not where a page ended.",
-            "Send `next` of the page before, or nothing.",
-            field="after",
-        )
-    return found
+        key = json.loads(text)
+    except (ValueError, binascii.Error, RecursionError):
+        raise _bad_cursor(after) from None
+    if not isinstance(key, list) or len(key) != parts:
+        raise _bad_cursor(after)
+    if not all(isinstance(part, str) and part and "\0" not in part for part in key):
+        raise _bad_cursor(after)
+    return key
 
 
-def place_in_time(after: str) -> tuple[datetime, str] | None:
-    """A cursor of (moment, id)."""
-    found = place(after, 2)
-    if found is None:
+def decode_time_cursor(after: str) -> tuple[datetime, str] | None:
+    """Decode a cursor of a moment and an id. Refuses what we did not encode."""
+    key = decode_cursor(after, 2)
+    if key is None:
         return None
     try:
-        at = datetime.fromisoformat(found[0])
+        at = datetime.fromisoformat(key[0])
         # The first and the last hours of all time are beyond it in another zone.
-        if at.tzinfo is not None and is_id(found[1]):
-            return at.astimezone(UTC), found[1]
+        if at.tzinfo is not None and is_id(key[1]):
+            return at.astimezone(UTC), key[1]
     except (ValueError, OverflowError):
         pass
-    raise Refused("bad_query", "after is not where a page ended.", field="after")
+    raise _bad_cursor(after)
+
+
+def decode_number_cursor(after: str) -> int | None:
+    """Decode a cursor of one number. Refuses what we did not encode."""
+    key = decode_cursor(after, 1)
+    if key is None:
+        return None
+    if not key[0].isdecimal() or len(key[0]) > 18:
+        raise _bad_cursor(after)
+    return int(key[0])
+
+
+def _bad_cursor(after: str) -> Refused:
+    return Refused(
+        "bad_query",
+        f"after: {shown(after)} is not where a page ended.",
+        "Send `next` of the page before, or nothing.",
+        field="after",
+    )
 
 
 def is_id(word: str) -> bool:
-    """Whether it could be an id of ours; what could not is asked of no database."""
+    """Return whether it could be an id of ours. What could not is asked of no database."""
     return re.fullmatch(r"[0-9a-f-]{36}", word) is not None
-
-
-def place_by_number(after: str) -> int | None:
-    """A cursor of one number."""
-    found = place(after, 1)
-    if found is None:
-        return None
-    if not found[0].isdecimal() or len(found[0]) > 18:
-        raise Refused("bad_query", "after is not where a page ended.", field="after")
-    return int(found[0])
 
 
 def routes(prefix: str, operations: Sequence[Operation]) -> list[tuple[str, type, dict[str, Any]]]:

@@ -19,7 +19,7 @@ from ..rules.tiers import Allowance
 from ..settings import Published
 from ..views.lease import Refusal
 from ..views.statement import as_json
-from .api import ApiHandler, Input, Nothing, Operation, Page, Paging, cursor, place
+from .api import ApiHandler, Input, Nothing, Operation, Page, Paging, decode_cursor, encode_cursor
 from .operations import ANYBODY, SEES_ALL, account_of, own_account, whose
 from .visitor import KeeperHandler
 
@@ -448,7 +448,7 @@ async def one_statement(handler: ApiHandler, query: StatementQuery, month: str) 
 async def list_accounts(handler: ApiHandler, query: Paging) -> Page[PurseView]:
     """Every open account by name."""
     handler.need(handler.visitor.runs_money, "see everybody's accounts")
-    found = place(query.after, 1)
+    found = decode_cursor(query.after, 1)
     page, more = await handler.read(
         purses,
         handler.context.hub_id,
@@ -457,7 +457,7 @@ async def list_accounts(handler: ApiHandler, query: Paging) -> Page[PurseView]:
         after=found[0] if found else "",
         limit=query.limit,
     )
-    return Page(items=page, next=cursor(page[-1].name) if more else None)
+    return Page(items=page, next=encode_cursor(page[-1].name) if more else None)
 
 
 def purses(

@@ -19,10 +19,10 @@ from .api import (
     Operation,
     Page,
     Paging,
-    cursor,
+    decode_number_cursor,
+    decode_time_cursor,
+    encode_cursor,
     is_id,
-    place_by_number,
-    place_in_time,
 )
 from .visitor import KeeperHandler
 
@@ -307,11 +307,11 @@ async def list_leases(handler: ApiHandler, query: LeasesQuery) -> Page[LeaseView
         handler,
         account_id=account_id,
         state=query.state,
-        before=place_in_time(query.after),
+        before=decode_time_cursor(query.after),
         limit=query.limit,
     )
     full = len(found) == query.limit
-    last = cursor(found[-1].admitted_at, found[-1].lease) if full else None
+    last = encode_cursor(found[-1].admitted_at, found[-1].lease) if full else None
     return Page(items=found, next=last)
 
 
@@ -418,7 +418,7 @@ async def list_audit(handler: ApiHandler, query: AuditQuery) -> Page[AuditView]:
         hub_id=handler.context.hub_id,
         account_id=account_id,
         action=query.action or None,
-        before=place_by_number(query.after),
+        before=decode_number_cursor(query.after),
         limit=query.limit,
         **within(query.day),
     )
@@ -429,7 +429,9 @@ async def list_audit(handler: ApiHandler, query: AuditQuery) -> Page[AuditView]:
         )
         for row in rows
     ]
-    return Page(items=found, next=cursor(found[-1].id) if len(found) == query.limit else None)
+    return Page(
+        items=found, next=encode_cursor(found[-1].id) if len(found) == query.limit else None
+    )
 
 
 async def state(handler: ApiHandler, query: Nothing) -> StateView:

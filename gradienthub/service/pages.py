@@ -13,11 +13,10 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader
 from .._version import __version__
 from ..ledger import audit, findings, fleet, keepers, warm_slots, watches
 from ..ledger.watches import Watched
-from ..rules.action import Action
 from ..rules.refusal import STATUS, Refused, shown
-from ..views.audit_words import words_of
+from ..views.audit_words import ACTION_WORDS, action_word, words_of
 from ..views.fleet import FleetView, fleet_view
-from .api import cursor, is_id, place_by_number
+from .api import decode_number_cursor, encode_cursor, is_id
 from .frame import Frame
 from .operations import account_of, own_account, within
 from .visitor import SAFE, KeeperHandler
@@ -205,7 +204,7 @@ class AuditHandler(PageHandler):
         user = self.get_query_argument("user", "")[:255].strip()
         everybody = who.sees_all and self.get_query_argument("all", "") == "1" and not user
         action = self.get_query_argument("action", "")
-        action = action if action in list(Action) else ""
+        action = action if action in ACTION_WORDS else ""
         try:
             day = date.fromisoformat(self.get_query_argument("day", ""))
         except ValueError:
@@ -219,7 +218,7 @@ class AuditHandler(PageHandler):
             action=action or None,
             limit=50,
             account_id=None if everybody else account.id if account else "-",
-            before=place_by_number(self.get_query_argument("after", "")),
+            before=decode_number_cursor(self.get_query_argument("after", "")),
             **within(day),
         )
         chosen = {
@@ -229,7 +228,9 @@ class AuditHandler(PageHandler):
             "day": day.isoformat() if day else "",
         }
         older = (
-            urlencode({k: v for k, v in chosen.items() if v} | {"after": cursor(rows[-1]["id"])})
+            urlencode(
+                {k: v for k, v in chosen.items() if v} | {"after": encode_cursor(rows[-1]["id"])}
+            )
             if len(rows) == 50
             else ""
         )
@@ -239,7 +240,7 @@ class AuditHandler(PageHandler):
                 here="audit",
                 rows=[told(r) for r in rows],
                 chosen=chosen,
-                actions=tuple(Action),
+                actions=ACTION_WORDS,
                 older=older,
                 everybody=everybody,
             )
@@ -252,7 +253,7 @@ def told(row: Mapping[str, Any]) -> dict[str, Any]:
     options = detail.pop("options", None)
     whole = {**(options if isinstance(options, dict) else {}), **detail}
     words = [f"{key.replace('_', ' ')}: {value}" for key, value in words_of(whole)]
-    return {**row, "words": words}
+    return {**row, "word": action_word(row["action"]), "words": words}
 
 
 def page_routes(prefix: str) -> list[tuple[str, type]]:

@@ -20,7 +20,7 @@ from yarl import URL
 
 from gradienthub.ledger import LedgerAway
 from gradienthub.rules.refusal import Refused
-from gradienthub.service.api import place_in_time
+from gradienthub.service.api import Paging, decode_cursor, decode_time_cursor, encode_cursor
 from gradienthub.service.pages import hub_refused
 from gradienthub.service.site import application
 
@@ -232,13 +232,31 @@ async def test_going_back_after_the_login_leads_on(window):
 @pytest.mark.parametrize(
     "after",
     ["0001-01-01T00:00:00+14:00|" + "a" * 36, "9999-12-31T23:59:59-14:00|" + "a" * 36,
-     "2026-11-23T09:00:00|" + "a" * 36, "2026-11-23T09:00:00+00:00|a\0", "x|y", "|"],
+     "2026-11-23T09:00:00|" + "a" * 36, "2026-11-23T09:00:00+00:00|a\0", "x|y", "|",
+     # As an older version made them.
+     "2026-11-23T09:00:00+00:00|" + "a" * 36, "17", "anna",
+     # As we make them.
+     json.dumps(["0001-01-01T00:00:00+14:00", "a" * 36]),
+     json.dumps(["9999-12-31T23:59:59-14:00", "a" * 36]),
+     json.dumps(["2026-11-23T09:00:00", "a" * 36]),
+     json.dumps(["2026-11-23T09:00:00+00:00", "a\0"]),
+     json.dumps(["2026-11-23T09:00:00+00:00", "a" * 36, ""]),
+     json.dumps([{}, []]), "[" * 2000, "{}", "null", '["x", ""]'],
 )  # fmt: skip
 def test_a_cursor_that_somebody_made_up_is_refused(after):
     word = base64.urlsafe_b64encode(after.encode()).decode().rstrip("=")
     with pytest.raises(Refused) as refused:
-        place_in_time(word)
+        decode_time_cursor(word)
     assert refused.value.code == "bad_query"
+    assert "is not where a page ended. Send `next` of the page before" in refused.value.text
+
+
+@pytest.mark.parametrize(
+    "name", ["auth0|64af1", "|", '"', "\\", "[1]", "ö \N{PARTY POPPER}", "\N{PARTY POPPER}" * 255]
+)
+def test_a_page_may_end_at_any_name(name):
+    after = encode_cursor(name, 7)
+    assert decode_cursor(Paging(after=after).after, 2) == [name, "7"]
 
 
 async def test_the_audit_of_a_day_and_the_state_without_a_ledger(site, monkeypatch):  # noqa: F811

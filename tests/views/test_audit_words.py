@@ -1,6 +1,13 @@
 """Details of the audit as people read them."""
 
-from gradienthub.views.audit_words import words_of
+from gradienthub.rules.action import Action
+from gradienthub.views.audit_words import ACTION_WORDS, action_word, words_of
+
+
+def test_every_action_has_words_of_its_own():
+    assert set(ACTION_WORDS) == set(Action)
+    assert len(set(ACTION_WORDS.values())) == len(Action)
+    assert action_word("login_moved") == "login moved"
 
 
 def test_an_amount_is_money_and_not_millions():

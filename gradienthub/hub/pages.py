@@ -234,9 +234,6 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
             action=action,
             for_user=user,
             spawner=user.spawner,
-            availability_url=url_path_join(
-                self.hub.base_url, "api/gradient/availability", user.escaped_name
-            ),
             auth_state=await user.get_auth_state(),
         )
         self.finish(html)

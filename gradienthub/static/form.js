@@ -1,87 +1,56 @@
-// Keeps the form fresh: figures when a choice changes, what is free every ten seconds, and the
-// zone of the end time. The page works without it.
+// Keeps the form fresh: after each choice, and every ten seconds, it asks the hub for the same form
+// as it is filled in now, and shows the new figures and free counts. Only the hub computes prices.
+// The page works without it.
 
-import { charge, duration, rounded } from "./figures.js";
-import { timeElement } from "./local-times.js";
+import { localise } from "./local-times.js";
+import { morph } from "./morph.js";
 
 const REFRESH = 10_000;
 const form = document.getElementById("start");
-const field = (name) => form.querySelector(`input[name="${name}"]:checked`);
-const money = (micros) => rounded(micros, form.dataset.prefix, form.dataset.suffix);
+let asking = null;
 
-function out(name, text) {
-  for (const element of form.querySelectorAll(`[data-out="${name}"]`)) {
-    if (element.textContent !== text) element.textContent = text;
-    if (name === "unpaid") element.hidden = !text;
+async function quote() {
+  asking?.abort();
+  const mine = new AbortController();
+  asking = mine;
+  const body = new URLSearchParams(new FormData(form));
+  body.set("step", "quote");
+  try {
+    const answer = await fetch(form.getAttribute("action"), {
+      method: "POST", body, headers: { Accept: "text/html" }, signal: mine.signal,
+    });
+    if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = page.getElementById("start");
+    if (mine.signal.aborted) return;
+    if (!fresh) throw new Error("no form");
+    show(fresh);
+    tellOld(false);
+  } catch {
+    // The hub restarts, or the login has ended; the next round asks again.
+    if (!mine.signal.aborted) tellOld(form.classList.contains("is-asking"));
   }
 }
 
-function outMoment(name, before, moment) {
-  for (const element of form.querySelectorAll(`[data-out="${name}"]`)) {
-    element.replaceChildren(...(moment ? [before, timeElement(moment)] : []));
+function show(fresh) {
+  localise(fresh);
+  for (const part of form.querySelectorAll("[data-live]")) {
+    const wanted = fresh.querySelector(`[data-live="${CSS.escape(part.dataset.live)}"]`);
+    if (wanted) morph(part, wanted);
   }
+  for (const input of form.querySelectorAll('input[name="instance_type"]')) {
+    const wanted = fresh.querySelector(`input[name="instance_type"][value="${CSS.escape(input.value)}"]`);
+    if (!wanted) continue;
+    // What is chosen stays chosen, so that a start can still be tried.
+    input.disabled = wanted.disabled && !input.checked;
+    input.closest("label").classList.remove("is-fail");
+  }
+  form.classList.remove("is-asking");
 }
 
-function figures() {
-  const machine = field("instance_type");
-  if (!machine || !form.querySelector('[data-out="price"]')) return;
-  const price = machine.dataset.price;
-  const priceText = machine.dataset.priceText;
-  const free = price === "0";
-  const now = Date.now();
-  for (const choice of form.querySelectorAll('input[name="shutdown_after"][data-seconds]')) {
-    choice.parentElement.querySelector("[data-cost]").textContent =
-      money(charge(price, Number(choice.dataset.seconds) * 1000));
-  }
-
-  const stopAt = endTime();
-  const session = machine.dataset.session ? now + Number(machine.dataset.session) * 1000 : Infinity;
-  const paid = machine.dataset.paidSeconds;
-  const moneyEnds = paid === undefined ? Infinity : now + Number(paid) * 1000;
-  const endsBy = Math.min(session, moneyEnds, stopAt && stopAt > now ? stopAt.getTime() : Infinity);
-  const hard = Number.isFinite(endsBy);
-  const most = hard ? money(charge(price, endsBy - now)) : free ? money(0n) : "No upper limit";
-  const mostNote = hard
-    ? endsBy === moneyEnds ? "your money ends then"
-    : endsBy === session ? `session limit of ${duration(machine.dataset.session)}` : "the end time you chose"
-    : free ? "it costs nothing" : `while it is in use, ${priceText}`;
-
-  const interval = field("shutdown_after");
-  const seconds = interval && interval.dataset.seconds ? Number(interval.dataset.seconds) : 0;
-  const idleStop = seconds ? Math.min(now + seconds * 1000, endsBy) : null;
-  let away = most;
-  let awayNote = "nothing stops it when idle";
-  let awayMoment = hard ? endsBy : null;
-  if (seconds) {
-    away = money(charge(price, idleStop - now));
-    awayNote = idleStop === endsBy ? mostNote : `${duration(seconds)} × ${priceText}`;
-    awayMoment = idleStop;
-  } else if (!interval && form.querySelector('input[name="shutdown_after"][required]')) {
-    away = "–";
-    awayNote = "choose when it stops";
-    awayMoment = null;
-  }
-
-  // Known where it is idle for a chosen time, or ends in any case; else nobody can say.
-  const spent = seconds ? idleStop : hard ? endsBy : null;
-  out("unpaid", machine.dataset.unpaid);
-  if (form.dataset.available) funds(price, spent === null ? null : spent - now);
-  out("title", machine.dataset.title);
-  out("price", priceText);
-  out("away", away);
-  out("away-note", awayNote);
-  outMoment("away-moment", ", stops at ", awayMoment === null ? null : new Date(awayMoment));
-  out("most", most);
-  out("most-note", mostNote);
-  outMoment("most-moment", ", ends at ", hard ? new Date(endsBy) : null);
-}
-
-function funds(price, milliseconds) {
-  const available = BigInt(form.dataset.available);
-  const known = milliseconds !== null && price !== "0";
-  const left = known ? available - charge(price, milliseconds) : 0n;
-  out("funds", `${money(available)} left`);
-  out("funds-note", known ? `${money(left > 0n ? left : 0n)} if you walk away now` : "");
+/** Say that the figures are of the choices before, so that nobody takes them for those of now. */
+function tellOld(old) {
+  form.querySelector("[data-old]").hidden = !old;
 }
 
 function endTime() {
@@ -93,7 +62,6 @@ function endTime() {
 // The field holds no zone: what the hub sent was in UTC, what is typed is in the reader's.
 function zone() {
   const typed = form.elements.stop_at;
-  if (!typed) return;
   if (typed.dataset.utc) {
     const moment = new Date(typed.dataset.utc);
     const shifted = new Date(moment.getTime() - moment.getTimezoneOffset() * 60_000);
@@ -107,52 +75,16 @@ function offset() {
   form.elements.utc_offset.value = String(-moment.getTimezoneOffset());
 }
 
-async function refresh() {
-  if (document.visibilityState !== "visible") return;
-  let answer;
-  try {
-    const response = await fetch(form.dataset.availability, {
-      headers: { "X-XSRFToken": form.dataset.xsrf, Accept: "application/json" },
-    });
-    if (!response.ok) return;
-    answer = await response.json();
-  } catch {
-    return; // the hub restarts; the next round asks again
-  }
-  for (const card of form.querySelectorAll("[data-type]")) {
-    const now = answer.types[card.dataset.type];
-    if (now) show(card, now);
-  }
-  const asOf = form.querySelector("time[data-seconds]");
-  if (asOf) {
-    asOf.replaceWith(timeElement(new Date(answer.as_of), true));
-  }
-}
-
-function show(card, now) {
-  const input = card.querySelector("input");
-  const line = card.querySelector("[data-availability]");
-  const text = line.querySelector("span");
-  const parts = [now.note];
-  if (now.next_free) {
-    parts.push(" The next is free by ", timeElement(new Date(now.next_free)), " at the latest.");
-  }
-  text.replaceChildren(...parts);
-  // What is chosen stays chosen, so that a start can still be tried.
-  input.disabled = now.state !== "free" && !input.checked;
-  line.classList.remove("is-run", "is-off", "is-fail");
-  line.classList.add(now.state === "free" ? "is-run" : "is-off");
-  card.classList.remove("is-fail");
-  const shape = { free: "run", locked: "lock", none: "stop" }[now.state];
-  line.querySelector("use").setAttribute("href", `#i-${shape}`);
+function refresh() {
+  if (document.visibilityState === "visible") quote();
 }
 
 if (form && form.elements.utc_offset) {
   zone();
-  figures();
   form.addEventListener("change", () => {
     offset();
-    figures();
+    form.classList.add("is-asking");
+    quote();
   });
   const image = form.elements.image;
   if (image) {
@@ -160,7 +92,6 @@ if (form && form.elements.utc_offset) {
       if (image.value) form.querySelector('input[name="runtime"][value="custom"]').checked = true;
     });
   }
-  setInterval(figures, 30_000);
   setInterval(refresh, REFRESH);
   document.addEventListener("visibilitychange", refresh);
 }

@@ -15,7 +15,7 @@ from ..rules.duration import format_duration, parse_duration, short_duration
 from ..rules.funds import Funds, refusal
 from ..rules.idleness import REQUESTS_COUNT
 from ..rules.metering import Quote, bill, quote
-from ..rules.money import format_amount, format_price, format_rounded
+from ..rules.money import format_price, format_rounded
 from ..rules.options import INTERFACES, Interval
 from ..rules.placement import room
 from ..rules.refusal import Refused
@@ -40,12 +40,7 @@ RETRIED = frozenset(
 
 @dataclass(frozen=True)
 class Card:
-    """One machine. `state` free can be chosen; locked and none say in `note` why not.
-
-    `session_seconds` is how long a lease of it may last (None: as long as one likes),
-    `paid_seconds` how long the person's money carries it (None: no end within a year), `unpaid`
-    why it cannot be paid now, or nothing.
-    """
+    """One machine. `state` free can be chosen; locked and none say in `note` why not."""
 
     name: str
     title: str
@@ -60,9 +55,6 @@ class Card:
     disabled: bool
     checked: bool
     refused: bool
-    paid_seconds: float | None
-    unpaid: str
-    session_seconds: int | None
 
 
 @dataclass(frozen=True)
@@ -103,7 +95,6 @@ class Choice:
     label: str
     checked: bool
     cost: str = ""
-    seconds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -192,11 +183,6 @@ class FormView:
     as_of: datetime
     can_start: bool
     entries: tuple[tuple[str, str], ...]
-    #: For the script that keeps the figures fresh: how amounts are written, and the hard limit.
-    money_prefix: str
-    money_suffix: str
-    #: What may still be spent, for the script; None where nothing limits it.
-    available: int | None = None
 
     @property
     def full(self) -> bool:
@@ -220,13 +206,12 @@ def build_view(
     """The form of this person now, with these entries, after this refusal. Never raises."""
     page, funds = page or Page(), funds or Funds()
     tier, currency = allowance.tier, house.catalog.currency
-    groups = _groups(house, allowance, taken, values, refused, now, funds)
+    groups = _groups(house, allowance, taken, values, refused, now)
     chosen = _chosen_type(house, groups)
     interval = _interval(values, tier)
     stop_at = stop_at_of(values)
     if stop_at is not None and stop_at <= now:
         stop_at = None
-    prefix, _, suffix = format_amount(0, currency).partition("0.00")
     return FormView(
         page=page,
         display_name=values.get("display_name", ""),
@@ -252,9 +237,6 @@ def build_view(
         as_of=now,
         can_start=any(not card.disabled for group in groups for card in group.cards),
         entries=_entries(values),
-        money_prefix=prefix,
-        money_suffix=suffix,
-        available=funds.available,
     )
 
 
@@ -282,8 +264,6 @@ def away_view(values: Entries, refused: Refused, now: datetime, page: Page) -> F
         as_of=now,
         can_start=False,
         entries=_entries(values),
-        money_prefix="",
-        money_suffix="",
     )
 
 
@@ -301,10 +281,9 @@ def _groups(
     values: Entries,
     refused: Refused | None,
     now: datetime,
-    funds: Funds,
 ) -> tuple[Group, ...]:
     cards = [
-        (t.kind, _card(t, house, allowance, taken, values, refused, now, funds))
+        (t.kind, _card(t, house, allowance, taken, values, refused, now))
         for t in house.catalog.instance_types
     ]
     if not any(card.checked for _, card in cards) and not refused:
@@ -325,14 +304,10 @@ def _card(
     values: Entries,
     refused: Refused | None,
     now: datetime,
-    funds: Funds,
 ) -> Card:
     state, note, free_at = availability(instance_type, house, allowance, taken, now)
     wanted = values.get("instance_type") == instance_type.name
-    ends = funds.money_ends(instance_type.price, now)
-    unpaid = refusal(instance_type.price, instance_type.title, funds)
     is_refused = wanted and refused is not None and refused.field == "instance_type"
-    limit = allowance.tier.session_limit_of(instance_type)
     return Card(
         name=instance_type.name,
         title=instance_type.title,
@@ -348,9 +323,6 @@ def _card(
         disabled=state == "locked" or (state == "none" and not wanted),
         checked=wanted and state != "locked",
         refused=is_refused,
-        paid_seconds=(ends - now).total_seconds() if ends else None,
-        unpaid=unpaid.text if unpaid else "",
-        session_seconds=round(limit.total_seconds()) if limit else None,
     )
 
 
@@ -478,7 +450,6 @@ def _intervals(
             label=format_duration(span),
             checked=span == interval,
             cost=cost(span),
-            seconds=round(span.total_seconds()),
         )
         for span in sorted(spans)
     ]

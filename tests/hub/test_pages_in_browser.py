@@ -1,13 +1,9 @@
-"""What script adds to the pages: the same figures as the hub's, the reader's zone, a start that
+"""What script adds to the pages: the hub's figures of each choice, the reader's zone, a start that
 is followed. And what a narrow window, a dark one and one without script show.
 """
 
-from datetime import timedelta
-
 import pytest
 
-from gradienthub.rules.duration import format_duration
-from gradienthub.rules.money import charge, format_rounded
 from gradienthub.testing import DiesAtStart, SlowToPrepare, SlowToStart
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -21,41 +17,58 @@ async def mira(hub):
     return home
 
 
-async def test_the_scripts_figures_are_the_hubs_to_the_cent(mira, window):
-    page = await window(mira, "mira")
-    rows = [
-        (price, seconds)
-        for price in (0, 1, 18_000, 20_000, 510_000, 780_000, 13_460_000, 100_000_000_000)
-        for seconds in (0, 1, 35, 36, 300, 1800, 2700, 3600, 21_600, 86_400, 31_622_400)
-    ]
-    said = await page.evaluate(
-        """async ([url, rows]) => {
-            const { charge, rounded, duration } = await import(url);
-            return rows.map(([price, seconds]) =>
-                [rounded(charge(price, seconds * 1000), "$", ""), duration(seconds)]);
-        }""",
-        [mira.url("/gradient/static/figures.js"), rows],
-    )
-    for (price, seconds), figures in zip(rows, said, strict=True):
-        span = timedelta(seconds=seconds)
-        assert figures == [format_rounded(charge(price, span)), format_duration(span)]
-
-
-async def test_figures_follow_every_choice(mira, window):
+async def test_figures_follow_every_choice_and_are_the_hubs(mira, window):
     page = await window(mira, "mira")
     await page.goto(mira.url("/new"))
     bar = page.locator(".gh-bar")
     await page.check("[name=instance_type][value=t4]")
-    assert "T4" in await bar.inner_text() and "$0.51/h" in await bar.inner_text()
-    assert "–" in await bar.inner_text()
+    await bar.get_by_text("$0.51/h").wait_for()
+    assert "T4" in await bar.inner_text() and "–" in await bar.inner_text()
     await page.click("label:has([name=shutdown_after][value='6h'])")
-    assert "$3.06" in await bar.inner_text()
+    await bar.get_by_text("$3.06").wait_for()
     assert "No upper limit" in await bar.inner_text()
     await page.check("[name=instance_type][value=t4x2]")
-    assert "$6.12" in await bar.inner_text()
+    await bar.get_by_text("$6.12").wait_for()
     below = await page.inner_text("label:has([name=shutdown_after][value='30m']) small")
     assert below == "$0.51"
+    # Without script the same entries give the same figures.
+    browser = await mira.browser("mira")
+    entries = {"instance_type": "t4x2", "shutdown_after": "6h", "step": "quote"}
+    said = await browser.post("/new", entries)
+    assert said.text.count("<dd>$6.12</dd>") == 1
     assert page.faults == []
+
+
+async def test_what_is_typed_and_chosen_stays_while_figures_come(mira, window):
+    page = await window(mira, "mira")
+    await page.goto(mira.url("/new"))
+    await page.fill("[name=display_name]", "Maps <b>of</b> Rome")
+    await page.check("[name=instance_type][value=t4]")
+    await page.locator(".gh-bar").get_by_text("$0.51/h").wait_for()
+    assert await page.input_value("[name=display_name]") == "Maps <b>of</b> Rome"
+    assert await page.is_checked("[name=instance_type][value=t4]")
+    focused = await page.evaluate("document.activeElement.value")
+    assert focused == "t4"
+    assert page.faults == []
+
+
+async def test_figures_of_earlier_choices_are_called_so_while_the_hub_is_away(mira, window):
+    page = await window(mira, "mira")
+    await page.goto(mira.url("/new"))
+    await page.check("[name=instance_type][value=t4]")
+    await page.locator(".gh-bar").get_by_text("$0.51/h").wait_for()
+    assert await page.locator("[data-old]").is_hidden()
+
+    async def lost(route):
+        await route.abort()
+
+    await page.route("**/new", lost)
+    await page.check("[name=instance_type][value=t4x2]")
+    await page.get_by_text("these figures are of the choices before").wait_for()
+    await page.unroute("**/new", lost)
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await page.locator(".gh-bar").get_by_text("$1.02/h").wait_for()
+    assert await page.locator("[data-old]").is_hidden()
 
 
 async def test_times_are_the_readers_and_the_end_time_is_sent_as_such(mira, window):

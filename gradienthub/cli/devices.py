@@ -10,6 +10,7 @@ from typing import Any
 
 from ..ledger import Ledger, accounts, device_faults, fleet, leases, outside
 from ..rules.duration import format_duration
+from ..rules.notebook import title_of
 from ..rules.refusal import shown
 from ..settings import Settings
 from . import config
@@ -143,7 +144,7 @@ def _holder(
     if holder_id is None:
         return None
     if lease := open_leases.get(holder_id):
-        title = lease["display_name"] or lease["server_name"] or "default"
+        title = title_of(lease["display_name"], lease["server_name"])
         return Holder(kind, holder_id, hub_id, names.get(lease["account_id"]), title)
     # Hubs on one database may share a machine: then another hub's lease has it.
     if kind == outside.OUTSIDE:

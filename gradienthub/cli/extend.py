@@ -72,7 +72,8 @@ def _named(user: str, name: str, mine: list[Watched]) -> Watched:
             f"{len(mine)} notebooks of {user} run: {titles}.",
             f"Say which: gradienthub extend {user}/NOTEBOOK.",
         )
-    meant = [one for one in mine if name in ("", one.title, one.lease["server_name"])]
+    # On the command line "default" is the server without a name, whatever its notebook is called.
+    meant = [one for one in mine if name in ("", one.title, one.lease["server_name"] or "default")]
     if not meant:
         raise Refused(
             "not_running", f"No notebook {shown(name)} of {user} runs.", f"Running: {titles}."

@@ -10,7 +10,7 @@ from ..ledger.runs import extend_known, known_of
 from ..rules.refusal import Refused, ledger_away, shown
 from ..spawners.context import hub_user
 from ..views.lease import view_of
-from .last_activity import active_at
+from .server_row import active_at, title_of_row
 from .stopping import who_asks
 from .users_api import LONGEST_BODY, GradientAPIHandler
 
@@ -30,7 +30,7 @@ class OfServerHandler(GradientAPIHandler):
         context, actor = self.context, who_asks(self.current_user)
         settings, now = context.settings, context.clock()
         program = bool(getattr(self, "_token_authenticated", False))
-        title = str(row.display_name or row.name)
+        title = title_of_row(row)
         try:
             account = await context.ledger.aread(
                 accounts.look_up, hub_id=settings.hub_id, user=hub_user(user)

@@ -13,6 +13,7 @@ from tornado import web
 from ..ledger import LedgerAway, accounts, capacity, notebooks
 from ..ledger.capacity import Taken
 from ..ledger.runs import extend_known, known_of
+from ..rules.notebook import find_titled
 from ..rules.options import parse_display_name
 from ..rules.refusal import Refused, another_lease, ledger_away, shown
 from ..rules.tiers import Allowance
@@ -20,7 +21,7 @@ from ..settings import Settings
 from ..spawners.context import HubContext, groups_of, hub_user
 from ..spawners.refused import StartRefused
 from ..views.notebooks import Kept, NotebooksView, ServerSeen, notebooks_view
-from .last_activity import active_at
+from .server_row import active_at, title_of_row, titles_of
 from .stopping import delete_server, stop_server, who_asks
 
 #: Seconds in which a look at the running servers must be over; the page shows what is known then.
@@ -76,7 +77,7 @@ class NotebooksHandler(HomeHandler):
     async def _stop(self, user: Any, row: Any, lease_id: str) -> None:
         spawner = user.spawners.get(row.name)
         if spawner is not None and spawner.active and lease_id not in ("", spawner.lease_id):
-            raise another_lease(_title(row))
+            raise another_lease(title_of_row(row))
         await stop_server(self, user, row.name)
 
     async def _extend(self, user: Any, row: Any, lease_id: str) -> None:
@@ -85,7 +86,7 @@ class NotebooksHandler(HomeHandler):
             _extend,
             account,
             row.name,
-            _title(row),
+            title_of_row(row),
             lease_id,
             self.context.settings,
             who_asks(self.current_user),
@@ -96,14 +97,14 @@ class NotebooksHandler(HomeHandler):
 
     async def _rename(self, user: Any, row: Any, _lease_id: str) -> None:
         name = parse_display_name(self.get_body_argument("display_name", ""))
-        for other in user.orm_spawners.values():
-            if other.name != row.name and _title(other).casefold() == name.casefold():
-                raise Refused(
-                    "name_taken",
-                    f"You have a notebook named {shown(name)}.",
-                    "Choose another name.",
-                    field="display_name",
-                )
+        others = {server: title for server, title in titles_of(user).items() if server != row.name}
+        if find_titled(name, others) is not None:
+            raise Refused(
+                "name_taken",
+                f"You have a notebook named {shown(name)}.",
+                "Choose another name.",
+                field="display_name",
+            )
         account = await self._account()
         await self.context.ledger.awrite(
             notebooks.retitle, account_id=account.id, server_name=row.name, display_name=name
@@ -114,7 +115,7 @@ class NotebooksHandler(HomeHandler):
     async def _delete(self, user: Any, row: Any, _lease_id: str) -> None:
         spawner = user.spawners.get(row.name)
         if spawner is not None and spawner.active:
-            raise another_lease(_title(row))
+            raise another_lease(title_of_row(row))
         await delete_server(self, user, row.name)
 
     async def _show(self, refused: Refused | None = None) -> None:
@@ -173,7 +174,7 @@ class NotebooksHandler(HomeHandler):
         hub = self.hub.base_url
         return ServerSeen(
             name=row.name,
-            title=_title(row),
+            title=title_of_row(row),
             state=state,
             last_activity=active_at(row),
             open_url=user.server_url(row.name),
@@ -181,10 +182,6 @@ class NotebooksHandler(HomeHandler):
             form_url=url_path_join(hub, "spawn", user.escaped_name, name),
             outside=state != "stopped" and bool(getattr(spawner, "outside_id", "")),
         )
-
-
-def _title(row: Any) -> str:
-    return str(row.display_name or row.name or "Default notebook")
 
 
 def _real(servers: Iterable[ServerSeen], kept: Mapping[str, Kept]) -> list[ServerSeen]:

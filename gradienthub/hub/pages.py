@@ -14,6 +14,7 @@ from jupyterhub.utils import url_escape_path, url_path_join
 from tornado import web
 from tornado.httputil import url_concat
 
+from ..rules.notebook import find_titled
 from ..rules.options import options_from_form, parse_display_name, parse_options, slug_of
 from ..rules.refusal import Refused, shown
 from ..spawners.context import HubContext
@@ -25,7 +26,8 @@ from . import lease_api
 from .machines import MachinesHandler
 from .named_servers import ChecksNamedServers
 from .notebooks import NotebooksHandler
-from .starts import GradientSpawnPendingHandler, StartPhasesHandler, failure_of, title_of
+from .server_row import titles_of
+from .starts import GradientSpawnPendingHandler, StartPhasesHandler, failure_of
 from .stopping import forget_server
 from .users_api import GradientAPIHandler
 
@@ -97,8 +99,7 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
 
     async def _start(self, user: Any, server_name: str, entries: Mapping[str, str]) -> None:
         options = parse_options(options_from_form({k: [v] for k, v in entries.items()})).as_json()
-        row = user.orm_spawners.get(server_name)
-        display_name = title_of(row) if row else server_name
+        display_name = titles_of(user).get(server_name, server_name)
         if not server_name:
             server_name, display_name = self._name(user, entries, options)
         made = server_name not in user.orm_spawners
@@ -137,11 +138,10 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
                 )
             return "", ""
         name = parse_display_name(typed)
-        for row in user.orm_spawners.values():
-            if (row.display_name or row.name or "default").casefold() != name.casefold():
-                continue
-            if _same_start(user, row.name, options):
-                return row.name, name  # the button was pressed twice
+        named = find_titled(name, titles_of(user))
+        if named is not None:
+            if _same_start(user, named, options):
+                return named, name  # the button was pressed twice
             raise Refused(
                 "name_taken",
                 f"You have a notebook named {shown(name)}.",
@@ -239,8 +239,8 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
         self.finish(html)
 
     def _page(self, user: Any, server_name: str) -> Page:
-        row = user.orm_spawners.get(server_name) if server_name else None
-        title = f"Start {title_of(row) if row else server_name}" if server_name else "New notebook"
+        notebook = titles_of(user).get(server_name, server_name)
+        title = f"Start {notebook}" if server_name else "New notebook"
         return Page(
             user_name=user.name,
             server_name=server_name,

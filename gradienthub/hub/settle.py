@@ -20,6 +20,7 @@ from . import disk
 from .giving_back import give_back, revoke_tokens
 from .outside import note_outside
 from .people import note_people
+from .server_row import title_of_row
 from .stopping import stop_for_hub
 
 #: What the findings in the ledger say of each repair.
@@ -285,8 +286,9 @@ def _find_hanging(app: Any) -> list[ledger_findings.NewFinding]:
         ledger_findings.NewFinding(
             f"still_checking/{spawner.lease_id}",
             "still_checking",
-            f"{shown(spawner.name or 'default')} of {shown(user.name)} has not answered since the"
-            " hub started; until it does or is given up, it is neither watched nor stopped.",
+            f"{shown(title_of_row(spawner.orm_spawner))} of {shown(user.name)} has not answered"
+            " since the hub started; until it does or is given up, it is neither watched nor"
+            " stopped.",
             "All others are watched. Look at its container; Stop ends it once the hub has given"
             " it up.",
             spawner.lease_id,

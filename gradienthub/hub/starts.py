@@ -25,6 +25,7 @@ from ..spawners.offer import start_seen
 from ..spawners.refused import StartRefused
 from ..views.form import INTERFACE_TITLES
 from ..views.start import Phase, elapsed, phases, usual_text
+from .server_row import title_of_row
 from .stopping import stop_server
 from .users_api import GradientAPIHandler
 
@@ -101,11 +102,6 @@ def described(row: Mapping[str, Any], catalog: Catalog) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def title_of(row: Any) -> str:
-    """A hub server's name for people."""
-    return str(row.display_name or row.name or "your default notebook")
-
-
 class GradientSpawnPendingHandler(SpawnPendingHandler):
     """/hub/spawn-pending/...: a start with its phases, or why it failed. Starts nothing."""
 
@@ -129,7 +125,7 @@ class GradientSpawnPendingHandler(SpawnPendingHandler):
             html = await self.render_template(
                 "not_running.html",
                 user=self.current_user,
-                server_name=title_of(spawner.orm_spawner) if server_name else "",
+                server_name=title_of_row(spawner.orm_spawner) if server_name else "",
                 spawn_url=self._form_url(user, server_name),
                 auth_state=await user.get_auth_state(),
             )
@@ -219,7 +215,7 @@ class GradientSpawnPendingHandler(SpawnPendingHandler):
         settings = self.context.settings
         return StartView(
             state=state,
-            title=title_of(spawner.orm_spawner),
+            title=title_of_row(spawner.orm_spawner),
             # Ends with a slash for the default notebook, whose name is empty.
             json_url=url_path_join(self.hub.base_url, "api/gradient/starts", user.escaped_name)
             + "/"

@@ -17,6 +17,7 @@ from ..rules.refusal import Refused, another_lease, error_body, shown
 from ..spawners.context import HubContext
 from ..spawners.refused import StartRefused
 from .named_servers import ChecksNamedServers
+from .server_row import title_of_row
 from .stopping import (
     asked_by,
     finish_interrupted,
@@ -225,7 +226,7 @@ class GradientServerAPIHandler(ChecksNamedServers, GradientAPIHandler, UserServe
             except Refused as refused:
                 raise self.refuse(refused) from None
             if body.lease and spawner.active and body.lease != spawner.lease_id:
-                raise self.refuse(another_lease(server_name or "default"))
+                raise self.refuse(another_lease(title_of_row(spawner.orm_spawner)))
             spawner.expect_stop(*await self._why(user, spawner, body), body.why)
         try:
             await super().delete(user_name, server_name)
@@ -329,6 +330,7 @@ class GradientUserAPIHandler(GradientAPIHandler, UserAPIHandler):
         user = self.find_user(user_name)
         if user is not None and user.name != self.current_user.name:
             for name, spawner in list(user.spawners.items()):
+                title = title_of_row(spawner.orm_spawner)
                 if spawner.active and not spawner.pending:
                     spawner.expect_stop(Reason.ADMIN, self.current_user.name)
                     await self.stop_single_user(user, name)
@@ -336,7 +338,7 @@ class GradientUserAPIHandler(GradientAPIHandler, UserAPIHandler):
                     raise self.refuse(
                         Refused(
                             "still_stopping",
-                            f"The notebook {shown(name or 'default')} of {shown(user.name)} still"
+                            f"The notebook {shown(title)} of {shown(user.name)} still"
                             " starts or stops.",
                             "Try again in a moment.",
                         )

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Row, select, update
 from ..rules.action import Action
 from ..rules.identity import Closed
 from ..rules.money import format_amount
+from ..rules.notebook import title_of
 from ..rules.refusal import Refused, shown
 from . import credits, expiry, identity_findings, usage
 from .account_acts import Act, Change, build_refusal, record_act, require_nothing_running
@@ -164,7 +165,7 @@ def _move_notebooks(tx: Connection, one: Row[Any], other: Row[Any]) -> list[Chan
 
     mine, theirs = names(one.id), names(other.id)
     if both := sorted(mine.keys() & theirs.keys()):
-        named = ", ".join(name or "the default notebook" for name in both[:5])
+        named = ", ".join(title_of("", name) for name in both[:5])
         raise Refused(
             "not_allowed",
             f"Both accounts have a notebook of the same name: {named}.",

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, or_, select
 
 from ..rules.admission import OpenLease
+from ..rules.notebook import title_of
 from ..rules.placement import Host, Load
 from ..settings import Settings
 from . import device_faults, outside, warm_slots
@@ -81,7 +82,7 @@ def _open_lease(row: Any) -> OpenLease:
     return OpenLease(
         id=row.id,
         account_id=row.account_id,
-        notebook=row.display_name or row.server_name or "default",
+        notebook=title_of(row.display_name, row.server_name),
         instance_type=row.instance_type,
         price=row.price,
         hard_end=min((end for end in (row.stop_at, row.session_ends_at) if end), default=None),

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from ..rules.notebook import title_of
 from .schema import notebooks
 
 
@@ -23,7 +24,7 @@ class Notebook:
     @property
     def title(self) -> str:
         """Its name for people."""
-        return self.display_name or self.server_name or "default"
+        return title_of(self.display_name, self.server_name)
 
 
 def notebook_of(

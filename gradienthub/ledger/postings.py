@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, exists, func, sel
 
 from ..rules.entry import Kind, month_of
 from ..rules.metering import Gap, Portion, Times, by_day, by_month, charged_days, reachable
+from ..rules.notebook import title_of
 from ..rules.sharing import microseconds
 from . import gaps, usage
 from .entries import append, balance_of, use_credits
@@ -199,7 +200,7 @@ def _write(
         overrun=overrun,
         forgiven=forgiven,
         closes=closes,
-        note=row.display_name or row.server_name or "default",
+        note=title_of(row.display_name, row.server_name),
         actor=row.stopped_by or "",
     )
     if hold:

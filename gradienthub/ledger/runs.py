@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from ..rules.notebook import title_of
 from ..rules.refusal import Refused, another_lease, nobody_watches
 from ..settings import Settings
 from . import accounts, leases, watches
@@ -53,7 +54,7 @@ def extend_known(
     `program`: a token asks, and no person's cookie.
     """
     newest = str(known.lease["id"])
-    title = str(known.lease["display_name"] or known.lease["server_name"] or "default")
+    title = title_of(known.lease["display_name"], known.lease["server_name"])
     if lease_id and lease_id != newest:
         return another_lease(title)
     watched = known.watched

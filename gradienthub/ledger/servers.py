@@ -8,6 +8,7 @@ from sqlalchemy import Connection, delete, exists, or_, select
 
 from ..rules.identity import HubUser
 from ..rules.idleness import Reason
+from ..rules.notebook import title_of
 from .schema import accounts, identities, leases, notebooks, server_records
 
 
@@ -117,7 +118,7 @@ def kept(tx: Connection, lease_id: str) -> LeaseWithoutServer | None:
         lease_id=row.id,
         account_name=row.name,
         server_name=row.server_name,
-        title=row.display_name or row.server_name or "the default notebook",
+        title=title_of(row.display_name, row.server_name),
         answered_at=row.answered_at,
         stop_at=row.stop_at,
         session_ends_at=row.session_ends_at,

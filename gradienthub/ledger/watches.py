@@ -20,6 +20,7 @@ from ..rules.idleness import (
     refuse_program,
 )
 from ..rules.metering import Gap
+from ..rules.notebook import title_of
 from ..rules.refusal import Refused, shown
 from ..rules.services import BEFORE_NAME
 from ..rules.tiers import Tier
@@ -64,7 +65,7 @@ class Watched:
     @property
     def title(self) -> str:
         """The notebook's name for people."""
-        return str(self.lease["display_name"] or self.lease["server_name"] or "default")
+        return title_of(self.lease["display_name"], self.lease["server_name"])
 
     def paid_until(self, money_ends_at: datetime | None) -> "Watched":
         """The same with the end of its money; None: nothing ends it."""
@@ -284,7 +285,7 @@ def hanging_stops(tx: Connection, hub_id: str, before: datetime) -> list[NewFind
         NewFinding(
             f"stop_hangs/{row.id}",
             "stop_hangs",
-            f"{shown(row.display_name or row.server_name or 'default')} of"
+            f"{shown(title_of(row.display_name, row.server_name))} of"
             f" {shown(row.account_name)} was asked to stop and has not ended; it costs nothing"
             " since, and still holds its machine.",
             "The hub goes on trying. Look at the engine of its host, and at the hub's log.",

@@ -25,6 +25,7 @@ from ..rules.idleness import (
 from ..rules.lease_state import state_of
 from ..rules.metering import Times, bill
 from ..rules.money import format_price, format_rounded
+from ..rules.notebook import title_of
 from ..rules.refusal import Refused, nobody_watches
 from ..rules.tiers import Tier
 from ..settings import Settings
@@ -130,7 +131,7 @@ def lease_view(
     currency = lease["currency"]
     view = LeaseView(
         lease=lease["id"],
-        notebook=lease["display_name"] or lease["server_name"] or "default",
+        notebook=title_of(lease["display_name"], lease["server_name"]),
         user=lease["account_name"],
         server=lease["server_name"],
         state=state_of(lease),

@@ -175,6 +175,23 @@ async def test_a_name_that_is_taken_is_refused_with_the_entries_kept(hub):
     assert await served(home, "anna") == ["", "maps"]
 
 
+async def test_new_names_and_renames_are_taken_by_the_same_rule(hub):
+    home = await hub()
+    await home.person("anna", "pro")
+    anna = await home.browser("anna")
+    await anna.post("/new", {**FREE, "display_name": "default"})
+    await home.until(lambda: home.spawner("anna", "default").ready)
+    for taken in ("DEFAULT notebook", "Default"):
+        said = await anna.post("/new", {**FREE, "display_name": taken})
+        assert (said.status, "name_taken" in said.text) == (409, True)
+    rename = {"server": "default", "action": "rename"}
+    said = await anna.post("/home", {**rename, "display_name": "Default Notebook"})
+    assert (said.status, "You have a notebook named" in said.text) == (409, True)
+    said = await anna.post("/home", {**rename, "display_name": "DEFAULT"})
+    assert said.status in (302, 303)
+    assert await served(home, "anna") == ["", "default"]
+
+
 async def test_pressing_start_twice_starts_once(hub):
     home = await hub()
     anna = await home.browser("anna")
@@ -481,7 +498,7 @@ async def test_a_stop_on_its_way_is_shown_as_one(hub):
     stopping = asyncio.ensure_future(home.app.users["anna"].stop(""))
     await slow.reached()
     page = await anna.get("/spawn-pending/anna")
-    assert "Stopping your default notebook" in page.text
+    assert "Stopping Default notebook" in page.text
     home.engine.heal(slow)
     await stopping
 

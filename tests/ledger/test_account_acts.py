@@ -225,7 +225,7 @@ def test_a_merge_is_refused_while_something_runs_or_a_name_is_there_twice(bank):
     bank.stop(lease)
     bank.credit("bob", usd(10))
     bank.stop(bank.start("bob"))
-    with pytest.raises(Refused, match="the default notebook"):
+    with pytest.raises(Refused, match="Default notebook"):
         bank.ledger.write(account_merge.merge, deed, anna.id, bob.id)
     with pytest.raises(Refused, match="itself"):
         bank.ledger.write(account_merge.merge, deed, bob.id, bob.id)

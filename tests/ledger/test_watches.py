@@ -70,7 +70,7 @@ def test_a_lease_that_no_pass_has_seen_was_used_at_its_start(ledger, running):
         lease.id, False, None, Evidence(used_at=NOW))  # fmt: skip
     assert found.deadlines.shutdown_after == HOUR
     assert found.deadlines.session_ends_at == NOW + 12 * HOUR
-    assert (found.lease["account_name"], found.title) == ("anna", "default")
+    assert (found.lease["account_name"], found.title) == ("anna", "Default notebook")
     assert found.ending(GRACE).at == NOW + HOUR
 
 

@@ -64,13 +64,13 @@ async def test_a_half_written_stop_never_becomes_anothers(fleet, machine):
     await refreshed(page)
     await page.get_by_role("link", name="eve").wait_for()
     written = page.locator("form", has=page.locator("[name=why]:visible"))
-    assert await written.get_attribute("aria-label") == "Stop default of bob"
+    assert await written.get_attribute("aria-label") == "Stop Default notebook of bob"
     assert await written.locator("[name=why]").input_value() == "New driver"
     for name in ("bob", "eve"):
         await at.home.api("DELETE", f"/users/{name}/server")
     assert (await at.home.start_server("eve", machine)).status == 201
     await refreshed(page)
     await page.get_by_role("link", name="bob").wait_for(state="detached")
-    forms = page.locator("form[aria-label='Stop default of eve']")
+    forms = page.locator("form[aria-label='Stop Default notebook of eve']")
     assert await forms.locator("[name=why]").input_value() == ""
     assert not await forms.is_visible()

@@ -376,7 +376,7 @@ async def test_a_keeper_that_was_away_moves_no_deadline_and_warns_before_it_stop
     second = Keeping(home)
     try:
         await second.one_pass()
-        assert second.told == [("default", "warn")]
+        assert second.told == [("Default notebook", "warn")]
         assert (await state(home))["ended_at"] is None
         await second.passes(2 * MINUTE)
     finally:

@@ -61,7 +61,11 @@ def test_an_idle_notebook_says_when_it_stops_why_and_what_extending_costs():
     assert (seen.extend.until, seen.extend.cost_text) == (NOW + HOUR, "$1.02")
     assert (seen.extend.refused, seen.warning) == (None, None)
     assert (seen.cost, seen.cost_text) == (2_040_000, "$2.04")
-    assert (seen.user, seen.notebook, seen.devices) == ("anna", "default", ["GPU-0", "GPU-1"])
+    assert (seen.user, seen.notebook, seen.devices) == (
+        "anna",
+        "Default notebook",
+        ["GPU-0", "GPU-1"],
+    )
     assert seen.model_validate_json(seen.model_dump_json()) == seen
 
 
@@ -140,7 +144,7 @@ def test_an_ended_lease_shows_the_last_use_that_its_row_has():
     [
         ({"display_name": "Vision", "server_name": "vision"}, "Vision"),
         ({"server_name": "vision"}, "vision"),
-        ({}, "default"),
+        ({}, "Default notebook"),
     ],
 )
 def test_a_notebook_is_called_by_the_best_name_it_has(names, title):

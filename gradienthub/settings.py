@@ -83,6 +83,10 @@ class GradientHub(Configurable):
         storage (GB), runtimes, default_runtime, custom_images (patterns), funding, credit_limit,
         private_hosts. Durations are written "30m", "6h", "3d".
 
+        price_per_month (currency units) and storage are shown on Machines and on the account's
+        pages, the price also on the statement of the running month. The price is not charged, and
+        the storage not enforced.
+
         funding: "prepaid" pays paid types from credit; "postpaid" may owe up to
         credit_limit (currency units; None: without limit), which a recorded payment makes free
         again; "none" has free types only. max_notebooks counts named notebooks, stopped ones too

@@ -5,10 +5,12 @@ import sys
 from typing import Any
 
 from ..ledger import statements
+from ..ledger.accounts import NoSuchAccount
 from ..rules.duration import format_duration
 from ..rules.entry import Entry, Kind, month_of, parse_month
 from ..rules.statement import Statement
 from ..views.statement import as_csv, as_json_text
+from ..views.tier import statement_text
 from .columns import aligned
 from .config import UsageFault
 from .desk import Desk, on_desk
@@ -80,9 +82,22 @@ def _text(desk: Desk, found: Statement) -> str:
     ]
     if found.running:
         lines.append(f"Running notebooks have used {desk.amount(found.running)} more so far.")
+    if not found.over and (text := _tier_text(desk, found)):
+        lines.append(text)
     if found.head:
         lines.append(f"Chain head: {found.head}")
     return "\n".join(lines)
+
+
+def _tier_text(desk: Desk, found: Statement) -> str:
+    """Return what the account's tier costs beside the statement; "" for a closed account."""
+    try:
+        account = desk.account(found.name)
+    except NoSuchAccount:
+        return ""
+    if account.id != found.account_id:
+        return ""
+    return statement_text(desk.allowance(account).tier, found.currency)
 
 
 def _row(desk: Desk, entry: Entry) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ from typing import Any
 
 from ..ledger import accounts
 from ..ledger.accounts import Account
+from ..rules.tiers import Tier
+from ..views.tier import month_text, storage_text
 from .columns import aligned
 from .desk import Desk, add_act, span
 
@@ -64,6 +66,7 @@ def _show(desk: Desk, args: argparse.Namespace) -> None:
     allowance = desk.allowance(account)
     rows = [
         ("tier", f"{allowance.tier.name} ({allowance.tier.title}), given by {allowance.given_by}"),
+        *_terms(allowance.tier, desk.currency),
         ("groups", ", ".join(sorted(account.groups)) or "none that an identity provider named"),
         ("groups in the hub", _hub_groups(account)),
         ("payment method", "yes" if account.payment_method else "no"),
@@ -91,6 +94,12 @@ def _show(desk: Desk, args: argparse.Namespace) -> None:
         )
     if account.prepared_at is not None:
         print("  They have not logged in yet: the account waits for them.")
+
+
+def _terms(tier: Tier, currency: str) -> list[tuple[str, str]]:
+    """List what the tier costs and promises, where it does."""
+    terms = (("price", month_text(tier, currency)), ("storage", storage_text(tier)))
+    return [(label, text) for label, text in terms if text]
 
 
 def _hub_groups(account: Account) -> str:

@@ -168,13 +168,16 @@ class PurseView(BaseModel):
     """What an account has, in micro-units.
 
     `held` is reserved for what runs, `running` what that has cost beyond the entries so far, and
-    `available` what may still be spent (null: no limit).
+    `available` what may still be spent (null: no limit). `tier_per_month` and `storage` (GB; null:
+    not said) are what the tier costs and promises; GradientHub neither charges nor enforces them.
     """
 
     account: str
     name: str
     tier: str
     given_by: str
+    tier_per_month: int
+    storage: float | None
     payment_method: bool
     currency: str
     balance: int
@@ -294,6 +297,8 @@ def purse_of(
         name=account.name,
         tier=allowance.tier.name,
         given_by=allowance.given_by,
+        tier_per_month=allowance.tier.price_per_month,
+        storage=allowance.tier.storage,
         payment_method=account.payment_method,
         currency=currency,
         balance=funds.balance,

@@ -13,12 +13,14 @@ from ..rules.duration import format_duration
 from ..rules.entry import Kind, month_start, next_month
 from ..rules.money import format_amount, format_price, format_rounded
 from ..rules.refusal import Refused
+from ..rules.statement import Statement
 from ..views.month import month_use
 from ..views.statement import as_csv, as_json_text
+from ..views.tier import statement_text
 from . import money_operations, treasury
 from .api import Keyed, parsed
 from .money_operations import AskBody, person
-from .operations import views
+from .operations import account_of, views
 from .pages import PageHandler, told
 
 #: Runs on the Usage page.
@@ -168,9 +170,24 @@ class StatementHandler(MoneyPage):
                 statement=found,
                 given=in_out,
                 charged=found.total(Kind.CHARGE),
+                tier_text="" if found.over else await self._tier_text(found, user),
                 whose=user,
             )
         )
+
+    async def _tier_text(self, statement: Statement, user: str) -> str:
+        """Return what the account's tier costs beside the statement; "" for a closed account."""
+        account = await account_of(self, user or self.visitor.name)
+        if account is None or account.id != statement.account_id:
+            return ""
+        allowance = await self.read(
+            accounts.allowance_of,
+            account,
+            tiers=self.published.tiers,
+            rules=self.published.tier_rules,
+            now=self.context.clock(),
+        )
+        return statement_text(allowance.tier, statement.currency)
 
 
 class AccountsHandler(MoneyPage):

@@ -12,19 +12,23 @@ from ..rules.refusal import Refused
 from ..settings import Settings
 from .form import Group, build_view
 from .start import spoken
+from .tier import month_text, storage_text
 
 
 @dataclass(frozen=True)
 class MachinesView:
     """All that the page prints. `usual` are (runtime, how long its starts take).
 
-    `locks` says of each type that may not be started why not and what would help.
+    `locks` says of each type that may not be started why not and what would help. `per_month` and
+    `storage` are what the tier costs and promises, "" for nothing.
     """
 
     groups: tuple[Group, ...]
     locks: Mapping[str, str]
     tier: str
     given_by: str
+    per_month: str
+    storage: str
     running: int
     max_running: int
     usual: tuple[tuple[str, str], ...]
@@ -49,6 +53,8 @@ def machines_view(
         },
         tier=form.tier,
         given_by=form.given_by,
+        per_month=month_text(offer.allowance.tier, house.catalog.currency),
+        storage=storage_text(offer.allowance.tier),
         running=form.running,
         max_running=form.max_running,
         usual=tuple((runtime.title, spoken(found.median)) for runtime, found in usual),
@@ -62,5 +68,5 @@ def machines_view(
 def away_view(settings: Settings, problem: Refused, now: datetime) -> MachinesView:
     """The page while nothing is known of what is free: the reason alone."""
     return MachinesView(
-        (), {}, "", "", 0, 0, (), problem, settings.help_url, settings.support_email, now
+        (), {}, "", "", "", "", 0, 0, (), problem, settings.help_url, settings.support_email, now
     )

@@ -174,3 +174,14 @@ def test_before_the_first_start_there_is_no_ledger_and_none_is_made(hub):
     assert said.code == 1
     assert "There is no ledger" in said.err
     assert not hub.data_dir.exists()
+
+
+def test_what_a_tier_costs_a_month_and_its_storage_are_shown(seen):
+    month = f"{datetime.now(UTC):%Y-%m}"
+    plain = seen.run("tier", "show", "ann").out + seen.run("statement", "ann", month).out
+    assert "a month" not in plain and "storage" not in plain
+    seen.write('c.GradientHub.tiers["free"] |= {"price_per_month": "8", "storage": 200}\n')
+    shown = " ".join(seen.run("tier", "show", "ann").out.split())
+    assert "price $8.00 a month storage 200 GB" in shown
+    said = seen.run("statement", "ann", month).out
+    assert "The tier Free costs $8.00 a month, which is not in this statement." in said

@@ -3,7 +3,7 @@
 import html
 import re
 
-from home import plain
+from home import TIERS, plain
 from kept import LedgerIsAway
 
 
@@ -63,3 +63,11 @@ async def test_it_is_for_people_who_are_logged_in(hub):
     anna.cookies.clear()
     said = await anna.get("/gradient/machines")
     assert said.status == 302 and "/login" in said.headers["Location"]
+
+
+async def test_what_the_tier_costs_a_month_and_its_storage_are_shown(hub):
+    terms = {"price_per_month": "8", "storage": 0.5}
+    home = await hub(tiers=TIERS | {"free": TIERS["free"] | terms})
+    anna = await home.browser("anna")
+    words = html.unescape(plain((await anna.get("/gradient/machines")).text))
+    assert "Tier's price $8.00 a month" in words and "Storage 0.5 GB" in words

@@ -7,6 +7,7 @@ from datetime import date
 from types import SimpleNamespace
 
 from home import plain
+from traitlets.config import Config
 
 from gradienthub.ledger.usage import Day
 from gradienthub.views.chart import chart
@@ -196,3 +197,33 @@ def test_a_chart_has_every_day_and_machines_in_the_order_of_their_tones():
 def test_a_month_of_nothing_has_no_chart():
     assert chart([_day(1, "a", 0)], date(2026, 11, 1), date(2026, 12, 1), "USD",
                  lambda one: one.charged, str, {"a": 1}, {}) is None  # fmt: skip
+
+
+def costs_and_promises(c: Config) -> None:
+    """Give the tier of the bank's people a price a month and storage."""
+    tiers = c.GradientHub.tiers
+    terms = {"price_per_month": "8", "storage": 200}
+    c.GradientHub.tiers = tiers | {"prepaid": tiers["prepaid"] | terms}
+
+
+async def test_what_the_tier_costs_a_month_and_its_storage_are_shown(bank):
+    at = await bank(costs_and_promises)
+    for path, name in (("usage", "bob"), ("accounts/bob", "ada")):
+        words = plain((await at.page(path, name)).text)
+        assert "price $8.00 a month not charged here" in words and "Storage 200 GB" in words, path
+    purse = (await at.ask("GET", "accounts/bob", "bob")).body
+    assert (purse["tier_per_month"], purse["storage"]) == (8_000_000, 200)
+    month = await _ran(at)
+    sentence = "The tier Prepaid costs $8.00 a month, which is not in this statement."
+    for path, name in ((f"statements/{month}", "bob"), (f"statements/{month}?user=bob", "ada")):
+        assert sentence in plain((await at.page(path, name)).text), path
+    at.home.clock.advance(days=31)
+    assert sentence not in plain((await at.page(f"statements/{month}", "bob")).text)
+
+
+async def test_a_tier_without_a_price_and_storage_says_nothing_of_them(bank):
+    at = await bank()
+    month = await _ran(at)
+    for path in ("usage", f"statements/{month}"):
+        text = plain((await at.page(path, "bob")).text)
+        assert "a month" not in text and "Storage" not in text, path

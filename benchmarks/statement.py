@@ -23,6 +23,7 @@ from gradienthub.ledger.schema import leases as lease_table
 from gradienthub.ledger.schema import usage as usage_table
 from gradienthub.rules.idleness import Reason
 from gradienthub.rules.options import parse_options
+from gradienthub.rules.phase import Phase
 from gradienthub.rules.refusal import Refused
 from gradienthub.settings import GradientHub, Settings
 
@@ -78,6 +79,7 @@ def start(ledger: Ledger, house: Settings, number: int, at: datetime) -> str:
             )
             lease = leases.admit_start(tx, request, house, at)
         assert not isinstance(lease, Refused), lease
+        leases.note_phase(tx, lease.id, Phase.STARTING, at)
         leases.note_answered(tx, lease.id, at)
         return lease.id
 

@@ -1,4 +1,4 @@
-"""Writes the reference pages that come from the code: settings, commands, refusals, metrics.
+"""Writes the reference pages that come from the code, and sections of others: a lease's phases.
 
 `python docs/generate.py` writes them; with `--check` it only says which are out of date.
 """
@@ -12,6 +12,7 @@ from typing import Any
 from gradienthub import metrics
 from gradienthub.cli import parser
 from gradienthub.hub import traits
+from gradienthub.rules.phase import FOLLOWS, Phase
 from gradienthub.rules.refusal import STATUS
 from gradienthub.service import visitor
 from gradienthub.service.site import OPERATIONS
@@ -165,6 +166,52 @@ def traits_page() -> str:
     return "\n".join(parts)
 
 
+def phases_section() -> str:
+    """Draw the steps of a lease's life, and say what holds in each of its phases."""
+    alive = [phase for phase in Phase if len(FOLLOWS[phase]) > 1]
+    always = frozenset.intersection(*(FOLLOWS[phase] for phase in alive))
+    return "\n".join(
+        [
+            "```mermaid",
+            "stateDiagram-v2",
+            '    state "open" as alive {',
+            f"        [*] --> {alive[0]}",
+            *(f"        {phase} --> {after}" for phase in alive for after in _steps(phase, always)),
+            "    }",
+            *(f"    alive --> {after}" for after in Phase if after in always),
+            *(
+                f"    {phase} --> {after}"
+                for phase in Phase
+                if phase not in alive
+                for after in _steps(phase, frozenset())
+            ),
+            f"    {Phase.ENDED} --> [*]",
+            "```",
+            "",
+            "| phase | what holds in it |",
+            "|---|---|",
+            *(f"| {phase} | {phase.meaning} |" for phase in Phase),
+        ]
+    )
+
+
+def _steps(phase: Phase, without: frozenset[Phase]) -> list[Phase]:
+    return [after for after in Phase if after in FOLLOWS[phase] - without]
+
+
+def with_section(text: str, name: str, section: str) -> str:
+    """Return a page with the section between its two comments of that name made anew."""
+    begin, end = f"<!-- {name}: made by docs/generate.py -->", f"<!-- end of {name} -->"
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise ValueError(f"the page has no section {name!r}")
+    return f"{before}{begin}\n{section}\n{end}{after}"
+
+
+#: Sections that are made inside of pages that people write.
+SECTIONS = {("explanation/lease.md", "phases"): phases_section}
+
 PAGES = {
     "settings.md": settings_page,
     "cli.md": cli_page,
@@ -182,6 +229,13 @@ def main() -> int:
     for name, page in PAGES.items():
         path, text = REFERENCE / name, page()
         if not path.exists() or path.read_text() != text:
+            stale.append(name)
+            if not check:
+                path.write_text(text)
+    for (name, title), section in SECTIONS.items():
+        path = REFERENCE.parent / name
+        text = with_section(path.read_text(), title, section())
+        if path.read_text() != text:
             stale.append(name)
             if not check:
                 path.write_text(text)

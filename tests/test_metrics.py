@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import aiohttp
 import pytest
+import steps
 from home import NOW, T4
 from jupyterhub.services.auth import HubAuth
 from prometheus_client import REGISTRY
@@ -143,7 +144,7 @@ def test_counts_are_of_what_the_ledger_holds(ledger, make_settings, ask):
     running, stopping = (ask(ledger, settings, name) for name in ("anna", "ben"))
     ended = ask(ledger, settings, "dora", "free-cpu")
     for lease in (running, stopping):
-        ledger.write(leases.note_answered, lease.id, NOW)
+        ledger.write(steps.answer, lease.id, NOW)
     later = NOW + timedelta(minutes=1)
     ledger.write(leases.note_stop, stopping.id, Reason.USER, "ben", later, "this-hub")
     ledger.write(leases.end, ended.id, later, Reason.USER)

@@ -11,6 +11,7 @@ from ..rules.action import Action
 from ..rules.admission import Plan, admit, entitle
 from ..rules.idleness import Deadlines, Reason
 from ..rules.options import StartOptions
+from ..rules.phase import Phase
 from ..rules.refusal import Refused, shown
 from ..rules.tiers import Allowance
 from ..rules.unanswered import SILENT_WINDOW
@@ -301,7 +302,7 @@ def _write(
             shutdown_after=seconds,
             stop_at=entitled.stop_at,
             session_ends_at=plan.session_ends_at,
-            phase="admitted",
+            phase=Phase.ADMITTED,
             phase_at=now,
             admitted_at=now,
             warm_slot=choice.claims,

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, Connection, delete, func, select, update
+from sqlalchemy import Column, ColumnElement, Connection, delete, func, select, update
 
 from ..rules import drift
 from ..rules.action import Action
 from ..rules.idleness import Deadlines, Reason
+from ..rules.phase import Phase, may_follow
 from . import (
     audit,
     charges,
@@ -76,46 +77,66 @@ class Corpse:
 def note_phase(
     tx: Connection,
     lease_id: str,
-    phase: str,
+    phase: Phase,
     now: datetime,
     object_name: str | None = None,
     object_id: str | None = None,
 ) -> bool:
-    """Write down how far a start has come, before the step. False if the lease is ended."""
-    values: dict[str, Any] = {"phase": phase, "phase_at": now}
+    """Write down how far a start has come, before the step; once more changes no moment.
+
+    Return False where the lease may not take it, and whoever starts has to give up: it was ended or
+    asked to stop meanwhile, or `rules/phase.py` has no such step.
+    """
+    values: dict[str, Any] = {}
     if object_name is not None:
         values["object_name"] = object_name
     if object_id is not None:
         values["object_id"] = object_id
-    if phase == "turn":
-        values["turn_at"] = now
-    if phase == "answering":
-        values["started_at"] = now
-    return _on_open(tx, lease_id, values)
+    if phase is Phase.TURN:
+        values["turn_at"] = func.coalesce(leases.c.turn_at, now)
+    if phase is Phase.ANSWERING:
+        values["started_at"] = func.coalesce(leases.c.started_at, now)
+    return _take_step(tx, lease_id, phase, now, values)
 
 
 def note_answered(tx: Connection, lease_id: str, now: datetime) -> bool:
-    """The server answered our own probe: the meter runs from here. The first answer counts."""
+    """Write down that the server answered our own probe: the meter runs from here.
+
+    The first answer counts. Return False where the lease may not run, as `note_phase` does.
+    """
     device_faults.forgive(tx, lease_id)
-    first = _on_open(
+    first = _take_step(
         tx,
         lease_id,
-        {"answered_at": now, "phase": "answered", "phase_at": now},
+        Phase.ANSWERED,
+        now,
+        {"answered_at": now},
         leases.c.answered_at.is_(None),
     )
     if first:
         holds.begin(tx, lease_id, now)
-    return first
+    return first or _is_answered(tx, lease_id)
+
+
+def _is_answered(tx: Connection, lease_id: str) -> bool:
+    query = select(leases.c.id).where(
+        leases.c.id == lease_id,
+        leases.c.answered_at.is_not(None),
+        leases.c.stop_requested_at.is_(None),
+        leases.c.ended_at.is_(None),
+    )
+    return tx.execute(query).first() is not None
 
 
 def note_confirmed(tx: Connection, lease_id: str, now: datetime) -> bool:
-    """The hub calls it ready."""
-    return _on_open(
+    """Write down that the hub calls it ready. Return False where it was, or may not run."""
+    return _take_step(
         tx,
         lease_id,
-        {"confirmed_at": now, "phase": "running", "phase_at": now},
+        Phase.RUNNING,
+        now,
+        {"confirmed_at": now},
         leases.c.confirmed_at.is_(None),
-        leases.c.stop_requested_at.is_(None),
     )
 
 
@@ -133,16 +154,16 @@ def note_stop(
     `note` is what its owner is told by whoever stops it.
     """
     lock_admissions(tx)
-    first = _on_open(
+    first = _take_step(
         tx,
         lease_id,
+        Phase.STOPPING,
+        now,
         {
             "stop_requested_at": now,
             "reason": reason.value,
             "stopped_by": actor[:255],
             "stop_note": note[:400] or None,
-            "phase": "stopping",
-            "phase_at": now,
         },
         leases.c.stop_requested_at.is_(None),
     )
@@ -180,13 +201,13 @@ def end(
     if reason is Reason.CRASHED:
         reason = drift.how_it_died(corpse.exit_code, out_of_memory=corpse.out_of_memory)
     lock_admissions(tx)
-    ended = _on_open(
+    ended = _take_step(
         tx,
         lease_id,
+        Phase.ENDED,
+        now,
         {
             "ended_at": now,
-            "phase": "ended",
-            "phase_at": now,
             "reason": func.coalesce(leases.c.reason, reason.value if reason else Reason.LOST.value),
             "exit_code": corpse.exit_code,
             "out_of_memory": corpse.out_of_memory,
@@ -207,12 +228,30 @@ def _last_use(column: Column[Any], lease_id: str) -> Any:
     return select(column).where(watches.c.lease_id == lease_id).scalar_subquery()
 
 
-def _on_open(tx: Connection, lease_id: str, values: dict[str, Any], *conditions: Any) -> bool:
+def _take_step(
+    tx: Connection,
+    lease_id: str,
+    phase: Phase,
+    now: datetime,
+    values: dict[str, Any],
+    *conditions: ColumnElement[bool],
+) -> bool:
+    """Write a step of an open lease and what comes with it. False where it may not take it.
+
+    In the statement itself, so that a stop that is written meanwhile is not written over. A word
+    for a phase that this version does not know keeps no lease from going on, or from its end.
+    """
+    others = [before for before in Phase if not may_follow(before, phase)]
     return bool(
         tx.execute(
             update(leases)
-            .where(leases.c.id == lease_id, leases.c.ended_at.is_(None), *conditions)
-            .values(**values)
+            .where(
+                leases.c.id == lease_id,
+                leases.c.ended_at.is_(None),
+                leases.c.phase.not_in(others),
+                *conditions,
+            )
+            .values(phase=phase, phase_at=now, **values)
         ).rowcount
     )
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from ..rules.phase import SlotState
 from ..rules.warm import Fill, Pool, Slot, next_fill, surplus
 from ..settings import Settings
 from . import capacity, schema, warm_slots
@@ -97,7 +98,7 @@ def _insert(
         "devices": list(fill.placement.devices),
         "cpus": machine.cpus,
         "memory": machine.memory,
-        "state": "filling",
+        "state": SlotState.FILLING,
         "used": None,
     }
     tx.execute(

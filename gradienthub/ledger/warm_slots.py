@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
+from ..rules.phase import SlotState, may_turn
 from ..rules.warm import Slot
 from . import objects
 from .database import lock_admissions
@@ -46,9 +47,14 @@ def slot_of(row: Mapping[Any, Any]) -> Slot:
         devices=tuple(row["devices"]),
         cpus=row["cpus"],
         memory=row["memory"],
-        state=row["state"],
+        state=_state_of(row["state"]),
         used=row["used"] or 0,
     )
+
+
+def _state_of(word: str) -> SlotState:
+    """Return the state of that word; nobody may claim what another version calls otherwise."""
+    return SlotState(word) if word in list(SlotState) else SlotState.LEAVING
 
 
 def held_devices(tx: Connection, hub_id: str) -> tuple[frozenset[str], frozenset[str]]:
@@ -80,7 +86,7 @@ def evict(tx: Connection, slot_ids: Iterable[str], lease_id: str) -> None:
     tx.execute(
         update(warm_slots)
         .where(warm_slots.c.id.in_(ids))
-        .values(state="leaving", lease_id=lease_id)
+        .values(state=SlotState.LEAVING, lease_id=lease_id)
     )
     tx.execute(delete(device_holders).where(device_holders.c.holder_id.in_(ids)))
 
@@ -118,8 +124,14 @@ def gone(tx: Connection, slot_id: str, now: datetime) -> None:
 def let_go(tx: Connection, slot_ids: Iterable[str]) -> None:
     """Nobody can claim them any more; they keep their devices until they are gone."""
     tx.execute(
-        update(warm_slots).where(warm_slots.c.id.in_(list(slot_ids))).values(state="leaving")
+        update(warm_slots)
+        .where(warm_slots.c.id.in_(list(slot_ids)))
+        .values(state=SlotState.LEAVING)
     )
+
+
+def _may_turn(state: SlotState) -> ColumnElement[bool]:
+    return warm_slots.c.state.not_in([one for one in SlotState if not may_turn(one, state)])
 
 
 def note_ready(
@@ -129,8 +141,10 @@ def note_ready(
     return bool(
         tx.execute(
             update(warm_slots)
-            .where(warm_slots.c.id == slot_id, warm_slots.c.state == "filling")
-            .values(state="ready", object_id=object_id, address=address, used=used, ready_at=now)
+            .where(warm_slots.c.id == slot_id, _may_turn(SlotState.READY))
+            .values(
+                state=SlotState.READY, object_id=object_id, address=address, used=used, ready_at=now
+            )
         ).rowcount
     )
 
@@ -160,7 +174,9 @@ def claimed(tx: Connection, hub_id: str) -> dict[str, str]:
 def pause(tx: Connection, *, hub_id: str, actor: str, now: datetime) -> None:
     """No warm servers from now on, and none of those that wait is claimed any more."""
     lock_admissions(tx)
-    tx.execute(update(warm_slots).where(warm_slots.c.hub_id == hub_id).values(state="leaving"))
+    tx.execute(
+        update(warm_slots).where(warm_slots.c.hub_id == hub_id).values(state=SlotState.LEAVING)
+    )
     if paused(tx, hub_id) is None:
         tx.execute(warm_pauses.insert().values(hub_id=hub_id, paused_by=actor, paused_at=now))
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from .catalog import InstanceType, Row
+from .phase import SlotState
 from .placement import Host, Load, Placement, fits, place
 
 
@@ -29,7 +30,7 @@ class Slot:
     devices: tuple[str, ...]
     cpus: float
     memory: float
-    state: str
+    state: SlotState
     used: int = 0
 
 
@@ -65,7 +66,7 @@ def choose(
     waiting = [
         slot
         for slot in slots
-        if slot.state == "ready"
+        if slot.state == SlotState.READY
         and (slot.instance_type, slot.runtime, slot.image) == (wanted.name, runtime, image)
         and slot.host in open_hosts
         and (load.held_devices | load.faulty_devices).isdisjoint(slot.devices)
@@ -75,7 +76,7 @@ def choose(
     claimed = waiting[0] if waiting else None
     if claimed is not None:
         placement = Placement(claimed.host, claimed.devices)
-    others = [slot for slot in slots if slot is not claimed and slot.state != "leaving"]
+    others = [slot for slot in slots if slot is not claimed and slot.state != SlotState.LEAVING]
     after = _with(load, placement.host, wanted.cpus, wanted.memory, placement.devices)
     return WarmChoice(placement, claimed.id if claimed else None, _in_the_way(others, hosts, after))
 
@@ -141,7 +142,7 @@ def next_fill(
     everything = held(slots, load)
     lacking = []
     for pool in pools:
-        here = sum(_of(pool, slot) for slot in slots if slot.state != "leaving")
+        here = sum(_of(pool, slot) for slot in slots if slot.state != SlotState.LEAVING)
         if here < pool.count:
             lacking.append((here / pool.count, pool))
     for _, pool in sorted(lacking, key=lambda pair: pair[0]):
@@ -159,7 +160,7 @@ def surplus(pools: Iterable[Pool], slots: Sequence[Slot]) -> tuple[str, ...]:
     for slot in slots:
         key = (slot.instance_type, slot.runtime)
         left = wanted.get(key, 0)
-        if slot.state == "leaving":
+        if slot.state == SlotState.LEAVING:
             continue
         if left == 0:
             leaving.append(slot.id)

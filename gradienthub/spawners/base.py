@@ -36,6 +36,7 @@ from ..rules.idleness import Reason
 from ..rules.last_words import telling_line
 from ..rules.options import options_from_form, parse_options, with_default_type
 from ..rules.ownership import lease_name
+from ..rules.phase import Phase, SlotState
 from ..rules.readiness import NotYet, Other, Ready
 from ..rules.refusal import Refused, disk_full, ledger_away, shown
 from ..rules.traits import overridden
@@ -240,9 +241,9 @@ class GradientSpawner(GuardedSpawner, Spawner):
         )
 
     async def _prepare_cold(self, lease: Lease) -> None:
-        await self._note("preparing")
+        await self._note(Phase.PREPARING)
         await self.prepare(lease)
-        await self._note("waiting")
+        await self._note(Phase.WAITING)
         await self._take_turn(lease)
 
     @contextmanager
@@ -303,7 +304,7 @@ class GradientSpawner(GuardedSpawner, Spawner):
                 context.engine.claimed[outcome.claim.slot_id] = outcome.id
                 context.note_object(outcome.id, outcome.claim.object_id)
                 context.engine.forget_listing()
-                metrics.warm_servers.labels("ready").dec()
+                metrics.warm_servers.labels(SlotState.READY).dec()
             elif context.has_pool(outcome):
                 metrics.warm_starts.labels("miss").inc()
         except LedgerAway as away:
@@ -439,7 +440,7 @@ class GradientSpawner(GuardedSpawner, Spawner):
         context = self.context
         self._width = width_of(await self._configured_width(lease), await context.engine.cores())
         await context.stage.enter(lease.host, lease.id, self._width)
-        await self._note("turn")
+        await self._note(Phase.TURN)
 
     async def _configured_width(self, lease: Lease) -> int | None:
         settings = self.context.settings
@@ -461,10 +462,11 @@ class GradientSpawner(GuardedSpawner, Spawner):
         context.somebody_starts()
         try:
             with self._failures_said():
-                await self._note("starting", object_name=self.object_label)
+                await self._note(Phase.STARTING, object_name=self.object_label)
                 await self._make_way(lease)
                 url = await self._start_warm(lease) or await self._start_cold(lease)
-                await context.ledger.awrite(leases.note_answered, lease.id, context.clock())
+                if not await context.ledger.awrite(leases.note_answered, lease.id, context.clock()):
+                    raise self._ended_meanwhile(Phase.ANSWERED)
                 if self._timer is not None:
                     self._timer.answered()
                 return url
@@ -478,7 +480,7 @@ class GradientSpawner(GuardedSpawner, Spawner):
         url = url_of(await self.start_engine())
         await self.see_made()
         self.context.note_object(lease.id, self.made_id)
-        await self._note("answering", object_id=self.made_id)
+        await self._note(Phase.ANSWERING, object_id=self.made_id)
         await self._until_it_answers(url, lease)
         return url
 
@@ -505,7 +507,7 @@ class GradientSpawner(GuardedSpawner, Spawner):
             )
             self.context.engine.object_ids.pop(lease.id, None)
             await self._prepare_cold(lease)
-            await self._note("starting", object_name=self.object_label)
+            await self._note(Phase.STARTING, object_name=self.object_label)
             return ""
         metrics.warm_starts.labels("hit").inc()
         metrics.warm_claim_seconds.observe(time.monotonic() - began)
@@ -631,19 +633,26 @@ class GradientSpawner(GuardedSpawner, Spawner):
         return None
 
     async def _note(
-        self, phase: str, object_name: str | None = None, object_id: str | None = None
+        self, phase: Phase, object_name: str | None = None, object_id: str | None = None
     ) -> None:
-        """Write down how far the start has come, before the step, so that a crash finds it."""
+        """Write down how far the start has come, before the step, so that a crash finds it.
+
+        Raises Refused where the lease may not take this step.
+        """
         context = self.context
-        there = await context.ledger.awrite(
+        taken = await context.ledger.awrite(
             leases.note_phase, self.lease_id, phase, context.clock(), object_name, object_id
         )
-        if not there:
-            raise Refused(
-                "start_cancelled", "This start was ended in the meantime.", "Start it again."
-            )
+        if not taken:
+            raise self._ended_meanwhile(phase)
         if self._timer is not None:
             self._timer.enter(GOING_ON[phase])
+
+    def _ended_meanwhile(self, phase: Phase) -> Refused:
+        self.log.warning("%s: its lease may not be %s any more", self._log_name, phase)
+        return Refused(
+            "start_cancelled", "This start was ended in the meantime.", "Start it again."
+        )
 
     def add_poll_callback(self, callback: Any, *args: Any, **kwargs: Any) -> None:
         """The hub calls this once it has found the server ready: there is no hook for that."""

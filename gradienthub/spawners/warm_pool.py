@@ -20,6 +20,7 @@ from ..ledger import LedgerAway, objects, warm_slots
 from ..ledger import warm_pool as pool_rows
 from ..ledger.leases import Lease
 from ..rules.idleness import Deadlines
+from ..rules.phase import SlotState
 from ..rules.warm import Pool, Slot, used_by
 from .base import GradientSpawner
 from .context import HubContext
@@ -169,7 +170,12 @@ class WarmPool:
                 continue
             found = census.get(slot.id)
             stale = current.get((slot.instance_type, slot.runtime)) != after.digests[slot.id]
-            if rows[slot.id].state != "ready" or stale or found is None or not found.alive:
+            if (
+                rows[slot.id].state is not SlotState.READY
+                or stale
+                or found is None
+                or not found.alive
+            ):
                 await self.destroy(slot.id)
         # What the ledger never knew is somebody's own, whatever its labels say.
         unknown = [f for s, f in census.items() if s not in rows and s not in after.claimed]
@@ -200,8 +206,8 @@ class WarmPool:
 
     async def _count(self) -> None:
         there = await self.context.ledger.aread(warm_slots.of_hub, self.context.settings.hub_id)
-        for state in ("filling", "ready", "leaving"):
-            metrics.warm_servers.labels(state).set(sum(s.state == state for s in there))
+        for state in SlotState:
+            metrics.warm_servers.labels(state).set(sum(s.state is state for s in there))
         metrics.warm_memory_bytes.set(used_by(there))
 
     # -- filling ----------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import steps
 from sqlalchemy import text
 
 from gradienthub.ledger import accounts, holds, leases, requests
@@ -20,7 +21,7 @@ def spent(hub):
     """Ann had an hour on a T4, and the keeper was there."""
     hub.start_once()
     lease = hub.lease("ann")
-    hub.ledger.write(leases.note_answered, lease.id, NOW)
+    hub.ledger.write(steps.answer, lease.id, NOW)
     for minute in range(1, 61):
         at = NOW + timedelta(minutes=minute)
         hub.ledger.write(holds.tick, hub_id="this-hub", seen=[lease.id], now=at)
@@ -171,7 +172,7 @@ def test_what_no_money_covered_is_an_overrun_and_what_a_late_keeper_missed_is_no
         said = hub.run("budget", "set", *budget)
         assert said.code == 0, said.err
     lease = hub.lease("ann")
-    hub.ledger.write(leases.note_answered, lease.id, NOW)
+    hub.ledger.write(steps.answer, lease.id, NOW)
     late = NOW + timedelta(hours=1)
     hub.ledger.write(leases.note_stop, lease.id, Reason.USER, "ann", late, "this-hub")
     said = hub.run("usage", "--overruns", "--from", "2026-11-01").out

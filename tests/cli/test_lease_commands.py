@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import steps
 
 from gradienthub.cli.check_result import State
 from gradienthub.cli.check_scene import look
@@ -46,7 +47,7 @@ def running(hub, name="ann", server="", title="Thesis", **options):
         parse_options(chosen), name,
     )  # fmt: skip
     lease = hub.ledger.write(admissions.admit_start, request, hub.load().settings, begun)
-    hub.ledger.write(leases.note_answered, lease.id, begun)
+    hub.ledger.write(steps.answer, lease.id, begun)
     one = hub.ledger.read(watches.watched, lease.id)
     used = replace(one.evidence, used_at=begun + 30 * MINUTE, looked_at=now())
     hub.ledger.write(watches.save, "this-hub", [replace(one, evidence=used)])

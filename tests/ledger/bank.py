@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import steps
 from home import HOSTS, NOW
 from sqlalchemy import select
 
@@ -80,7 +81,7 @@ class Bank:
         """A start that is admitted and answers at once; its lease's id."""
         lease = self.ask(name, *args, **kwargs)
         assert isinstance(lease, Lease), lease
-        self.ledger.write(leases.note_answered, lease.id, self.now)
+        self.ledger.write(steps.answer, lease.id, self.now)
         return lease.id
 
     def tick(self, *seen: str) -> holds.Tick:

@@ -3,13 +3,14 @@
 from datetime import date, datetime, timedelta
 
 import pytest
+import steps
 from bank import HOUR, HUB, MINUTE, usd
 from sqlalchemy import JSON, BigInteger, Boolean, Date, Float, Integer, String, select
 from sqlalchemy.exc import IntegrityError
 
 from gradienthub.ledger import budgets, credits, idempotency, usage, verify
-from gradienthub.ledger import leases as lease_ledger
 from gradienthub.ledger.schema import Moment, metadata
+from gradienthub.rules.phase import Phase
 
 #: Tables without a row that money depends on, and why.
 NOT_MONEY_TABLES = {
@@ -96,7 +97,7 @@ def rich(bank):
     bank.later(2 * MINUTE)
     bank.end(crashed)
     failed = bank.ask("bob", "t4", "failed", image="ghcr.io/acme/x:1")
-    write(lease_ledger.note_phase, failed.id, "answering", bank.now)
+    write(steps.reach, failed.id, Phase.ANSWERING, bank.now)
     bank.later(3 * MINUTE)
     bank.stop(failed.id)
     bank.start("ann", "t4", "running", groups=("lab", "bio"))

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import steps
 from bank import HOUR, HUB, MINUTE, T4, T4_HOLD, usd
 from sqlalchemy import select
 
@@ -14,6 +15,7 @@ from gradienthub.ledger.schema import holds as hold_table
 from gradienthub.ledger.schema import leases as lease_table
 from gradienthub.rules.funds import HOLD, STOP_TAKES
 from gradienthub.rules.idleness import Reason
+from gradienthub.rules.phase import Phase
 from gradienthub.rules.refusal import Refused
 
 
@@ -56,7 +58,7 @@ def test_a_stop_gives_back_what_its_hold_did_not_use(bank):
 def test_a_start_that_never_answers_costs_nothing(bank):
     bank.credit("ann", usd(1))
     lease = bank.ask("ann")
-    bank.ledger.write(leases.note_phase, lease.id, "answering", bank.now)
+    bank.ledger.write(steps.reach, lease.id, Phase.ANSWERING, bank.now)
     bank.later(2 * MINUTE)
     bank.ledger.write(leases.note_stop, lease.id, Reason.START_FAILED, "hub", bank.now, HUB)
     bank.end(lease.id)
@@ -68,7 +70,7 @@ def test_a_custom_image_that_never_answers_is_charged_from_its_containers_start(
     bank.credit("ann", usd(1))
     lease = bank.ask("ann", image="ghcr.io/acme/x:1")
     bank.later(3 * MINUTE)
-    bank.ledger.write(leases.note_phase, lease.id, "answering", bank.now)
+    bank.ledger.write(steps.reach, lease.id, Phase.ANSWERING, bank.now)
     bank.later(2 * MINUTE)
     bank.ledger.write(leases.note_stop, lease.id, Reason.START_FAILED, "hub", bank.now, HUB)
     bank.end(lease.id)

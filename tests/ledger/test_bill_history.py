@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import steps
 from bank import HOST, HUB, TIERS, Bank, usd
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -73,7 +74,7 @@ def live(bank, history):
                 name, machine = rest
                 lease = bank.ask(name, machine, f"n{len(quotes)}", groups=("lab",))
                 if isinstance(lease, Lease):
-                    bank.ledger.write(leases.note_answered, lease.id, bank.now)
+                    bank.ledger.write(steps.answer, lease.id, bank.now)
                     running.append(lease.id)
                     quotes[lease.id] = (lease.price, bank.now)
             case "later":
@@ -216,7 +217,7 @@ def test_a_keeper_that_ticks_in_time_lets_nothing_run_without_a_hold(
             bank.prices(c1=price)
             lease = bank.ask("ann", "c1", f"n{number}")
             if isinstance(lease, Lease):
-                bank.ledger.write(leases.note_answered, lease.id, bank.now)
+                bank.ledger.write(steps.answer, lease.id, bank.now)
                 running.append(lease.id)
         ends: dict[str, datetime] = {}
         for pause in [0, *pauses]:

@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 
+import steps
 from home import NOW
 
 from gradienthub.ledger import fleet, leases
 from gradienthub.ledger.leases import Corpse, Lease
 from gradienthub.rules.idleness import Reason
+from gradienthub.rules.phase import Phase
 
 LATER = NOW + timedelta(minutes=5)
 
@@ -87,7 +89,7 @@ def test_last_words_with_bytes_that_a_database_cannot_hold_still_end_the_lease(
 def test_the_first_answer_and_the_first_confirmation_count(ledger, make_settings, ask):
     lease = started(ledger, make_settings, ask)
     for at in (NOW, LATER):
-        ledger.write(leases.note_answered, lease.id, at)
+        ledger.write(steps.answer, lease.id, at)
         ledger.write(leases.note_confirmed, lease.id, at)
     row = ledger.read(leases.describe, lease.id)
     assert (row["answered_at"], row["confirmed_at"], row["phase"]) == (NOW, NOW, "running")
@@ -95,7 +97,7 @@ def test_the_first_answer_and_the_first_confirmation_count(ledger, make_settings
 
 def test_what_is_stopping_is_not_called_running_by_a_late_confirmation(ledger, make_settings, ask):
     lease = started(ledger, make_settings, ask)
-    ledger.write(leases.note_answered, lease.id, NOW)
+    ledger.write(steps.answer, lease.id, NOW)
     ledger.write(leases.note_stop, lease.id, Reason.USER, "anna", NOW, "h")
     assert ledger.write(leases.note_confirmed, lease.id, LATER) is False
     assert ledger.read(leases.describe, lease.id)["phase"] == "stopping"
@@ -103,9 +105,9 @@ def test_what_is_stopping_is_not_called_running_by_a_late_confirmation(ledger, m
 
 def test_a_start_that_goes_on_after_its_lease_was_ended_is_told_so(ledger, make_settings, ask):
     lease = started(ledger, make_settings, ask)
-    assert ledger.write(leases.note_phase, lease.id, "starting", NOW, "gradient-x") is True
+    assert ledger.write(leases.note_phase, lease.id, Phase.STARTING, NOW, "gradient-x") is True
     ledger.write(leases.end, lease.id, NOW, Reason.START_FAILED)
-    assert ledger.write(leases.note_phase, lease.id, "answering", LATER) is False
+    assert ledger.write(leases.note_phase, lease.id, Phase.ANSWERING, LATER) is False
     assert ledger.write(leases.note_answered, lease.id, LATER) is False
 
 
@@ -117,7 +119,7 @@ def test_the_place_in_line_is_how_many_of_the_same_host_wait_before(ledger, make
     )
     places = [ledger.read(leases.place_in_stage, lease.id) for lease in (first, second, third)]
     assert places == [0, 1, 2]
-    ledger.write(leases.note_phase, first.id, "turn", NOW)
+    ledger.write(steps.reach, first.id, Phase.TURN, NOW)
     assert ledger.read(leases.place_in_stage, third.id) == 1
     ledger.write(leases.end, second.id, NOW, Reason.USER)
     assert ledger.read(leases.place_in_stage, third.id) == 0
@@ -127,8 +129,8 @@ def test_the_usual_start_is_counted_from_the_turn_to_the_first_answer(ledger, ma
     setting = make_settings(hub_id="h")
     for number, seconds in enumerate((3, 4, 20)):
         lease = ask(ledger, setting, f"user{number}", "free-cpu")
-        ledger.write(leases.note_phase, lease.id, "turn", NOW + timedelta(minutes=1))
-        ledger.write(leases.note_answered, lease.id, NOW + timedelta(minutes=1, seconds=seconds))
+        ledger.write(steps.reach, lease.id, Phase.TURN, NOW + timedelta(minutes=1))
+        ledger.write(steps.answer, lease.id, NOW + timedelta(minutes=1, seconds=seconds))
     usual = ledger.read(leases.usual_start, hub_id="h", runtime="python", image=None)
     assert (usual.median, usual.nine_of_ten, usual.count) == (
         timedelta(seconds=4), timedelta(seconds=20), 3)  # fmt: skip

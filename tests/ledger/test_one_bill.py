@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import steps
 from bank import HOUR, HUB, MINUTE, usd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_bill_history import a_bank, shared  # noqa: F401
 
 from gradienthub.ledger import budgets, credits, usage
-from gradienthub.ledger import leases as lease_ledger
 from gradienthub.ledger.leases import Lease
 from gradienthub.ledger.schema import credits as credit_table
 from gradienthub.ledger.schema import entries, leases
@@ -184,7 +184,7 @@ def live(bank, acts, looks, begin=datetime(2026, 11, 29, 17, tzinfo=UTC)):
                 groups = ("lab",) if one.other % 2 else ()
                 lease = bank.ask(one.who, "c1", f"n{number}", groups=groups)
                 if isinstance(lease, Lease):
-                    bank.ledger.write(lease_ledger.note_answered, lease.id, bank.now)
+                    bank.ledger.write(steps.answer, lease.id, bank.now)
                     started.append(lease.id)
                     running.append(lease.id)
                 else:

@@ -4,6 +4,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+import steps
 from home import NOW, RUNTIMES
 
 from gradienthub.ledger import capacity, fleet, leases, warm_slots
@@ -130,7 +131,7 @@ def test_warm_starts_are_counted(ledger, setting, ask):
     fill(ledger, setting)
     for name in ("anna", "berta"):
         lease = ask(ledger, setting, name, "free-t4")
-        ledger.write(leases.note_answered, lease.id, NOW + timedelta(seconds=1))
+        ledger.write(steps.answer, lease.id, NOW + timedelta(seconds=1))
     assert ledger.read(warm_slots.warm_starts, "h", NOW) == (1, 2)
     assert ledger.read(warm_slots.warm_starts, "h", NOW + timedelta(minutes=1)) == (0, 0)
 

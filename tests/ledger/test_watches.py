@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import one_process
 import pytest
+import steps
 from home import NOW
 
 from gradienthub.ledger import audit, fleet, leases, watches
@@ -34,7 +35,7 @@ def running(ledger, settings, ask):
     def start(name="anna", **kwargs):
         lease = ask(ledger, settings, name, **kwargs)
         assert isinstance(lease, Lease), lease
-        ledger.write(leases.note_answered, lease.id, NOW)
+        ledger.write(steps.answer, lease.id, NOW)
         return lease
 
     return start
@@ -103,7 +104,7 @@ def test_only_answered_open_leases_of_the_hub_are_watched(ledger, settings, ask,
     starting = ask(ledger, settings, "anna")
     assert ledger.read(watches.open_watched, "h") == []
     assert ledger.read(watches.watched, starting.id) is None
-    ledger.write(leases.note_answered, starting.id, NOW)
+    ledger.write(steps.answer, starting.id, NOW)
     assert the_one(ledger).id == starting.id
     assert ledger.read(watches.open_watched, "another hub") == []
     ledger.write(leases.note_stop, starting.id, Reason.IDLE, "keeper", LATER, "h")
@@ -184,7 +185,7 @@ def test_extend_ends_at_the_session_limit_and_then_is_refused(ledger, settings, 
 def test_what_does_not_run_is_not_extended(ledger, settings, ask, end):
     lease = ask(ledger, settings, "anna")
     if end != "starting":
-        ledger.write(leases.note_answered, lease.id, NOW)
+        ledger.write(steps.answer, lease.id, NOW)
     if end == "stop asked":
         ledger.write(leases.note_stop, lease.id, Reason.USER, "anna", NOW, "h")
     if end == "ended":

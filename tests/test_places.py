@@ -6,6 +6,7 @@ import pytest
 from traitlets.config import Config
 
 from gradienthub.configuration import configure
+from gradienthub.hub.frame import TEMPLATES
 from gradienthub.hub.wiring import wiring_faults
 from gradienthub.places import KeeperAddress, keeper_place
 from gradienthub.service.app import environment
@@ -83,7 +84,7 @@ def test_what_the_keeper_cannot_speak_to_stops_the_start_with_its_cure(tmp_path,
     configure(c)
     hub = c.JupyterHub
     app = type("App", (), {"spawner_class": object, "allow_named_servers": True, **trait,
-                           "template_paths": ["gradienthub"], "services": hub.services,
+                           "template_paths": [str(TEMPLATES)], "services": hub.services,
                            "load_roles": hub.load_roles})  # fmt: skip
     found = [fault for fault in wiring_faults(app) if words in fault]
     assert len(found) == 1

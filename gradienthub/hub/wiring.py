@@ -1,12 +1,14 @@
 """What other lines of the configuration took from configure(c), and other services that stop."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from jupyterhub.auth import Authenticator
 
 from ..rules.services import is_culler, may_stop
 from . import users_api
+from .frame import TEMPLATES
 from .spawner_class import class_faults, value_faults
 
 #: What a person needs to start a notebook, to open it, and to have it asked about its use.
@@ -22,7 +24,7 @@ def wiring_faults(app: Any) -> list[str]:
             "c.JupyterHub.allow_named_servers is False, and every notebook but one is a named"
             " server; remove that line"
         )
-    if not any("gradienthub" in str(path) for path in app.template_paths):
+    if TEMPLATES.resolve() not in {Path(path).resolve() for path in app.template_paths}:
         faults.append(
             "c.JupyterHub.template_paths lacks GradientHub's templates; write configure(c) as the"
             " last line of the configuration"

@@ -1,5 +1,5 @@
 """START AND STOP: the mixin that every engine's spawner stands behind, and the engines.
 
-Lives in the hub process. May use the ledger only through `context.py` and `base.py`. Decides
-nothing: `rules/` does. Engines are strangers to each other.
+Lives in the hub process. Decides nothing: `rules/` does. Engines are strangers to each other and
+to the ledger: `.importlinter` names the few modules that know it.
 """

@@ -56,8 +56,9 @@ class Waiting:
 
 
 class Engine:
-    """An engine's census. Subclasses define census, bury, cores and close, and those with warm
-    servers destroy; all may raise EngineAway.
+    """An engine's census. Subclasses define `census` and `bury`; `cores` and `close` where they
+    know cores and hold connections; `destroy` where they have warm servers. All may raise
+    EngineAway.
 
     They are asked from the hub's loop and must not block it. This base is for spawners of which
     we know no census: it knows nothing, so the spawner's own poll() is the only word.

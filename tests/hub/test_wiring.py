@@ -8,6 +8,7 @@ import pytest
 from home import FREEZE
 from traitlets.config import Config
 
+from gradienthub.hub.frame import TEMPLATES
 from gradienthub.hub.users_api import CULLER, KEEPER, KEEPER_SCOPES
 from gradienthub.hub.wiring import wiring_faults
 from gradienthub.testing import GradientFakeSpawner
@@ -18,7 +19,7 @@ def app(**changes):
         "config": Config(),
         "spawner_class": GradientFakeSpawner,
         "allow_named_servers": True,
-        "template_paths": ["/site-packages/gradienthub/templates"],
+        "template_paths": [str(TEMPLATES)],
         "services": [{"name": KEEPER}],
         "load_roles": [{"name": KEEPER, "services": [KEEPER], "scopes": list(KEEPER_SCOPES)}],
     }
@@ -42,6 +43,8 @@ def test_what_configure_wired_is_right():
         ({"services": [{"name": KEEPER},
                        {"name": "cull", "command": ["python", "-m", "jupyterhub_idle_culler"]}]},
          "stock idle culler"),
+        ({"template_paths": ["/srv/gradienthub-theme"]}, "lacks GradientHub's templates"),
+        ({"template_paths": [str(TEMPLATES / "hub")]}, "lacks GradientHub's templates"),
     ],
 )  # fmt: skip
 def test_what_undoes_it_is_said_with_its_cure(changes, words):

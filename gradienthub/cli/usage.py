@@ -11,7 +11,7 @@ from typing import Any
 from ..ledger import statements, usage
 from ..ledger.usage import Used
 from ..rules.entry import month_start
-from ..rules.money import format_amount
+from ..rules.money import format_amount, plain_amount
 from ..views.statement import defused, table_csv
 from .columns import aligned
 from .config import UsageFault
@@ -105,12 +105,11 @@ def _rows(desk: Desk, args: argparse.Namespace, first: date, end: date) -> Seque
 
 
 def _cells(what: str, row: Used, currency: str) -> tuple[str, str, str, str]:
-    charged = format_amount(row.charged, currency).strip()
     return (
         what,
         str(row.leases),
         f"{row.seconds / 3600:.2f}",
-        charged if currency else charged.replace(",", ""),
+        format_amount(row.charged, currency) if currency else plain_amount(row.charged),
     )
 
 

@@ -225,7 +225,7 @@ def _shutdown_after(options: StartOptions, tier: Tier) -> timedelta | None:
             )
         return None
     assert isinstance(wanted, timedelta)  # the two other members are handled above
-    if not tier.shutdown_min <= wanted <= tier.shutdown_max:
+    if not tier.allows_interval(wanted):
         raise Refused(
             "interval_not_allowed",
             f"A shutdown interval of {format_duration(wanted)} is not allowed in tier"

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from .duration import parse_duration, short_duration
-from .money import format_amount, parse_amount
+from .money import parse_amount, plain_amount
 
 #: Names people type in options, configuration and URLs.
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9._-]{0,46}[a-z0-9])?$")]
@@ -25,7 +25,7 @@ Title = Annotated[str, Field(min_length=1, max_length=80)]
 Amount = Annotated[
     int,
     BeforeValidator(parse_amount),
-    PlainSerializer(lambda micros: format_amount(micros, "").strip().replace(",", "")),
+    PlainSerializer(plain_amount),
 ]
 #: A timedelta; written "30m", "6h", "3d" or in seconds.
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(short_duration)]

@@ -60,6 +60,11 @@ def format_amount(micros: int, currency: str = "USD") -> str:
     return f"{sign}{SIGNS[currency]}{number}" if currency in SIGNS else f"{sign}{number} {currency}"
 
 
+def plain_amount(micros: int) -> str:
+    """Write an amount for programs and input fields: no currency, no thousands ("1234.50")."""
+    return format_amount(micros, "").strip().replace(",", "")
+
+
 def format_rounded(micros: int, currency: str = "USD") -> str:
     """An amount in whole cents for a page, half up; below half a cent but not zero: "<$0.01"."""
     cent = MICRO // 100

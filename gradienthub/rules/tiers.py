@@ -57,7 +57,7 @@ class Tier(Row):
         if self.shutdown_default is not None:
             intervals.append(self.shutdown_default)
         for interval in intervals:
-            if not self.shutdown_min <= interval <= self.shutdown_max:
+            if not self.allows_interval(interval):
                 raise ValueError(
                     "shutdown_choices and shutdown_default must lie between shutdown_min"
                     " and shutdown_max"
@@ -68,6 +68,10 @@ class Tier(Row):
         """Return how long a lease of the type may last at most; None: as long as one likes."""
         limits = [self.session_limit, self.free_session_limit if instance_type.free else None]
         return min((limit for limit in limits if limit), default=None)
+
+    def allows_interval(self, interval: timedelta) -> bool:
+        """Return whether a notebook of this tier may stop after that much idleness."""
+        return self.shutdown_min <= interval <= self.shutdown_max
 
     def allows_type(self, instance_type: InstanceType) -> bool:
         """Whether this tier may rent the type (approval and payment aside)."""

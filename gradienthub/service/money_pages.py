@@ -11,7 +11,7 @@ from ..ledger.accounts import Account
 from ..ledger.requests import ApprovalRequest
 from ..rules.duration import format_duration
 from ..rules.entry import Kind, month_start, next_month
-from ..rules.money import format_amount, format_price, format_rounded
+from ..rules.money import format_amount, format_price, format_rounded, plain_amount
 from ..rules.refusal import Refused
 from ..rules.statement import Statement
 from ..views.month import month_use
@@ -39,7 +39,7 @@ class MoneyPage(PageHandler):
             template,
             money=lambda micros: format_amount(micros, currency),
             about=lambda micros: format_rounded(micros, currency),
-            units=lambda micros: format_amount(micros, "").strip().replace(",", ""),
+            units=plain_amount,
             price=lambda micros: format_price(micros, currency),
             span=format_duration,
             titles=self.titles,

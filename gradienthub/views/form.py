@@ -424,7 +424,7 @@ def _interval(values: Entries, tier: Tier) -> timedelta | Interval:
         span = parse_duration(typed)
     except ValueError:
         span = timedelta(0)
-    if tier.shutdown_min <= span <= tier.shutdown_max:
+    if tier.allows_interval(span):
         return span
     if tier.shutdown_default is not None:
         return tier.shutdown_default

@@ -119,7 +119,7 @@ def _interval_not_taken(value: str, tier: Tier) -> str | None:
         span = parse_duration(value)
     except ValueError as fault:
         return f"{fault}."
-    if tier.shutdown_min <= span <= tier.shutdown_max:
+    if tier.allows_interval(span):
         return None
     return (
         f"choose between {format_duration(tier.shutdown_min)} and"

@@ -60,6 +60,7 @@ class Extension(BaseModel):
 class LeaseView(BaseModel):
     """A lease in JSON. Prices are micro-units an hour, costs micro-units, spans seconds.
 
+    `machine_title` is the machine's name, and `machine` that with what it has.
     `cost` is the bill of its time so far; of one that was stopped, what was charged of it.
     `unreachable_since`: nobody can reach it now, and this time costs nothing.
     """
@@ -71,6 +72,7 @@ class LeaseView(BaseModel):
     state: str
     instance_type: str
     machine: str
+    machine_title: str
     runtime: str | None
     image: str | None
     tier: str
@@ -136,6 +138,7 @@ def lease_view(
         server=lease["server_name"],
         state=state_of(lease),
         machine=machine_text(lease, machine),
+        machine_title=machine_title(lease, machine),
         price_text=format_price(lease["price"], currency),
         cost=cost,
         cost_text=format_rounded(cost, currency),
@@ -240,9 +243,14 @@ def view_of(
     return view.model_copy(update={"extend": Extension(refused=refused)})
 
 
+def machine_title(lease: Mapping[str, Any], machine: InstanceType | None) -> str:
+    """Return what people call a lease's machine; its type may be gone from the catalog."""
+    return machine.title if machine else str(lease["instance_type"])
+
+
 def machine_text(lease: Mapping[str, Any], machine: InstanceType | None) -> str:
     """A lease's machine in a line: name, GPU memory, CPUs and memory as they were leased."""
-    parts = [machine.title if machine else lease["instance_type"]]
+    parts = [machine_title(lease, machine)]
     if machine and machine.gpu_memory:
         parts.append(f"{machine.gpu_memory * machine.gpus:g} GB GPU")
     return " · ".join([*parts, f"{lease['cpus']:g} vCPU", f"{lease['memory']:g} GB"])

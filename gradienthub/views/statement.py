@@ -9,7 +9,7 @@ from typing import Any
 
 from ..rules.entry import Entry, Kind
 from ..rules.metering import Interval, reachable
-from ..rules.money import format_amount
+from ..rules.money import plain_amount
 from ..rules.statement import Statement
 
 #: A spreadsheet takes a text that begins so for a formula.
@@ -94,7 +94,7 @@ def as_csv(statement: Statement) -> str:
         "kind": "closing",
         "what": statement.head,
         "recorded": _iso(statement.as_of),
-        "balance": _units(statement.closing),
+        "balance": plain_amount(statement.closing),
         "currency": statement.currency,
     }
     rows.append([closing.get(column) or "" for column in CSV_COLUMNS])
@@ -113,15 +113,15 @@ def _cell(entry: Entry, column: str, unreached: Sequence[Interval]) -> str:
         "kind": entry.kind.value,
         "what": defused(entry.note),
         "machine": defused(entry.instance_type or ""),
-        "price_per_hour": "" if entry.price is None else _units(entry.price),
+        "price_per_hour": "" if entry.price is None else plain_amount(entry.price),
         "from": _iso(entry.from_at),
         "until": _iso(entry.until_at),
         "hours": f"{span.total_seconds() / 3600:.6f}" if span is not None else "",
         "not_observed_until": _iso(entry.gap_until),
         "not_reachable": " ".join(f"{_iso(start)}/{_iso(end)}" for start, end in unreached),
-        "not_charged": _units(entry.forgiven) if entry.forgiven else "",
-        "amount": _units(entry.amount),
-        "balance": _units(entry.balance),
+        "not_charged": plain_amount(entry.forgiven) if entry.forgiven else "",
+        "amount": plain_amount(entry.amount),
+        "balance": plain_amount(entry.balance),
         "currency": entry.currency,
         "lease": entry.lease_id,
     }
@@ -140,10 +140,6 @@ def table_csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def defused(text: str) -> str:
     """The text so that no spreadsheet takes it for a formula."""
     return f"'{text}" if text.lstrip(" ").startswith(FORMULA) or text.startswith(FORMULA) else text
-
-
-def _units(micros: int) -> str:
-    return format_amount(micros, "").strip().replace(",", "")
 
 
 def _iso(moment: datetime | None) -> str | None:

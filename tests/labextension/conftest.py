@@ -50,6 +50,7 @@ def a_lease(**changes: Any) -> dict[str, Any]:
         "notebook": "Attention maps",
         "state": "running",
         "instance_type": "p5000",
+        "machine_title": "P5000",
         "machine": "P5000 · 16 GB GPU · 8 vCPU · 30 GB",
         "price": 780_000,
         "currency": "USD",

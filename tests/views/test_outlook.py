@@ -152,5 +152,8 @@ def test_a_notebook_is_called_by_the_best_name_it_has(names, title):
 
 
 def test_a_machine_is_described_as_it_was_leased_also_when_its_type_is_gone():
+    seen = lease_view(LEASE, P4000, NOW)
+    assert (seen.machine_title, seen.machine) == ("P4000 x2", machine_text(LEASE, P4000))
+    assert lease_view(LEASE, None, NOW).machine_title == "p4000x2"
     assert machine_text(LEASE, P4000) == "P4000 x2 · 16 GB GPU · 16 vCPU · 60 GB"
     assert machine_text(LEASE | {"cpus": 0.5, "memory": 2.5}, None) == "p4000x2 · 0.5 vCPU · 2.5 GB"

@@ -46,11 +46,6 @@ export function clockTime(moment, now) {
   return at.toLocaleString(undefined, { ...day, hour: '2-digit', minute: '2-digit' });
 }
 
-/** "P5000" of "P5000 · 16 GB GPU · 8 vCPU · 30 GB". */
-export function shortMachine(lease) {
-  return lease.machine.split(' · ')[0];
-}
-
 /** What is said while the hub is silent since `since` (milliseconds); what else is shown is of then. */
 export function silenceText(since, now) {
   return `no word from the hub since ${clockTime(since, now)}`;
@@ -61,7 +56,8 @@ export function silenceText(since, now) {
  * who knows whether that stop still holds.
  */
 export function statusText(lease, now, since = null) {
-  const parts = [shortMachine(lease), lease.price_text];
+  // An older hub sends no title.
+  const parts = [lease.machine_title ?? lease.instance_type, lease.price_text];
   if (since !== null) {
     return [...parts, silenceText(since, now)].join(' · ');
   }

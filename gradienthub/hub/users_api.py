@@ -235,12 +235,8 @@ class GradientServerAPIHandler(ChecksNamedServers, GradientAPIHandler, UserServe
             self.set_header("Content-Type", "text/plain")
             self.set_status(204)
             return
-        if (
-            body.remove
-            and self.get_status() == 204
-            and not await self._wait_until_removed(user, server_name)
-        ):
-            self.set_status(202)
+        if body.remove and self.get_status() == 204:
+            await self._await_removal(user, server_name)
 
     async def _await_removal(self, user: Any, server_name: str) -> None:
         """Wait a while until the server's row is gone; answer 202 where that takes longer.

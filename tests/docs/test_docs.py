@@ -25,7 +25,9 @@ def test_reference_pages_are_those_that_the_code_makes():
 
 
 def test_every_link_between_pages_leads_somewhere():
-    for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]:
+    # Pages below docs/ are also pages of the site, whose build looks at more.
+    others = [ROOT / "labextension" / "README.md", ROOT / "tests" / "README.md"]
+    for page in [*ROOT.glob("*.md"), *others, *ROOT.glob("docs/**/*.md")]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
 
@@ -46,3 +48,13 @@ def test_every_metric_is_declared_once_and_documented():
         [described] = metric.describe()
         assert described.name.startswith("gradienthub_") and f"| `{described.name}" in page
         assert described.documentation in page
+
+
+def test_the_walks_through_the_code_name_files_and_functions_that_are_there():
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
+    named = re.findall(r"`((?:\w+/)+\w+\.py)(?::(\w+))?`", page)
+    assert len(named) > 20
+    for path, function in named:
+        file = ROOT / path if path.startswith("tests/") else ROOT / "gradienthub" / path
+        assert file.exists(), f"{path} is not there"
+        assert not function or f"def {function}(" in file.read_text(), f"{path} has no {function}"

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from typing import Any, Literal
+from typing import Any
 
 from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.apihandlers.users import UserAPIHandler, UserServerAPIHandler
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from tornado import web
 
 from ..ledger import LedgerAway, leases
-from ..rules.idleness import Deadlines, Reason, Stop, cull
+from ..rules.idleness import DECIDED, Deadlines, Reason, Stop, cull
 from ..rules.options import parse_display_name, parse_options, with_default_type
 from ..rules.refusal import Refused, another_lease, error_body, shown
 from ..spawners.context import HubContext
@@ -57,7 +57,14 @@ class StopBody(BaseModel):
     remove: bool = False
     lease: str = Field(default="", max_length=36)
     why: str = Field(default="", max_length=400)
-    reason: Literal["", "idle", "unknown_use", "no_work", "session_limit", "stop_at", "budget"] = ""
+    reason: str = ""
+
+    @field_validator("reason")
+    @classmethod
+    def _decided(cls, reason: str) -> str:
+        if reason and reason not in DECIDED:
+            raise ValueError(f"it is none of {', '.join(sorted(DECIDED))}")
+        return reason
 
     @field_validator("why")
     @classmethod

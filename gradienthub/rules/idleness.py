@@ -39,6 +39,8 @@ class Reason(StrEnum):
 
 #: Stops that use or Extend moves, and that wait for a warning. All other stops are hard ends.
 SOFT = frozenset({Reason.IDLE, Reason.UNKNOWN_USE, Reason.NO_WORK})
+#: Every reason for which `decide` stops a lease.
+DECIDED = SOFT | {Reason.SESSION_LIMIT, Reason.STOP_AT, Reason.BUDGET}
 
 
 @dataclass(frozen=True)
@@ -393,15 +395,16 @@ def _soft_end(evidence: Evidence, deadlines: Deadlines) -> Ending | None:
 
 
 def _why_no_work(since: datetime) -> str:
-    return f"busy without work since {_moment(since)}"
+    return f"busy without work since {moment_text(since)}"
 
 
 def _why_unknown(evidence: Evidence, since: datetime) -> str:
     what = f"the use of {', '.join(evidence.unread)}" if evidence.unread else "its use"
-    return f"{what} could not be read since {_moment(since)}"
+    return f"{what} could not be read since {moment_text(since)}"
 
 
-def _moment(at: datetime) -> str:
+def moment_text(at: datetime) -> str:
+    """Return a moment for a sentence that is kept: "16:20 UTC on 27 Nov"."""
     return f"{at:%H:%M} UTC on {at.day} {MONTHS[at.month - 1]}"
 
 

@@ -17,6 +17,8 @@ VIEW_SECONDS = 20
 STOP_SECONDS = 60
 #: Bytes of the list; ten thousand servers and their containers have a fifth of that.
 LONGEST_VIEW = 32 * 2**20
+#: Characters of the sentence with a stop: the hub refuses more.
+LONGEST_WHY = 400
 
 
 class HubAway(Exception):
@@ -113,10 +115,13 @@ class HubClient:
         except ValidationError as fault:
             raise HubAway("the hub's list of servers makes no sense") from fault
 
-    async def stop(self, server: HubServer, reason: Reason) -> Stopped:
-        """Stop the lease's server, and no later one of the same name. Never raises."""
+    async def stop(self, server: HubServer, reason: Reason, why: str = "") -> Stopped:
+        """Stop the lease's server, and no later one of the same name. Never raises.
+
+        `why` is the sentence that was decided; the hub writes it with the lease.
+        """
         path = f"/users/{quote(server.user, safe='')}/servers/{quote(server.server, safe='')}"
-        body = {"lease": server.lease_id, "reason": reason.value}
+        body = {"lease": server.lease_id, "reason": reason.value, "why": why[:LONGEST_WHY]}
         try:
             await self._turn()
             status, text = await self._ask("DELETE", path, STOP_SECONDS, body)

@@ -34,6 +34,7 @@ from ..rules.idleness import (
 from ..rules.refusal import shown
 from ..rules.unanswered import worked_since
 from ..settings import KeeperPolicy
+from ..views.reasons import explained
 from . import bystanders
 from .context import KeeperContext
 from .evidence import Address
@@ -521,7 +522,7 @@ class Watch:
             if verdict is None:
                 return
             log.info("Stopping %s of %s: %s", one.title, server.user, verdict.why)
-            result = await self.hub.stop(server, verdict.reason)
+            result = await self.hub.stop(server, verdict.reason, verdict.why)
         if result.outcome == "failed":
             self._failed[one.id] = one.stop_tries + 1
             log.warning("%s of %s did not stop: %s", one.title, server.user, result.why)
@@ -532,7 +533,7 @@ class Watch:
     async def _still(
         self, one: Watched, server: HubServer, stop: Stop, policy: KeeperPolicy
     ) -> Stop | None:
-        """Return the stop if it is still due after it waited for its turn.
+        """Return the stop, explained, if it is still due after it waited for its turn.
 
         Meanwhile the notebook may have been used, extended, given money or stopped.
         """
@@ -553,7 +554,7 @@ class Watch:
                 answer = await self.looks.ask(self._address(one, server), now)
             known = replace(known, evidence=learn(known.evidence, answer, now))
         verdict = _verdict(known, policy, now)
-        return verdict if isinstance(verdict, Stop) else None
+        return explained(verdict, known.evidence) if isinstance(verdict, Stop) else None
 
     # -- around -----------------------------------------------------------------------------
 

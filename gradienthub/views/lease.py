@@ -11,6 +11,7 @@ from ..ledger.runs import Known
 from ..ledger.watches import Watched
 from ..rules.catalog import Catalog, InstanceType
 from ..rules.idleness import (
+    DECIDED,
     Deadlines,
     Evidence,
     Reason,
@@ -29,6 +30,7 @@ from ..rules.notebook import title_of
 from ..rules.refusal import Refused, nobody_watches
 from ..rules.tiers import Tier
 from ..settings import Settings
+from .reasons import REASONS, cure_after, cure_before, why_stopped
 
 
 class Refusal(BaseModel):
@@ -61,6 +63,9 @@ class LeaseView(BaseModel):
     """A lease in JSON. Prices are micro-units an hour, costs micro-units, spans seconds.
 
     `machine_title` is the machine's name, and `machine` that with what it has.
+    Each reason is a code with three texts: `short` for a status bar, `why` in a sentence, `cure`
+    what to do. `stop_reason` is of the stop to come, `reason` of one that was asked for or found.
+    `stop_note` is what was written with the stop: by who asked for it, or by what decided it.
     `cost` is the bill of its time so far; of one that was stopped, what was charged of it.
     `unreachable_since`: nobody can reach it now, and this time costs nothing.
     """
@@ -90,6 +95,9 @@ class LeaseView(BaseModel):
     stop_requested_at: datetime | None
     ended_at: datetime | None
     reason: str | None
+    reason_short: str = ""
+    reason_why: str = ""
+    reason_cure: str = ""
     stopped_by: str | None
     stop_note: str | None
     used_at: datetime | None
@@ -99,7 +107,9 @@ class LeaseView(BaseModel):
     shutdown_after: int | None
     stops_at: datetime | None = None
     stop_reason: str | None = None
+    stop_short: str = ""
     stop_why: str = ""
+    stop_cure: str = ""
     keeps_alive: list[str] = []
     busy: list[str] = []
     gpu_load: float | None = None
@@ -107,6 +117,11 @@ class LeaseView(BaseModel):
     counts_requests: bool = False
     warning: StandingWarning | None = None
     extend: Extension | None = None
+
+    @property
+    def words_given(self) -> str:
+        """What a person wrote to the owner with the stop; "" where none did, or it was decided."""
+        return "" if self.reason in DECIDED else self.stop_note or ""
 
 
 def lease_view(
@@ -170,6 +185,8 @@ def lease_view(
             )
         },
     )
+    if view.reason:
+        view = view.model_copy(update=_behind(view, Reason(view.reason)))
     if view.state != "running" or deadlines is None or evidence is None:
         return view
     return view.model_copy(
@@ -256,6 +273,22 @@ def machine_text(lease: Mapping[str, Any], machine: InstanceType | None) -> str:
     return " · ".join([*parts, f"{lease['cpus']:g} vCPU", f"{lease['memory']:g} GB"])
 
 
+def _behind(view: LeaseView, reason: Reason) -> dict[str, Any]:
+    """Return the texts of the reason for which it was stopped."""
+    after = view.shutdown_after
+    return {
+        "reason_short": REASONS[reason].short,
+        "reason_why": why_stopped(
+            reason,
+            view.stop_note,
+            None if after is None else timedelta(seconds=after),
+            Use(view.used_by) if view.used_by else None,
+            view.used_at,
+        ),
+        "reason_cure": cure_after(reason),
+    }
+
+
 def _ahead(
     lease: Mapping[str, Any],
     deadlines: Deadlines,
@@ -273,7 +306,9 @@ def _ahead(
     return {
         "stops_at": end.at if end else None,
         "stop_reason": end.reason.value if end else None,
+        "stop_short": REASONS[end.reason].short if end else "",
         "stop_why": end.why if end else "",
+        "stop_cure": cure_before(end.reason) if end else "",
         "keeps_alive": [why_kept(evidence, deadlines, now)],
         "busy": list(evidence.busy),
         "warning": told

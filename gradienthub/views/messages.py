@@ -11,6 +11,7 @@ from ..rules.idleness import REQUESTS_COUNT, Reason, Stop, Warn
 from ..rules.refusal import shown
 from ..rules.services import service_of
 from .lease import LeaseView
+from .reasons import REASONS, cure_after, cure_before
 
 LONGEST_EMAIL = 254
 LONGEST_TEXT = 400
@@ -18,39 +19,6 @@ LONGEST_TEXT = 400
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$*+=^_`{|}~-]+@[A-Za-z0-9.-]+\.[A-Za-z0-9-]+")
 #: Chat services read `<!channel>`, `@everyone` and `[words](address)`; a notebook's name may be so.
 _HARMLESS = str.maketrans({"<": "‹", ">": "›", "@": "＠", "[": "(", "]": ")", "`": "'"})
-
-#: How to keep it, where the view does not say what Extend would give. `{here}` is a place or "".
-_TO_KEEP = {
-    Reason.IDLE: "To keep it, use it or press Extend{here}.",
-    Reason.UNKNOWN_USE: "It does not say whether it is used. To keep it, press Extend{here}; if it"
-    " does not answer you either, stop it and start it again.",
-    Reason.NO_WORK: "A cell may wait for input, or hang. To keep it, let it work or press"
-    " Extend{here}.",
-    Reason.STOP_AT: "To keep it, press Extend{here}.",
-    Reason.SESSION_LIMIT: "It cannot be kept longer: save your work now.",
-    Reason.BUDGET: "To keep it, add credit or ask for a larger budget; else save your work.",
-}
-_STOPPED = {
-    Reason.USER: "its owner stopped it",
-    Reason.SESSION_LIMIT: "its tier's session limit is reached",
-    Reason.STOP_AT: "the end time that its owner chose is reached",
-    Reason.BUDGET: "the money for it has ended",
-    Reason.CRASHED: "its server crashed",
-    Reason.ENDED_ITSELF: "its server ended by itself, in order",
-    Reason.START_FAILED: "it did not start",
-    Reason.LOST: "its machine or container is gone",
-    Reason.ADMIN: "an administrator stopped it",
-    Reason.HUB: "the hub stopped it",
-}
-_AFTERWARDS = {
-    Reason.BUDGET: "Its files are kept. Add credit or ask for a larger budget, then start it"
-    " again{here}.",
-    Reason.CRASHED: "Its files are kept. Where its memory was full, start it again on a larger"
-    " machine{here}.",
-    Reason.ENDED_ITSELF: "Its files are kept. Shut Down in its menu does that, and so does an idle"
-    " limit that its image brings. Start it again{here}.",
-    Reason.START_FAILED: "Nothing was charged. Try again{here}, or choose another runtime.",
-}
 
 
 @dataclass(frozen=True)
@@ -90,7 +58,7 @@ def warning_message(view: LeaseView, warn: Warn, url: str = "") -> tuple[str, st
 
 def stopped_message(view: LeaseView, stop: Stop, url: str = "") -> tuple[str, str]:
     """(title, body) of a stop that was asked for or found. `url` as in `warning_message`."""
-    notebook, why = _plain(shown(view.notebook)), _STOPPED.get(stop.reason, _plain(stop.why))
+    notebook, why = _plain(shown(view.notebook)), _plain(stop.why or REASONS[stop.reason].sentence)
     if service := service_of(view.stopped_by):
         why = f"the service {_plain(shown(service, 60))} stopped it"
     at = view.stop_requested_at or view.ended_at or view.now
@@ -99,11 +67,9 @@ def stopped_message(view: LeaseView, stop: Stop, url: str = "") -> tuple[str, st
         f"Notebook {notebook} of {_name(view)} on {_plain(view.machine)} was stopped at"
         f" {_moment(at)}{ran}.",
         f"Why: {why}.",
-        *([f"Note: {_plain(shown(view.stop_note, 400))}"] if view.stop_note else []),
+        *([f"Note: {_plain(shown(view.words_given, 400))}"] if view.words_given else []),
         _cost(view),
-        _AFTERWARDS.get(stop.reason, "Its files are kept; start it again{here}.").format(
-            here=_here(url)
-        ),
+        cure_after(stop.reason, url),
     ]
     return f"{notebook} was stopped: {why}", "\n".join(lines)
 
@@ -112,7 +78,7 @@ def _to_keep(view: LeaseView, reason: Reason, url: str) -> str:
     extension = view.extend
     if extension and extension.refused:
         return f"{extension.refused.message} {extension.refused.hint}".strip()
-    said = _TO_KEEP.get(reason, "Save your work.").format(here=_here(url))
+    said = cure_before(reason, url)
     if view.counts_requests and reason is Reason.IDLE:
         said += f" {REQUESTS_COUNT}."
     if extension and extension.until:
@@ -123,10 +89,6 @@ def _to_keep(view: LeaseView, reason: Reason, url: str) -> str:
 
 def _cost(view: LeaseView) -> str:
     return f"Cost so far: {view.cost_text} ({view.price_text})." if view.price else "It is free."
-
-
-def _here(url: str) -> str:
-    return f" at {url}" if url else ""
 
 
 def _name(view: LeaseView) -> str:

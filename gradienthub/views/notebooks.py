@@ -13,7 +13,7 @@ from ..ledger.runs import Known
 from ..rules.admission import House
 from ..rules.catalog import Catalog
 from ..rules.duration import format_duration
-from ..rules.idleness import REQUESTS_COUNT, Reason, Use, hard_end, why_kept
+from ..rules.idleness import REQUESTS_COUNT, SOFT, Reason, hard_end, moment_text, why_kept
 from ..rules.last_words import ended_by, telling_lines
 from ..rules.money import format_price
 from ..rules.options import INTERFACES
@@ -24,6 +24,7 @@ from ..settings import Settings
 from .form import INTERFACE_TITLES, availability
 from .form_fields import entries_of
 from .lease import LeaseView, evidence_of, view_of
+from .reasons import LAST_USE
 
 WORDS = {
     "warned": ("warn", "warn", "Stops soon"),
@@ -35,14 +36,6 @@ WORDS = {
     "crashed": ("fail", "fail", "Crashed"),
     "unstarted": ("fail", "fail", "Did not start"),
     "new": ("off", "stop", "Never started"),
-}
-USES = {
-    Use.START: "not used since its start",
-    Use.KERNEL: "last kernel activity",
-    Use.TERMINAL: "last terminal output",
-    Use.PERSON: "last used",
-    Use.GPU: "last GPU load",
-    Use.REQUEST: "last request",
 }
 OUTSIDE = (
     "It began before this hub offered machines: it is not billed, and nothing stops it when idle.",
@@ -287,11 +280,9 @@ def _running(
 
 def _before_stop(view: LeaseView) -> str:
     """Return what leads to a soft stop, and what helps."""
-    return {
-        Reason.IDLE.value: f"It may be idle for {_span(view.shutdown_after)} at most.",
-        Reason.UNKNOWN_USE.value: "If it does not answer you either, stop it and start it again.",
-        Reason.NO_WORK.value: "A cell may wait for input, or hang.",
-    }.get(view.stop_reason or "", "")
+    if view.stop_reason == Reason.IDLE:
+        return f"It may be idle for {_span(view.shutdown_after)} at most."
+    return view.stop_cure if view.stop_reason in SOFT else ""
 
 
 def _keeping(server: ServerSeen, known: Known, view: LeaseView, now: datetime) -> Iterable[Line]:
@@ -319,7 +310,7 @@ def _keeping(server: ServerSeen, known: Known, view: LeaseView, now: datetime) -
     elif after is None:
         yield Line("Nothing stops it when idle.")
     else:
-        yield Line(f"{_capital(why)}, {USES[evidence.used_by]}", evidence.used_at, ".")
+        yield Line(f"{_capital(why)}, {LAST_USE[evidence.used_by]}", evidence.used_at, ".")
         if deadlines.keep_until and deadlines.keep_until > now:
             yield Line("Extended until", deadlines.keep_until, ".")
         if view.stops_at and view.stop_reason == Reason.IDLE:
@@ -391,28 +382,30 @@ def _stopped(
 
 def _reason(lease: Mapping[str, Any], view: LeaseView) -> Line:
     by = view.stopped_by or ""
-    if view.reason == Reason.IDLE:
-        span = f" for {_span(view.shutdown_after)}" if view.shutdown_after else ""
-        if view.used_at is None:
-            return Line(f"idle{span}")
-        return Line(f"idle{span}, {USES[Use(view.used_by or Use.PERSON)]}", view.used_at)
-    died = "out of memory" if lease["out_of_memory"] else "its server died"
     code = "" if lease["exit_code"] is None else f" (exit code {lease['exit_code']})"
-    words: dict[str, str] = {
-        Reason.USER: "by you" if by == view.user else f"by {by}" if by else "by its owner",
-        Reason.UNKNOWN_USE: "its use could not be read for too long",
-        Reason.NO_WORK: "it was busy without work for too long",
-        Reason.SESSION_LIMIT: "the tier’s session limit was reached",
-        Reason.STOP_AT: "its end time was reached",
-        Reason.BUDGET: "the budget was used up",
-        Reason.CRASHED: died + code,
-        Reason.ENDED_ITSELF: ended_by(lease["last_words"] or "") or "it ended by itself",
-        Reason.START_FAILED: "nothing was charged",
-        Reason.LOST: "its server was gone",
-        Reason.ADMIN: _by_other(by),
-        Reason.HUB: "by the hub",
-    }
-    return Line(words.get(view.reason or "", ""))
+    match view.reason:
+        case Reason.USER:
+            return Line("by you" if by == view.user else f"by {by}" if by else "by its owner")
+        case Reason.ADMIN:
+            return Line(_by_other(by))
+        case Reason.HUB:
+            return Line("by the hub")
+        case Reason.CRASHED:
+            return Line(f"{'out of memory' if lease['out_of_memory'] else view.reason_why}{code}")
+        case Reason.ENDED_ITSELF:
+            return Line(ended_by(lease["last_words"] or "") or view.reason_why)
+        case Reason.START_FAILED:
+            return Line("nothing was charged")
+        case _:
+            return _with_moment(view.reason_why, view.used_at)
+
+
+def _with_moment(sentence: str, at: datetime | None) -> Line:
+    """Return the sentence; a moment at its end is printed in the reader's zone."""
+    end = f" {moment_text(at)}" if at else ""
+    if end and sentence.endswith(end):
+        return Line(sentence.removesuffix(end), at)
+    return Line(sentence)
 
 
 def _by_other(by: str) -> str:
@@ -422,8 +415,8 @@ def _by_other(by: str) -> str:
 
 
 def _advice(kind: str, lease: Mapping[str, Any], view: LeaseView) -> Iterable[Line]:
-    if view.stop_note:
-        yield Line(f"Reason given: “{view.stop_note}”")
+    if view.words_given:
+        yield Line(f"Reason given: “{view.words_given}”")
     if view.reason == Reason.ENDED_ITSELF:
         yield from _ended_itself(lease)
     if kind == "crashed":

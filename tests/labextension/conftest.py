@@ -62,6 +62,7 @@ def a_lease(**changes: Any) -> dict[str, Any]:
         "shutdown_after": 3600,
         "stops_at": (now + timedelta(minutes=42, seconds=30)).isoformat(),
         "stop_reason": "idle",
+        "stop_short": "idle",
         "stop_why": "Nothing has run for 18 min; it stops after 1 h without use.",
         "keeps_alive": [],
         "warning": None,

@@ -105,7 +105,7 @@ def test_price_and_time_left_are_in_the_status_bar_and_extend_behind_it(
     # Kept alive instead: the next answer is shown without a reload.
     small_hub.answers["GET"] = (
         200,
-        a_lease(stops_at=None, stop_reason=None, keeps_alive=["sweep.ipynb"]),
+        a_lease(stops_at=None, stop_reason=None, stop_short="", keeps_alive=["sweep.ipynb"]),
     )
     expect(item).to_have_text("P5000 · $0.78/h · kept by sweep.ipynb", timeout=30_000)
     # The hub does not know the lease: nothing is shown.
@@ -213,7 +213,12 @@ def test_everything_is_saved_before_a_stop_and_what_cannot_be_is_named(serve, sm
     soon = (now + timedelta(seconds=60)).isoformat()
     small_hub.answers["GET"] = (
         200,
-        a_lease(stops_at=soon, stop_reason="stop_at", stop_why="You set this end."),
+        a_lease(
+            stops_at=soon,
+            stop_reason="stop_at",
+            stop_short="at the time you set",
+            stop_why="You set this end.",
+        ),
     )
     outcome = page.locator(".gh-Banner").get_by_role("status")
     expect(outcome).to_contain_text("Saved mine.txt.", timeout=30_000)

@@ -63,6 +63,16 @@ async def test_an_idle_notebook_is_warned_three_times_and_stopped_at_its_interva
     assert timedelta(0) <= late <= timedelta(seconds=30)
     assert lease["used_at"] == began
     assert lease["used_by"] == "start"
+    why = f"idle for 1 h, not used since its start {began:%H:%M} UTC on {began.day} Nov"
+    assert lease["stop_note"] == why
+    assert [row["detail"]["note"] for row in await keeper.audit("stop")] == [why]
+    token = await home.person("bob")
+    seen = (await home.api("GET", "/gradient/users/bob/servers/", token=token)).body
+    assert (seen["reason"], seen["reason_short"], seen["reason_why"]) == ("idle", "idle", why)
+    assert seen["reason_cure"] == "Its files are kept; start it again."
+    page = await (await home.browser("bob")).get("/home")
+    assert "idle for 1 h, not used since its start" in page.text
+    assert "Reason given" not in page.text
     assert [word for _, word in keeper.told] == ["warn", "warn", "warn", "stop"]
     assert len(await keeper.audit("warn")) == 3
     await home.nothing_is_taken()
@@ -533,7 +543,7 @@ async def test_an_engine_that_will_not_stop_is_a_finding(keeping):
     home, keeper = await keeping()
     await keeper.passes(HOUR - MINUTE)
 
-    async def fails(server: HubServer, why: Any) -> Stopped:
+    async def fails(server: HubServer, reason: Any, why: str) -> Stopped:
         return Stopped("failed", "the hub answered 500")
 
     real, keeper.hub.stop = keeper.hub.stop, fails

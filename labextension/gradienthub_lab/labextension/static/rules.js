@@ -11,15 +11,6 @@ const ASK_WARNED_SECONDS = 5;
 const ASK_HIDDEN_SECONDS = 60;
 const ASK_AT_MOST_SECONDS = 300;
 
-const REASONS = {
-  idle: 'idle',
-  unknown_use: 'use unknown',
-  no_work: 'busy without work',
-  session_limit: 'session limit',
-  stop_at: 'at the time you set',
-  budget: 'budget'
-};
-
 /** Seconds until `moment` (ISO 8601), never negative; null without one. */
 export function secondsTo(moment, now) {
   return moment ? Math.max(0, (Date.parse(moment) - now) / 1000) : null;
@@ -56,15 +47,14 @@ export function silenceText(since, now) {
  * who knows whether that stop still holds.
  */
 export function statusText(lease, now, since = null) {
-  // An older hub sends no title.
+  // An older hub sends no title, and no short word for the reason.
   const parts = [lease.machine_title ?? lease.instance_type, lease.price_text];
   if (since !== null) {
     return [...parts, silenceText(since, now)].join(' · ');
   }
   const left = secondsTo(lease.stops_at, now);
   if (left !== null) {
-    const reason = REASONS[lease.stop_reason];
-    parts.push(`stops in ${duration(left)}${reason ? `: ${reason}` : ''}`);
+    parts.push(`stops in ${duration(left)}${lease.stop_short ? `: ${lease.stop_short}` : ''}`);
   } else if (lease.keeps_alive?.length) {
     const more = lease.keeps_alive.length - 1;
     parts.push(`kept by ${lease.keeps_alive[0]}${more ? ` and ${more} more` : ''}`);

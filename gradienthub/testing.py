@@ -275,10 +275,6 @@ class FakeEngine(Engine):
         """The objects of one user, oldest first."""
         return [found for found in self.objects.values() if found.user == user]
 
-    def of_lease(self, lease_id: str) -> FakeContainer | None:
-        """The object of one lease, or None."""
-        return next((o for o in self.objects.values() if o.lease.id == lease_id), None)
-
     def devices_in_use(self) -> list[str]:
         """Devices of all live objects: a device that stands here twice was given out twice."""
         return sorted(d for o in self.objects.values() if o.alive for d in o.lease.devices)

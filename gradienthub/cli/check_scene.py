@@ -31,7 +31,6 @@ from ..rules.folders_seen import FolderTrial
 from ..rules.health import Health
 from ..service.notify import FileSeen, look_at
 from ..settings import Settings
-from ..spawners.base import GradientSpawner
 from ..spawners.docker import HUB_LABEL, DockerEngine, GradientDockerSpawner, user_of
 from ..spawners.engine import CensusObject, Engine, EngineAway, Stranger
 from ..spawners.networks import NETWORK, neighbors_reach
@@ -68,11 +67,6 @@ class Wiring:
         # Named and not imported: the local engine needs psutil, a Docker hub does not.
         names = {cls.__name__ for cls in self.spawner.__mro__}
         return "local" if "GradientLocalSpawner" in names else "other"
-
-    @property
-    def ours(self) -> bool:
-        """Whether the spawner admits at all."""
-        return self.spawner is not None and issubclass(self.spawner, GradientSpawner)
 
     @property
     def wrapped(self) -> bool:
@@ -138,7 +132,6 @@ class Folder:
     exists: bool
     writable: bool
     free: int
-    size: int
     #: The number of its file system.
     device: int = 0
     #: The levels of people's folders that others on this machine may enter.
@@ -502,7 +495,6 @@ def folder(path: Path) -> Folder:
         exists=there == path,
         writable=os.access(there, os.W_OK | os.X_OK, effective_ids=True),
         free=space.free,
-        size=space.total,
         device=there.stat().st_dev,
     )
 

@@ -4,6 +4,7 @@ Where a keeper runs, it does this and warns before.
 """
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 from ..ledger import LedgerAway, holds
@@ -28,7 +29,7 @@ async def keep_charged(app: Any, context: HubContext) -> None:
             app.log.exception("A pass of charging failed")
 
 
-async def charge(app: Any, context: HubContext) -> holds.Tick:
+async def charge(app: Any, context: HubContext) -> dict[str, datetime]:
     """One pass: tell the ledger what is alive, and stop what has no money left."""
     serving = [
         (user, spawner)
@@ -36,19 +37,19 @@ async def charge(app: Any, context: HubContext) -> holds.Tick:
         for spawner in list(user.spawners.values())
         if getattr(spawner, "lease_id", "")
     ]
-    tick = await context.ledger.awrite(
+    money_ends = await context.ledger.awrite(
         holds.tick,
         hub_id=context.settings.hub_id,
         seen=await _alive(context, serving),
         now=context.clock(),
     )
     for user, spawner in serving:
-        ends = tick.money_ends.get(spawner.lease_id)
+        ends = money_ends.get(spawner.lease_id)
         if ends is not None and ends <= context.clock() and spawner.ready and not spawner.pending:
             app.log.info("Lease %s: the money for it ends; stopping", spawner.lease_id)
             spawner.expect_stop(Reason.BUDGET, "hub")
             context.soon(stop_for_hub(app, user, spawner))
-    return tick
+    return money_ends
 
 
 async def _alive(context: HubContext, serving: list[tuple[Any, Any]]) -> list[str]:

@@ -9,10 +9,6 @@ from sqlalchemy import Connection, case, select, update
 
 from .schema import findings
 
-#: Who finds: each says only of its own that they are gone. While the engine is away, the hub
-#: cannot tell what else is, so that this is a source of its own.
-SOURCES = ("hub", "engine", "keeper", "identity", "disk", "outside", "folders")
-
 
 @dataclass(frozen=True)
 class NewFinding:

@@ -1,7 +1,6 @@
 """Holds: money reserved for open paid leases, taken at a start and extended before it is used."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select, update
@@ -16,16 +15,7 @@ from .entries import balance_of
 from .extension import Held, account_purse, budget_purse, held
 from .schema import holds, leases
 
-__all__ = ["Held", "Tick", "credit_limit_of", "funds_of", "held", "take", "tick"]
-
-
-@dataclass(frozen=True)
-class Tick:
-    """What a tick found: when each open paid lease must be stopped for want of money (those that
-    nothing limits are left out), and the budgets whose soft limit was passed since the last."""
-
-    money_ends: Mapping[str, datetime]
-    budgets_passed: tuple[limits.Budget, ...]
+__all__ = ["Held", "credit_limit_of", "funds_of", "held", "take", "tick"]
 
 
 def credit_limit_of(tier: Tier) -> int | None:
@@ -97,8 +87,11 @@ def begin(tx: Connection, lease_id: str, now: datetime) -> None:
     )
 
 
-def tick(tx: Connection, *, hub_id: str, seen: Iterable[str], now: datetime) -> Tick:
+def tick(tx: Connection, *, hub_id: str, seen: Iterable[str], now: datetime) -> dict[str, datetime]:
     """Extend the holds of this hub's open paid leases, all in this transaction.
+
+    Returns when each of them must be stopped for want of money; those that nothing limits are left
+    out. Warns in the audit, once a month, of each budget whose soft limit is passed.
 
     `seen` are the leases whose notebook was found alive now. Also charges months that are over,
     settles what was missed and writes expired credit off. Its cost grows with what runs, not with
@@ -112,10 +105,8 @@ def tick(tx: Connection, *, hub_id: str, seen: Iterable[str], now: datetime) -> 
     open_ = held(tx, hub_id=hub_id, now=now)
     budgets = limits.of_hub(tx, hub_id=hub_id, now=now)
     ends = extension.ends_of(tx, open_, budgets, now)
-    return Tick(
-        money_ends={lease_id: end - STOP_TAKES for lease_id, end in ends.items()},
-        budgets_passed=tuple(_passed(tx, hub_id, budgets, open_, now)),
-    )
+    _warn_of_passed_budgets(tx, hub_id, budgets, open_, now)
+    return {lease_id: end - STOP_TAKES for lease_id, end in ends.items()}
 
 
 def _note_seen(tx: Connection, hub_id: str, seen: Sequence[str], now: datetime) -> None:
@@ -162,19 +153,15 @@ def _hold_the_unheld(tx: Connection, hub_id: str) -> None:
         )
 
 
-def _passed(
+def _warn_of_passed_budgets(
     tx: Connection,
     hub_id: str,
     budgets: Iterable[limits.Budget],
     open_: Sequence[Held],
     now: datetime,
-) -> list[limits.Budget]:
-    found = []
+) -> None:
     for budget in budgets:
         mine = [o for o in open_ if budget.scope in o.scopes and o.currency == budget.currency]
         purse = budget_purse(budget, mine)
-        if purse.warns and limits.warn_once(
-            tx, hub_id=hub_id, budget=budget, spent=purse.spent, now=now
-        ):
-            found.append(budget)
-    return found
+        if purse.warns:
+            limits.warn_once(tx, hub_id=hub_id, budget=budget, spent=purse.spent, now=now)

@@ -209,8 +209,3 @@ def cheapest_with(instance_type: InstanceType, tiers: Iterable[Tier]) -> Tier | 
         key=lambda tier: tier.order,
         default=None,
     )
-
-
-def next_interval(tier: Tier, wanted: timedelta) -> timedelta:
-    """The allowed interval nearest to the one wanted, for a hint."""
-    return min(max(wanted, tier.shutdown_min), tier.shutdown_max)

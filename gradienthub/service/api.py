@@ -114,7 +114,7 @@ class ApiHandler(KeeperHandler):
         operation = self.operations.get(method)
         if operation is None:
             raise Refused("bad_method", f"{method} does nothing here.", f"Known: {self._known()}.")
-        given: dict[str, Any] = {"query": self._query(operation)} if operation.query else {}
+        given: dict[str, Any] = {"query": self._query(operation)}
         if operation.body is not None:
             given["body"] = self._body(operation.body)
         elif self.request.body.strip():

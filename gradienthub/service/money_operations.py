@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
@@ -23,7 +23,6 @@ from .api import ApiHandler, Input, Nothing, Operation, Page, Paging, decode_cur
 from .operations import ANYBODY, SEES_ALL, account_of, own_account, whose
 from .visitor import KeeperHandler
 
-T = TypeVar("T")
 RUNS_MONEY = "an admin who sees everybody's, or a service with `admin:users`"
 OWN_MONEY = f"own: {ANYBODY}; others: {RUNS_MONEY}"
 #: Days of one report of usage.

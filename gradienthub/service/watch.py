@@ -252,12 +252,12 @@ class Watch:
     async def _running(self, view: HubView, policy: KeeperPolicy) -> list[Watched]:
         """Every open lease as it is known, with when its money ends; holds are extended."""
         context = self.context
-        tick = await context.ledger.awrite(
+        money_ends = await context.ledger.awrite(
             holds.tick, hub_id=context.hub_id, seen=view.alive(), now=context.clock()
         )
         known = await context.ledger.aread(watches.open_watched, context.hub_id)
         return [
-            one.paid_until(tick.money_ends.get(one.id)).watched_by(
+            one.paid_until(money_ends.get(one.id)).watched_by(
                 policy.unknown_intervals, policy.no_work_intervals
             )
             for one in self._after_a_jump(known)

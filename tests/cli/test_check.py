@@ -63,13 +63,12 @@ def well(hub):
             ),
             ledger=LedgerSeen("/data/ledger.sqlite", revision="0001", head="0001"),
             gpus=Inventory((GPU_1,)),
-            data_dir=Folder(Path("/data"), True, True, 10**11, 10**12),
+            data_dir=Folder(Path("/data"), True, True, 10**11),
             storage_root=Folder(
                 Path("/data/storage"),
                 True,
                 True,
                 10**11,
-                10**12,
                 mount_options=frozenset({"rw", "nosuid"}),
             ),
             proxy_program=PROXY,
@@ -456,14 +455,14 @@ def test_ends_that_wait_for_the_ledger_are_counted(well):
 
 
 def test_a_folder_that_cannot_be_written_is_a_fault(well):
-    place = Folder(Path("/data"), True, False, 10**11, 10**12)
+    place = Folder(Path("/data"), True, False, 10**11)
     finding = only(well(data_dir=place), "folders")
     assert finding.state is State.FAULT
     assert "data_dir" in finding.says
 
 
 def test_a_full_disk_is_a_warning(well):
-    place = Folder(Path("/data"), True, True, 10**9, 10**12)
+    place = Folder(Path("/data"), True, True, 10**9)
     assert "1 GB free" in only(well(storage_root=place), "folders").says
 
 
@@ -821,7 +820,7 @@ c.JupyterHub.load_roles = [{"name": "r", "services": ["theirs"], "scopes": ["del
 
 def test_a_ledger_beside_peoples_files_is_warned_of_because_who_fills_the_disk_stops_all(well):
     ledger = LedgerSeen("/data/l.sqlite", revision="0001", head="0001", file_system="ext4")
-    shared = Folder(Path("/data"), True, True, 10**11, 10**12, device=7)
+    shared = Folder(Path("/data"), True, True, 10**11, device=7)
     found = [
         one
         for one in judge(well(ledger=ledger, data_dir=shared, storage_root=shared))
@@ -835,8 +834,8 @@ def test_a_ledger_beside_peoples_files_is_warned_of_because_who_fills_the_disk_s
 
 def test_the_disk_of_a_ledger_elsewhere_is_looked_at_and_not_that_of_data_dir(well):
     ledger = LedgerSeen("/ledger/l.sqlite", revision="0001", head="0001", file_system="ext4")
-    shared = Folder(Path("/data"), True, True, 10**11, 10**12, device=7)
-    full = Folder(Path("/ledger"), True, True, 0, 10**7, device=9)
+    shared = Folder(Path("/data"), True, True, 10**11, device=7)
+    full = Folder(Path("/ledger"), True, True, 0, device=9)
     scene = well(ledger=ledger, data_dir=shared, storage_root=shared, ledger_folder=full)
     assert only(scene, "folders").says == "database_url /ledger has 0 GB free"
 

@@ -84,7 +84,7 @@ class Bank:
         self.ledger.write(steps.answer, lease.id, self.now)
         return lease.id
 
-    def tick(self, *seen: str) -> holds.Tick:
+    def tick(self, *seen: str) -> dict[str, datetime]:
         return self.ledger.write(holds.tick, hub_id=HUB, seen=seen, now=self.now)
 
     def reach(
@@ -98,7 +98,7 @@ class Bank:
             gaps.note, hub_id=HUB, reached=reached, silent=silent, working=working, now=self.now
         )
 
-    def run(self, span: timedelta, *seen: str) -> holds.Tick:
+    def run(self, span: timedelta, *seen: str) -> dict[str, datetime]:
         """Time passes with a tick each minute."""
         end = self.now + span
         while self.now < end:

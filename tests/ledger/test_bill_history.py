@@ -226,7 +226,7 @@ def test_a_keeper_that_ticks_in_time_lets_nothing_run_without_a_hold(
             for lease_id in [one for one in running if ends.get(one, bank.now + HOLD) <= bank.now]:
                 running.remove(lease_id)
                 bank.stop(lease_id)
-            ends = dict(bank.tick(*running).money_ends)
+            ends = dict(bank.tick(*running))
         for lease_id in running:
             bank.stop(lease_id)
         assert all(row.overrun == 0 for row in bank.entries("ann"))

@@ -15,7 +15,6 @@ from gradienthub.rules.tiers import (
     Tier,
     TierRules,
     cheapest_with,
-    next_interval,
     resolve,
 )
 
@@ -234,14 +233,6 @@ def test_the_tier_that_a_type_needs_is_the_lowest_that_has_it():
     assert found is not None
     assert found.name == "g1"
     assert cheapest_with(C3, tiers[1:2]) is None
-
-
-@given(st.timedeltas(timedelta(seconds=1), 100 * HOUR))
-def test_the_nearest_allowed_interval_lies_within_the_tiers_bounds(wanted):
-    one = tier("x")
-    nearest = next_interval(one, wanted)
-    assert one.shutdown_min <= nearest <= one.shutdown_max
-    assert nearest == wanted or not one.shutdown_min <= wanted <= one.shutdown_max
 
 
 @pytest.mark.parametrize(("private_hosts", "groups"), [(True, {"lab-bio"}), (False, set())])

@@ -52,9 +52,9 @@ def test_every_metric_is_declared_once_and_documented():
 
 def test_the_walks_through_the_code_name_files_and_functions_that_are_there():
     page = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
-    named = re.findall(r"`((?:\w+/)+\w+\.py)(?::(\w+))?`", page)
+    named = re.findall(r"(?:`(\w+)` in )?`((?:\w+/)+\w+\.py)`", page)
     assert len(named) > 20
-    for path, function in named:
+    for function, path in named:
         file = ROOT / path if path.startswith("tests/") else ROOT / "gradienthub" / path
         assert file.exists(), f"{path} is not there"
         assert not function or f"def {function}(" in file.read_text(), f"{path} has no {function}"

@@ -18,6 +18,7 @@ FETCHED = re.compile(
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site. A broken link or a page outside of the navigation fails the build."""
+    pytest.importorskip("mkdocs", reason="needs mkdocs: pip install 'gradienthub[docs]'")
     folder = tmp_path_factory.mktemp("site")
     nowhere = dict.fromkeys(["http_proxy", "https_proxy", "all_proxy"], "http://127.0.0.1:9")
     built = subprocess.run(

@@ -12,7 +12,7 @@ import pytest
 from home import HOSTS, HubExited
 
 from gradienthub.hub import settle, stopping
-from gradienthub.ledger import Ledger, LedgerAway, leases
+from gradienthub.ledger import Ledger, LedgerAway, admissions, leases
 from gradienthub.testing import (
     PATIENCE,
     CreatesLate,
@@ -340,11 +340,11 @@ async def test_a_start_cancelled_in_its_first_moment_leaves_no_lease_and_no_devi
 ):
     home = await hub()
     token = await home.person("anna")
-    held = HeldUp(monkeypatch, leases, "admit_start")
+    held = HeldUp(monkeypatch, admissions, "admit_start")
     asking = asyncio.create_task(home.start_server("anna"))
     await home.until(held.reached.is_set)
     stopping = asyncio.create_task(home.api("DELETE", "/users/anna/server", token=token))
-    await home.until(lambda: home.spawner("anna")._stop_reason, "the stop")
+    await home.until(lambda: home.spawner("anna").run.stop_cause, "the stop")
     # The interruption has come: the transaction goes on all the same.
     await asyncio.sleep(0.1)
     held.go.set()

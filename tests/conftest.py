@@ -22,7 +22,7 @@ from gradienthub.ledger.leases import Lease
 from gradienthub.rules.options import parse_options
 from gradienthub.rules.refusal import Refused
 from gradienthub.settings import GradientHub, Settings
-from gradienthub.spawners import base
+from gradienthub.spawners import answering
 from gradienthub.spawners.context import HubContext
 from gradienthub.testing import ProxyInMemory, TestClock
 
@@ -169,7 +169,7 @@ async def hub(
     of the small mode's culler; neither is started.
     """
     # Who is dead is seen at once, and an unsettled hub tries again at once.
-    monkeypatch.setattr(base, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(answering, "LOOK_EVERY", 0.02)
     monkeypatch.setattr(settle, "FIRST_TRIES", 0.02)
     asyncio.get_running_loop().set_task_factory(tagging_factory)
     homes: list[Home] = []

@@ -83,7 +83,7 @@ async def follow(spawner: Any, found: CensusObject) -> bool:
             return False
         moved = _take(server, url)
         # Before the route: a proxy that is away is mended by the hub's own look at all routes.
-        spawner.located = found.where
+        spawner.run.located = found.where
         if moved:
             spawner.log.warning("%s is at %s by now", spawner._log_name, server.host)
             spawner.user.db.commit()

@@ -25,6 +25,7 @@ from ..rules.warm import Pool, Slot, used_by
 from .base import GradientSpawner
 from .context import HubContext
 from .engine import CensusObject, EngineAway
+from .run import Run
 from .warm_mounts import HelperMounts, MountFault, Mounts
 
 log = logging.getLogger("gradienthub")
@@ -285,7 +286,7 @@ class WarmPool:
         assert runtime is not None
         spawner = self._spawner(user=_Nobody(), config=self._config)
         slot_id = slot.id if slot else ""
-        spawner.lease = Lease(
+        lease = Lease(
             id=slot_id,
             account_id="",
             account_name="",
@@ -302,7 +303,7 @@ class WarmPool:
             memory=machine.memory,
             deadlines=Deadlines(timedelta(), None, None),
         )
-        spawner.lease_id = slot_id
+        spawner.run = Run(lease_id=slot_id, lease=lease)
         return spawner
 
     # -- destroying -------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import jupyterhub
 import pytest
 from aiohttp import web
 
-from gradienthub.spawners import base
+from gradienthub.spawners import answering
 from gradienthub.testing import NeverAnswers, SomethingElseAnswers
 
 MARK = {"X-JupyterHub-Version": jupyterhub.__version__}
@@ -14,7 +14,7 @@ STATUS = {"started": "2026-11-23T09:00:00Z", "kernels": 0}
 @pytest.fixture
 async def home(hub, monkeypatch):
     """A hub that soon believes that what answers will not make way."""
-    monkeypatch.setattr(base, "OTHERS_MAY_ANSWER", 0.05)
+    monkeypatch.setattr(answering, "OTHERS_MAY_ANSWER", 0.05)
     home = await hub(settings={"answer_timeout": 1.0})
     await home.person("anna", "pro", pays=True)
     return home
@@ -95,7 +95,7 @@ async def test_an_image_that_serves_something_else_is_refused_by_name_and_costs_
 
 
 async def test_a_page_that_makes_way_for_the_server_is_waited_for(home, monkeypatch):
-    monkeypatch.setattr(base, "OTHERS_MAY_ANSWER", 30.0)
+    monkeypatch.setattr(answering, "OTHERS_MAY_ANSWER", 30.0)
     seen = []
 
     def loading(request):

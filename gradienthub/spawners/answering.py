@@ -1,0 +1,113 @@
+"""The wait for a server's own answer, and what is said where another or none comes."""
+
+import asyncio
+import time
+
+from ..ledger.leases import Lease
+from ..rules.last_words import telling_line
+from ..rules.readiness import NotYet, Other, Ready
+from ..rules.refusal import Refused, shown
+from .contract import EngineSpawner
+from .engine import EngineAway
+from .probe import Probe
+
+FIRST_PROBE = 0.02
+SLOWEST_PROBE = 0.25
+#: How often a server that does not answer yet is looked up at its engine.
+LOOK_EVERY = 1.0
+#: The same for a warm server, which either answers at once or is to be replaced at once.
+LOOK_EVERY_WARM = 0.25
+#: Seconds in which what answers may still make way for the server: some images show a page of their
+#: own while it starts.
+OTHERS_MAY_ANSWER = 10.0
+
+
+async def until_it_answers(
+    spawner: EngineSpawner, url: str, lease: Lease, look_every: float | None = None
+) -> None:
+    """Probe until this lease's own server answers its own token.
+
+    Raises Refused where it died, takes too long, or something else answers in its place.
+    """
+    began = looked = time.monotonic()
+    deadline = began + spawner.context.settings.answer_timeout
+    pause = FIRST_PROBE
+    other_since: float | None = None
+    async with Probe(url.rstrip("/") + spawner.server.base_url, spawner.api_token) as probe:
+        while True:
+            said = await probe.ask()
+            now = time.monotonic()
+            match said:
+                case Ready():
+                    return
+                case Other():
+                    other_since = other_since or now
+                    if now - other_since >= OTHERS_MAY_ANSWER:
+                        raise await _not_its_server(spawner, lease, said)
+                case NotYet():
+                    other_since = None
+            if now >= deadline:
+                break
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.3, SLOWEST_PROBE)
+            if time.monotonic() - looked > (look_every or LOOK_EVERY):
+                looked = time.monotonic()
+                await _raise_if_dead(spawner, lease)
+    if isinstance(said, Other):
+        raise await _not_its_server(spawner, lease, said)
+    words = await _last_words(spawner, lease)
+    instead = f" What answers is {said.what}." if said.what else ""
+    raise Refused(
+        "start_failed",
+        f"It started, but did not answer within {spawner.context.settings.answer_timeout:.0f} s."
+        f"{instead}{words}",
+        f"{charged_for(lease)} Try again, or choose another runtime.",
+    )
+
+
+async def _not_its_server(spawner: EngineSpawner, lease: Lease, said: Other) -> Refused:
+    words = await _last_words(spawner, lease)
+    return Refused(
+        "start_failed",
+        f"It started, but what answers at its port is {said.what}.{words}",
+        f"{charged_for(lease)} A custom image needs jupyterhub-singleuser 6 inside, and must start"
+        " it at the port and address that the hub gives.",
+    )
+
+
+async def _raise_if_dead(spawner: EngineSpawner, lease: Lease) -> None:
+    try:
+        if await spawner.context.engine.census() is None:
+            dead = await spawner.poll_itself() is not None
+        else:
+            found = await spawner.context.engine.look(lease.id)
+            dead = found is None or not found.alive
+    except EngineAway:
+        return  # unknown is not dead; the deadline decides
+    if dead:
+        words = await _last_words(spawner, lease)
+        raise Refused(
+            "start_failed",
+            f"It started and died before it answered.{words}",
+            f"{charged_for(lease)} A custom image needs jupyterhub-singleuser 6 inside.",
+        )
+
+
+async def _last_words(spawner: EngineSpawner, lease: Lease) -> str:
+    """The end of its log as part of a sentence; the object is gone afterwards."""
+    try:
+        found = await spawner.context.engine.look(lease.id)
+        if found is None:
+            return ""
+        spawner.run.corpse = await spawner.context.bury(found, "it did not answer")
+    except EngineAway:
+        return ""
+    said = telling_line(spawner.run.corpse.last_words)
+    return f" Its last words: {shown(said, 300)}." if said else ""
+
+
+def charged_for(lease: Lease) -> str:
+    """What a start costs that never answered: a paid machine runs for whoever brings the image."""
+    if lease.price and lease.runtime is None:
+        return "The time since its container started is charged, as the image is your own."
+    return "Nothing was charged."

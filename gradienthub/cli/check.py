@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from . import config
-from .check_result import State
+from .check_result import Severity
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
@@ -37,4 +37,4 @@ def run(args: argparse.Namespace) -> int:
 
     found = checks.judge(check_scene.look(config.load(args.config)))
     print(checks.page(found))
-    return 1 if any(finding.state is State.FAULT for finding in found) else 0
+    return 1 if any(finding.state is Severity.FAULT for finding in found) else 0

@@ -11,7 +11,7 @@ from ..rules.catalog import ConfigurationFault
 from ..rules.traits import Fate
 from ..spawners import adopted
 from . import config
-from .check_result import CheckResult, State, count, fault, ok, warn
+from .check_result import CheckResult, Severity, count, fault, ok, warn
 from .check_scene import Scene
 
 
@@ -116,7 +116,7 @@ def set_traits(scene: Scene) -> Iterator[CheckResult]:
     if found:
         lines = [f"{t.row.fate.words:<15} {t.dotted}: {t.row.why}" for t in found]
         says = ", ".join(f"{len(counts[fate])} {fate.words}" for fate in Fate)
-        yield CheckResult("traits", State.OK, f"{len(found)} set: {says}", "\n".join(lines))
+        yield CheckResult("traits", Severity.OK, f"{len(found)} set: {says}", "\n".join(lines))
 
 
 def old_volumes(scene: Scene) -> Iterator[CheckResult]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class State(StrEnum):
+class Severity(StrEnum):
     """How bad: a fault stops notebooks or what keeps them exact, a warning will one day."""
 
     OK = "ok"
@@ -17,24 +17,24 @@ class CheckResult:
     """What one check found, and what to do where it is not well."""
 
     name: str
-    state: State
+    state: Severity
     says: str
     cure: str = ""
 
 
 def ok(name: str, says: str) -> CheckResult:
     """Make a finding that all is well."""
-    return CheckResult(name, State.OK, says)
+    return CheckResult(name, Severity.OK, says)
 
 
 def warn(name: str, says: str, cure: str) -> CheckResult:
     """Make a finding that will be trouble one day."""
-    return CheckResult(name, State.WARN, says, cure)
+    return CheckResult(name, Severity.WARN, says, cure)
 
 
 def fault(name: str, says: str, cure: str) -> CheckResult:
     """Make a finding that stops notebooks, or what keeps them exact."""
-    return CheckResult(name, State.FAULT, says, cure)
+    return CheckResult(name, Severity.FAULT, says, cure)
 
 
 def count(number: int, word: str) -> str:

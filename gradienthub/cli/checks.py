@@ -11,7 +11,7 @@ from . import (
     check_ledger,
     check_proxy,
 )
-from .check_result import CheckResult, State, count
+from .check_result import CheckResult, Severity, count
 from .check_scene import Scene
 
 #: Cures stand below what was found.
@@ -54,12 +54,12 @@ def judge(scene: Scene) -> list[CheckResult]:
 
 def summary(findings: Iterable[CheckResult]) -> str:
     """Count how many there are of each state."""
-    counts: dict[State, int] = dict.fromkeys(State, 0)
+    counts: dict[Severity, int] = dict.fromkeys(Severity, 0)
     for finding in findings:
         counts[finding.state] += 1
     return (
-        f"{counts[State.OK]} ok, {count(counts[State.WARN], 'warning')},"
-        f" {count(counts[State.FAULT], 'fault')}"
+        f"{counts[Severity.OK]} ok, {count(counts[Severity.WARN], 'warning')},"
+        f" {count(counts[Severity.FAULT], 'fault')}"
     )
 
 
@@ -70,7 +70,7 @@ def page(findings: Iterable[CheckResult]) -> str:
 
 
 def _lines(finding: CheckResult) -> str:
-    word = finding.state.upper() if finding.state is State.FAULT else finding.state.value
+    word = finding.state.upper() if finding.state is Severity.FAULT else finding.state.value
     lines = [f"{word:<6}{finding.name:<15} {finding.says}"]
     lines += [f"{INDENT}{line}" for line in finding.cure.splitlines()]
     return "\n".join(lines)

@@ -21,7 +21,7 @@ from ..spawners.context import HubContext
 from ..spawners.form import load_view
 from ..spawners.offer import offer_to
 from ..spawners.refused import StartRefused
-from ..views.form import FormView, Notice, Page, availability
+from ..views.form import FormPage, FormView, Notice, availability
 from . import lease_api
 from .machines import MachinesHandler
 from .named_servers import ChecksNamedServers
@@ -238,10 +238,10 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
         )
         self.finish(html)
 
-    def _page(self, user: Any, server_name: str) -> Page:
+    def _page(self, user: Any, server_name: str) -> FormPage:
         notebook = titles_of(user).get(server_name, server_name)
         title = f"Start {notebook}" if server_name else "New notebook"
-        return Page(
+        return FormPage(
             user_name=user.name,
             server_name=server_name,
             title=title,

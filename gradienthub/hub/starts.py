@@ -24,7 +24,7 @@ from ..spawners.context import HubContext, hub_user
 from ..spawners.offer import start_seen
 from ..spawners.refused import StartRefused
 from ..views.form import INTERFACE_TITLES
-from ..views.start import Phase, elapsed, phases, usual_text
+from ..views.start import Step, elapsed, phases, usual_text
 from .server_row import title_of_row
 from .stopping import stop_server
 from .users_api import GradientAPIHandler
@@ -52,7 +52,7 @@ class StartView:
     machine: str = ""
     price: str = ""
     nothing: str = ""
-    steps: tuple[Phase, ...] = ()
+    steps: tuple[Step, ...] = ()
     elapsed: float = 0.0
     usual: str = ""
     idle_stop: str = ""

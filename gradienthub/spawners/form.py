@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from jinja2 import Environment, PackageLoader
 
 from ..rules.refusal import Refused
-from ..views.form import FormView, Page, away_view, build_view
+from ..views.form import FormPage, FormView, away_view, build_view
 from ..views.form_fields import Entries, entries_of, prefill
 from ..views.start import phases, summary
 from .context import HubContext
@@ -33,7 +33,7 @@ async def load_view(
     refused: Refused | None = None,
     *,
     query: Mapping[str, str] | None = None,
-    page: Page | None = None,
+    page: FormPage | None = None,
     own: bool = False,
 ) -> FormView:
     """The form of the spawner's owner now. `values` None: what was admitted last, then `query`.
@@ -42,7 +42,7 @@ async def load_view(
     """
     context = spawner.context
     settings, now = context.settings, context.clock()
-    page = page or Page(user_name=spawner.user.name, server_name=spawner.name)
+    page = page or FormPage(user_name=spawner.user.name, server_name=spawner.name)
     page = replace(page, help_url=settings.help_url, support_email=settings.support_email)
     try:
         offer = await offer_to(context, spawner.user, page.server_name, own=own)

@@ -144,7 +144,7 @@ class Notice:
 
 
 @dataclass(frozen=True)
-class Page:
+class FormPage:
     """Whose form it is, for which notebook, and where help is to be had."""
 
     user_name: str = ""
@@ -162,7 +162,7 @@ class Page:
 class FormView:
     """All that the form's templates print."""
 
-    page: Page
+    page: FormPage
     display_name: str
     tier: str
     given_by: str
@@ -199,12 +199,12 @@ def build_view(
     refused: Refused | None,
     now: datetime,
     *,
-    page: Page | None = None,
+    page: FormPage | None = None,
     notes: Sequence[str] = (),
     funds: Funds | None = None,
 ) -> FormView:
     """The form of this person now, with these entries, after this refusal. Never raises."""
-    page, funds = page or Page(), funds or Funds()
+    page, funds = page or FormPage(), funds or Funds()
     tier, currency = allowance.tier, house.catalog.currency
     groups = _groups(house, allowance, taken, values, refused, now)
     chosen = _chosen_type(house, groups)
@@ -240,7 +240,7 @@ def build_view(
     )
 
 
-def away_view(values: Entries, refused: Refused, now: datetime, page: Page) -> FormView:
+def away_view(values: Entries, refused: Refused, now: datetime, page: FormPage) -> FormView:
     """The form while nothing is known of the person: the refusal, the entries, no start."""
     return FormView(
         page=page,

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from ..ledger.leases import Usual
 from ..rules.duration import format_duration
 
-State = Literal["done", "now", "todo", "failed"]
+StepState = Literal["done", "now", "todo", "failed"]
 
 NAMES = ("admitted", "preparing", "waiting", "starting", "answering", "answered")
 TITLES = {
@@ -44,13 +44,13 @@ AT_ONCE = timedelta(milliseconds=100)
 
 
 @dataclass(frozen=True)
-class Phase:
+class Step:
     """One step of a start. `seconds` is how long it took or has taken, None where unknown."""
 
     name: str
     title: str
     detail: str
-    state: State
+    state: StepState
     seconds: float | None = None
 
 
@@ -61,14 +61,14 @@ def phases(
     *,
     failed: bool = False,
     download: str = "",
-) -> list[Phase]:
+) -> list[Step]:
     """The steps of the start that this lease is on; None is one that waits for admission."""
     current = going_on(row)
     at = NAMES.index(current)
     ready = current == "answered"
     steps = []
     for index, name in enumerate(NAMES):
-        state: State
+        state: StepState
         if index < at or ready:
             state = "done"
         elif index > at:
@@ -76,7 +76,7 @@ def phases(
         else:
             state = "failed" if failed else "now"
         steps.append(
-            Phase(
+            Step(
                 name=name,
                 title=TITLES[name],
                 detail=""
@@ -104,7 +104,7 @@ def going_on(row: Mapping[str, Any] | None) -> str:
 
 
 def _detail(
-    name: str, state: State, row: Mapping[str, Any] | None, place: int, download: str
+    name: str, state: StepState, row: Mapping[str, Any] | None, place: int, download: str
 ) -> str:
     if name == "admitted":
         if row is None:
@@ -128,7 +128,7 @@ def _detail(
     return "The notebook opens here by itself." if state != "done" else "It answers."
 
 
-def _line(state: State, row: Mapping[str, Any] | None, place: int) -> str:
+def _line(state: StepState, row: Mapping[str, Any] | None, place: int) -> str:
     if row is None or state == "todo":
         return "Only as many start at once as the host carries."
     if state == "now":
@@ -143,7 +143,9 @@ def _line(state: State, row: Mapping[str, Any] | None, place: int) -> str:
     return ""
 
 
-def _seconds(name: str, state: State, row: Mapping[str, Any] | None, now: datetime) -> float | None:
+def _seconds(
+    name: str, state: StepState, row: Mapping[str, Any] | None, now: datetime
+) -> float | None:
     if row is None or state == "todo":
         return None
     begun = {
@@ -188,7 +190,7 @@ def spoken(span: timedelta) -> str:
     return f"{seconds:.1f} s" if seconds < 9.95 else format_duration(span)
 
 
-def summary(steps: list[Phase]) -> tuple[int, str]:
+def summary(steps: list[Step]) -> tuple[int, str]:
     """(per cent, sentence) of the step that is going on: a progress event of the hub."""
     step = next((s for s in steps if s.state in ("now", "failed")), steps[-1])
     return PROGRESS[step.name], f"{step.title}. {step.detail}".strip()

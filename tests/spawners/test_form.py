@@ -19,7 +19,7 @@ from gradienthub.rules.refusal import Refused
 from gradienthub.rules.tiers import Allowance
 from gradienthub.settings import Settings
 from gradienthub.spawners import form
-from gradienthub.views.form import Card, FormView, Page, away_view, build_view
+from gradienthub.views.form import Card, FormPage, FormView, away_view, build_view
 from gradienthub.views.form_fields import FIELDS, MOST_NOTES, entries_of, prefill
 from gradienthub.views.start import phases, summary, usual_text
 
@@ -399,7 +399,7 @@ def test_the_fields_need_no_script_and_nothing_from_elsewhere(view: MakeView) ->
 
 def test_while_the_ledger_is_away_entries_are_kept_and_nothing_starts() -> None:
     away = Refused("ledger_away", "The ledger does not answer.", "Try again in a minute.")
-    shown = away_view({"instance_type": "t4", "bad": "x"}, away, NOW, Page())
+    shown = away_view({"instance_type": "t4", "bad": "x"}, away, NOW, FormPage())
     assert not shown.can_start
     assert shown.entries == (("instance_type", "t4"),)
     assert shown.notice is not None and shown.notice.status == 503

@@ -11,7 +11,7 @@ from docker.errors import DockerException
 from traitlets.config import Config
 
 from gradienthub.cli import check_configuration, check_devices, check_engine
-from gradienthub.cli.check_result import CheckResult, State
+from gradienthub.cli.check_result import CheckResult, Severity
 from gradienthub.cli.check_scene import (
     EngineSeen,
     Folder,
@@ -84,7 +84,7 @@ def well(hub):
 
 def bad(scene: Scene, name: str) -> list[CheckResult]:
     """Findings of that name that are not well, each of which has a cure."""
-    found = [f for f in judge(scene) if f.name == name and f.state is not State.OK]
+    found = [f for f in judge(scene) if f.name == name and f.state is not Severity.OK]
     assert all(finding.cure for finding in found)
     return found
 
@@ -96,7 +96,7 @@ def only(scene: Scene, name: str) -> CheckResult:
 
 def test_where_all_is_well_nothing_else_is_said(well):
     found = judge(well())
-    assert [f for f in found if f.state is not State.OK] == []
+    assert [f for f in found if f.state is not Severity.OK] == []
     assert {f.name for f in found} == {
         "configuration", "wiring", "traits", "hub_id", "database", "folders", "engine",
             "hub address", "network", "storage",
@@ -107,9 +107,11 @@ def test_where_all_is_well_nothing_else_is_said(well):
 def test_the_page_has_every_cure_and_counts_at_its_end():
     shown = page(
         [
-            CheckResult("engine", State.OK, "it answers"),
-            CheckResult("images", State.WARN, "one is missing", "docker pull one\ndocker pull two"),
-            CheckResult("proxy", State.FAULT, "there is none", "install one"),
+            CheckResult("engine", Severity.OK, "it answers"),
+            CheckResult(
+                "images", Severity.WARN, "one is missing", "docker pull one\ndocker pull two"
+            ),
+            CheckResult("proxy", Severity.FAULT, "there is none", "install one"),
         ]
     )
     assert shown.splitlines() == [
@@ -156,7 +158,7 @@ def test_what_another_line_undid_is_a_fault(well, after, says):
     scene = well(after=after)
     scene = replace(scene, wiring=wiring_of(scene.hub))
     finding = only(scene, "wiring")
-    assert finding.state is State.FAULT
+    assert finding.state is Severity.FAULT
     assert says in finding.says
 
 
@@ -170,14 +172,14 @@ def test_an_authenticator_that_hands_logins_past_us_is_a_fault(well):
 @pytest.mark.parametrize(
     ("more", "name", "state"),
     [
-        ("c.JupyterHub.cleanup_servers = True", "restarts", State.WARN),
-        ("c.GradientDockerSpawner.enforce_limits = False", "limits", State.WARN),
-        ("c.GradientDockerSpawner.device_driver = 'environment'", "limits", State.WARN),
-        ("c.DockerSpawner.extra_host_config = {'privileged': True}", "limits", State.FAULT),
+        ("c.JupyterHub.cleanup_servers = True", "restarts", Severity.WARN),
+        ("c.GradientDockerSpawner.enforce_limits = False", "limits", Severity.WARN),
+        ("c.GradientDockerSpawner.device_driver = 'environment'", "limits", Severity.WARN),
+        ("c.DockerSpawner.extra_host_config = {'privileged': True}", "limits", Severity.FAULT),
         (
             "c.DockerSpawner.extra_host_config = {'device_requests': [{'count': -1}]}",
             "limits",
-            State.FAULT,
+            Severity.FAULT,
         ),
     ],
 )
@@ -201,14 +203,14 @@ def test_settings_that_weaken_the_hub_are_found(well, more, name, state):
 )
 def test_check_names_what_would_refuse_every_start(well, more, says):
     finding = only(well(f"c.DockerSpawner.{more}"), "limits")
-    assert finding.state is State.FAULT
+    assert finding.state is Severity.FAULT
     assert says in finding.says
 
 
 def test_what_is_dropped_or_allowed_on_purpose_is_a_warning(well):
     extras = "c.DockerSpawner.extra_host_config = {'ipc_mode': 'host'}\n"
     dropped = only(well(extras + "c.DockerSpawner.unrented = 'drop'"), "limits")
-    assert (dropped.state, "is dropped" in dropped.says) == (State.WARN, True)
+    assert (dropped.state, "is dropped" in dropped.says) == (Severity.WARN, True)
     allowed = "c.GradientDockerSpawner.allowed_host_settings = ['ipc_mode=host']"
     assert "every notebook may have it" in only(well(extras + allowed), "limits").says
     refused = only(well(extras), "limits")
@@ -221,7 +223,7 @@ def test_check_says_what_only_a_start_can_show(well):
         "c.Spawner.pre_spawn_hook = lambda spawner: None"
     )
     (finding,) = [f for f in judge(scene) if f.name == "limits"]
-    assert finding.state is State.OK
+    assert finding.state is Severity.OK
     assert "extra_host_config, pre_spawn_hook" in finding.says
 
 
@@ -232,9 +234,9 @@ def test_extras_that_take_nothing_from_anybody_are_fine(well):
 @pytest.mark.parametrize(
     ("more", "state"),
     [
-        ("c.JupyterHub.hub_ip = '127.0.0.1'", State.FAULT),
-        ("c.JupyterHub.hub_ip = '0.0.0.0'", State.WARN),
-        ("c.JupyterHub.hub_ip = '*'", State.WARN),
+        ("c.JupyterHub.hub_ip = '127.0.0.1'", Severity.FAULT),
+        ("c.JupyterHub.hub_ip = '0.0.0.0'", Severity.WARN),
+        ("c.JupyterHub.hub_ip = '*'", Severity.WARN),
     ],
 )
 def test_an_address_that_containers_do_not_reach_is_found(well, more, state):
@@ -307,7 +309,7 @@ def test_a_network_without_traffic_between_notebooks_is_fine(well, reach):
 
 def test_an_engine_that_is_away_is_a_fault_and_asks_no_more(well):
     scene = well(engine=EngineSeen(away="Connection refused"))
-    assert only(scene, "engine").state is State.FAULT
+    assert only(scene, "engine").state is Severity.FAULT
     assert bad(scene, "GPU runtime") == bad(scene, "images") == bad(scene, "orphans") == []
 
 
@@ -316,7 +318,7 @@ def test_processes_without_limits_are_a_warning(well):
     local = type("GradientLocalSpawner", (), {})
     scene = replace(scene, wiring=replace(scene.wiring, spawner=local))
     (finding,) = check_engine.engine(scene)
-    assert finding.state is State.WARN
+    assert finding.state is Severity.WARN
 
 
 def test_devices_without_a_gpu_runtime_are_a_fault(well):
@@ -336,7 +338,7 @@ def test_cdi_needs_an_engine_that_has_it(well):
 
 def test_a_declared_device_that_is_not_here_is_a_fault(well):
     finding = only(well(gpus=Inventory(away="no NVIDIA driver here")), "devices")
-    assert finding.state is State.FAULT
+    assert finding.state is Severity.FAULT
     assert "no NVIDIA driver here" in finding.says
     assert "GPU-1" in finding.says
     # It is out of service, so that nobody gets it.
@@ -346,7 +348,7 @@ def test_a_declared_device_that_is_not_here_is_a_fault(well):
 def test_without_a_driver_and_without_declared_devices_all_is_well(well):
     more = 'c.GradientHub.hosts = {"rack": {"cpus": 2, "memory": 4}}'
     (finding,) = check_devices.devices(well(more, gpus=Inventory(away="no NVIDIA driver here")))
-    assert (finding.state, finding.says) == (State.OK, "no NVIDIA driver here")
+    assert (finding.state, finding.says) == (Severity.OK, "no NVIDIA driver here")
 
 
 TWO_HOSTS = """
@@ -370,7 +372,7 @@ def test_a_host_is_known_by_its_devices_whatever_its_name(well):
 
 def test_an_undeclared_device_is_printed_as_the_setting_takes_it(well):
     finding = only(well(gpus=Inventory((GPU_1, GPU_9))), "devices")
-    assert finding.state is State.WARN
+    assert finding.state is Severity.WARN
     assert "GPU-9" in finding.says
     c = Config()
     exec(finding.cure.partition("\n")[2], {"c": c})
@@ -386,7 +388,7 @@ def test_the_other_hosts_of_a_declaration_are_named(well):
 
 def test_a_gpu_that_nvml_skipped_is_a_warning(well):
     scene = well(gpus=Inventory((GPU_1,), odd=("GPU 1 does not answer: lost",)))
-    assert only(scene, "devices").state is State.WARN
+    assert only(scene, "devices").state is Severity.WARN
 
 
 def test_gpus_of_an_engine_elsewhere_are_not_judged_from_here(well):
@@ -405,20 +407,20 @@ def test_a_model_that_nobody_rents_is_a_warning(well):
 
 def test_a_hub_on_which_nothing_fits_is_a_fault(well):
     more = 'c.GradientHub.hosts = {"rack": {"cpus": 0.5, "memory": 0.5}}'
-    assert only(well(more), "machines").state is State.FAULT
+    assert only(well(more), "machines").state is Severity.FAULT
 
 
 def test_missing_images_come_with_the_command_that_gets_them(well):
     seen = EngineSeen(info=INFO, images={"acme/python:1": False})
     finding = only(well(engine=seen), "images")
-    assert finding.state is State.WARN
+    assert finding.state is Severity.WARN
     assert finding.cure == "docker pull acme/python:1"
 
 
 def test_a_runtime_without_an_image_is_a_fault_on_docker(well):
     more = 'c.GradientHub.runtimes = {"python": {"title": "Python 3"}}'
     seen = EngineSeen(info=INFO)
-    assert only(well(more, engine=seen), "images").state is State.FAULT
+    assert only(well(more, engine=seen), "images").state is Severity.FAULT
 
 
 # -- ledger, folders, clocks ------------------------------------------------------------------
@@ -427,9 +429,9 @@ def test_a_runtime_without_an_image_is_a_fault_on_docker(well):
 @pytest.mark.parametrize(
     ("seen", "state", "says"),
     [
-        (LedgerSeen("db", away="refused"), State.FAULT, "does not answer"),
-        (LedgerSeen("db", revision="0000", head="0001"), State.FAULT, "needs 0001"),
-        (LedgerSeen("db", revision="1", head="1", file_system="nfs4"), State.WARN, "nfs4"),
+        (LedgerSeen("db", away="refused"), Severity.FAULT, "does not answer"),
+        (LedgerSeen("db", revision="0000", head="0001"), Severity.FAULT, "needs 0001"),
+        (LedgerSeen("db", revision="1", head="1", file_system="nfs4"), Severity.WARN, "nfs4"),
     ],
 )
 def test_a_database_that_will_not_do_is_found(well, seen, state, says):
@@ -457,7 +459,7 @@ def test_ends_that_wait_for_the_ledger_are_counted(well):
 def test_a_folder_that_cannot_be_written_is_a_fault(well):
     place = Folder(Path("/data"), True, False, 10**11)
     finding = only(well(data_dir=place), "folders")
-    assert finding.state is State.FAULT
+    assert finding.state is Severity.FAULT
     assert "data_dir" in finding.says
 
 
@@ -468,7 +470,7 @@ def test_a_full_disk_is_a_warning(well):
 
 def test_a_hub_that_cannot_give_folders_away_is_a_fault(well):
     finding = only(well(uid=1001, user="hub"), "folders")
-    assert finding.state is State.FAULT
+    assert finding.state is Severity.FAULT
     assert "folder_owner = 1001" in finding.cure
     own = "c.GradientDockerSpawner.folder_owner = 1001"
     assert bad(well(own, uid=1001, user="hub"), "folders") == []
@@ -556,7 +558,7 @@ def test_the_mount_of_storage_is_looked_at(tmp_path):
 @pytest.mark.parametrize("holder", [None, {"hub_id": "this-hub", "ended_at": NOW}])
 def test_a_device_held_by_nothing_is_a_fault(well, holder):
     scene = well(ledger=ledger_with(strange_holders={"a": holder}))
-    assert only(scene, "orphans").state is State.FAULT
+    assert only(scene, "orphans").state is Severity.FAULT
 
 
 def test_a_device_held_by_another_hub_is_fine(well):
@@ -570,12 +572,16 @@ def test_a_device_held_by_another_hub_is_fine(well):
 @pytest.mark.parametrize(
     ("program", "state", "says"),
     [
-        (Program("configurable-http-proxy", None, None), State.FAULT, "no configurable-http-proxy"),
-        (Program("traefik", None, None), State.FAULT, "no traefik"),
-        (Program("traefik", None, "/venv/bin/traefik"), State.WARN, "/venv/bin/traefik"),
+        (
+            Program("configurable-http-proxy", None, None),
+            Severity.FAULT,
+            "no configurable-http-proxy",
+        ),
+        (Program("traefik", None, None), Severity.FAULT, "no traefik"),
+        (Program("traefik", None, "/venv/bin/traefik"), Severity.WARN, "/venv/bin/traefik"),
         (
             Program("configurable-http-proxy", "/venv/bin/chp", None, "/venv/bin/python3"),
-            State.FAULT,
+            Severity.FAULT,
             "the Python package",
         ),
     ],
@@ -744,12 +750,12 @@ def test_check_sees_what_runs_on_a_real_engine(hub, docker_engine):
 @pytest.mark.parametrize(
     ("seen", "state", "says"),
     [
-        (FileSeen("/n", targets=2), State.OK, "2 targets in /n"),
-        (FileSeen("/n", away="Permission denied"), State.FAULT, "Permission denied"),
-        (FileSeen("/n", installed=False, targets=2), State.FAULT, "not installed"),
-        (FileSeen("/n", everybody_reads=True, targets=2), State.WARN, "everybody"),
-        (FileSeen("/n", odd=("line 3 (x)",), targets=2), State.FAULT, "line 3 (x) of /n"),
-        (FileSeen("/n"), State.WARN, "no targets"),
+        (FileSeen("/n", targets=2), Severity.OK, "2 targets in /n"),
+        (FileSeen("/n", away="Permission denied"), Severity.FAULT, "Permission denied"),
+        (FileSeen("/n", installed=False, targets=2), Severity.FAULT, "not installed"),
+        (FileSeen("/n", everybody_reads=True, targets=2), Severity.WARN, "everybody"),
+        (FileSeen("/n", odd=("line 3 (x)",), targets=2), Severity.FAULT, "line 3 (x) of /n"),
+        (FileSeen("/n"), Severity.WARN, "no targets"),
     ],
 )
 def test_a_notify_file_is_judged(well, seen, state, says):
@@ -778,7 +784,7 @@ def test_check_prints_every_trait_with_what_becomes_of_it(well):
         """
     )
     found = [f for f in judge(scene) if f.name == "traits"]
-    [warned] = [f for f in found if f.state is State.WARN]
+    [warned] = [f for f in found if f.state is Severity.WARN]
     assert warned.says.startswith("c.DockerSpawner.image is not used: the lease brings")
     assert warned.cure == "one row of c.GradientHub.runtimes"
     assert any(
@@ -815,7 +821,7 @@ c.JupyterHub.services = [{"name": "theirs"}]
 c.JupyterHub.load_roles = [{"name": "r", "services": ["theirs"], "scopes": ["delete:servers"]}]
 """
     found = only(well(more), "wiring")
-    assert (found.state, "'theirs' may stop" in found.says) == (State.WARN, True)
+    assert (found.state, "'theirs' may stop" in found.says) == (Severity.WARN, True)
 
 
 def test_a_ledger_beside_peoples_files_is_warned_of_because_who_fills_the_disk_stops_all(well):
@@ -826,7 +832,7 @@ def test_a_ledger_beside_peoples_files_is_warned_of_because_who_fills_the_disk_s
         for one in judge(well(ledger=ledger, data_dir=shared, storage_root=shared))
         if "share a file system" in one.says
     ]
-    assert [one.state for one in found] == [State.WARN]
+    assert [one.state for one in found] == [Severity.WARN]
     apart = replace(shared, device=8)
     said = judge(well(ledger=ledger, data_dir=shared, storage_root=apart))
     assert not any("share a file system" in one.says for one in said)
@@ -851,4 +857,4 @@ def test_files_that_everybody_may_read_are_named_with_their_cure(well, tmp_path)
     file = tmp_path / "gradienthub.sqlite"
     file.touch()
     [one] = [f for f in judge(well(readable_by_others=(file,))) if "read by everybody" in f.says]
-    assert (one.state, one.cure) == (State.WARN, f"chmod 600 {file}")
+    assert (one.state, one.cure) == (Severity.WARN, f"chmod 600 {file}")

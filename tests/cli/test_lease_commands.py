@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import steps
 
-from gradienthub.cli.check_result import State
+from gradienthub.cli.check_result import Severity
 from gradienthub.cli.check_scene import look
 from gradienthub.cli.checks import judge
 from gradienthub.cli.config import os_user
@@ -170,10 +170,10 @@ def test_what_a_command_says_of_the_past_is_said_to_be_old(started):
         said = started.run(*command)
         assert (said.code, "The keeper has not looked any more" in said.err) == (0, True), command
     [said] = [one for one in judge(look(started.load())) if one.name == "keeper"]
-    assert (said.state, "The keeper has not looked any more" in said.says) == (State.WARN, True)
+    assert (said.state, "The keeper has not looked any more" in said.says) == (Severity.WARN, True)
     keeper_passed(started)
     [said] = [one for one in judge(look(started.load())) if one.name == "keeper"]
-    assert said.state is State.OK
+    assert said.state is Severity.OK
     assert said.says.startswith("Nothing is wrong, as of ")
 
 

@@ -18,12 +18,12 @@ from ..rules.notebook import find_titled
 from ..rules.options import options_from_form, parse_display_name, parse_options, slug_of
 from ..rules.refusal import Refused, shown
 from ..spawners.context import HubContext
-from ..spawners.form import load_view
 from ..spawners.offer import offer_to
 from ..spawners.refused import StartRefused
+from ..spawners.spawn_form import load_view
 from ..views.form import FormPage, FormView, Notice, availability
 from . import lease_api
-from .machines import MachinesHandler
+from .machines_page import MachinesHandler
 from .named_servers import ChecksNamedServers
 from .notebooks import NotebooksHandler
 from .server_row import titles_of

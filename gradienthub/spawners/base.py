@@ -9,7 +9,7 @@ from ..ledger import LedgerAway, notebooks
 from ..ledger.leases import Claim, Lease
 from ..rules.options import options_from_form, parse_options
 from ..rules.refusal import Refused, ledger_away
-from . import form
+from . import spawn_form
 from .refused import StartRefused
 from .start_order import StartOrder, url_of
 
@@ -65,4 +65,4 @@ class GradientSpawner(StartOrder, Spawner):
 
     async def get_options_form(self) -> str:
         """The spawn form; JupyterHub takes an empty one for "start at once"."""
-        return await form.render_fields(self)
+        return await spawn_form.render_fields(self)

@@ -20,7 +20,7 @@ from ..rules.phase import Phase
 from ..rules.refusal import Refused, disk_full
 from ..rules.traits import overridden
 from ..views.start import GOING_ON
-from . import admitting, form, hooked
+from . import admitting, hooked, spawn_form
 from .answering import LOOK_EVERY_WARM, charged_for, until_it_answers
 from .engine import EngineAway
 from .others import is_interruption, refusal_of
@@ -264,7 +264,7 @@ class StartOrder(StopOrder):
         """The phases of this start as the hub's progress events."""
         said = None
         for _ in range(36_000):
-            event = await form.progress_event(self)
+            event = await spawn_form.progress_event(self)
             if event != said:
                 said = event
                 yield event

@@ -11,7 +11,7 @@ from home import plain
 
 from gradienthub.hub import charging, pages
 from gradienthub.ledger import LedgerAway
-from gradienthub.spawners import form
+from gradienthub.spawners import spawn_form
 from gradienthub.testing import DiesAtStart, FailsAtCreate, SlowToPrepare, SlowToStart, SlowToStop
 
 FREE = {"instance_type": "free-t4", "shutdown_after": "1h"}
@@ -519,13 +519,13 @@ async def test_the_hubs_own_form_and_progress_have_our_words(hub):
     await home.person("anna")
     fields = await home.spawner("anna").get_options_form()
     assert 'name="instance_type" value="free-t4"' in fields and "<form" not in fields
-    assert await form.progress_event(home.spawner("anna")) == {
+    assert await spawn_form.progress_event(home.spawner("anna")) == {
         "progress": 2,
         "message": "Get a machine. Your tier, your limits and what is free are checked.",
     }
     ledger, home.context.ledger = home.context.ledger, LedgerIsAway()
     home.spawner("anna").lease_id = "some-lease"
-    event = await form.progress_event(home.spawner("anna"))
+    event = await spawn_form.progress_event(home.spawner("anna"))
     home.context.ledger = ledger
     assert event["progress"] == 0 and "ledger" in event["message"]
 

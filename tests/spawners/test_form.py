@@ -18,7 +18,7 @@ from gradienthub.rules.placement import Load
 from gradienthub.rules.refusal import Refused
 from gradienthub.rules.tiers import Allowance
 from gradienthub.settings import Settings
-from gradienthub.spawners import form
+from gradienthub.spawners import spawn_form
 from gradienthub.views.form import Card, FormPage, FormView, away_view, build_view
 from gradienthub.views.form_fields import FIELDS, MOST_NOTES, entries_of, prefill
 from gradienthub.views.start import phases, summary, usual_text
@@ -81,7 +81,7 @@ def checked(view: FormView) -> list[str]:
 
 
 def html(view: FormView) -> str:
-    return form.environment().get_template("gradient/fields.html").render(view=view)
+    return spawn_form.environment().get_template("gradient/fields.html").render(view=view)
 
 
 # -- machines -----------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gradienthub import metrics
+import gradienthub
+from gradienthub import metrics, spawners, testing
 from gradienthub.cli import parser
 from gradienthub.hub import traits
 from gradienthub.rules.phase import FOLLOWS, Phase
@@ -21,6 +22,8 @@ from gradienthub.spawners.docker import GradientDockerSpawner
 from gradienthub.spawners.judged import JudgedContainers
 
 REFERENCE = Path(__file__).parent / "reference"
+#: The modules whose names are promised; each lists them in its `__all__`.
+PUBLIC = (gradienthub, spawners, testing)
 NOTE = "<!-- Made by docs/generate.py from the code; edit the help texts there. -->\n"
 
 
@@ -212,7 +215,28 @@ def with_section(text: str, name: str, section: str) -> str:
 #: Sections that are made inside of pages that people write.
 SECTIONS = {("explanation/lease.md", "phases"): phases_section}
 
+
+def python_page() -> str:
+    """List every name that a configuration or a package of others may import."""
+    parts = [
+        NOTE,
+        "# Python names\n",
+        "What a configuration or a package of yours may import. These names, their arguments and",
+        "their types change only with a line under *Changed* in the changelog; every other module",
+        "may change with any release. The package is typed (`py.typed`).\n",
+    ]
+    for module in PUBLIC:
+        parts += [f"## `{module.__name__}`\n", "| name | what it is |", "|---|---|"]
+        for name in sorted(module.__all__):
+            words = inspect.getdoc(getattr(module, name)) if name[0] != "_" else "The version."
+            first = (words or "").split("\n\n")[0].replace("\n", " ")
+            parts.append(f"| `{name}` | {first} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
 PAGES = {
+    "python.md": python_page,
     "settings.md": settings_page,
     "cli.md": cli_page,
     "refusals.md": refusals_page,

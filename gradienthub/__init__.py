@@ -5,9 +5,13 @@ Read it in the order of a notebook's life: `rules/` decides, `settings` says wha
 them. `.importlinter` holds the layers and is the table of contents.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
+
+if TYPE_CHECKING:
+    from .configuration import configure
+    from .hub.authenticator import with_tiers
 
 __all__ = ["__version__", "configure", "with_tiers"]
 

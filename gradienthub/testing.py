@@ -30,6 +30,27 @@ from .spawners.base import GradientSpawner
 from .spawners.context import HubContext
 from .spawners.engine import CensusObject, Engine, EngineAway
 
+__all__ = [
+    "CreatesLate",
+    "DiesAtStart",
+    "EngineIsAway",
+    "FailsAfterCreate",
+    "FailsAtCreate",
+    "FakeContainer",
+    "FakeEngine",
+    "Fault",
+    "GradientFakeSpawner",
+    "LosesDevice",
+    "NeverAnswers",
+    "ProxyInMemory",
+    "SlowToPrepare",
+    "SlowToStart",
+    "SlowToStop",
+    "SomethingElseAnswers",
+    "TestClock",
+    "WillNotStop",
+]
+
 R = TypeVar("R")
 
 #: A test that waits longer than this for a fault to be reached has a mistake in it.

@@ -9,6 +9,7 @@ import pytest
 from traitlets import Float, Integer
 
 import gradienthub
+from gradienthub import spawners, testing
 from gradienthub.settings import GradientHub
 from gradienthub.spawners.base import GradientSpawner
 from gradienthub.spawners.docker import GradientDockerSpawner
@@ -40,6 +41,22 @@ def test_imports_point_one_way():
 
 def test_the_public_names_are_there():
     assert set(gradienthub.__all__) == {"__version__", "configure", "with_tiers"}
+    assert set(spawners.__all__) == {
+        "CensusObject",
+        "Corpse",
+        "Engine",
+        "EngineAway",
+        "GradientDockerSpawner",
+        "GradientLocalSpawner",
+        "GradientSpawner",
+        "Lease",
+    }
+    for name in spawners.__all__:
+        assert getattr(spawners, name).__name__ == name
+    for name in testing.__all__:
+        assert getattr(testing, name).__module__ == "gradienthub.testing"
+    with pytest.raises(AttributeError):
+        spawners.nothing_like_this  # noqa: B018
     assert callable(gradienthub.configure)
     assert callable(gradienthub.with_tiers)
     assert re.fullmatch(r"\d+\.\d+\.\d+.*", gradienthub.__version__)
@@ -47,9 +64,20 @@ def test_the_public_names_are_there():
         gradienthub.nothing_like_this  # noqa: B018
 
 
+def test_the_types_of_the_public_names_reach_a_configuration():
+    said = subprocess.run(
+        [sys.executable, "-m", "mypy", "tests/typed_configuration.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
 def test_naming_the_package_does_not_load_a_hub_an_engine_or_a_database():
     code = (
-        "import sys, gradienthub\n"
+        "import sys, gradienthub, gradienthub.spawners\n"
         "heavy = 'jupyterhub', 'docker', 'sqlalchemy', 'traitlets'\n"
         "print([module for module in heavy if module in sys.modules])"
     )

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from json import dumps
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlparse
 
 from jupyterhub.auth import Authenticator
@@ -344,24 +344,26 @@ def _bounded(word: str, length: int) -> str:
     return f"{word[: length - 17]}~{sha256(word.encode()).hexdigest()[:16]}"
 
 
-_made: dict[type, type] = {}
+_made: dict[type, Any] = {}
+A = TypeVar("A")
 
 
-def with_tiers(authenticator: type) -> type:
-    """The same authenticator with tiers: `c.JupyterHub.authenticator_class = with_tiers(MyOne)`.
+def with_tiers(authenticator: type[A]) -> type[A]:
+    """Add tiers to an authenticator: `c.JupyterHub.authenticator_class = with_tiers(YourClass)`.
 
     The new class keeps its name behind "Gradient" and reads the old one's configuration. Wrapping
     twice gives the same class.
     """
     if issubclass(authenticator, TiersMixin):
         return authenticator
-    if authenticator not in _made:
-        _made[authenticator] = type(
+    made: type[A] | None = _made.get(authenticator)
+    if made is None:
+        made = _made[authenticator] = type(
             f"Gradient{authenticator.__name__}",
             (TiersMixin, authenticator),
             {"__module__": __name__, "__doc__": f"{authenticator.__name__} with tiers."},
         )
-    return _made[authenticator]
+    return made
 
 
 #: Entry points: name -> class, made on first use, because each loads its provider's module.

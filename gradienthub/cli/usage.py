@@ -12,7 +12,7 @@ from ..ledger import statements, usage
 from ..ledger.usage import Used
 from ..rules.entry import month_start
 from ..rules.money import format_amount, plain_amount
-from ..views.statement import defused, table_csv
+from ..views.statement import escape_formula, table_csv
 from .columns import aligned
 from .config import UsageFault
 from .desk import Desk, on_desk
@@ -73,7 +73,7 @@ def _print(desk: Desk, args: argparse.Namespace) -> None:
         sys.stdout.write(
             table_csv(
                 (args.by, "leases", "hours", "charged", "currency"),
-                [[*_cells(defused(row.what), row, ""), desk.currency] for row in rows],
+                [[*_cells(escape_formula(row.what), row, ""), desk.currency] for row in rows],
             )
         )
     else:

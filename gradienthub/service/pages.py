@@ -15,7 +15,7 @@ from ..ledger import audit, findings, fleet, keepers, warm_slots, watches
 from ..ledger.watches import Watched
 from ..rules.refusal import STATUS, Refused, shown
 from ..views.audit_words import ACTION_WORDS, action_word, words_of
-from ..views.fleet import FleetView, fleet_view
+from ..views.fleet import FleetRows, FleetView, fleet_view
 from .api import decode_number_cursor, encode_cursor, is_id
 from .frame import Frame
 from .operations import account_of, own_account, within
@@ -115,8 +115,8 @@ class FleetHandler(PageHandler):
     async def _view(self) -> FleetView:
         published, context = self.published, self.context
         now = context.clock()
-        seen = await self.read(_fleet_rows, context.hub_id, now)
-        return fleet_view(published, *seen, context.facts(seen[3]), now)
+        rows: FleetRows = await self.read(_read_fleet, context.hub_id, now)
+        return fleet_view(published, rows, context.facts(rows.keeper), now)
 
     def _said(self) -> str:
         words = {"stopped": "It is stopped.", "stopping": "It is on its way to its stop."}
@@ -184,8 +184,8 @@ def hub_refused(status: int, text: str) -> Refused:
     return Refused(code, message.removesuffix(hint).strip(), hint)
 
 
-def _fleet_rows(tx: Any, hub_id: str, now: datetime) -> tuple[Any, Any, Any, Any, Any]:
-    return (
+def _read_fleet(tx: Any, hub_id: str, now: datetime) -> FleetRows:
+    return FleetRows(
         fleet.device_list(tx, hub_id),
         watches.listing(tx, hub_id, account_id=None, state="open", limit=5000),
         findings.listed(tx, hub_id, standing=False),

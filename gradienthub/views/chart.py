@@ -36,21 +36,28 @@ class Chart:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Scale:
+    """What a bar's height means: its unit, the value of a day's line, and that in words."""
+
+    unit: str
+    value: Callable[[Day], float]
+    word: Callable[[float], str]
+
+
 def chart(
     used: Sequence[Day],
     first: date,
     end: date,
-    unit: str,
-    value: Callable[[Day], float],
-    word: Callable[[float], str],
+    scale: Scale,
     tones: dict[str, int],
     titles: dict[str, str],
 ) -> Chart | None:
-    """What was used from `first` to before `end`; None where all is nothing.
+    """Return the chart of what was used from `first` to before `end`; None where all is nothing.
 
-    `value` is what a bar's height means, `word` that in words; `tones` has each machine's, and with
-    it their order.
+    `tones` has each machine's, and with it their order.
     """
+    value, word = scale.value, scale.word
     by_machine: dict[str, dict[date, float]] = {}
     sums: dict[date, float] = {}
     for one in used:
@@ -63,7 +70,7 @@ def chart(
     month = [first + timedelta(days=n) for n in range((end - first).days)]
     highest = max(sums, key=lambda day: sums[day])
     return Chart(
-        unit=unit,
+        unit=scale.unit,
         days=tuple(f"{day:%-d %b}" for day in month),
         series=tuple(
             Series(

@@ -67,39 +67,45 @@ class FleetView:
         return self.devices - self.leased - self.warm - self.out_of_service
 
 
+@dataclass(frozen=True)
+class FleetRows:
+    """What the ledger has for the page: devices, open leases, findings, the keeper, warm slots."""
+
+    devices: Sequence[Mapping[str, Any]]
+    leases: Sequence[Watched]
+    findings: Sequence[Mapping[str, Any]]
+    keeper: Mapping[str, Any]
+    pool: warm_slots.Overview
+
+
 def fleet_view(
-    published: Published,
-    rows: Sequence[Mapping[str, Any]],
-    open_leases: Sequence[Watched],
-    found: Sequence[Mapping[str, Any]],
-    keeper: Mapping[str, Any],
-    pool: warm_slots.Overview,
-    facts: KeeperFacts,
-    now: datetime,
+    published: Published, rows: FleetRows, facts: KeeperFacts, now: datetime
 ) -> FleetView:
-    """The page of these devices, leases and findings, now."""
+    """Return the page of these devices, leases and findings, now."""
     grace = published.policy.grace
     views = {
         one.id: watched_view(one, published.catalog, published.tiers, grace, now)
-        for one in open_leases
+        for one in rows.leases
     }
-    tiles = [(row["host"], _tile(row, views)) for row in rows]
-    seconds = keeper.get("pass_seconds")
-    kinds = [row["holder_kind"] for row in rows]
-    standing = tuple(row for row in found if row["mended_at"] is None)
+    tiles = [(row["host"], _tile(row, views)) for row in rows.devices]
+    seconds = rows.keeper.get("pass_seconds")
+    kinds = [row["holder_kind"] for row in rows.devices]
+    standing = tuple(row for row in rows.findings if row["mended_at"] is None)
     lately = now - LATELY
     return FleetView(
         hosts=tuple(_host(host, tiles, views.values()) for host in published.hosts),
         findings=standing,
-        mended=tuple(r for r in found if r["mended_at"] and r["mended_at"] > lately)[:20],
-        pool=pool,
-        devices=len(rows),
+        mended=tuple(r for r in rows.findings if r["mended_at"] and r["mended_at"] > lately)[:20],
+        pool=rows.pool,
+        devices=len(rows.devices),
         leased=kinds.count("lease") + kinds.count("outside"),
         warm=kinds.count("warm"),
-        out_of_service=sum(row["out_of_service"] and not row["holder_kind"] for row in rows),
+        out_of_service=sum(
+            row["out_of_service"] and not row["holder_kind"] for row in rows.devices
+        ),
         running=sum(view.state == "running" for view in views.values()),
         starting=sum(view.state == "starting" for view in views.values()),
-        passed_at=keeper.get("passed_at"),
+        passed_at=rows.keeper.get("passed_at"),
         pass_ms=None if seconds is None else round(seconds * 1000),
         health=health(facts, len(standing), now),
         now=now,

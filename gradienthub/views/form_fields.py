@@ -31,7 +31,7 @@ MOST_NOTES = 8
 
 
 def entries_of(options: Mapping[str, Any] | None) -> dict[str, str]:
-    """Stored options as the form's entries; nothing where they are not options any more."""
+    """Return stored options as the form's entries; nothing where they are no options any more."""
     try:
         parsed = parse_options(options)
     except Refused:
@@ -52,7 +52,7 @@ def entries_of(options: Mapping[str, Any] | None) -> dict[str, str]:
 def prefill(
     query: Mapping[str, str], house: House, allowance: Allowance, now: datetime
 ) -> tuple[dict[str, str], list[str]]:
-    """What a link fills in, and a sentence for each of its words that is not taken over.
+    """Return what a link fills in, and a sentence for each of its words that is left out.
 
     A link is written by anybody: only what this person could choose themselves is taken.
     """
@@ -128,7 +128,7 @@ def _interval_not_taken(value: str, tier: Tier) -> str | None:
 
 
 def stop_at_of(values: Entries) -> datetime | None:
-    """The end time typed, or None where it is none or nonsense."""
+    """Return the end time typed, or None where it is none or nonsense."""
     typed = {key: [values[key]] for key in ("stop_at", "utc_offset") if key in values}
     try:
         return parse_options(options_from_form({**typed, "instance_type": ["-"]})).stop_at

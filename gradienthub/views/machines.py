@@ -41,7 +41,7 @@ class MachinesView:
 def machines_view(
     settings: Settings, offer: Offer, usual: Sequence[tuple[Runtime, Usual]], now: datetime
 ) -> MachinesView:
-    """The page of who got this offer, with how long each runtime usually takes to start."""
+    """Return the page of who got this offer, with how long each runtime usually takes to start."""
     house = settings.house
     form = build_view(house, offer.allowance, offer.taken, offer.running, {}, None, now)
     return MachinesView(
@@ -66,7 +66,7 @@ def machines_view(
 
 
 def away_view(settings: Settings, problem: Refused, now: datetime) -> MachinesView:
-    """The page while nothing is known of what is free: the reason alone."""
+    """Return the page while nothing is known of what is free: the reason alone."""
     return MachinesView(
         (), {}, "", "", "", "", 0, 0, (), problem, settings.help_url, settings.support_email, now
     )

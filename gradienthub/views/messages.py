@@ -1,4 +1,4 @@
-"""What people are told of a stop, before and after it, in words for mail and chat; and who is."""
+"""Messages: what people read of a stop by mail or chat, before and after it, and who does."""
 
 import re
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ _HARMLESS = str.maketrans({"<": "‹", ">": "›", "@": "＠", "[": "(", "]": ")
 
 @dataclass(frozen=True)
 class Recipient:
-    """Who is told: a hub user's name, and their mail address or "" where none is known."""
+    """Who gets a message: a hub user's name, and their mail address or "" where none is known."""
 
     name: str
     email: str = ""
 
 
 def recipient(name: str, claims: Mapping[str, Any]) -> Recipient:
-    """A person as a recipient, by what their identity provider said.
+    """Return a person as a recipient, by the claims of their identity provider.
 
     An address that the provider calls unverified may be anybody's, and is not used.
     """
@@ -44,7 +44,10 @@ def recipient(name: str, claims: Mapping[str, Any]) -> Recipient:
 
 
 def warning_message(view: LeaseView, warn: Warn, url: str = "") -> tuple[str, str]:
-    """(title, body) of a warning. `url`: the Notebooks page as people reach it, "" if unknown."""
+    """Return (title, body) of a warning.
+
+    `url`: the Notebooks page as people reach it, "" if unknown.
+    """
     notebook, left = _plain(shown(view.notebook)), format_duration(warn.stops_at - view.now)
     lines = [
         f"Notebook {notebook} of {_name(view)} on {_plain(view.machine)} stops at"
@@ -57,7 +60,7 @@ def warning_message(view: LeaseView, warn: Warn, url: str = "") -> tuple[str, st
 
 
 def stopped_message(view: LeaseView, stop: Stop, url: str = "") -> tuple[str, str]:
-    """(title, body) of a stop that was asked for or found. `url` as in `warning_message`."""
+    """Return (title, body) of a stop that was asked for or found; `url` as in `warning_message`."""
     notebook, why = _plain(shown(view.notebook)), _plain(stop.why or REASONS[stop.reason].sentence)
     if service := service_of(view.stopped_by):
         why = f"the service {_plain(shown(service, 60))} stopped it"
@@ -100,5 +103,5 @@ def _moment(at: datetime) -> str:
 
 
 def _plain(text: str) -> str:
-    """One line without what a mail header or a chat service would take for its own."""
+    """Return one line without what a mail header or a chat service would take for its own."""
     return "".join(c if c.isprintable() else " " for c in text[:LONGEST_TEXT]).translate(_HARMLESS)

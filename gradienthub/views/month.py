@@ -7,7 +7,9 @@ from datetime import datetime
 from ..ledger.usage import Day
 from ..rules.entry import month_start, next_month
 from ..rules.money import MICRO, format_rounded
-from .chart import TONES, Chart, chart
+from .chart import TONES, Chart, Scale, chart
+
+HOURS = Scale("h", lambda day: day.seconds / 3600, lambda hours: f"{hours:.3g} h")
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class MonthUse:
 def month_use(
     used: Sequence[Day], now: datetime, titles: Mapping[str, str], currency: str
 ) -> MonthUse:
-    """What was used in the month of `now`."""
+    """Return what was used in the month of `now`."""
     first, end = month_start(now).date(), next_month(now).date()
     cost: dict[str, int] = {}
     spans: dict[str, float] = {}
@@ -50,30 +52,20 @@ def month_use(
         return MachineUse(names.get(name, name), tones[name], seconds, charged)
 
     return MonthUse(
-        cost=chart(
-            used,
-            first,
-            end,
-            currency,
-            lambda one: one.charged / MICRO,
-            lambda units: format_rounded(round(units * MICRO), currency),
-            tones,
-            names,
-        ),
-        hours=chart(
-            used,
-            first,
-            end,
-            "h",
-            lambda one: one.seconds / 3600,
-            lambda hours: f"{hours:.3g} h",
-            tones,
-            names,
-        ),
+        cost=chart(used, first, end, _money(currency), tones, names),
+        hours=chart(used, first, end, HOURS, tones, names),
         machines=tuple(line(name, spans[name], cost[name]) for name in ranked),
         days=tuple(
             (f"{one.day:%-d %b}", line(one.instance_type, one.seconds, one.charged)) for one in used
         ),
         charged=sum(cost.values()),
         seconds=sum(spans.values()),
+    )
+
+
+def _money(currency: str) -> Scale:
+    return Scale(
+        currency,
+        lambda day: day.charged / MICRO,
+        lambda units: format_rounded(round(units * MICRO), currency),
     )

@@ -36,7 +36,7 @@ CSV_COLUMNS = (
 
 
 def as_json(statement: Statement) -> dict[str, Any]:
-    """The statement as JSON values: money in integer micro-units, times in ISO 8601, UTC."""
+    """Return the statement as JSON values: money in integer micro-units, times in ISO 8601, UTC."""
     return {
         "hub": statement.hub_id,
         "account": statement.account_id,
@@ -77,19 +77,15 @@ def _line(entry: Entry, unreached: Sequence[Interval]) -> dict[str, Any]:
 
 
 def as_json_text(statement: Statement) -> str:
-    """`as_json` as text."""
+    """Return `as_json` as text."""
     return dumps(as_json(statement), indent=2, ensure_ascii=False)
 
 
 def as_csv(statement: Statement) -> str:
-    """One row an entry, amounts in currency units; the last row has the chain's head.
+    """Return a row for each entry, amounts in currency units; the last row has the chain's head.
 
-    Texts that people chose are defused: a spreadsheet runs none of them as a formula.
+    Texts that people chose are escaped: a spreadsheet runs none of them as a formula.
     """
-    rows = [
-        [_cell(entry, column, statement.unreached(entry)) for column in CSV_COLUMNS]
-        for entry in statement.entries
-    ]
     closing = {
         "kind": "closing",
         "what": statement.head,
@@ -97,39 +93,42 @@ def as_csv(statement: Statement) -> str:
         "balance": plain_amount(statement.closing),
         "currency": statement.currency,
     }
-    rows.append([closing.get(column) or "" for column in CSV_COLUMNS])
-    return table_csv(CSV_COLUMNS, rows)
+    rows = [_csv_row(entry, statement.unreached(entry)) for entry in statement.entries]
+    return table_csv(
+        CSV_COLUMNS,
+        [[row.get(column) or "" for column in CSV_COLUMNS] for row in (*rows, closing)],
+    )
 
 
-def _cell(entry: Entry, column: str, unreached: Sequence[Interval]) -> str:
-    span = (
+def _csv_row(entry: Entry, unreached: Sequence[Interval]) -> dict[str, str | None]:
+    """Return the cells of an entry by column."""
+    charged = (
         reachable(entry.from_at, entry.until_at, unreached)
         if entry.from_at and entry.until_at
         else None
     )
-    cells = {
+    return {
         "number": str(entry.seq),
         "recorded": _iso(entry.at),
         "kind": entry.kind.value,
-        "what": defused(entry.note),
-        "machine": defused(entry.instance_type or ""),
-        "price_per_hour": "" if entry.price is None else plain_amount(entry.price),
+        "what": escape_formula(entry.note),
+        "machine": escape_formula(entry.instance_type or ""),
+        "price_per_hour": None if entry.price is None else plain_amount(entry.price),
         "from": _iso(entry.from_at),
         "until": _iso(entry.until_at),
-        "hours": f"{span.total_seconds() / 3600:.6f}" if span is not None else "",
+        "hours": None if charged is None else f"{charged.total_seconds() / 3600:.6f}",
         "not_observed_until": _iso(entry.gap_until),
         "not_reachable": " ".join(f"{_iso(start)}/{_iso(end)}" for start, end in unreached),
-        "not_charged": plain_amount(entry.forgiven) if entry.forgiven else "",
+        "not_charged": plain_amount(entry.forgiven) if entry.forgiven else None,
         "amount": plain_amount(entry.amount),
         "balance": plain_amount(entry.balance),
         "currency": entry.currency,
         "lease": entry.lease_id,
     }
-    return cells[column] or ""
 
 
 def table_csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table as CSV (RFC 4180). Its texts must be `defused` by whoever made the rows."""
+    """Write a table as CSV (RFC 4180). Whoever made its rows has escaped their texts."""
     written = io.StringIO()
     writer = csv.writer(written)
     writer.writerow(columns)
@@ -137,8 +136,8 @@ def table_csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return written.getvalue()
 
 
-def defused(text: str) -> str:
-    """The text so that no spreadsheet takes it for a formula."""
+def escape_formula(text: str) -> str:
+    """Escape the text so that no spreadsheet takes it for a formula."""
     return f"'{text}" if text.lstrip(" ").startswith(FORMULA) or text.startswith(FORMULA) else text
 
 

@@ -16,7 +16,7 @@ from gradienthub.rules.entry import Entry, Kind, month_of, next_month, parse_mon
 from gradienthub.rules.metering import Times, by_day, by_month
 from gradienthub.rules.money import charge
 from gradienthub.rules.statement import Statement
-from gradienthub.views.statement import as_csv, as_json_text, defused
+from gradienthub.views.statement import as_csv, as_json_text, escape_formula
 
 NOW = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -147,8 +147,8 @@ def test_spending_and_giving_back_is_no_change_and_never_leaves_the_amount(given
 
 def test_texts_of_people_are_no_formulas():
     for text in ("=1", "+1", "-1", "@x", "\tx", "\rx", " =1", "\n=1"):
-        assert defused(text) == "'" + text
-    assert defused("Thesis - part 2") == "Thesis - part 2"
+        assert escape_formula(text) == "'" + text
+    assert escape_formula("Thesis - part 2") == "Thesis - part 2"
 
 
 def test_a_statement_adds_up_in_every_form():

@@ -10,7 +10,7 @@ from home import plain
 from traitlets.config import Config
 
 from gradienthub.ledger.usage import Day
-from gradienthub.views.chart import chart
+from gradienthub.views.chart import Scale, chart
 
 
 async def _ran(at: SimpleNamespace) -> str:
@@ -182,8 +182,8 @@ def _day(day: int, machine: str, charged: int) -> Day:
 def test_a_chart_has_every_day_and_machines_in_the_order_of_their_tones():
     used = [_day(2, "b", 3), _day(2, "a", 6), _day(30, "a", 1), _day(4, "c", 0)]
     tones = {"a": 1, "b": 2, "c": 3}
-    made = chart(used, date(2026, 11, 1), date(2026, 12, 1), "USD", lambda one: one.charged,
-                 lambda value: f"${value:.0f}", tones, {"a": "P5000"})  # fmt: skip
+    scale = Scale("USD", lambda one: one.charged, lambda value: f"${value:.0f}")
+    made = chart(used, date(2026, 11, 1), date(2026, 12, 1), scale, tones, {"a": "P5000"})
     assert made is not None
     assert (len(made.days), made.days[0], made.days[29]) == (30, "1 Nov", "30 Nov")
     assert [(one.title, one.tone, sum(one.values)) for one in made.series] == [
@@ -195,8 +195,9 @@ def test_a_chart_has_every_day_and_machines_in_the_order_of_their_tones():
 
 
 def test_a_month_of_nothing_has_no_chart():
-    assert chart([_day(1, "a", 0)], date(2026, 11, 1), date(2026, 12, 1), "USD",
-                 lambda one: one.charged, str, {"a": 1}, {}) is None  # fmt: skip
+    scale = Scale("USD", lambda one: one.charged, str)
+    month = (date(2026, 11, 1), date(2026, 12, 1))
+    assert chart([_day(1, "a", 0)], *month, scale, {"a": 1}, {}) is None
 
 
 def costs_and_promises(c: Config) -> None:

@@ -28,7 +28,7 @@ IN_WORDS = {
     Repair.END_LEASE: "end the lease and free its devices",
     Repair.REMOVE_OBJECT: "stop and remove it",
     Repair.END_BOTH: "stop and remove it, then end its lease",
-    Repair.REAP: "keep its last words, remove it, end its lease",
+    Repair.REAP: "keep the end of its log, remove it, end its lease",
     Repair.STOP_SERVER: "stop the server",
     Repair.GIVE_BACK: "give it back when its owner logs in; `gradienthub stop LEASE` ends it",
 }

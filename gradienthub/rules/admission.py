@@ -295,7 +295,8 @@ def admit(
             " nothing.",
             f"The next is possible at {free_at:%H:%M} UTC on {free_at:%-d %b}. Look for a"
             " configuration or a start-up file in your notebook's folder that hangs; on a free"
-            " machine you can look at it now. An administrator can see each start's last words.",
+            " machine you can look at it now. An administrator can see the end of each start's"
+            " log.",
             retry_after=free_at - now,
         )
     if funds and (refused := refusal(machine.price, machine.title, funds)):

@@ -103,7 +103,7 @@ async def _last_words(spawner: EngineSpawner, lease: Lease) -> str:
     except EngineAway:
         return ""
     said = telling_line(spawner.run.corpse.last_words)
-    return f" Its last words: {shown(said, 300)}." if said else ""
+    return f" Its log ends with {shown(said, 300)}." if said else ""
 
 
 def charged_for(lease: Lease) -> str:

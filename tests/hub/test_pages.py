@@ -574,7 +574,12 @@ async def test_a_crash_and_a_failed_start_say_what_happened(hub):
     await home.engine.crash(found, 137, "line 1\nKilled <b>it</b>", out_of_memory=True)
     page = await mira.get("/home")
     words = html.unescape(plain(page.text))
-    for there in ("Crashed", "out of memory (exit code 137)", "Its last words", "Killed <b>it</b>"):
+    for there in (
+        "Crashed",
+        "out of memory (exit code 137)",
+        "The end of its log",
+        "Killed <b>it</b>",
+    ):
         assert there in words, there
     assert "<b>it</b>" not in page.text
 

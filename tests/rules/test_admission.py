@@ -371,7 +371,7 @@ GOLDEN: list[tuple[str, Any, str, str | None, str]] = [
      "Your last starts on paid machines had their machine and never answered, and cost nothing."
      " The next is possible at 17:50 UTC on 23 Nov. Look for a configuration or a start-up file in"
      " your notebook's folder that hangs; on a free machine you can look at it now. An"
-     " administrator can see each start's last words."),
+     " administrator can see the end of each start's log."),
     ("too_many_running",
      lambda: start(person("free"), instance_type="free-cpu", own=(lease("free-cpu", "thesis"),)),
      None, None,

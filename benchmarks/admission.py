@@ -12,7 +12,7 @@ from typing import Any
 from harness import arguments
 from traitlets.config import Config
 
-from gradienthub.ledger import Ledger, leases, schema
+from gradienthub.ledger import Ledger, admissions, leases, schema
 from gradienthub.ledger.accounts import HubUser
 from gradienthub.rules.idleness import Reason
 from gradienthub.rules.options import parse_options
@@ -54,8 +54,8 @@ def settings(folder: Path) -> Settings:
     return GradientHub(config=c).resolved()
 
 
-def request(number: int) -> leases.Request:
-    return leases.Request(
+def request(number: int) -> admissions.Request:
+    return admissions.Request(
         lease_id=str(uuid.uuid4()),
         user=HubUser(number, NOW, f"u{number}"),
         groups=frozenset(),
@@ -91,8 +91,8 @@ async def measure(ledger: Ledger, house: Settings, first: int, count: int) -> li
     """Milliseconds of each of `count` admissions asked for at once, in the lane."""
     taken = []
 
-    def timed(tx: Any, asked: leases.Request) -> Any:
-        return leases.admit_start(tx, asked, house, datetime.now(UTC))
+    def timed(tx: Any, asked: admissions.Request) -> Any:
+        return admissions.admit_start(tx, asked, house, datetime.now(UTC))
 
     async def one(number: int) -> None:
         def run() -> float:
@@ -114,7 +114,7 @@ async def main() -> None:
         house = settings(Path(folder))
         ledger = Ledger(house.database_url)
         ledger.upgrade()
-        lease = ledger.write(leases.admit_start, request(0), house, NOW)
+        lease = ledger.write(admissions.admit_start, request(0), house, NOW)
         assert not isinstance(lease, Refused)
         ledger.write(leases.end, lease.id, NOW, Reason.USER)
         results = {}

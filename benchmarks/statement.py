@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, text
 from traitlets.config import Config
 
-from gradienthub.ledger import Ledger, holds, leases, statements, usage
+from gradienthub.ledger import Ledger, accounts, admissions, holds, leases, statements, usage
 from gradienthub.ledger.accounts import HubUser
 from gradienthub.ledger.schema import entries as entry_table
 from gradienthub.ledger.schema import leases as lease_table
@@ -55,7 +55,7 @@ def settings(folder: Path) -> Settings:
 
 def start(ledger: Ledger, house: Settings, number: int, at: datetime) -> str:
     """A lease of that person's that answers at once."""
-    request = leases.Request(
+    request = admissions.Request(
         lease_id=str(uuid.uuid4()),
         user=HubUser(number, NOW, f"u{number}"),
         groups=frozenset(),
@@ -67,17 +67,17 @@ def start(ledger: Ledger, house: Settings, number: int, at: datetime) -> str:
 
     def admit(tx: Connection) -> str:
         tx.execute(text("UPDATE accounts SET payment_method = true"))
-        lease = leases.admit_start(tx, request, house, at)
+        lease = admissions.admit_start(tx, request, house, at)
         if isinstance(lease, Refused):
-            leases.accounts.set_payment_method(
+            accounts.set_payment_method(
                 tx,
-                leases.accounts.find(tx, hub_id="bench", name=f"u{number}"),
+                accounts.find(tx, hub_id="bench", name=f"u{number}"),
                 hub_id="bench",
                 there=True,
                 actor="bench",
                 now=at,
             )
-            lease = leases.admit_start(tx, request, house, at)
+            lease = admissions.admit_start(tx, request, house, at)
         assert not isinstance(lease, Refused), lease
         leases.note_phase(tx, lease.id, Phase.STARTING, at)
         leases.note_answered(tx, lease.id, at)
@@ -182,7 +182,7 @@ def main() -> None:
         ledger.write(leases.note_stop, like, Reason.USER, "x", NOW - timedelta(hours=1), "bench")
         ledger.write(leases.end, like, NOW - timedelta(hours=1), None)
         running = [start(ledger, house, n, NOW) for n in range(1, args.running + 1)]
-        everyone = ledger.read(leases.accounts.everyone, hub_id="bench")
+        everyone = ledger.read(accounts.everyone, hub_id="bench")
         where = "PostgreSQL" if args.url else "SQLite"
         minute = 0
 

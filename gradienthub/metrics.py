@@ -16,11 +16,12 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 from .rules.idleness import Answer, Reason
+from .rules.phase import LeaseState
 
 NAMESPACE = "gradienthub"
 #: The instance type of leases whose own is no longer in the catalog.
 OTHER = "other"
-LEASE_STATES = ("starting", "running", "stopping")
+LEASE_STATES = (LeaseState.STARTING, LeaseState.RUNNING, LeaseState.STOPPING)
 DEVICE_STATES = ("free", "leased", "warm", "outside", "out_of_service")
 #: How often the loop's lag is measured, in seconds.
 LAG_EVERY = 1.0
@@ -203,8 +204,8 @@ def show_ledger(
     """
     for gauge in (leases, devices, findings):
         gauge.clear()
-    for instance_type, state in product(types, LEASE_STATES):
-        leases.labels(instance_type, state)
+    for instance_type, lease_state in product(types, LEASE_STATES):
+        leases.labels(instance_type, lease_state)
     for (instance_type, state), count in lease_counts.items():
         leases.labels(instance_type if instance_type in types else OTHER, state).inc(count)
     for state, model in product(DEVICE_STATES, {model for _, model in device_counts}):

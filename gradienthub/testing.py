@@ -24,7 +24,8 @@ from jupyterhub.proxy import Proxy
 from jupyterhub.spawner import Spawner
 from traitlets import default
 
-from .ledger.leases import Corpse, Lease
+from .ledger.leases import Corpse
+from .rules.lease import Lease
 from .rules.refusal import Refused
 from .spawners.base import GradientSpawner
 from .spawners.context import HubContext

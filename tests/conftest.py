@@ -18,7 +18,7 @@ from traitlets.config import Config
 
 from gradienthub.hub import settle
 from gradienthub.ledger import Ledger, accounts, admissions
-from gradienthub.ledger.leases import Lease
+from gradienthub.rules.lease import Lease
 from gradienthub.rules.options import parse_options
 from gradienthub.rules.refusal import Refused
 from gradienthub.settings import GradientHub, Settings

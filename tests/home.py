@@ -481,13 +481,15 @@ class Home:
 
     async def lease_of(self, name: str, server: str = "") -> dict[str, Any] | None:
         """The newest lease of a user's notebook, open or ended."""
-        return await self.context.ledger.aread(
+        lease = await self.context.ledger.aread(
             leases.last_of, account_id=await self.account_id(name), server_name=server
         )
+        return lease and dict(vars(lease))
 
     async def open_leases(self) -> list[dict[str, Any]]:
         """All leases that are not ended."""
-        return await self.context.ledger.aread(leases.open_details, self.settings.hub_id)
+        found = await self.context.ledger.aread(leases.open_details, self.settings.hub_id)
+        return [dict(vars(lease)) for lease in found]
 
     async def devices_held(self) -> dict[str, str]:
         """Device -> the lease that holds it."""

@@ -6,6 +6,12 @@ from gradienthub.rules.phase import Phase
 COLD = (Phase.PREPARING, Phase.WAITING, Phase.TURN, Phase.STARTING, Phase.ANSWERING)
 
 
+def columns_of(tx, lease_id):
+    """Return all that a lease has, by name; None where there is none."""
+    lease = leases.describe(tx, lease_id)
+    return lease and dict(vars(lease))
+
+
 def reach(tx, lease_id, phase, at):
     """Take a cold start to one of its phases, as a hub would."""
     for step in COLD[: COLD.index(phase) + 1]:

@@ -86,7 +86,7 @@ def orphans(scene: Scene) -> Iterator[CheckResult]:
     if not scene.ledger.current:
         return
     for holder, lease in scene.ledger.strange_holders.items():
-        if lease is None or lease["ended_at"] is not None:
+        if lease is None or lease.ended_at is not None:
             yield fault(
                 "orphans",
                 f"a device is held by lease {holder}, which is {'ended' if lease else 'unknown'}",
@@ -95,9 +95,9 @@ def orphans(scene: Scene) -> Iterator[CheckResult]:
             )
     if scene.engine.census is None:
         return
-    open_leases = {lease["id"]: lease for lease in scene.ledger.open_leases}
+    open_leases = {lease.id: lease for lease in scene.ledger.open_leases}
     # A claimed warm server keeps the labels of its birth; one that nobody has is the pool's.
-    claimed = {lease.get("warm_slot"): lease["id"] for lease in open_leases.values()}
+    claimed = {lease.warm_slot: lease.id for lease in open_leases.values()}
     known = [found for found in scene.engine.census if found.object_id not in scene.ledger.copies]
     census = [found for found in known if not found.slot or found.slot in claimed]
     seen = {found.lease_id or claimed[found.slot] for found in census}
@@ -105,11 +105,11 @@ def orphans(scene: Scene) -> Iterator[CheckResult]:
         found.name for found in census if (found.lease_id or claimed[found.slot]) not in open_leases
     ]
     without = [
-        lease["id"]
+        lease.id
         for lease in open_leases.values()
-        if lease["id"] not in seen
-        and lease["object_name"] is not None
-        and scene.now - lease["phase_at"] > ON_ITS_WAY
+        if lease.id not in seen
+        and lease.object_name is not None
+        and scene.now - lease.phase_at > ON_ITS_WAY
     ]
     repair = (
         f"a running hub repairs this within {scene.hub.settings.reconcile_interval:.0f} s; if it"

@@ -29,6 +29,7 @@ from ..places import API_URLS, EVERYWHERE, proxy_is_elsewhere
 from ..rules.catalog import ConfigurationFault
 from ..rules.folders_seen import FolderTrial
 from ..rules.health import Health
+from ..rules.lease import Lease
 from ..service.notify import FileSeen, look_at
 from ..settings import Settings
 from ..spawners.docker import HUB_LABEL, DockerEngine, GradientDockerSpawner, user_of
@@ -109,10 +110,10 @@ class LedgerSeen:
     head: str | None = None
     file_system: str | None = None
     skew: timedelta | None = None
-    open_leases: tuple[Mapping[str, Any], ...] = ()
+    open_leases: tuple[Lease, ...] = ()
     devices: tuple[Mapping[str, Any], ...] = ()
     #: Holders that are no open lease of this hub: holder id -> its lease, or None if unknown.
-    strange_holders: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    strange_holders: Mapping[str, Lease | None] = field(default_factory=dict)
     #: Objects of the census that this hub never made: object id -> why that is known.
     copies: Mapping[str, str] = field(default_factory=dict)
     #: Whether the keeper looks, and how much it found; None where none has looked yet.
@@ -461,7 +462,7 @@ def _read_ledger(
     answered = datetime.now(UTC)
     open_leases = ledger.read(leases.open_details, hub_id)
     devices = ledger.read(fleet.device_list, hub_id)
-    mine = {lease["id"] for lease in open_leases}
+    mine = {lease.id for lease in open_leases}
     strange = {
         row["holder_id"]: ledger.read(leases.describe, row["holder_id"])
         for row in devices

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..ledger import Ledger, accounts, device_faults, fleet, leases, outside
 from ..rules.duration import format_duration
-from ..rules.notebook import title_of
+from ..rules.lease import Lease
 from ..rules.refusal import shown
 from ..settings import Settings
 from . import config
@@ -118,7 +118,7 @@ def _change(desk: Desk, args: argparse.Namespace) -> int:
 
 def device_states(ledger: Ledger, hub_id: str) -> list[DeviceState]:
     """The devices that this hub published, by host and UUID."""
-    open_leases = {row["id"]: row for row in ledger.read(leases.open_details, hub_id)}
+    open_leases = {lease.id: lease for lease in ledger.read(leases.open_details, hub_id)}
     names = {account.id: account.name for account in ledger.read(accounts.everyone, hub_id=hub_id)}
     return [
         _state(row, _holder(row, ledger, open_leases, names, hub_id))
@@ -136,7 +136,7 @@ def _state(row: Mapping[str, Any], holder: Holder | None) -> DeviceState:
 def _holder(
     row: Mapping[str, Any],
     ledger: Ledger,
-    open_leases: Mapping[str, Mapping[str, Any]],
+    open_leases: Mapping[str, Lease],
     names: Mapping[str, str],
     hub_id: str,
 ) -> Holder | None:
@@ -144,8 +144,7 @@ def _holder(
     if holder_id is None:
         return None
     if lease := open_leases.get(holder_id):
-        title = title_of(lease["display_name"], lease["server_name"])
-        return Holder(kind, holder_id, hub_id, names.get(lease["account_id"]), title)
+        return Holder(kind, holder_id, hub_id, names.get(lease.account_id), lease.title)
     # Hubs on one database may share a machine: then another hub's lease has it.
     if kind == outside.OUTSIDE:
         rows = ledger.read(outside.of_hub, hub_id)
@@ -154,8 +153,8 @@ def _holder(
             return Holder(kind, holder_id, hub_id)
         return Holder(kind, one["name"], hub_id, one["user_name"] or None)
     other = ledger.read(leases.describe, holder_id) if kind == "lease" else None
-    if other is not None and other["hub_id"] != hub_id:
-        return Holder(kind, holder_id, other["hub_id"], f"hub {other['hub_id']}", "a notebook")
+    if other is not None and other.hub_id != hub_id:
+        return Holder(kind, holder_id, other.hub_id, f"hub {other.hub_id}", "a notebook")
     return Holder(kind, holder_id, hub_id)
 
 

@@ -73,13 +73,13 @@ def _named(user: str, name: str, mine: list[Watched]) -> Watched:
             f"Say which: gradienthub extend {user}/NOTEBOOK.",
         )
     # On the command line "default" is the server without a name, whatever its notebook is called.
-    meant = [one for one in mine if name in ("", one.title, one.lease["server_name"] or "default")]
+    meant = [one for one in mine if name in ("", one.title, one.lease.server_name or "default")]
     if not meant:
         raise Refused(
             "not_running", f"No notebook {shown(name)} of {user} runs.", f"Running: {titles}."
         )
     if len(meant) > 1:
-        names = ", ".join(shown(one.lease["server_name"] or "default") for one in meant)
+        names = ", ".join(shown(one.lease.server_name or "default") for one in meant)
         raise Refused(
             "not_running",
             f"{len(meant)} running notebooks of {user} are called {shown(name)}.",

@@ -7,7 +7,8 @@ from typing import Any
 
 from ..ledger import watches
 from ..rules.duration import format_duration
-from ..views.lease import LeaseView, watched_view
+from ..rules.phase import LeaseState
+from ..views.lease_view import LeaseView, watched_view
 from . import config
 from .columns import aligned
 from .desk import Desk
@@ -77,7 +78,7 @@ def _row(view: LeaseView) -> tuple[str, ...]:
 def _stops(view: LeaseView) -> str:
     if view.reason:
         return f"{view.reason}, by {view.stopped_by}" if view.stopped_by else view.reason
-    if view.state == "starting":
+    if view.state == LeaseState.STARTING:
         return "-"
     kept = "; ".join(view.keeps_alive)
     if view.stops_at is None:

@@ -25,7 +25,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 
 def _stop(desk: Desk, args: argparse.Namespace) -> None:
     lease = desk.ledger.read(leases.describe, args.lease)
-    if lease is None or lease["hub_id"] != desk.hub_id:
+    if lease is None or lease.hub_id != desk.hub_id:
         raise Refused(
             "not_found",
             f"There is no lease {shown(args.lease)}.",

@@ -6,10 +6,10 @@ from typing import Any
 from jupyterhub.scopes import needs_scope
 
 from ..ledger import LedgerAway, accounts
-from ..ledger.runs import extend_known, known_of
+from ..ledger.runs import extend_run, newest_run
 from ..rules.refusal import Refused, ledger_away, shown
 from ..spawners.context import hub_user
-from ..views.lease import view_of
+from ..views.lease_view import view_of
 from .server_row import active_at, title_of_row
 from .stopping import who_asks
 from .users_api import LONGEST_BODY, GradientAPIHandler
@@ -39,22 +39,22 @@ class OfServerHandler(GradientAPIHandler):
             def work(tx: Any) -> Any:
                 if account is None:
                     return None
-                known = known_of(tx, account, row.name, title)
-                if known is None or extend is None:
-                    return known
-                refused = extend_known(tx, known, extend, settings, actor, now, program)
-                return refused or known_of(tx, account, row.name, title)
+                run = newest_run(tx, account, row.name, title)
+                if run is None or extend is None:
+                    return run
+                refused = extend_run(tx, run, extend, settings, actor, now, program)
+                return refused or newest_run(tx, account, row.name, title)
 
             ask = context.ledger.aread if extend is None else context.ledger.awrite
-            known = await ask(work)
+            run = await ask(work)
         except LedgerAway as away:
             raise self.refuse(ledger_away("Nothing can be told of this notebook now")) from away
-        if known is None:
+        if run is None:
             raise self.refuse(_no_lease(row.name))
-        if isinstance(known, Refused):
-            raise self.refuse(known)
+        if isinstance(run, Refused):
+            raise self.refuse(run)
         self.set_header("Content-Type", "application/json")
-        self.write(view_of(known, active_at(row), settings, now, program).model_dump_json())
+        self.write(view_of(run, active_at(row), settings, now, program).model_dump_json())
 
 
 class LeaseHandler(OfServerHandler):

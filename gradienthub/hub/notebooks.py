@@ -12,7 +12,7 @@ from tornado import web
 
 from ..ledger import LedgerAway, accounts, capacity, notebooks
 from ..ledger.capacity import Taken
-from ..ledger.runs import extend_known, known_of
+from ..ledger.runs import extend_run, newest_run
 from ..rules.notebook import find_titled
 from ..rules.options import parse_display_name
 from ..rules.refusal import Refused, another_lease, ledger_away, shown
@@ -20,7 +20,7 @@ from ..rules.tiers import Allowance
 from ..settings import Settings
 from ..spawners.context import HubContext, groups_of, hub_user
 from ..spawners.refused import StartRefused
-from ..views.notebooks import Kept, NotebooksView, ServerSeen, notebooks_view
+from ..views.notebooks import Kept, NotebooksView, ServerSeen, ServerState, notebooks_view
 from .server_row import active_at, title_of_row, titles_of
 from .stopping import delete_server, stop_server, who_asks
 
@@ -165,11 +165,13 @@ class NotebooksHandler(HomeHandler):
 
     def _seen(self, user: Any, row: Any) -> ServerSeen:
         spawner = user.spawners.get(row.name)
-        state = "stopped"
+        state = ServerState.STOPPED
         if spawner is not None and spawner.active:
-            state = {"stop": "stopping", False: "running", None: "running"}.get(
-                spawner.pending, "starting"
-            )
+            state = {
+                "stop": ServerState.STOPPING,
+                False: ServerState.RUNNING,
+                None: ServerState.RUNNING,
+            }.get(spawner.pending, ServerState.STARTING)
         name = url_escape_path(row.name)
         hub = self.hub.base_url
         return ServerSeen(
@@ -180,7 +182,7 @@ class NotebooksHandler(HomeHandler):
             open_url=user.server_url(row.name),
             pending_url=url_path_join(hub, "spawn-pending", user.escaped_name, name),
             form_url=url_path_join(hub, "spawn", user.escaped_name, name),
-            outside=state != "stopped" and bool(getattr(spawner, "outside_id", "")),
+            outside=state != ServerState.STOPPED and bool(getattr(spawner, "outside_id", "")),
         )
 
 
@@ -189,7 +191,7 @@ def _real(servers: Iterable[ServerSeen], kept: Mapping[str, Kept]) -> list[Serve
     return [
         s
         for s in servers
-        if s.name or s.state != "stopped" or kept.get(s.name, Kept(None)).known is not None
+        if s.name or s.state != ServerState.STOPPED or kept.get(s.name, Kept(None)).run is not None
     ]
 
 
@@ -203,10 +205,10 @@ def _extend(
     actor: str,
     now: Any,
 ) -> Refused | None:
-    known = known_of(tx, account, server_name, title)
-    if known is None:
+    run = newest_run(tx, account, server_name, title)
+    if run is None:
         return Refused("not_running", f"{shown(title)} is not running.", "Start it first.")
-    return extend_known(tx, known, lease_id, settings, actor, now)
+    return extend_run(tx, run, lease_id, settings, actor, now)
 
 
 def _read(
@@ -224,6 +226,7 @@ def _read(
     for server in servers:
         notebook = notebooks.find(tx, account_id=account.id, server_name=server.name)
         kept[server.name] = Kept(
-            known_of(tx, account, server.name, server.title), notebook.options if notebook else None
+            newest_run(tx, account, server.name, server.title),
+            notebook.options if notebook else None,
         )
     return allowance, capacity.taken(tx, settings), kept

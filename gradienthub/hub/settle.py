@@ -92,7 +92,7 @@ async def settle(app: Any, context: HubContext) -> list[Finding]:
     """
     await note_people(app, context)
     before = _running(app)
-    open_leases = await context.ledger.aread(leases.open_of_hub, context.settings.hub_id)
+    open_leases, not_lost = await context.ledger.aread(leases.open_of_hub, context.settings.hub_id)
     census = await _census(context)
     await note_outside(app, context)
     if census is None:
@@ -105,7 +105,7 @@ async def settle(app: Any, context: HubContext) -> list[Finding]:
     census = [seen for seen in census if seen.object_id not in strange]
     # A warm server that nobody has claimed is the pool's.
     theirs = [seen for seen in census if seen.lease_id or not seen.slot]
-    found = findings(open_leases, theirs, hub_leases(app, context), ended)
+    found = findings(open_leases, theirs, hub_leases(app, context), ended, not_lost)
     by_id = {seen.object_id: seen for seen in census}
     for finding in found:
         app.log.warning("Lease %s: %s; %s", finding.lease_id, finding.why, finding.repair.value)
@@ -122,8 +122,8 @@ async def settle(app: Any, context: HubContext) -> list[Finding]:
         )
         left = [_in_words(f) for f, well in zip(found, mended, strict=True) if not well]
         await _report(context, "hub", [*others, *left])
-    _finish_stops(app, context, {lease.lease_id for lease in open_leases if lease.stop_asked})
-    revoke_tokens(app.db, frozenset(lease.lease_id for lease in open_leases))
+    _finish_stops(app, context, {lease.id for lease in open_leases if lease.stop_requested_at})
+    revoke_tokens(app.db, frozenset(lease.id for lease in open_leases))
     return found
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -18,6 +17,7 @@ from ..ledger import LedgerAway, accounts, leases
 from ..ledger.offers import StartSeen
 from ..rules.catalog import Catalog
 from ..rules.duration import format_duration
+from ..rules.lease import Lease
 from ..rules.money import format_price, format_rounded
 from ..rules.refusal import Refused
 from ..spawners.context import HubContext, hub_user
@@ -85,19 +85,19 @@ def failure_of(error: BaseException | None) -> Failure:
     )
 
 
-def described(row: Mapping[str, Any], catalog: Catalog) -> str:
+def described(lease: Lease, catalog: Catalog) -> str:
     """A lease's machine, runtime and interface in one line: "P5000 · Quadro P5000 · ..."."""
-    machine = catalog.instance_type(row["instance_type"])
-    runtime = catalog.runtime(row["runtime"] or "")
-    parts = [machine.title if machine else row["instance_type"]]
+    machine = catalog.instance_type(lease.instance_type)
+    runtime = catalog.runtime(lease.runtime or "")
+    parts = [machine.title if machine else lease.instance_type]
     if machine and machine.gpu_model:
         many = f"{machine.gpus} × " if machine.gpus > 1 else ""
         parts.append(f"{many}{machine.gpu_model}")
     parts += [
-        f"{row['cpus']:g} vCPU",
-        f"{row['memory']:g} GB RAM",
-        runtime.title if runtime else row["image"] or row["runtime"] or "",
-        INTERFACE_TITLES.get(row["interface"], row["interface"]),
+        f"{lease.cpus:g} vCPU",
+        f"{lease.memory:g} GB RAM",
+        runtime.title if runtime else lease.image or lease.runtime or "",
+        INTERFACE_TITLES.get(lease.interface, lease.interface),
     ]
     return " · ".join(part for part in parts if part)
 
@@ -165,19 +165,19 @@ class GradientSpawnPendingHandler(SpawnPendingHandler):
             catalog = context.settings.house.catalog
             view = replace(
                 view,
-                steps=tuple(phases(seen.row, seen.place, now, download=seen.download)),
-                elapsed=elapsed(seen.row, now),
+                steps=tuple(phases(seen.lease, seen.place, now, download=seen.download)),
+                elapsed=elapsed(seen.lease, now),
                 usual=usual_text(seen.usual).removeprefix("Usually "),
                 nothing=format_rounded(0, catalog.currency),
                 patience=_span(context.settings.answer_timeout),
             )
-            if seen.row is not None:
-                after = seen.row["shutdown_after"]
+            if seen.lease is not None:
+                after = seen.lease.shutdown_after
                 view = replace(
                     view,
-                    machine=described(seen.row, catalog),
-                    price=format_price(seen.row["price"], seen.row["currency"]),
-                    idle_stop=_span(after) if after else "",
+                    machine=described(seen.lease, catalog),
+                    price=format_price(seen.lease.price, seen.lease.currency),
+                    idle_stop=format_duration(after) if after else "",
                 )
         await self._show(view)
 
@@ -199,16 +199,16 @@ class GradientSpawnPendingHandler(SpawnPendingHandler):
             )
             if account is None:
                 return {}
-            row = await context.ledger.aread(
+            lease = await context.ledger.aread(
                 leases.last_of, account_id=account.id, server_name=server_name
             )
         except LedgerAway:
             return {}
-        if row is None or row["answered_at"] is not None:
+        if lease is None or lease.answered_at is not None:
             return {}
         return {
-            "steps": tuple(phases(row, 0, now, failed=True)),
-            "machine": described(row, context.settings.house.catalog),
+            "steps": tuple(phases(lease, 0, now, failed=True)),
+            "machine": described(lease, context.settings.house.catalog),
         }
 
     def _view(self, state: str, user: Any, spawner: Any) -> StartView:
@@ -274,11 +274,11 @@ class StartPhasesHandler(GradientAPIHandler):
                     "pending": spawner.pending or None,
                     "url": user.server_url(server_name) if spawner.ready else None,
                     "failed": failed,
-                    "elapsed": elapsed(seen.row, now),
+                    "elapsed": elapsed(seen.lease, now),
                     "usual": usual_text(seen.usual),
                     "phases": [
                         asdict(phase)
-                        for phase in phases(seen.row, seen.place, now, download=seen.download)
+                        for phase in phases(seen.lease, seen.place, now, download=seen.download)
                     ],
                 }
             )

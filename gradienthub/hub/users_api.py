@@ -301,12 +301,12 @@ class GradientServerAPIHandler(ChecksNamedServers, GradientAPIHandler, UserServe
     async def _culled(self, spawner: Any) -> Reason:
         """Which of a lease's deadlines the culler found passed: a hard end, or idleness."""
         try:
-            row = await self.context.ledger.aread(leases.describe, spawner.lease_id)
+            lease = await self.context.ledger.aread(leases.describe, spawner.lease_id)
         except LedgerAway:
-            row = None
-        if row is None:
+            lease = None
+        if lease is None:
             return Reason.IDLE
-        hard = Deadlines(None, stop_at=row["stop_at"], session_ends_at=row["session_ends_at"])
+        hard = Deadlines(None, stop_at=lease.stop_at, session_ends_at=lease.session_ends_at)
         verdict = cull(None, hard, self.context.clock())
         return verdict.reason if isinstance(verdict, Stop) else Reason.IDLE
 

@@ -1,15 +1,16 @@
 """Admissions: a start is checked, and takes what it needs, in one transaction."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from ..rules.action import Action
 from ..rules.admission import Plan, admit, entitle
-from ..rules.idleness import Deadlines, Reason
+from ..rules.idleness import Reason
+from ..rules.lease import Claim, Lease
 from ..rules.options import StartOptions
 from ..rules.phase import Phase
 from ..rules.refusal import Refused, shown
@@ -30,7 +31,7 @@ from . import (
     warm_slots,
 )
 from .database import lock_admissions
-from .leases import Claim, Lease
+from .lease_rows import lease_from, lease_query
 from .schema import device_holders, lease_devices, leases
 from .schema import notebooks as notebook_table
 
@@ -238,12 +239,9 @@ def _take(
         },
         now=now,
     )
+    lease = tx.execute(lease_query().where(leases.c.id == request.lease_id)).one()
     return replace(
-        _lease(
-            tx.execute(select(leases).where(leases.c.id == request.lease_id)).one(),
-            plan.placement.devices,
-            account.name,
-        ),
+        lease_from(lease, devices=plan.placement.devices),
         claim=_claim(row) if row else None,
         evicts=choice.evicts,
     )
@@ -278,7 +276,6 @@ def _write(
     entitled = plan.entitled
     instance_type = entitled.instance_type
     host = next(h for h in settings.house.hosts if h.name == plan.placement.host)
-    seconds = entitled.shutdown_after and round(entitled.shutdown_after.total_seconds())
     tx.execute(
         leases.insert().values(
             id=request.lease_id,
@@ -299,7 +296,7 @@ def _write(
             host_key=capacity.host_key(settings.hub_id, host),
             cpus=instance_type.cpus,
             memory=instance_type.memory,
-            shutdown_after=seconds,
+            shutdown_after=entitled.shutdown_after,
             stop_at=entitled.stop_at,
             session_ends_at=plan.session_ends_at,
             phase=Phase.ADMITTED,
@@ -369,29 +366,3 @@ def _silent_starts(
     )
     # What has a reason has one of both ends.
     return [(row.started_at, row.stop_requested_at or row.ended_at) for row in rows]
-
-
-def _lease(row: Row[Any], devices: Iterable[str], account_name: str) -> Lease:
-    return Lease(
-        id=row.id,
-        account_id=row.account_id,
-        account_name=account_name,
-        notebook_id=row.notebook_id,
-        instance_type=row.instance_type,
-        price=row.price,
-        currency=row.currency,
-        runtime=row.runtime,
-        image=row.image,
-        interface=row.interface,
-        host=row.host,
-        devices=tuple(devices),
-        cpus=row.cpus,
-        memory=row.memory,
-        deadlines=Deadlines(
-            shutdown_after=None
-            if row.shutdown_after is None
-            else timedelta(seconds=row.shutdown_after),
-            stop_at=row.stop_at,
-            session_ends_at=row.session_ends_at,
-        ),
-    )

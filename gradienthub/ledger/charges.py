@@ -5,6 +5,7 @@ covered, however long the keeper was away.
 """
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, delete, func, or_, select
 
@@ -12,7 +13,8 @@ from ..rules.entry import month_start
 from . import expiry, gaps
 from .database import lock_admissions
 from .extension import Closing, catch_up, cover, others_share
-from .postings import billed_of, leases_with_names, post, times_of
+from .lease_rows import lease_from, lease_query
+from .postings import billed_of, post
 from .schema import holds, leases
 
 
@@ -22,13 +24,16 @@ def settle(tx: Connection, lease_id: str, now: datetime) -> None:
     Part of the transaction that wrote so; does nothing for one that runs, and is safe to repeat.
     """
     lock_admissions(tx)
-    row = tx.execute(leases_with_names().where(leases.c.id == lease_id)).first()
-    lost = gaps.of(tx, [lease_id]).get(lease_id, ())
-    if row is None or not (times := times_of(row, lost)).final:
+    row = tx.execute(lease_query().where(leases.c.id == lease_id)).first()
+    if row is None:
+        return
+    lease = lease_from(row, lost=gaps.of(tx, [lease_id]).get(lease_id, ()))
+    times = lease.times
+    if not times.final:
         return
     hold = tx.execute(select(holds).where(holds.c.lease_id == lease_id)).first()
     interval, gap_until = times.metered(now)
-    account = {"hub_id": row.hub_id, "account_id": row.account_id}
+    account: dict[str, Any] = {"hub_id": lease.hub_id, "account_id": lease.account_id}
     due = hold is not None and bool(expiry.due(tx, **account, until=now))
     if interval is not None:
         begin, end = interval
@@ -41,7 +46,7 @@ def settle(tx: Connection, lease_id: str, now: datetime) -> None:
             catch_up(tx, **account, now=now, closing=Closing(lease_id, end))
         if not covered:
             cover(tx, **account, lease_id=lease_id, owed=owed - billed_of(tx, lease_id), now=now)
-        post(tx, row, begin=begin, end=end, gap_until=gap_until, closes=True, lost=lost, now=now)
+        post(tx, lease, begin=begin, end=end, gap_until=gap_until, closes=True, now=now)
     gaps.close(tx, lease_id, interval[1] if interval else now)
     tx.execute(delete(holds).where(holds.c.lease_id == lease_id))
     if due:
@@ -71,7 +76,8 @@ def settle_missed(tx: Connection, *, hub_id: str, now: datetime) -> int:
 def unsettled(tx: Connection, *, hub_id: str, account_id: str, now: datetime) -> dict[str, int]:
     """What each open lease of the account has cost so far beyond its entries, by lease id."""
     rows = tx.execute(
-        select(leases, func.coalesce(holds.c.billed, 0).label("billed"))
+        lease_query()
+        .add_columns(func.coalesce(holds.c.billed, 0).label("billed"))
         .outerjoin(holds, holds.c.lease_id == leases.c.id)
         .where(
             leases.c.hub_id == hub_id,
@@ -81,4 +87,7 @@ def unsettled(tx: Connection, *, hub_id: str, account_id: str, now: datetime) ->
         )
     ).all()
     lost = gaps.of(tx, [row.id for row in rows])
-    return {row.id: times_of(row, lost.get(row.id, ())).billed(now) - row.billed for row in rows}
+    return {
+        row.id: lease_from(row, lost=lost.get(row.id, ())).times.billed(now) - row.billed
+        for row in rows
+    }

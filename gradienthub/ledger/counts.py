@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from ..rules.lease_state import state_of
+from ..rules.lease import state_of
 from . import fleet, keepers
 from .schema import findings, leases
 
@@ -39,7 +39,13 @@ def counts(tx: Connection, hub_id: str) -> Counts:
         .group_by(findings.c.kind)
     )
     return Counts(
-        Counter((row.instance_type, state_of(dict(row._mapping))) for row in open_leases),
+        Counter(
+            (
+                row.instance_type,
+                state_of(row.answered_at, row.stop_requested_at, row.ended_at),
+            )
+            for row in open_leases
+        ),
         Counter(
             (_state(row["holder_kind"], row["out_of_service"]), row["model"])
             for row in fleet.device_list(tx, hub_id)

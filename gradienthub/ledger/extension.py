@@ -15,10 +15,12 @@ from sqlalchemy import Connection, bindparam, select, update
 from ..rules.duration import LONGEST
 from ..rules.entry import month_start, next_month
 from ..rules.funds import HOLD, Purse, PurseKind, Running, time_for
-from ..rules.metering import Gap, Times
+from ..rules.lease import Lease
+from ..rules.metering import Gap
 from ..rules.sharing import Common, Paid, extend
 from . import expiry, gaps, limits, postings, usage
 from .batches import split_ids
+from .lease_rows import lease_from, lease_query
 from .schema import balances, holds, leases
 
 _BEFORE = timedelta(microseconds=1)
@@ -28,13 +30,10 @@ _BEFORE = timedelta(microseconds=1)
 class Held:
     """An open paid lease with its hold, at one moment."""
 
-    lease_id: str
-    account_id: str
-    currency: str
+    lease: Lease
     amount: int
     billed: int
     credit_limit: int | None
-    times: Times
     scopes: tuple[str, ...]
     paid_until: datetime
     #: What its hold pays for; None until it answers.
@@ -43,13 +42,13 @@ class Held:
     @property
     def running(self) -> Running:
         """It as a purse sees it."""
-        return Running(self.times.price, self.paid_until)
+        return Running(self.lease.price, self.paid_until)
 
     def if_running(self, now: datetime) -> "Held":
         """Return it as if it had answered by now."""
         if self.paid is not None:
             return self
-        return replace(self, paid=Paid(self.times.price, now, 0, self.paid_until))
+        return replace(self, paid=Paid(self.lease.price, now, 0, self.paid_until))
 
     def extended(self, until: datetime) -> "Held":
         """Return it with a hold that pays until then."""
@@ -166,7 +165,7 @@ def _extend_all(
     budgets = limits.of_hub(tx, hub_id=hub_id, now=month, scopes=_scopes(open_, account_id))
     extended = shared_out(tx, open_, budgets, now + HOLD)
     more = [
-        {"of": one.lease_id, "to": one.amount, "for": one.paid.microseconds if one.paid else None}
+        {"of": one.lease.id, "to": one.amount, "for": one.paid.microseconds if one.paid else None}
         for one, before in zip(extended, open_, strict=True)
         if one is not before
     ]
@@ -188,7 +187,7 @@ def shared_out(
 ) -> list[Held]:
     """Return the leases with holds that pay until then, or as far as money goes. Writes nothing."""
     moments = extend(_paid(open_), _commons(tx, open_, budgets), until)
-    return [one.extended(moments.get(one.lease_id, one.paid_until)) for one in open_]
+    return [one.extended(moments.get(one.lease.id, one.paid_until)) for one in open_]
 
 
 def ends_of(
@@ -212,11 +211,11 @@ def cover(
     """Let a lease that is being settled hold the last micro-units that rounding put aside."""
     whole = _shares(tx, hub_id, account_id, (), now)
     open_ = held(tx, hub_id=hub_id, now=now, account_id=None if whole else account_id)
-    mine = next((one for one in open_ if one.lease_id == lease_id), None)
+    mine = next((one for one in open_ if one.lease.id == lease_id), None)
     if mine is None or owed <= mine.amount:
         return
     budgets = limits.of_hub(tx, hub_id=hub_id, now=now, scopes=mine.scopes)
-    amounts = {one.lease_id: one.amount for one in open_}
+    amounts = {one.lease.id: one.amount for one in open_}
     left = [
         common.money - common.starting - sum(amounts[one] for one in common.holders)
         for common in _commons(tx, open_, budgets)
@@ -230,7 +229,7 @@ def cover(
 
 
 def _paid(open_: Iterable[Held]) -> dict[str, Paid]:
-    return {one.lease_id: one.paid for one in open_ if one.paid is not None}
+    return {one.lease.id: one.paid for one in open_ if one.paid is not None}
 
 
 def held(
@@ -238,7 +237,8 @@ def held(
 ) -> list[Held]:
     """List the open paid leases with their holds, of the hub or of one account."""
     query = (
-        select(leases, holds.c.amount, holds.c.billed, holds.c.credit_limit, holds.c.paid_for)
+        lease_query()
+        .add_columns(holds.c.amount, holds.c.billed, holds.c.credit_limit, holds.c.paid_for)
         .join(holds, holds.c.lease_id == leases.c.id)
         .where(holds.c.hub_id == hub_id)
         .order_by(leases.c.admitted_at, leases.c.id)
@@ -250,7 +250,8 @@ def held(
 
 
 def _held(row: Any, lost: tuple[Gap, ...], now: datetime) -> Held:
-    times = postings.times_of(row, lost)
+    lease = lease_from(row, lost=lost)
+    times = lease.times
     # A lease that does not answer yet uses nothing of its hold.
     begin = times.begins if times.begins is not None and times.begins <= now else None
     if begin is not None:
@@ -261,14 +262,11 @@ def _held(row: Any, lost: tuple[Gap, ...], now: datetime) -> Held:
     else:
         until = (begin or now) + time_for(row.price, row.amount + (row.billed if begin else 0))
     return Held(
-        lease_id=row.id,
-        account_id=row.account_id,
-        currency=row.currency,
+        lease=lease,
         amount=row.amount,
         billed=row.billed,
         credit_limit=row.credit_limit,
-        times=times,
-        scopes=tuple(usage.scopes_of(row.account_id, row.groups or ())),
+        scopes=tuple(usage.scopes_of(lease.account_id, lease.groups or ())),
         paid_until=until,
         paid=Paid(row.price, begin, row.billed, until) if begin else None,
     )
@@ -305,13 +303,13 @@ def budget_purse(budget: limits.Budget, mine: Sequence[Held]) -> Purse:
 def _commons(
     tx: Connection, open_: Sequence[Held], budgets: Iterable[limits.Budget]
 ) -> list[Common]:
-    amounts = _balances(tx, {one.account_id for one in open_})
+    amounts = _balances(tx, {one.lease.account_id for one in open_})
     by_account: dict[tuple[str, str], list[Held]] = {}
     by_scope: dict[tuple[str, str], list[Held]] = {}
     for one in open_:
-        by_account.setdefault((one.account_id, one.currency), []).append(one)
+        by_account.setdefault((one.lease.account_id, one.lease.currency), []).append(one)
         for scope in one.scopes:
-            by_scope.setdefault((scope, one.currency), []).append(one)
+            by_scope.setdefault((scope, one.lease.currency), []).append(one)
     commons = []
     for key, mine in by_account.items():
         # Leases of different terms: who may owe more lives longer on the same balance.
@@ -328,8 +326,8 @@ def _commons(
 def _common(money: int, mine: Iterable[Held], members: Iterable[Held]) -> Common:
     return Common(
         money,
-        holders=frozenset(one.lease_id for one in mine if one.paid),
-        members=frozenset(one.lease_id for one in members),
+        holders=frozenset(one.lease.id for one in mine if one.paid),
+        members=frozenset(one.lease.id for one in members),
         starting=sum(one.amount for one in mine if not one.paid),
     )
 

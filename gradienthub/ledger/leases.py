@@ -5,64 +5,28 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, delete, func, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Select, delete, func, select, update
 
 from ..rules import drift
 from ..rules.action import Action
-from ..rules.idleness import Deadlines, Reason
+from ..rules.idleness import Reason
+from ..rules.lease import Lease
 from ..rules.phase import Phase, may_follow
 from . import (
     audit,
     charges,
     device_faults,
-    gaps,
     holds,
     servers,
     warm_slots,
 )
 from .database import lock_admissions
-from .schema import device_holders, lease_devices, leases, watches
+from .lease_rows import last_lease, lease_from, lease_query, leases_from
+from .schema import device_holders, leases, watches
 from .schema import notebooks as notebook_table
 
 #: Starts that "usual time" looks at: enough for a median, few enough to follow a change.
 USUAL_OF = 30
-
-
-@dataclass(frozen=True)
-class Claim:
-    """The warm server that a start claims: its container, where it will answer, what it is made of,
-    and since when it waits.
-    """
-
-    slot_id: str
-    object_id: str
-    address: str
-    digest: str
-    waits_since: datetime
-
-
-@dataclass(frozen=True)
-class Lease:
-    """A lease as other rooms see it. Money is micro-units an hour; memory is GB."""
-
-    id: str
-    account_id: str
-    account_name: str
-    notebook_id: str
-    instance_type: str
-    price: int
-    currency: str
-    runtime: str | None
-    image: str | None
-    interface: str
-    host: str
-    devices: tuple[str, ...]
-    cpus: float
-    memory: float
-    deadlines: Deadlines
-    claim: Claim | None = None
-    #: Warm servers that make way for it and must be gone before it starts.
-    evicts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -256,23 +220,13 @@ def _take_step(
     )
 
 
-def open_of_hub(tx: Connection, hub_id: str) -> list[drift.Open]:
-    """This hub's leases that are not ended, for the comparison with the engine."""
-    rows = tx.execute(
-        select(leases.c.id, leases.c.answered_at, leases.c.stop_requested_at).where(
-            leases.c.hub_id == hub_id, leases.c.ended_at.is_(None)
-        )
-    )
-    going_on = servers.not_lost(tx, hub_id)
-    return [
-        drift.Open(
-            row.id,
-            row.answered_at is not None,
-            row.stop_requested_at is not None,
-            row.id in going_on,
-        )
-        for row in rows
-    ]
+def open_of_hub(tx: Connection, hub_id: str) -> tuple[list[Lease], frozenset[str]]:
+    """Return this hub's open leases, and which of them go on although it has no server for them.
+
+    Without their devices and gaps.
+    """
+    query = lease_query().where(leases.c.hub_id == hub_id, leases.c.ended_at.is_(None))
+    return [lease_from(row) for row in tx.execute(query)], servers.not_lost(tx, hub_id)
 
 
 def ended_among(tx: Connection, lease_ids: Iterable[str]) -> frozenset[str]:
@@ -297,49 +251,25 @@ def open_of_notebook(tx: Connection, *, account_id: str, server_name: str) -> st
     ).scalar()
 
 
-def describe(tx: Connection, lease_id: str) -> dict[str, Any] | None:
-    """All columns of one lease with its devices and its gaps, or None."""
-    row = tx.execute(select(leases).where(leases.c.id == lease_id)).first()
-    if row is None:
-        return None
-    devices = tx.execute(
-        select(lease_devices.c.device_uuid).where(lease_devices.c.lease_id == lease_id)
-    ).scalars()
-    lost = gaps.of(tx, [lease_id]).get(lease_id, ())
-    return {**row._mapping, "devices": sorted(devices), "gaps": lost}
+def describe(tx: Connection, lease_id: str) -> Lease | None:
+    """Return the lease of that id, or None."""
+    return _first_lease(tx, lease_query().where(leases.c.id == lease_id))
 
 
-def last_of(tx: Connection, *, account_id: str, server_name: str) -> dict[str, Any] | None:
-    """The newest lease of a notebook, open or ended, as `describe` gives it."""
-    lease_id = tx.execute(
-        select(leases.c.id)
-        .join(notebook_table, notebook_table.c.id == leases.c.notebook_id)
-        .where(
-            notebook_table.c.account_id == account_id,
-            notebook_table.c.server_name == server_name,
-            notebook_table.c.deleted_at.is_(None),
-        )
-        .order_by(leases.c.admitted_at.desc())
-        .limit(1)
-    ).scalar()
-    return describe(tx, lease_id) if lease_id else None
+def last_of(tx: Connection, *, account_id: str, server_name: str) -> Lease | None:
+    """Return the newest lease of a notebook, open or ended."""
+    return _first_lease(tx, last_lease(lease_query(), account_id, server_name))
 
 
-def open_details(tx: Connection, hub_id: str) -> list[dict[str, Any]]:
-    """Every open lease of this hub with devices, account and notebook names, oldest first."""
-    ids = tx.execute(
-        select(leases.c.id, notebook_table.c.server_name, notebook_table.c.display_name)
-        .join(notebook_table, notebook_table.c.id == leases.c.notebook_id)
-        .where(leases.c.hub_id == hub_id, leases.c.ended_at.is_(None))
-        .order_by(leases.c.admitted_at)
-    ).all()
-    found = []
-    for row in ids:
-        if lease := describe(tx, row.id):
-            found.append(
-                {**lease, "server_name": row.server_name, "display_name": row.display_name}
-            )
-    return found
+def open_details(tx: Connection, hub_id: str) -> list[Lease]:
+    """List every open lease of this hub, oldest first."""
+    query = lease_query().where(leases.c.hub_id == hub_id, leases.c.ended_at.is_(None))
+    return leases_from(tx, tx.execute(query.order_by(leases.c.admitted_at)).all())
+
+
+def _first_lease(tx: Connection, query: Select[Any]) -> Lease | None:
+    row = tx.execute(query).first()
+    return leases_from(tx, [row])[0] if row else None
 
 
 @dataclass(frozen=True)

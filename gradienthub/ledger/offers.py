@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ..rules.funds import Funds
+from ..rules.lease import Lease
 from ..rules.tiers import Allowance
 from ..settings import Settings
 from . import accounts, capacity, credits, holds, leases, notebooks
@@ -33,7 +34,7 @@ class StartSeen:
     """A start on its way: its lease (None before admission), its place in line, what is usual, and
     how much of its image is here while it downloads."""
 
-    row: Mapping[str, Any] | None
+    lease: Lease | None
     place: int
     usual: Usual | None
     download: str = ""
@@ -97,14 +98,14 @@ def offer_of(
 
 
 def start_seen(tx: Connection, lease_id: str, hub_id: str) -> StartSeen:
-    row = leases.describe(tx, lease_id)
-    if row is None:
+    lease = leases.describe(tx, lease_id)
+    if lease is None:
         return StartSeen(None, 0, None)
     usual = leases.usual_start(
         tx,
         hub_id=hub_id,
-        runtime=row["runtime"],
-        image=row["image"],
-        warm=row["warm_slot"] is not None,
+        runtime=lease.runtime,
+        image=lease.image,
+        warm=lease.warm_slot is not None,
     )
-    return StartSeen(row, leases.place_in_stage(tx, lease_id), usual)
+    return StartSeen(lease, leases.place_in_stage(tx, lease_id), usual)

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, exists, func, select, update
 
 from ..rules.entry import Kind, month_of
-from ..rules.metering import Gap, Portion, Times, by_day, by_month, charged_days, reachable
-from ..rules.notebook import title_of
+from ..rules.lease import Lease
+from ..rules.metering import Portion, by_day, by_month, charged_days, reachable
 from ..rules.sharing import microseconds
 from . import gaps, usage
 from .entries import append, balance_of, use_credits
-from .schema import entries, holds, leases, notebooks
+from .lease_rows import lease_from, lease_query
+from .schema import entries, holds, leases
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,6 @@ class _Written:
     forgiven: int
     until: datetime | None
     closed: bool
-
-
-def times_of(row: Row[Any], lost: tuple[Gap, ...] = ()) -> Times:
-    """A lease's row, and when it was not reachable, as what its bill is made of."""
-    return Times.of({**row._asdict(), "gaps": lost})
 
 
 def close_month(
@@ -47,23 +43,13 @@ def close_month(
 
     Of leases that run on, and of the one that is `closing`.
     """
-    rows = tx.execute(leases_with_names().where(*_unclosed(hub_id, first, account_id, closing)))
-    found = rows.all()
-    lost = gaps.of(tx, [row.id for row in found])
-    for row in found:
-        begin = times_of(row).begins
-        if begin is not None:
-            post(
-                tx,
-                row,
-                begin=begin,
-                end=first,
-                gap_until=None,
-                closes=False,
-                lost=lost.get(row.id, ()),
-                now=now,
-            )
-    return len(found)
+    rows = tx.execute(lease_query().where(*_unclosed(hub_id, first, account_id, closing))).all()
+    lost = gaps.of(tx, [row.id for row in rows])
+    for row in rows:
+        lease = lease_from(row, lost=lost.get(row.id, ()))
+        if (begin := lease.times.begins) is not None:
+            post(tx, lease, begin=begin, end=first, gap_until=None, closes=False, now=now)
+    return len(rows)
 
 
 def unclosed_since(
@@ -101,39 +87,30 @@ def _unclosed(
     ]
 
 
-def leases_with_names() -> Select[Any]:
-    """Return the query of leases with the names of their notebooks."""
-    return select(leases, notebooks.c.display_name, notebooks.c.server_name).join(
-        notebooks, notebooks.c.id == leases.c.notebook_id
-    )
-
-
 def post(
     tx: Connection,
-    row: Row[Any],
+    lease: Lease,
     *,
     begin: datetime,
     end: datetime,
     gap_until: datetime | None,
     closes: bool,
-    lost: tuple[Gap, ...],
     now: datetime,
 ) -> None:
     """Write what the time from `begin` to `end` adds to a lease's entries, an entry a month."""
-    before = _written(tx, row.id)
+    before = _written(tx, lease.id)
     start = before.until or begin
     if before.closed and start == end:
         return
-    portions = by_month(row.price, begin, start, end, lost)
+    portions = by_month(lease.price, begin, start, end, lease.gaps)
     for portion in portions:
         last = portion is portions[-1]
         _write(
             tx,
-            row,
+            lease,
             portion,
             now=now,
             begin=begin,
-            lost=lost,
             closes=closes and last and not before.closed,
             gap_until=gap_until if last else None,
             forgiven_before=before.forgiven,
@@ -161,17 +138,16 @@ def _written(tx: Connection, lease_id: str) -> _Written:
 
 def _write(
     tx: Connection,
-    row: Row[Any],
+    lease: Lease,
     portion: Portion,
     *,
     begin: datetime,
-    lost: tuple[Gap, ...],
     closes: bool,
     gap_until: datetime | None,
     forgiven_before: int,
     now: datetime,
 ) -> None:
-    hold = tx.execute(select(holds).where(holds.c.lease_id == row.id)).first()
+    hold = tx.execute(select(holds).where(holds.c.lease_id == lease.id)).first()
     held = hold.amount if hold else 0
     if portion.billed >= 0:
         overrun = max(0, portion.billed - held)
@@ -180,19 +156,19 @@ def _write(
         # Time that was billed and turns out not to have been used: what was forgiven of it first.
         overrun = forgiven = -min(forgiven_before, -portion.billed)
     charged = portion.billed - forgiven
-    account = {"account_id": row.account_id, "currency": row.currency}
+    account = {"account_id": lease.account_id, "currency": lease.currency}
     use_credits(tx, **account, amount=charged, before=balance_of(tx, **account))
     append(
         tx,
-        hub_id=row.hub_id,
+        hub_id=lease.hub_id,
         **account,
         kind=Kind.CHARGE,
         amount=-charged,
         at=now,
         month=month_of(min(portion.start, portion.end)),
-        lease_id=row.id,
-        instance_type=row.instance_type,
-        price=row.price,
+        lease_id=lease.id,
+        instance_type=lease.instance_type,
+        price=lease.price,
         from_at=portion.start,
         until_at=portion.end,
         gap_until=gap_until,
@@ -200,22 +176,22 @@ def _write(
         overrun=overrun,
         forgiven=forgiven,
         closes=closes,
-        note=title_of(row.display_name, row.server_name),
-        actor=row.stopped_by or "",
+        note=lease.title,
+        actor=lease.stopped_by or "",
     )
     if hold:
         tx.execute(
             update(holds)
-            .where(holds.c.lease_id == row.id)
+            .where(holds.c.lease_id == lease.id)
             .values(
                 amount=max(0, held - portion.billed),
                 billed=hold.billed + portion.billed,
                 paid_for=hold.paid_for
-                and max(hold.paid_for, microseconds(reachable(begin, portion.end, lost))),
+                and max(hold.paid_for, microseconds(reachable(begin, portion.end, lease.gaps))),
             )
         )
     days = charged_days(
-        by_day(row.price, begin, portion.start, portion.end, lost),
+        by_day(lease.price, begin, portion.start, portion.end, lease.gaps),
         portion.end,
         forgiven=forgiven,
         closes=closes,
@@ -223,10 +199,10 @@ def _write(
     if days:
         usage.add(
             tx,
-            hub_id=row.hub_id,
-            scopes=usage.scopes_of(row.account_id, row.groups or ()),
-            instance_type=row.instance_type,
-            currency=row.currency,
+            hub_id=lease.hub_id,
+            scopes=usage.scopes_of(lease.account_id, lease.groups or ()),
+            instance_type=lease.instance_type,
+            currency=lease.currency,
             days=days,
             leases=int(closes),
         )

@@ -1,48 +1,40 @@
 """Runs: the newest lease of a notebook with its watch, and Extend of the run that was seen."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
-from ..rules.notebook import title_of
 from ..rules.refusal import Refused, another_lease, nobody_watches
 from ..settings import Settings
-from . import accounts, leases, watches
+from . import accounts, watches
 from .watches import Watched
 
 
-@dataclass(frozen=True)
-class Known:
-    """A notebook's newest lease, with the names that `lease_view` needs, and its watch.
-
-    `watched` is None where the lease never answered.
-    """
-
-    lease: Mapping[str, Any]
-    watched: Watched | None
-
-
-def known_of(
+def newest_run(
     tx: Connection, account: accounts.Account, server_name: str, display_name: str
-) -> Known | None:
-    """The running or else the newest lease of an account's notebook, or None."""
-    lease = leases.last_of(tx, account_id=account.id, server_name=server_name)
-    if lease is None:
+) -> Watched | None:
+    """Return the running or else the newest lease of an account's notebook, or None.
+
+    The hub knows the notebook's names, which the ledger learns with the next start.
+    """
+    run = watches.last_watched(tx, account_id=account.id, server_name=server_name)
+    if run is None:
         return None
-    names = {
-        "account_name": account.name,
-        "server_name": server_name,
-        "display_name": display_name,
-    }
-    return Known({**lease, **names}, watches.watched(tx, lease["id"]))
+    return replace(
+        run,
+        lease=replace(
+            run.lease,
+            account_name=account.name,
+            server_name=server_name,
+            display_name=display_name,
+        ),
+    )
 
 
-def extend_known(
+def extend_run(
     tx: Connection,
-    known: Known,
+    run: Watched,
     lease_id: str,
     settings: Settings,
     actor: str,
@@ -53,16 +45,14 @@ def extend_known(
 
     `program`: a token asks, and no person's cookie.
     """
-    newest = str(known.lease["id"])
-    title = title_of(known.lease["display_name"], known.lease["server_name"])
-    if lease_id and lease_id != newest:
-        return another_lease(title)
-    watched = known.watched
-    if watched is not None and watched.lease["ended_at"] is None and not watched.known:
-        return nobody_watches(title)
+    lease = run.lease
+    if lease_id and lease_id != lease.id:
+        return another_lease(lease.title)
+    if lease.answered_at and lease.ended_at is None and not run.known:
+        return nobody_watches(lease.title)
     extended = watches.extend_lease(
         tx,
-        newest,
+        lease.id,
         tiers=settings.house.tiers,
         actor=actor,
         grace=settings.policy.grace,

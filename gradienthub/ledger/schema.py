@@ -2,7 +2,7 @@
 integer micro-units.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -55,6 +55,21 @@ class Moment(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Span(TypeDecorator[timedelta]):
+    """A span of time, stored in whole seconds."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: timedelta | None, dialect: Dialect) -> int | None:
+        """To the database."""
+        return None if value is None else round(value.total_seconds())
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> timedelta | None:
+        """From the database."""
+        return None if value is None else timedelta(seconds=value)
 
 
 ID = String(36)
@@ -261,7 +276,7 @@ leases = Table(
     Column("host_key", String(128), nullable=False),
     Column("cpus", Float, nullable=False),
     Column("memory", Float, nullable=False),
-    Column("shutdown_after", Integer),
+    Column("shutdown_after", Span),
     Column("stop_at", Moment),
     Column("session_ends_at", Moment),
     Column("keep_until", Moment),
@@ -398,16 +413,16 @@ watches = Table(
     Column("cpu_at", Moment),
     Column("cpu_load", Float),
     Column("gpu_load", Float),
-    # Seconds after which unknown use, and being busy without work, end it; null: never.
-    Column("unknown_after", Integer),
-    Column("no_work_after", Integer),
+    # Spans after which unknown use, and being busy without work, end it; null: never.
+    Column("unknown_after", Span),
+    Column("no_work_after", Span),
     Column("warned_reason", String(24)),
     Column("warned_stops_at", Moment),
-    Column("warned_level", Integer),
+    Column("warned_level", Span),
     Column("warned_at", Moment),
     Column("other_reason", String(24)),
     Column("other_stops_at", Moment),
-    Column("other_level", Integer),
+    Column("other_level", Span),
     Column("other_at", Moment),
     Column("stop_tries", Integer, nullable=False),
     Column("would_stop_at", Moment),

@@ -12,7 +12,7 @@ from ..rules.credit import Credit
 from ..rules.entry import Entry
 from ..rules.metering import Gap
 from ..rules.verify import (
-    LeaseKept,
+    LeaseProof,
     Sealed,
     StoredAccount,
     StoredCredit,
@@ -30,7 +30,7 @@ from . import credits as credits_given
 from . import gaps, usage, verify_rows
 from .batches import split_ids
 from .entries import ENTRY, entry_of, unread_entry_of
-from .postings import times_of
+from .lease_rows import lease_from, lease_query
 from .schema import accounts, audit, balances, credits, entries, holds, leases
 from .schema import usage as usage_table
 from .verify_rows import Discrepancy
@@ -215,9 +215,10 @@ def _leases(
     currency: str,
     chain: list[Sealed],
     audited_since: datetime | None,
-) -> dict[str, LeaseKept]:
+) -> dict[str, LeaseProof]:
     charged = {one.entry.lease_id for one in chain if one.entry.lease_id}
-    query = select(leases, *_HOLD).outerjoin(holds, holds.c.lease_id == leases.c.id)
+    query = lease_query().add_columns(*_HOLD)
+    query = query.outerjoin(holds, holds.c.lease_id == leases.c.id)
     rows = tx.execute(
         query.where(
             leases.c.account_id == account_id,
@@ -232,7 +233,7 @@ def _leases(
         known |= {row.id: row for row in more}
     said, lost = _starts(tx, account_id), gaps.of(tx, known)
     return {
-        id_: _lease_kept(row, said.get(id_), audited_since, lost.get(id_, ()))
+        id_: _proof_of(row, said.get(id_), audited_since, lost.get(id_, ()))
         for id_, row in known.items()
     }
 
@@ -254,12 +255,12 @@ _HOLD = [
 ]
 
 
-def _lease_kept(
+def _proof_of(
     row: Any,
     said: Mapping[str, Any] | None,
     audited_since: datetime | None,
     lost: tuple[Gap, ...],
-) -> LeaseKept:
+) -> LeaseProof:
     hold = terms = None
     if row.hold_hub_id is not None:
         hold = StoredHold(
@@ -283,12 +284,8 @@ def _lease_kept(
             bool(row.hold_charge_overrun),
         )
     expected = audited_since is not None and row.admitted_at >= audited_since
-    return LeaseKept(
-        row.hub_id,
-        row.account_id,
-        row.currency,
-        row.instance_type,
-        times_of(row, lost),
+    return LeaseProof(
+        lease_from(row, lost=lost),
         terms,
         hold,
         said,

@@ -1,11 +1,11 @@
 """Watches: what the keeper knows of open leases, and what Extend changes."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, or_, select, update
 
 from ..rules.action import Action
 from ..rules.idleness import (
@@ -19,38 +19,32 @@ from ..rules.idleness import (
     extend,
     refuse_program,
 )
-from ..rules.metering import Gap
+from ..rules.lease import Lease
 from ..rules.notebook import title_of
 from ..rules.refusal import Refused, shown
 from ..rules.services import BEFORE_NAME
 from ..rules.tiers import Tier
 from . import audit, gaps
 from .findings import NewFinding
-from .schema import accounts, entries, lease_devices, leases, notebooks, watches
+from .lease_rows import last_lease, lease_from, lease_query, leases_from
+from .schema import accounts, lease_devices, leases, watches
 
-COLUMNS = [
-    *leases.c,
-    accounts.c.name.label("account_name"),
-    accounts.c.claims.label("account_claims"),
-    notebooks.c.server_name,
-    notebooks.c.display_name,
-    *[column.label(f"watch_{column.name}") for column in watches.c],
-]
+#: The columns of a watch, by names that are not those of its lease.
+WATCH = {column.name: column.label(f"watch_{column.name}") for column in watches.c}
 
 
 @dataclass(frozen=True)
 class Watched:
     """A lease and what the keeper knows of it; it decides on answered, open ones only.
 
-    `lease` has all columns of the lease, `account_name`, `server_name`, `display_name`,
-    `forgiven`, what was not charged of it, and `gaps`, when it was not reachable.
-    `known` is false before the first pass that saw it. `would_stop_at` is set in a dry run.
+    `claims` are what the identity provider says of its owner. `known` is false before the first
+    pass that saw it. `would_stop_at` is set in a dry run.
     """
 
-    lease: Mapping[str, Any]
+    lease: Lease
     deadlines: Deadlines
     evidence: Evidence
-    devices: tuple[str, ...] = ()
+    claims: Mapping[str, Any] = field(default_factory=dict)
     warned: Warned | None = None
     gpu_load: float | None = None
     stop_tries: int = 0
@@ -60,12 +54,12 @@ class Watched:
     @property
     def id(self) -> str:
         """The lease's id."""
-        return str(self.lease["id"])
+        return self.lease.id
 
     @property
     def title(self) -> str:
         """The notebook's name for people."""
-        return title_of(self.lease["display_name"], self.lease["server_name"])
+        return self.lease.title
 
     def paid_until(self, money_ends_at: datetime | None) -> "Watched":
         """The same with the end of its money; None: nothing ends it."""
@@ -82,9 +76,8 @@ class Watched:
 
 def _query() -> Select[Any]:
     return (
-        select(*COLUMNS)
-        .join(notebooks, notebooks.c.id == leases.c.notebook_id)
-        .join(accounts, accounts.c.id == leases.c.account_id)
+        lease_query()
+        .add_columns(accounts.c.claims.label("account_claims"), *WATCH.values())
         .outerjoin(watches, watches.c.lease_id == leases.c.id)
     )
 
@@ -110,7 +103,10 @@ def open_watched(tx: Connection, hub_id: str) -> list[Watched]:
     ):
         held.setdefault(device.lease_id, []).append(device.device_uuid)
     lost = gaps.of_open(tx, hub_id)
-    return [_watched(row, held.get(row.id, ()), 0, lost.get(row.id, ())) for row in rows]
+    return [
+        _watched(row, lease_from(row, devices=held.get(row.id, ()), lost=lost.get(row.id, ())))
+        for row in rows
+    ]
 
 
 def watched(tx: Connection, lease_id: str) -> Watched | None:
@@ -152,6 +148,12 @@ def listing(
     return _whole(tx, rows)
 
 
+def last_watched(tx: Connection, *, account_id: str, server_name: str) -> Watched | None:
+    """Return the newest lease of a notebook, whatever became of it, or None."""
+    row = tx.execute(last_lease(_query(), account_id, server_name)).first()
+    return _whole(tx, [row])[0] if row else None
+
+
 def any_lease(tx: Connection, hub_id: str, lease_id: str) -> Watched | None:
     """One lease of this hub, whatever became of it, or None."""
     row = tx.execute(_query().where(leases.c.hub_id == hub_id, leases.c.id == lease_id)).first()
@@ -160,59 +162,21 @@ def any_lease(tx: Connection, hub_id: str, lease_id: str) -> Watched | None:
 
 def _whole(tx: Connection, rows: Sequence[Row[Any]]) -> list[Watched]:
     """Rows of `_query` with their devices, their gaps and what was not charged of them."""
-    ids = [row.id for row in rows]
-    had, forgiven, lost = _devices_of(tx, ids), _forgiven_of(tx, ids), gaps.of(tx, ids)
-    return [
-        _watched(row, had.get(row.id, ()), forgiven.get(row.id, 0), lost.get(row.id, ()))
-        for row in rows
-    ]
+    return [_watched(row, lease) for row, lease in zip(rows, leases_from(tx, rows), strict=True)]
 
 
-def _forgiven_of(tx: Connection, lease_ids: Sequence[str]) -> dict[str, int]:
-    found = tx.execute(
-        select(entries.c.lease_id, func.sum(entries.c.forgiven))
-        .where(entries.c.lease_id.in_(lease_ids))
-        .group_by(entries.c.lease_id)
-    )
-    return {lease_id: int(forgiven) for lease_id, forgiven in found}
-
-
-def _devices_of(tx: Connection, lease_ids: Sequence[str]) -> dict[str, list[str]]:
-    had: dict[str, list[str]] = {}
-    for row in tx.execute(
-        select(lease_devices)
-        .where(lease_devices.c.lease_id.in_(lease_ids))
-        .order_by(lease_devices.c.device_uuid)
-    ):
-        had.setdefault(row.lease_id, []).append(row.device_uuid)
-    return had
-
-
-def _watched(
-    row: Row[Any],
-    devices: Iterable[str],
-    forgiven: int = 0,
-    lost: tuple[Gap, ...] = (),
-) -> Watched:
-    columns = {**row._mapping, "forgiven": forgiven, "gaps": lost}
-    watch = {
-        name.removeprefix("watch_"): columns.pop(name)
-        for name in list(columns)
-        if name.startswith("watch_")
-    }
-    deadlines = Deadlines(
-        shutdown_after=_span(columns["shutdown_after"]),
-        stop_at=columns["stop_at"],
-        session_ends_at=columns["session_ends_at"],
-        keep_until=columns["keep_until"],
-        money_ends_at=watch["money_ends_at"],
-        unknown_after=_span(watch["unknown_after"]),
-        no_work_after=_span(watch["no_work_after"]),
-    )
+def _watched(row: Row[Any], lease: Lease) -> Watched:
+    watch = {name: row._mapping[column.name] for name, column in WATCH.items()}
+    claims = row.account_claims or {}
     if watch["lease_id"] is None:
-        started = Evidence(used_at=columns["answered_at"] or columns["admitted_at"])
-        return Watched(columns, deadlines, started, tuple(devices))
-    warned = _warned(watch, "warned", _warned(watch, "other", None))
+        started = Evidence(used_at=lease.answered_at or lease.admitted_at)
+        return Watched(lease, lease.deadlines, started, claims)
+    deadlines = replace(
+        lease.deadlines,
+        money_ends_at=watch["money_ends_at"],
+        unknown_after=watch["unknown_after"],
+        no_work_after=watch["no_work_after"],
+    )
     evidence = Evidence(
         used_at=watch["used_at"],
         used_by=Use(watch["used_by"]),
@@ -230,24 +194,16 @@ def _watched(
         cpu_load=watch["cpu_load"],
     )
     return Watched(
-        columns,
+        lease,
         deadlines,
         evidence,
-        tuple(devices),
-        warned,
-        watch["gpu_load"],
-        watch["stop_tries"],
-        watch["would_stop_at"],
+        claims,
+        warned=_warned(watch, "warned", _warned(watch, "other", None)),
+        gpu_load=watch["gpu_load"],
+        stop_tries=watch["stop_tries"],
+        would_stop_at=watch["would_stop_at"],
         known=True,
     )
-
-
-def _span(seconds: int | None) -> timedelta | None:
-    return None if seconds is None else timedelta(seconds=seconds)
-
-
-def _seconds(span: timedelta | None) -> int | None:
-    return None if span is None else round(span.total_seconds())
 
 
 def _warned(watch: Mapping[str, Any], name: str, other: Warned | None) -> Warned | None:
@@ -257,7 +213,7 @@ def _warned(watch: Mapping[str, Any], name: str, other: Warned | None) -> Warned
     return Warned(
         Reason(watch[f"{name}_reason"]),
         watch[f"{name}_stops_at"],
-        timedelta(seconds=watch[f"{name}_level"]),
+        watch[f"{name}_level"],
         watch[f"{name}_at"],
         other,
     )
@@ -267,7 +223,7 @@ def _warned_columns(name: str, warned: Warned | None) -> dict[str, Any]:
     return {
         f"{name}_reason": warned and warned.reason.value,
         f"{name}_stops_at": warned and warned.stops_at,
-        f"{name}_level": warned and round(warned.level.total_seconds()),
+        f"{name}_level": warned and warned.level,
         f"{name}_at": warned and warned.at,
     }
 
@@ -307,7 +263,7 @@ def stopped_by_services(tx: Connection, hub_id: str, since: datetime) -> list[Wa
             leases.c.answered_at.is_not(None),
         )
     )
-    return [_watched(row, ()) for row in rows]
+    return [_watched(row, lease_from(row)) for row in rows]
 
 
 def save(tx: Connection, hub_id: str, seen: Iterable[Watched]) -> None:
@@ -347,8 +303,8 @@ def _columns(one: Watched) -> dict[str, Any]:
         "cpu_seconds": evidence.cpu_seconds,
         "cpu_at": evidence.cpu_at,
         "cpu_load": evidence.cpu_load,
-        "unknown_after": _seconds(one.deadlines.unknown_after),
-        "no_work_after": _seconds(one.deadlines.no_work_after),
+        "unknown_after": one.deadlines.unknown_after,
+        "no_work_after": one.deadlines.no_work_after,
         "gpu_load": one.gpu_load,
         "stop_tries": one.stop_tries,
         "would_stop_at": one.would_stop_at,
@@ -371,18 +327,18 @@ def extend_lease(
     `program`: it is asked for with a token, which a tier may bound until a person asks.
     """
     found = watched(tx, lease_id)
-    if found is None or found.lease["ended_at"] or found.lease["stop_requested_at"]:
+    if found is None or found.lease.ended_at or found.lease.stop_requested_at:
         return Refused(
             "not_running",
             f"{shown(found.title) if found else 'It'} is not running.",
             "Start it again; its files are kept.",
         )
-    tier = tiers.get(found.lease["tier"])
+    tier = tiers.get(found.lease.tier)
     end = found.ending(grace)
     given = extend(end, found.deadlines, tier.shutdown_max if tier else None, now)
     if isinstance(given, Refused):
         return given
-    before = found.lease["program_extensions"] or 0
+    before = found.lease.program_extensions
     most = tier.program_extensions if tier else None
     if program and (no := refuse_program(before, most)):
         return no
@@ -397,9 +353,9 @@ def extend_lease(
     )
     audit.record(
         tx,
-        hub_id=found.lease["hub_id"],
+        hub_id=found.lease.hub_id,
         actor=actor,
-        account_id=found.lease["account_id"],
+        account_id=found.lease.account_id,
         action=Action.EXTEND,
         detail={
             "lease": lease_id,

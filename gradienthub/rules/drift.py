@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from .idleness import Reason
+from .lease import Lease
+from .phase import LeaseState
 
 
 class Repair(StrEnum):
@@ -28,17 +30,6 @@ class OwnObject:
 
 
 @dataclass(frozen=True)
-class Open:
-    """A lease of this hub that is not ended."""
-
-    lease_id: str
-    answered: bool
-    stop_asked: bool
-    #: The hub's own database was lost or restored: that it has no server says nothing.
-    not_lost: bool = False
-
-
-@dataclass(frozen=True)
 class Finding:
     """One disagreement, in a sentence, with its repair."""
 
@@ -50,20 +41,23 @@ class Finding:
 
 
 def findings(
-    open_leases: Iterable[Open],
+    open_leases: Iterable[Lease],
     census: Iterable[OwnObject],
     hub: frozenset[str],
     ended: frozenset[str] = frozenset(),
+    not_lost: frozenset[str] = frozenset(),
 ) -> list[Finding]:
     """Where the three disagree. `hub` are the leases of the hub's live or moving servers.
 
     `ended` are those of `hub` whose servers were running before the ledger was read, and are
-    neither starting nor stopping, although the ledger says that somebody has ended them. All else
-    that the hub is starting, running or stopping is left to it. Repairs are carried out
-    in this order: of several objects of one lease only the last ends it, so that no device is
-    free while an object that has it lives.
+    neither starting nor stopping, although the ledger says that somebody has ended them. Of
+    `not_lost` it says nothing that they have no server: the hub's own database was lost or
+    restored. All else that the hub is starting, running or stopping is left to it.
+
+    Repairs are carried out in this order: of several objects of one lease only the last ends it, so
+    that no device is free while an object that has it lives.
     """
-    leases = {lease.lease_id: lease for lease in open_leases}
+    leases = {lease.id: lease for lease in open_leases}
     objects: dict[str, list[OwnObject]] = {}
     for seen in census:
         objects.setdefault(seen.lease_id, []).append(seen)
@@ -72,7 +66,7 @@ def findings(
         if lease_id in hub:
             continue
         if lease := leases.get(lease_id):
-            found += _of_open_lease(lease, seen_of_lease)
+            found += _of_open_lease(lease, seen_of_lease, lease_id in not_lost)
         else:
             found += [_remove(s, "it belongs to no open lease") for s in seen_of_lease]
     for lease_id, lease in leases.items():
@@ -86,13 +80,13 @@ def findings(
     return found
 
 
-def _of_open_lease(lease: Open, objects: Iterable[OwnObject]) -> list[Finding]:
+def _of_open_lease(lease: Lease, objects: Iterable[OwnObject], not_lost: bool) -> list[Finding]:
     *others, last = sorted(objects, key=lambda seen: seen.alive)
-    if last.alive and lease.not_lost and lease.answered and not lease.stop_asked:
+    if last.alive and not_lost and lease.state is LeaseState.RUNNING:
         why = "it runs, and the hub's own database does not know it"
         return [
             *(_remove(seen, "its lease has another object") for seen in others if not seen.alive),
-            Finding(Repair.GIVE_BACK, lease.lease_id, last.object_id, None, why),
+            Finding(Repair.GIVE_BACK, lease.id, last.object_id, None, why),
         ]
     if last.alive:
         repair, why = Repair.END_BOTH, "it runs, but the hub has no server for it"
@@ -101,7 +95,7 @@ def _of_open_lease(lease: Open, objects: Iterable[OwnObject]) -> list[Finding]:
     reason = _end_reason(lease, died=not last.alive)
     return [
         *(_remove(seen, "its lease has another object") for seen in others),
-        Finding(repair, lease.lease_id, last.object_id, reason, why),
+        Finding(repair, lease.id, last.object_id, reason, why),
     ]
 
 
@@ -114,10 +108,10 @@ def how_it_died(exit_code: int | None, *, out_of_memory: bool = False) -> Reason
     return Reason.ENDED_ITSELF if exit_code == 0 and not out_of_memory else Reason.CRASHED
 
 
-def _end_reason(lease: Open, *, died: bool) -> Reason | None:
+def _end_reason(lease: Lease, *, died: bool) -> Reason | None:
     """Why the lease ends; None keeps the reason that was written when its stop was asked."""
-    if lease.stop_asked:
+    if lease.stop_requested_at is not None:
         return None
-    if not lease.answered:
+    if lease.answered_at is None:
         return Reason.START_FAILED
     return Reason.CRASHED if died else Reason.LOST

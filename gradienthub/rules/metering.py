@@ -1,9 +1,8 @@
 """Quote before, charge during, bill after: one function for all three."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 from .entry import next_month
 from .funds import Funds
@@ -52,13 +51,6 @@ class Times:
     stop_requested_at: datetime | None = None
     ended_at: datetime | None = None
     gaps: tuple[Gap, ...] = ()
-
-    @classmethod
-    def of(cls, lease: Mapping[str, Any]) -> "Times":
-        """Those of a lease's columns, with its `gaps`."""
-        gaps = tuple(lease.get("gaps", ()))
-        names = (one.name for one in fields(cls) if one.name != "gaps")
-        return cls(**{name: lease[name] for name in names}, gaps=gaps)
 
     @property
     def final(self) -> bool:

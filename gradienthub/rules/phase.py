@@ -65,7 +65,7 @@ def may_follow(before: Phase, after: Phase) -> bool:
     return before is after or after in FOLLOWS[before]
 
 
-class State(StrEnum):
+class LeaseState(StrEnum):
     """What people are shown of a lease's phase."""
 
     STARTING = "starting"

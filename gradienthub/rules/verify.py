@@ -9,7 +9,8 @@ from json import dumps
 from .credit import Credit, given, restored, spent
 from .entry import Entry, Kind
 from .funds import HOLD
-from .metering import Portion, Times, by_day, charged_days
+from .lease import Lease
+from .metering import Portion, by_day, charged_days
 from .money import charge
 
 
@@ -100,17 +101,13 @@ class StoredHold:
 
 
 @dataclass(frozen=True)
-class LeaseKept:
-    """A lease's own row, as far as it makes entries, with its hold and what its start said.
+class LeaseProof:
+    """A lease with what has to agree with it: its hold, and what the audit has of its start.
 
     `said` is None where the audit has no row of its start; `unsaid` tells that it ought to have.
     """
 
-    hub_id: str
-    account_id: str
-    currency: str
-    instance_type: str
-    times: Times
+    lease: Lease
     terms: Terms | None = None
     hold: StoredHold | None = None
     said: Mapping[str, object] | None = None
@@ -222,7 +219,7 @@ def credit_faults(
 
 
 def usage_of(
-    entries: Iterable[Entry], leases: Mapping[str, LeaseKept]
+    entries: Iterable[Entry], leases: Mapping[str, LeaseProof]
 ) -> dict[tuple[str, UsageKey], UsageSum]:
     """Derive what the usage of each lease's owner and groups must be, by (group or "", key).
 
@@ -231,14 +228,14 @@ def usage_of(
     begins: dict[str, datetime] = {}
     found: dict[tuple[str, UsageKey], UsageSum] = {}
     for entry in entries:
-        lease = leases.get(entry.lease_id or "")
-        if entry.kind is not Kind.CHARGE or lease is None or entry.lease_id is None:
+        proof = leases.get(entry.lease_id or "")
+        if entry.kind is not Kind.CHARGE or proof is None or entry.lease_id is None:
             continue
         if entry.from_at is None or entry.until_at is None:
             continue
         begin = begins.setdefault(entry.lease_id, entry.from_at)
         days = charged_days(
-            by_day(entry.price or 0, begin, entry.from_at, entry.until_at, lease.times.gaps),
+            by_day(entry.price or 0, begin, entry.from_at, entry.until_at, proof.lease.gaps),
             entry.until_at,
             forgiven=entry.forgiven,
             closes=entry.closes,
@@ -246,7 +243,7 @@ def usage_of(
         last = max(days, default=None)
         for day, portion in days.items():
             key = UsageKey("", day, entry.instance_type or "", entry.currency)
-            for group in ("", *(lease.terms.groups if lease.terms else ())):
+            for group in ("", *(proof.terms.groups if proof.terms else ())):
                 before = found.get((group, key), UsageSum())
                 found[group, key] = before.plus(int(entry.closes and day == last), portion)
     return found
@@ -280,7 +277,7 @@ def usage_faults(
 
 
 def lease_faults(
-    leases: Mapping[str, LeaseKept], entries: Iterable[Entry], now: datetime
+    leases: Mapping[str, LeaseProof], entries: Iterable[Entry], now: datetime
 ) -> list[str]:
     """Where entries of leases are not what the leases' own times and prices give.
 
@@ -296,47 +293,48 @@ def lease_faults(
         first.setdefault(entry.lease_id, entry)
         last[entry.lease_id] = entry
         billed[entry.lease_id] = billed.get(entry.lease_id, 0) + entry.billed
-        lease = leases.get(entry.lease_id)
-        if lease is None:
+        proof = leases.get(entry.lease_id)
+        if proof is None:
             faults.append(f"entry {entry.seq} is of lease {entry.lease_id}, which is gone")
         elif (entry.price, entry.instance_type, entry.account_id, entry.currency) != (
-            lease.times.price,
-            lease.instance_type,
-            lease.account_id,
-            lease.currency,
+            proof.lease.price,
+            proof.lease.instance_type,
+            proof.lease.account_id,
+            proof.lease.currency,
         ):
             faults.append(
                 f"lease {entry.lease_id} is not the one that entry {entry.seq} charged: its price,"
                 " machine or account was altered"
             )
-    for lease_id, lease in leases.items():
+    for lease_id, proof in leases.items():
         total = billed.get(lease_id, 0)
-        if lease.times.final and lease.times.billed(now) != total:
+        times = proof.lease.times
+        if times.final and times.billed(now) != total:
             faults.append(
-                f"lease {lease_id} was billed {total}, its times give {lease.times.billed(now)}"
+                f"lease {lease_id} was billed {total}, its times give {times.billed(now)}"
             )
-        faults += [f"lease {lease_id} {what}" for what in _terms_faults(lease)]
-        faults += [f"lease {lease_id} {what}" for what in _hold_faults(lease, total)]
+        faults += [f"lease {lease_id} {what}" for what in _terms_faults(proof)]
+        faults += [f"lease {lease_id} {what}" for what in _hold_faults(proof, total)]
         ends = first.get(lease_id), last.get(lease_id)
-        faults += [f"lease {lease_id} {what}" for what in _time_faults(lease, *ends)]
+        faults += [f"lease {lease_id} {what}" for what in _time_faults(proof, *ends)]
     return faults
 
 
-def _terms_faults(lease: LeaseKept) -> list[str]:
-    if lease.unsaid:
+def _terms_faults(proof: LeaseProof) -> list[str]:
+    if proof.unsaid:
         return ["has no start in the audit"]
-    if lease.said is None or lease.terms is None:
+    if proof.said is None or proof.terms is None:
         return []
     return [
         f"is not what its start was: its {name} was altered"
-        for name in lease.terms.differing(lease.said, hold=lease.hold is not None)
+        for name in proof.terms.differing(proof.said, hold=proof.hold is not None)
     ]
 
 
-def _hold_faults(lease: LeaseKept, billed: int) -> list[str]:
-    hold, times = lease.hold, lease.times
+def _hold_faults(proof: LeaseProof, billed: int) -> list[str]:
+    hold, lease, times = proof.hold, proof.lease, proof.lease.times
     if hold is None:
-        runs = not times.final and times.price > 0 and lease.terms is not None
+        runs = not times.final and times.price > 0 and proof.terms is not None
         return ["runs without a hold"] if runs else []
     if times.final:
         return ["is over and still holds money; the next tick mends it"]
@@ -359,10 +357,10 @@ def _hold_faults(lease: LeaseKept, billed: int) -> list[str]:
     return faults
 
 
-def _time_faults(lease: LeaseKept, first: Entry | None, last: Entry | None) -> list[str]:
-    if first is None or last is None or not last.closes or not lease.times.final:
+def _time_faults(proof: LeaseProof, first: Entry | None, last: Entry | None) -> list[str]:
+    if first is None or last is None or not last.closes or not proof.lease.times.final:
         return []
-    interval, gap_until = lease.times.metered(last.at)
+    interval, gap_until = proof.lease.times.metered(last.at)
     billed = (first.from_at, last.until_at, last.gap_until)
     if interval is None or (*interval, gap_until) == billed:
         return []

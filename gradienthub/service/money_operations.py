@@ -17,7 +17,7 @@ from ..rules.refusal import Refused, shown
 from ..rules.statement import Statement
 from ..rules.tiers import Allowance
 from ..settings import Published
-from ..views.lease import Refusal
+from ..views.lease_view import Refusal
 from ..views.statement import as_json
 from .api import ApiHandler, Input, Nothing, Operation, Page, Paging, decode_cursor, encode_cursor
 from .operations import ANYBODY, SEES_ALL, account_of, own_account, whose
@@ -287,7 +287,7 @@ def purse_of(
     currency = published.catalog.currency
     has = statements.standing(tx, account_id=account.id, currency=currency, now=now)
     mine = holds.held(tx, hub_id=hub_id, now=now, account_id=account.id)
-    mine = [one for one in mine if one.currency == currency]
+    mine = [one for one in mine if one.lease.currency == currency]
     scopes = usage.scopes_of(account.id, allowance.groups)
     limits = budgets.of_hub(tx, hub_id=hub_id, now=now, currency=currency, scopes=scopes)
     spent = {purse.group: purse.spent for purse in (*funds.purses, *funds.soft) if purse.spent}
@@ -303,7 +303,7 @@ def purse_of(
         balance=funds.balance,
         held=sum(one.amount for one in mine),
         running=has.running,
-        per_hour=sum(one.times.price for one in mine if one.times.answered_at),
+        per_hour=sum(one.lease.price for one in mine if one.lease.answered_at),
         available=funds.available,
         budgets=[_budget(limit, spent) for limit in limits],
         approvals=sorted(allowance.approvals),

@@ -12,7 +12,7 @@ from ..rules.health import health, trouble_of
 from ..rules.refusal import Refused, shown
 from ..rules.tiers import Allowance, Facts, resolve
 from ..settings import Published
-from ..views.lease import LeaseView, Refusal, watched_view
+from ..views.lease_view import LeaseView, Refusal, watched_view
 from .api import (
     ApiHandler,
     Nothing,
@@ -330,7 +330,7 @@ async def visible(handler: ApiHandler, lease: str) -> tuple[watches.Watched, boo
     )
     # By the account: a name may have belonged to somebody else before.
     account = await own_account(handler) if found else None
-    own = bool(found and account and account.id == found.lease["account_id"])
+    own = bool(found and account and account.id == found.lease.account_id)
     if found is None or not (own or handler.visitor.sees_all):
         raise Refused(
             "not_found",

@@ -145,7 +145,8 @@ class FleetHandler(PageHandler):
 
     async def _stop(self, one: Watched, why: str) -> int:
         """DELETE at the hub's API with the visitor's own token; its status."""
-        where = "/".join(quote(one.lease[k], safe="") for k in ("account_name", "server_name"))
+        names = (one.lease.account_name, one.lease.server_name)
+        where = "/".join(quote(name, safe="") for name in names)
         where = where.replace("/", "/servers/", 1)
         headers = {"Authorization": f"token {self.hub_auth.get_token(self)}"}
         timeout = aiohttp.ClientTimeout(total=STOP_SECONDS)

@@ -9,7 +9,6 @@ from yarl import URL
 
 from ..ledger.findings import NewFinding
 from ..ledger.watches import Watched
-from ..rules.metering import Times
 from ..rules.readiness import HUB_MARK, QUESTION, Plausible, Reply, judge_stranger
 from ..rules.refusal import shown
 from .connections import Connections
@@ -66,12 +65,12 @@ def find_unreachable(silent: Iterable[Watched], now: datetime) -> list[NewFindin
             " it does not come back.",
         )
         for one in silent
-        if (since := Times.of(one.lease).unreachable_since) and now - since >= UNREACHABLE_AFTER
+        if (since := one.lease.times.unreachable_since) and now - since >= UNREACHABLE_AFTER
     ]
 
 
 def _unreachable(one: Watched, what: str, cure: str) -> NewFinding:
-    who = f"{shown(one.title)} of {shown(one.lease['account_name'])}"
+    who = f"{shown(one.title)} of {shown(one.lease.account_name)}"
     return NewFinding(f"unreachable/{one.id}", "unreachable", f"{who} {what}", cure, one.id)
 
 

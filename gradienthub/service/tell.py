@@ -3,7 +3,7 @@
 from ..ledger.findings import NewFinding
 from ..ledger.watches import Watched
 from ..rules.idleness import Stop, Warn
-from ..views.lease import watched_view
+from ..views.lease_view import watched_view
 from ..views.messages import recipient, stopped_message, warning_message
 from .context import KeeperContext
 from .notify import Notifier
@@ -34,7 +34,7 @@ class Teller:
             if isinstance(verdict, Warn)
             else stopped_message(view, verdict, self._url)
         )
-        who = recipient(one.lease["account_name"], one.lease["account_claims"] or {})
+        who = recipient(one.lease.account_name, one.claims)
         await self._notifier.send(who, title, body)
 
     def wrong(self) -> list[NewFinding]:

@@ -310,7 +310,7 @@ class Watch:
     def _address(self, one: Watched, server: HubServer) -> Address:
         """Return where a notebook is asked, and whether its requests count."""
         published = self.context.published
-        name = one.lease["runtime"] or ""
+        name = one.lease.runtime or ""
         runtime = published.catalog.runtime(name) if published else None
         return Address(
             server.url or "", server.token or "", runtime is not None and runtime.counts_requests
@@ -406,7 +406,7 @@ class Watch:
     ) -> list[NewFinding]:
         found = []
         for one in seen:
-            who = f"{shown(one.title)} of {shown(one.lease['account_name'])}"
+            who = f"{shown(one.title)} of {shown(one.lease.account_name)}"
             if is_blind(one.evidence, one.deadlines, now):
                 found.append(_blind(one, who, policy, now))
             idle = is_without_work(one.evidence, now)
@@ -497,7 +497,7 @@ class Watch:
             tx,
             hub_id=self.context.hub_id,
             actor="keeper",
-            account_id=one.lease["account_id"],
+            account_id=one.lease.account_id,
             action=action,
             detail={"lease": one.id, "reason": reason} | more,
             now=now,
@@ -542,7 +542,7 @@ class Watch:
             known = await self.context.ledger.aread(watches.watched, one.id)
         except LedgerAway:
             return None
-        if known is None or known.lease["ended_at"] or known.lease["stop_requested_at"]:
+        if known is None or known.lease.ended_at or known.lease.stop_requested_at:
             return None
         looked = known.evidence.looked_at
         fresh = looked is not None and now - looked <= FRESH
@@ -592,7 +592,7 @@ def _learn(
     Each of them may be missing, and says nothing then; the others count.
     """
     # A device may be declared by its CDI name, which ends in its UUID.
-    devices = [device.rsplit("=", 1)[-1] for device in one.devices]
+    devices = [device.rsplit("=", 1)[-1] for device in one.lease.devices]
     load = max((loads[device] for device in devices if device in loads), default=None)
     effort = replace(effort, gpu_percent=load)
     evidence = weigh(one.evidence, effort, policy.work_percent, now)

@@ -7,8 +7,8 @@ from datetime import timedelta
 from .. import metrics
 from ..ledger import LedgerAway, admissions, leases, servers
 from ..ledger.admissions import Request
-from ..ledger.leases import Lease
 from ..rules.idleness import Reason
+from ..rules.lease import Lease
 from ..rules.options import parse_options, with_default_type
 from ..rules.phase import SlotState
 from ..rules.refusal import Refused, ledger_away

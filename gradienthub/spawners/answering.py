@@ -3,8 +3,8 @@
 import asyncio
 import time
 
-from ..ledger.leases import Lease
 from ..rules.last_words import telling_line
+from ..rules.lease import Lease
 from ..rules.readiness import NotYet, Other, Ready
 from ..rules.refusal import Refused, shown
 from .contract import EngineSpawner

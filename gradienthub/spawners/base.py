@@ -6,7 +6,7 @@ from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future
 
 from ..ledger import LedgerAway, notebooks
-from ..ledger.leases import Claim, Lease
+from ..rules.lease import Claim, Lease
 from ..rules.options import options_from_form, parse_options
 from ..rules.refusal import Refused, ledger_away
 from . import spawn_form

@@ -14,8 +14,9 @@ from ..clock import Clock, system_clock
 from ..ledger import Ledger, LedgerAway, counts, leases
 from ..ledger.accounts import HubUser
 from ..ledger.journal import Journal
-from ..ledger.leases import Corpse, Lease
+from ..ledger.leases import Corpse
 from ..rules.idleness import Reason
+from ..rules.lease import Lease
 from ..settings import GradientHub, Settings
 from .download import Download
 from .engine import CensusObject, Engine
@@ -142,7 +143,7 @@ class HubContext:
         # By the reason in the ledger: who asked for the stop may have been the keeper.
         lease = await self.ledger.aread(leases.describe, lease_id)
         if lease is not None:
-            metrics.stops.labels(lease["reason"]).inc()
+            metrics.stops.labels(lease.reason).inc()
 
     async def show_counts(self) -> None:
         """Set the metrics of what the ledger holds. Raises LedgerAway."""

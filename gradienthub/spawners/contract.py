@@ -10,9 +10,9 @@ from jupyterhub.spawner import Spawner
 from traitlets import default
 
 from ..ledger import accounts, notebooks
-from ..ledger.leases import Claim, Lease
 from ..rules.folders_seen import FolderTrial
 from ..rules.idleness import Reason
+from ..rules.lease import Claim, Lease
 from ..rules.ownership import lease_name
 from . import server_token
 from .address import wait_up

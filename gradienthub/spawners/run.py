@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..ledger.leases import Lease
 from ..metrics import StartTimer
 from ..rules.idleness import Reason
+from ..rules.lease import Lease
 from .engine import Corpse
 
 

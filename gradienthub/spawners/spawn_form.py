@@ -91,6 +91,6 @@ async def progress_event(spawner: Server) -> dict[str, Any]:
     except Refused:
         return {"progress": 0, "message": "The ledger does not answer; the start goes on."}
     progress, message = summary(
-        phases(seen.row, seen.place, context.clock(), download=seen.download)
+        phases(seen.lease, seen.place, context.clock(), download=seen.download)
     )
     return {"progress": progress, "message": message}

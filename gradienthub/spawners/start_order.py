@@ -11,11 +11,11 @@ from jupyterhub.utils import maybe_future
 
 from .. import metrics
 from ..ledger import LedgerAway, audit, device_faults, leases, servers, warm_slots
-from ..ledger.leases import Lease
 from ..rules.action import Action
 from ..rules.device_faults import blamed_devices
 from ..rules.disk import means_no_room
 from ..rules.idleness import Reason
+from ..rules.lease import Lease
 from ..rules.phase import Phase
 from ..rules.refusal import Refused, disk_full
 from ..rules.traits import overridden

@@ -18,9 +18,9 @@ from weakref import WeakKeyDictionary
 from .. import metrics
 from ..ledger import LedgerAway, objects, warm_slots
 from ..ledger import warm_pool as pool_rows
-from ..ledger.leases import Lease
-from ..rules.idleness import Deadlines
-from ..rules.phase import SlotState
+from ..rules.catalog import InstanceType, Runtime
+from ..rules.lease import Lease
+from ..rules.phase import Phase, SlotState
 from ..rules.warm import Pool, Slot, used_by
 from .base import GradientSpawner
 from .context import HubContext
@@ -285,25 +285,8 @@ class WarmPool:
         assert machine is not None
         assert runtime is not None
         spawner = self._spawner(user=_Nobody(), config=self._config)
-        slot_id = slot.id if slot else ""
-        lease = Lease(
-            id=slot_id,
-            account_id="",
-            account_name="",
-            notebook_id="",
-            instance_type=machine.name,
-            price=0,
-            currency="",
-            runtime=runtime.name,
-            image=runtime.image,
-            interface="lab",
-            host=slot.host if slot else "",
-            devices=slot.devices if slot else tuple(map(str, range(machine.gpus))),
-            cpus=machine.cpus,
-            memory=machine.memory,
-            deadlines=Deadlines(timedelta(), None, None),
-        )
-        spawner.run = Run(lease_id=slot_id, lease=lease)
+        lease = _lease_of(machine, runtime, slot, self.context)
+        spawner.run = Run(lease_id=lease.id, lease=lease)
         return spawner
 
     # -- destroying -------------------------------------------------------------------------
@@ -339,6 +322,41 @@ class WarmPool:
     def may_mount(self) -> bool:
         """Whether folders can be bound at all."""
         return bool(self.context.settings.mount_helper) or os.geteuid() == 0
+
+
+def _lease_of(
+    machine: InstanceType, runtime: Runtime, slot: Slot | None, context: HubContext
+) -> Lease:
+    """Return a lease of nobody, for a spawner that is asked what a start would be made of."""
+    now = context.clock()
+    return Lease(
+        id=slot.id if slot else "",
+        hub_id=context.settings.hub_id,
+        account_id="",
+        account_name="",
+        notebook_id="",
+        server_name="",
+        display_name="",
+        instance_type=machine.name,
+        price=0,
+        currency="",
+        tier="",
+        tier_given_by="",
+        groups=None,
+        runtime=runtime.name,
+        image=runtime.image,
+        custom_image=False,
+        interface="lab",
+        host=slot.host if slot else "",
+        host_key="",
+        devices=slot.devices if slot else tuple(map(str, range(machine.gpus))),
+        cpus=machine.cpus,
+        memory=machine.memory,
+        shutdown_after=timedelta(),
+        phase=Phase.ADMITTED,
+        phase_at=now,
+        admitted_at=now,
+    )
 
 
 class _Nobody:

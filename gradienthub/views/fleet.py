@@ -9,9 +9,10 @@ from ..ledger import warm_slots
 from ..ledger.watches import Watched
 from ..rules.duration import format_duration
 from ..rules.health import Health, KeeperFacts, health
+from ..rules.phase import LeaseState
 from ..rules.placement import Host
 from ..settings import Published
-from .lease import LeaseView, watched_view
+from .lease_view import LeaseView, watched_view
 
 #: How far back Fleet tells of mended findings.
 LATELY = timedelta(days=1)
@@ -103,8 +104,8 @@ def fleet_view(
         out_of_service=sum(
             row["out_of_service"] and not row["holder_kind"] for row in rows.devices
         ),
-        running=sum(view.state == "running" for view in views.values()),
-        starting=sum(view.state == "starting" for view in views.values()),
+        running=sum(view.state == LeaseState.RUNNING for view in views.values()),
+        starting=sum(view.state == LeaseState.STARTING for view in views.values()),
         passed_at=rows.keeper.get("passed_at"),
         pass_ms=None if seconds is None else round(seconds * 1000),
         health=health(facts, len(standing), now),
@@ -151,7 +152,7 @@ def _state(row: Mapping[str, Any], lease: LeaseView | None) -> tuple[str, str, s
         if row["out_of_service"]:
             return "fail", "fail", "Out of service"
         return ("fail", "fail", "Held by nothing") if row["holder_id"] else ("off", "todo", "Free")
-    if lease.state != "running":
+    if lease.state != LeaseState.RUNNING:
         return "start", "start", lease.state.capitalize()
     if lease.warning:
         return "warn", "warn", f"Stops: {lease.warning.why}"

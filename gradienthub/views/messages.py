@@ -10,7 +10,7 @@ from ..rules.duration import format_duration
 from ..rules.idleness import REQUESTS_COUNT, Reason, Stop, Warn
 from ..rules.refusal import shown
 from ..rules.services import service_of
-from .lease import LeaseView
+from .lease_view import LeaseView
 from .reasons import REASONS, cure_after, cure_before
 
 LONGEST_EMAIL = 254

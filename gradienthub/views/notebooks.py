@@ -6,15 +6,17 @@ Functions of values; the template prints them and decides nothing.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from ..ledger.capacity import Taken
-from ..ledger.runs import Known
+from ..ledger.watches import Watched
 from ..rules.admission import House
 from ..rules.catalog import Catalog
 from ..rules.duration import format_duration
 from ..rules.idleness import REQUESTS_COUNT, SOFT, Reason, hard_end, moment_text, why_kept
 from ..rules.last_words import ended_by, telling_lines
+from ..rules.lease import Lease
 from ..rules.money import format_price
 from ..rules.options import INTERFACES
 from ..rules.refusal import Refused, shown
@@ -23,7 +25,7 @@ from ..rules.tiers import Allowance
 from ..settings import Settings
 from .form import INTERFACE_TITLES, availability
 from .form_fields import entries_of
-from .lease import LeaseView, evidence_of, view_of
+from .lease_view import LeaseView, evidence_of, view_of
 from .reasons import LAST_USE
 
 WORDS = {
@@ -45,13 +47,22 @@ PATHS = {"lab": "lab", "notebook": "tree"}
 SHORT_TITLES = {"lab": "Lab", "notebook": "Notebook"}
 
 
+class ServerState(StrEnum):
+    """What the hub says that a server does."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
 @dataclass(frozen=True)
 class ServerSeen:
-    """A server as the hub knows it; `state` is running, starting, stopping or stopped."""
+    """A server as the hub knows it."""
 
     name: str
     title: str
-    state: str
+    state: ServerState
     last_activity: datetime | None
     open_url: str
     pending_url: str
@@ -103,14 +114,14 @@ class NotebookRow:
     @property
     def stopped(self) -> bool:
         """Whether it belongs to those that do not run."""
-        return self.server.state == "stopped"
+        return self.server.state == ServerState.STOPPED
 
 
 @dataclass(frozen=True)
 class Kept:
     """What the ledger keeps of a notebook: its newest lease and the last admitted options."""
 
-    known: Known | None
+    run: Watched | None
     options: Mapping[str, Any] | None = None
 
 
@@ -148,12 +159,12 @@ def notebooks_view(
     rows.sort(key=_order, reverse=True)
     running = tuple(row for row in rows if not row.stopped)
     spending = sum(
-        known.lease["price"]
+        run.lease.price
         for row in running
-        if row.server.state == "running"
+        if row.server.state == ServerState.RUNNING
         and not row.server.outside
-        and (known := kept.get(row.server.name, Kept(None)).known)
-        and known.lease["answered_at"]
+        and (run := kept.get(row.server.name, Kept(None)).run)
+        and run.lease.answered_at
     )
     return NotebooksView(
         running=running,
@@ -170,14 +181,14 @@ def notebooks_view(
 
 def _order(row: NotebookRow) -> tuple[bool, bool, datetime]:
     began = row.began or datetime.min.replace(tzinfo=UTC)
-    return row.kind == "warned", row.server.state == "running", row.at or began
+    return row.kind == "warned", row.server.state == ServerState.RUNNING, row.at or began
 
 
 def notebook_row(
     server: ServerSeen, kept: Kept | None, settings: Settings, now: datetime
 ) -> NotebookRow:
     """One notebook: what the hub says it does, and what its newest lease says about why."""
-    known = kept.known if kept else None
+    run = kept.run if kept else None
     if server.outside:
         return _row(
             server,
@@ -186,19 +197,19 @@ def notebook_row(
             cost="Not billed",
             openings=_openings(server, "lab"),
         )
-    if known is None:
-        return _row(server, "new" if server.state == "stopped" else server.state)
-    view = view_of(known, server.last_activity, settings, now)
+    if run is None:
+        return _row(server, "new" if server.state == ServerState.STOPPED else server.state)
+    view = view_of(run, server.last_activity, settings, now)
     common = {
         "lease_id": view.lease,
         "began": view.admitted_at,
         "machine": view.machine,
-        "runtime": _runtime(known.lease, settings.house.catalog),
+        "runtime": _runtime(run.lease, settings.house.catalog),
     }
-    if server.state == "running":
-        return _running(server, known, view, settings, now, common)
+    if server.state == ServerState.RUNNING:
+        return _running(server, run, view, settings, now, common)
     cost = {"cost": f"{view.cost_text} so far", "cost_note": f"then {view.price_text}"}
-    if server.state == "starting":
+    if server.state == ServerState.STARTING:
         after = view.shutdown_after
         will = f"Will stop after {_span(after)} idle." if after else "Nothing stops it when idle."
         return _row(
@@ -210,7 +221,7 @@ def notebook_row(
             **common,
             **cost,
         )
-    return _stopped(server, kept, known, view, now, common)
+    return _stopped(server, kept, run, view, now, common)
 
 
 def _row(server: ServerSeen, kind: str, **fields: Any) -> NotebookRow:
@@ -224,7 +235,7 @@ def _row(server: ServerSeen, kind: str, **fields: Any) -> NotebookRow:
 
 def _running(
     server: ServerSeen,
-    known: Known,
+    run: Watched,
     view: LeaseView,
     settings: Settings,
     now: datetime,
@@ -235,7 +246,7 @@ def _running(
         **common,
         "cost": f"{view.cost_text} so far",
         "cost_note": view.price_text,
-        "openings": _openings(server, known.lease["interface"]),
+        "openings": _openings(server, run.lease.interface),
     }
     given = view.extend
     if given and given.until:
@@ -248,7 +259,7 @@ def _running(
             at=begun,
             at_word="since",
             why=Line(since),
-            lines=tuple(_keeping(server, known, view, now)),
+            lines=tuple(_keeping(server, run, view, now)),
             **fields,
         )
     idle = view.stop_reason == Reason.IDLE
@@ -285,13 +296,12 @@ def _before_stop(view: LeaseView) -> str:
     return view.stop_cure if view.stop_reason in SOFT else ""
 
 
-def _keeping(server: ServerSeen, known: Known, view: LeaseView, now: datetime) -> Iterable[Line]:
+def _keeping(server: ServerSeen, run: Watched, view: LeaseView, now: datetime) -> Iterable[Line]:
     """What keeps it alive, or when it stops and why."""
-    watched = known.watched
-    if watched is None:
+    if run.lease.answered_at is None:
         return
     yield from _unreachable(view)
-    evidence, deadlines = evidence_of(watched, server.last_activity), watched.deadlines
+    evidence, deadlines = evidence_of(run, server.last_activity), run.deadlines
     why = why_kept(evidence, deadlines, now)
     after = deadlines.shutdown_after
     if evidence.busy:
@@ -350,16 +360,16 @@ def _minutes(span: timedelta) -> str:
 def _stopped(
     server: ServerSeen,
     kept: Kept | None,
-    known: Known,
+    run: Watched,
     view: LeaseView,
     now: datetime,
     common: Mapping[str, Any],
 ) -> NotebookRow:
-    lease = known.lease
-    kind = server.state
-    if kind == "stopped":
+    lease = run.lease
+    kind: str = server.state
+    if kind == ServerState.STOPPED:
         kind = {Reason.CRASHED.value: "crashed", Reason.START_FAILED.value: "unstarted"}.get(
-            view.reason or "", "stopped"
+            view.reason or "", ServerState.STOPPED
         )
     ended = view.stop_requested_at or view.ended_at
     ran = max(ended - view.answered_at, timedelta(0)) if ended and view.answered_at else None
@@ -372,7 +382,7 @@ def _stopped(
         lines=tuple(_advice(kind, lease, view)),
         cost=view.cost_text,
         cost_note="never ready" if ran is None else f"ran {format_duration(ran)}",
-        last_words="\n".join(telling_lines(lease["last_words"] or ""))
+        last_words="\n".join(telling_lines(lease.last_words or ""))
         if kind in ("crashed", "unstarted")
         else "",
         restart=tuple(entries_of(kept.options).items()) if kept and kept.options else (),
@@ -380,9 +390,9 @@ def _stopped(
     )
 
 
-def _reason(lease: Mapping[str, Any], view: LeaseView) -> Line:
+def _reason(lease: Lease, view: LeaseView) -> Line:
     by = view.stopped_by or ""
-    code = "" if lease["exit_code"] is None else f" (exit code {lease['exit_code']})"
+    code = "" if lease.exit_code is None else f" (exit code {lease.exit_code})"
     match view.reason:
         case Reason.USER:
             return Line("by you" if by == view.user else f"by {by}" if by else "by its owner")
@@ -391,9 +401,9 @@ def _reason(lease: Mapping[str, Any], view: LeaseView) -> Line:
         case Reason.HUB:
             return Line("by the hub")
         case Reason.CRASHED:
-            return Line(f"{'out of memory' if lease['out_of_memory'] else view.reason_why}{code}")
+            return Line(f"{'out of memory' if lease.out_of_memory else view.reason_why}{code}")
         case Reason.ENDED_ITSELF:
-            return Line(ended_by(lease["last_words"] or "") or view.reason_why)
+            return Line(ended_by(lease.last_words or "") or view.reason_why)
         case Reason.START_FAILED:
             return Line("nothing was charged")
         case _:
@@ -414,22 +424,22 @@ def _by_other(by: str) -> str:
     return f"by admin {by}" if by else "by an administrator"
 
 
-def _advice(kind: str, lease: Mapping[str, Any], view: LeaseView) -> Iterable[Line]:
+def _advice(kind: str, lease: Lease, view: LeaseView) -> Iterable[Line]:
     if view.words_given:
         yield Line(f"Reason given: “{view.words_given}”")
     if view.reason == Reason.ENDED_ITSELF:
         yield from _ended_itself(lease)
     if kind == "crashed":
         yield Line("Saved files are safe; unsaved cells are lost.")
-    if kind == "crashed" and lease["out_of_memory"]:
+    if kind == "crashed" and lease.out_of_memory:
         yield Line(
-            f"It had {lease['memory']:g} GB RAM: load less at once, or change to a larger machine."
+            f"It had {lease.memory:g} GB RAM: load less at once, or change to a larger machine."
         )
 
 
-def _ended_itself(lease: Mapping[str, Any]) -> Iterable[Line]:
+def _ended_itself(lease: Lease) -> Iterable[Line]:
     yield Line("It ended by itself, in order; saved files are safe.")
-    if not ended_by(lease["last_words"] or ""):
+    if not ended_by(lease.last_words or ""):
         yield Line(
             "Shut Down in its menu does that, an idle limit that its image brings, or whoever"
             " stops its container."
@@ -445,8 +455,8 @@ def _with_offer(
     now: datetime,
 ) -> NotebookRow:
     """A stopped notebook with whether its machine could be had now."""
-    known = kept.get(row.server.name, Kept(None)).known
-    machine = known and house.catalog.instance_type(known.lease["instance_type"])
+    run = kept.get(row.server.name, Kept(None)).run
+    machine = run and house.catalog.instance_type(run.lease.instance_type)
     if not row.stopped or not machine:
         return row
     state, note, free_at = availability(machine, house, allowance, taken, now)
@@ -456,10 +466,10 @@ def _with_offer(
     return replace(row, lines=(*row.lines, line))
 
 
-def _runtime(lease: Mapping[str, Any], catalog: Catalog) -> str:
-    runtime = catalog.runtime(lease["runtime"] or "")
-    interface = INTERFACE_TITLES.get(lease["interface"], lease["interface"])
-    name = runtime.title if runtime else lease["image"] or lease["runtime"] or ""
+def _runtime(lease: Lease, catalog: Catalog) -> str:
+    runtime = catalog.runtime(lease.runtime or "")
+    interface = INTERFACE_TITLES.get(lease.interface, lease.interface)
+    name = runtime.title if runtime else lease.image or lease.runtime or ""
     return " · ".join(part for part in (name, interface) if part)
 
 

@@ -1,41 +1,51 @@
 """The phases of a start, for the pending page, the hub's progress events and our JSON."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from ..ledger.leases import Usual
 from ..rules.duration import format_duration
+from ..rules.lease import Lease
+from ..rules.phase import Phase
 
+#: How a step of a start stands.
 StepState = Literal["done", "now", "todo", "failed"]
 
-NAMES = ("admitted", "preparing", "waiting", "starting", "answering", "answered")
+#: The steps of a start that people are shown; a turn is a moment and no step.
+NAMES = (
+    Phase.ADMITTED,
+    Phase.PREPARING,
+    Phase.WAITING,
+    Phase.STARTING,
+    Phase.ANSWERING,
+    Phase.ANSWERED,
+)
 TITLES = {
-    "admitted": "Get a machine",
-    "preparing": "Get the runtime",
-    "waiting": "Wait for a turn",
-    "starting": "Start the notebook server",
-    "answering": "Wait until it answers",
-    "answered": "Ready",
+    Phase.ADMITTED: "Get a machine",
+    Phase.PREPARING: "Get the runtime",
+    Phase.WAITING: "Wait for a turn",
+    Phase.STARTING: "Start the notebook server",
+    Phase.ANSWERING: "Wait until it answers",
+    Phase.ANSWERED: "Ready",
 }
 #: Per cent of the way when a phase begins: the hub's progress bar wants one number.
 PROGRESS = {
-    "admitted": 2,
-    "preparing": 10,
-    "waiting": 25,
-    "starting": 40,
-    "answering": 65,
-    "answered": 95,
+    Phase.ADMITTED: 2,
+    Phase.PREPARING: 10,
+    Phase.WAITING: 25,
+    Phase.STARTING: 40,
+    Phase.ANSWERING: 65,
+    Phase.ANSWERED: 95,
 }
 #: A lease's phase -> the phase that is going on while the lease says so.
 GOING_ON = {
-    "admitted": "preparing",
-    "preparing": "preparing",
-    "waiting": "waiting",
-    "turn": "starting",
-    "starting": "starting",
-    "answering": "answering",
+    Phase.ADMITTED: Phase.PREPARING,
+    Phase.PREPARING: Phase.PREPARING,
+    Phase.WAITING: Phase.WAITING,
+    Phase.TURN: Phase.STARTING,
+    Phase.STARTING: Phase.STARTING,
+    Phase.ANSWERING: Phase.ANSWERING,
 }
 #: So many starts make "9 of 10" a word with a meaning.
 ENOUGH_STARTS = 5
@@ -47,7 +57,7 @@ AT_ONCE = timedelta(milliseconds=100)
 class Step:
     """One step of a start. `seconds` is how long it took or has taken, None where unknown."""
 
-    name: str
+    name: Phase
     title: str
     detail: str
     state: StepState
@@ -55,7 +65,7 @@ class Step:
 
 
 def phases(
-    row: Mapping[str, Any] | None,
+    lease: Lease | None,
     place: int,
     now: datetime,
     *,
@@ -63,9 +73,9 @@ def phases(
     download: str = "",
 ) -> list[Step]:
     """The steps of the start that this lease is on; None is one that waits for admission."""
-    current = going_on(row)
+    current = going_on(lease)
     at = NAMES.index(current)
-    ready = current == "answered"
+    ready = current == Phase.ANSWERED
     steps = []
     for index, name in enumerate(NAMES):
         state: StepState
@@ -81,96 +91,92 @@ def phases(
                 title=TITLES[name],
                 detail=""
                 if failed and state == "todo"
-                else _detail(name, state, row, place, download),
+                else _detail(name, state, lease, place, download),
                 state=state,
-                seconds=_seconds(name, state, row, now),
+                seconds=_seconds(name, state, lease, now),
             )
         )
     return steps
 
 
-def going_on(row: Mapping[str, Any] | None) -> str:
+def going_on(lease: Lease | None) -> Phase:
     """The name of the phase that is going on, or that a stopped start came to."""
-    if row is None:
-        return "admitted"
-    if row["answered_at"] is not None:
-        return "answered"
-    if row["phase"] in GOING_ON:
-        return GOING_ON[row["phase"]]
+    if lease is None:
+        return Phase.ADMITTED
+    if lease.answered_at is not None:
+        return Phase.ANSWERED
+    if lease.phase in GOING_ON:
+        return GOING_ON[lease.phase]
     # Stopping or ended before it answered: the moments that were written tell how far it came.
-    if row["started_at"] is not None:
-        return "answering"
-    return "starting" if row["turn_at"] is not None else "preparing"
+    if lease.started_at is not None:
+        return Phase.ANSWERING
+    return Phase.STARTING if lease.turn_at is not None else Phase.PREPARING
 
 
-def _detail(
-    name: str, state: StepState, row: Mapping[str, Any] | None, place: int, download: str
-) -> str:
-    if name == "admitted":
-        if row is None:
+def _detail(name: Phase, state: StepState, lease: Lease | None, place: int, download: str) -> str:
+    if name == Phase.ADMITTED:
+        if lease is None:
             return "Your tier, your limits and what is free are checked."
-        gpus = len(row["devices"])
+        gpus = len(lease.devices)
         what = f" with {gpus} GPU{'s' if gpus > 1 else ''}" if gpus else ""
-        return f"A place on {row['host']}{what} is yours."
-    if name == "preparing":
+        return f"A place on {lease.host}{what} is yours."
+    if name == Phase.PREPARING:
         if state == "now" and download:
             return f"{download} are here. The next start of this image on this host skips this."
         return {
             "now": "The first start of an image on a host downloads it.",
             "failed": "It was not to be had.",
         }.get(state, "")
-    if name == "waiting":
-        return _line(state, row, place)
-    if name == "starting":
+    if name == Phase.WAITING:
+        return _line(state, lease, place)
+    if name == Phase.STARTING:
         return "Your files are mounted and the machine is attached." if state != "done" else ""
-    if name == "answering":
+    if name == Phase.ANSWERING:
         return "Jupyter loads its extensions. Billing starts when it answers, not before."
     return "The notebook opens here by itself." if state != "done" else "It answers."
 
 
-def _line(state: StepState, row: Mapping[str, Any] | None, place: int) -> str:
-    if row is None or state == "todo":
+def _line(state: StepState, lease: Lease | None, place: int) -> str:
+    if lease is None or state == "todo":
         return "Only as many start at once as the host carries."
     if state == "now":
         if place == 0:
-            return f"You are next on {row['host']}."
+            return f"You are next on {lease.host}."
         before = "1 start is" if place == 1 else f"{place} starts are"
-        return f"{before} before you on {row['host']}."
-    if state == "done" and row["turn_at"] is not None:
-        waited = row["turn_at"] - row["admitted_at"]
+        return f"{before} before you on {lease.host}."
+    if state == "done" and lease.turn_at is not None:
+        waited = lease.turn_at - lease.admitted_at
         after = f"after {spoken(waited)}" if waited >= AT_ONCE else "at once"
         return f"Your turn came {after}."
     return ""
 
 
-def _seconds(
-    name: str, state: StepState, row: Mapping[str, Any] | None, now: datetime
-) -> float | None:
-    if row is None or state == "todo":
+def _seconds(name: Phase, state: StepState, lease: Lease | None, now: datetime) -> float | None:
+    if lease is None or state == "todo":
         return None
     begun = {
-        "preparing": row["admitted_at"],
-        "waiting": row["phase_at"] if row["phase"] == "waiting" else None,
-        "starting": row["turn_at"],
-        "answering": row["started_at"],
+        Phase.PREPARING: lease.admitted_at,
+        Phase.WAITING: lease.phase_at if lease.phase == Phase.WAITING else None,
+        Phase.STARTING: lease.turn_at,
+        Phase.ANSWERING: lease.started_at,
     }.get(name)
-    ended = {"starting": row["started_at"], "answering": row["answered_at"]}.get(name)
-    if name == "preparing" and row["phase"] == "waiting":
-        ended = row["phase_at"]
+    ended = {Phase.STARTING: lease.started_at, Phase.ANSWERING: lease.answered_at}.get(name)
+    if name == Phase.PREPARING and lease.phase == Phase.WAITING:
+        ended = lease.phase_at
     if state == "now":
         ended = now
     if state == "failed":
-        ended = row["ended_at"] or row["stop_requested_at"] or now
+        ended = lease.ended_at or lease.stop_requested_at or now
     if begun is None or ended is None:
         return None
     return max(0.0, float((ended - begun).total_seconds()))
 
 
-def elapsed(row: Mapping[str, Any] | None, now: datetime) -> float:
+def elapsed(lease: Lease | None, now: datetime) -> float:
     """Seconds since admission; 0 before it."""
-    if row is None:
+    if lease is None:
         return 0.0
-    return max(0.0, float((now - row["admitted_at"]).total_seconds()))
+    return max(0.0, float((now - lease.admitted_at).total_seconds()))
 
 
 def usual_text(usual: Usual | None) -> str:

@@ -13,7 +13,7 @@ from gradienthub.cli.config import HubConfig, load
 from gradienthub.ledger import Ledger, accounts, admissions, fleet
 from gradienthub.ledger.accounts import Account, HubUser
 from gradienthub.ledger.admissions import Request
-from gradienthub.ledger.leases import Lease
+from gradienthub.rules.lease import Lease
 from gradienthub.rules.options import parse_options
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

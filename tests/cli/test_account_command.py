@@ -4,8 +4,9 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+import steps
 
-from gradienthub.ledger import accounts, hub_users, leases
+from gradienthub.ledger import accounts, hub_users
 from gradienthub.ledger.accounts import HubUser, Subject
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -174,7 +175,7 @@ def test_groups_that_are_too_many_to_list_are_said(hub):
 def test_what_runs_is_stopped_by_its_lease(hub):
     hub.lease("anna")
     assert hub.run("stop", "lease-1", "--reason", "maintenance").code == 0
-    row = hub.ledger.read(leases.describe, "lease-1")
+    row = hub.ledger.read(steps.columns_of, "lease-1")
     assert (row["reason"], row["stop_note"]) == ("admin", "maintenance")
     assert "already" in hub.run("stop", "lease-1").out
     assert "There is no lease" in hub.run("stop", "nothing").err

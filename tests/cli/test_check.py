@@ -9,6 +9,7 @@ import docker
 import pytest
 from docker.errors import DockerException
 from traitlets.config import Config
+from values import make_lease
 
 from gradienthub.cli import check_configuration, check_devices, check_engine
 from gradienthub.cli.check_result import CheckResult, Severity
@@ -493,11 +494,8 @@ def test_clocks_that_differ_are_found(well, seconds, says):
 
 
 def lease(lease_id: str, minutes: float = 10, object_name: str | None = "gradient-x"):
-    return {
-        "id": lease_id,
-        "phase_at": NOW - timedelta(minutes=minutes),
-        "object_name": object_name,
-    }
+    at = NOW - timedelta(minutes=minutes)
+    return make_lease(id=lease_id, phase_at=at, object_name=object_name)
 
 
 def ledger_with(*open_leases, **more) -> LedgerSeen:
@@ -555,14 +553,14 @@ def test_the_mount_of_storage_is_looked_at(tmp_path):
     assert storage_folder(tmp_path).open_levels == (tmp_path / "notebooks",)
 
 
-@pytest.mark.parametrize("holder", [None, {"hub_id": "this-hub", "ended_at": NOW}])
+@pytest.mark.parametrize("holder", [None, make_lease(hub_id="this-hub", ended_at=NOW)])
 def test_a_device_held_by_nothing_is_a_fault(well, holder):
     scene = well(ledger=ledger_with(strange_holders={"a": holder}))
     assert only(scene, "orphans").state is Severity.FAULT
 
 
 def test_a_device_held_by_another_hub_is_fine(well):
-    other = {"hub_id": "other-hub", "ended_at": None}
+    other = make_lease(hub_id="other-hub", ended_at=None)
     assert bad(well(ledger=ledger_with(strange_holders={"a": other})), "orphans") == []
 
 
@@ -643,7 +641,7 @@ def test_the_ledger_of_a_running_hub_is_seen_with_its_leases(hub):
     hub.lease("ann")
     seen = ledger_seen(hub.load())
     assert seen.current
-    assert [row["id"] for row in seen.open_leases] == ["lease-1"]
+    assert [row.id for row in seen.open_leases] == ["lease-1"]
     assert [row["uuid"] for row in seen.devices] == ["GPU-1", "GPU-2"]
     assert seen.strange_holders == {}
 

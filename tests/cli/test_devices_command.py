@@ -2,6 +2,8 @@
 
 import json
 
+import steps
+
 from gradienthub.ledger import fleet, leases
 from gradienthub.rules.idleness import Reason
 
@@ -41,7 +43,7 @@ def test_a_held_device_names_person_notebook_and_since_when(hub):
 def test_a_device_is_free_again_when_its_lease_ends(hub):
     hub.start_once()
     lease = hub.lease("ann")
-    ended_at = hub.ledger.read(leases.describe, lease.id)["admitted_at"]
+    ended_at = hub.ledger.read(steps.columns_of, lease.id)["admitted_at"]
     hub.ledger.write(leases.end, lease.id, ended_at, Reason.USER)
     assert rows(hub)["GPU-1"]["holder"] is None
 
@@ -52,7 +54,7 @@ def test_a_device_that_another_hub_has_is_held(hub):
     hub.write("c.GradientHub.hub_id = 'other-hub'")
     # The other hub declares the same machine on the same ledger.
     settings = hub.load().settings
-    admitted = hub.ledger.read(leases.describe, "lease-1")["admitted_at"]
+    admitted = hub.ledger.read(steps.columns_of, "lease-1")["admitted_at"]
     hub.ledger.write(fleet.publish, settings, admitted)
     assert rows(hub)["GPU-1"]["holder"]["user"] == "hub this-hub"
 

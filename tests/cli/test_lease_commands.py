@@ -119,7 +119,7 @@ def test_the_only_running_notebook_is_extended_by_its_owners_name(started):
     lease = running(started)
     said = started.run("extend", "ann")
     assert said.code == 0 and said.out.startswith("ann/Thesis: stops at ")
-    kept = started.ledger.read(leases.describe, lease.id)["keep_until"]
+    kept = started.ledger.read(steps.columns_of, lease.id)["keep_until"]
     assert abs(kept - now() - 60 * MINUTE) < MINUTE
     row = newest(started)
     assert (row["action"], row["actor"], row["account_name"]) == (

@@ -4,6 +4,7 @@ import sqlite3
 from datetime import timedelta
 
 import pytest
+import steps
 from jupyterhub import orm
 from jupyterhub.auth import Authenticator
 
@@ -180,7 +181,7 @@ async def test_the_session_limit_ends_what_the_keeper_cannot_see(make_home):
     for _ in range(2):
         await settle.settle(home.app, home.context)
     await home.nothing_is_taken()
-    row = await home.context.ledger.aread(leases.describe, lease_id)
+    row = await home.context.ledger.aread(steps.columns_of, lease_id)
     assert row["reason"] == "session_limit"
 
 

@@ -9,6 +9,7 @@ import threading
 from datetime import timedelta
 
 import pytest
+import steps
 from home import HOSTS, HubExited
 
 from gradienthub.hub import settle, stopping
@@ -883,7 +884,7 @@ async def test_a_start_after_the_ledger_came_back_keeps_why_the_one_before_ended
     away(False)
     clock.advance(minutes=10)
     assert (await home.start_server("anna")).status == 201
-    row = await home.context.ledger.aread(leases.describe, before["id"])
+    row = await home.context.ledger.aread(steps.columns_of, before["id"])
     assert (row["reason"], row["ended_at"]) == ("user", stopped_at)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import replace
+from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
@@ -27,7 +28,7 @@ async def test_a_start_by_rest_gives_a_lease_with_its_devices(hub):
     assert said.status == 201, said
     lease = await home.lease_of("anna")
     assert (lease["instance_type"], lease["price"], lease["tier"]) == ("free-t4", 0, "free")
-    assert lease["shutdown_after"] == 3600
+    assert lease["shutdown_after"] == timedelta(hours=1)
     assert await home.devices_held() == {lease["devices"][0]: lease["id"]}
     (container,) = home.engine.of_user("anna")
     assert container.lease.devices == tuple(lease["devices"])
@@ -509,7 +510,7 @@ async def test_a_start_without_options_gets_the_machine_that_the_deployer_named(
     said = await home.api("POST", "/users/anna/server", token=token)
     assert said.status == 201, said
     lease = await home.lease_of("anna")
-    assert (lease["instance_type"], lease["shutdown_after"]) == ("free-cpu", 3600)
+    assert (lease["instance_type"], lease["shutdown_after"]) == ("free-cpu", timedelta(hours=1))
     await home.api("DELETE", "/users/anna/server", token=token)
     # Half of the options is a start without a machine too; who names one gets that.
     for given, machine in (({"interface": "notebook"}, "free-cpu"), (START, "free-t4")):
@@ -663,7 +664,7 @@ async def test_a_start_from_the_form_is_the_same_start(hub):
     assert said.status == 302, said
     await home.until(lambda: home.spawner("anna").ready)
     lease = await home.lease_of("anna")
-    assert (lease["shutdown_after"], lease["interface"]) == (1800, "notebook")
+    assert (lease["shutdown_after"], lease["interface"]) == (timedelta(minutes=30), "notebook")
 
 
 @pytest.mark.parametrize(

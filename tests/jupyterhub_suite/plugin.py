@@ -24,7 +24,7 @@ from yarl import URL
 
 from gradienthub.configuration import configure
 from gradienthub.hub import startup
-from gradienthub.ledger.leases import Lease
+from gradienthub.rules.lease import Lease
 from gradienthub.spawners.base import GradientSpawner
 from gradienthub.spawners.context import HubContext
 from gradienthub.testing import ProxyInMemory

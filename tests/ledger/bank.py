@@ -10,9 +10,9 @@ from home import HOSTS, NOW
 from sqlalchemy import select
 
 from gradienthub.ledger import Ledger, accounts, admissions, credits, gaps, holds, leases, verify
-from gradienthub.ledger.leases import Lease
 from gradienthub.ledger.schema import entries
 from gradienthub.rules.idleness import Reason
+from gradienthub.rules.lease import Lease
 from gradienthub.rules.money import MICRO
 from gradienthub.rules.options import parse_options
 from gradienthub.rules.refusal import Refused

@@ -17,10 +17,10 @@ from sqlalchemy import select
 from gradienthub.ledger import Ledger, admissions, fleet, leases
 from gradienthub.ledger.accounts import HubUser
 from gradienthub.ledger.admissions import Request
-from gradienthub.ledger.leases import Lease
 from gradienthub.ledger.schema import device_holders, lease_devices
 from gradienthub.ledger.schema import leases as lease_table
 from gradienthub.rules.idleness import Reason
+from gradienthub.rules.lease import Lease
 from gradienthub.rules.options import parse_options
 from gradienthub.rules.refusal import Refused
 

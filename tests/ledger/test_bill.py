@@ -9,12 +9,12 @@ from bank import HOUR, HUB, MINUTE, T4, T4_HOLD, usd
 from sqlalchemy import select
 
 from gradienthub.ledger import accounts, budgets, charges, credits, holds, leases, statements, usage
-from gradienthub.ledger.leases import Lease
 from gradienthub.ledger.schema import audit
 from gradienthub.ledger.schema import holds as hold_table
 from gradienthub.ledger.schema import leases as lease_table
 from gradienthub.rules.funds import HOLD, STOP_TAKES
 from gradienthub.rules.idleness import Reason
+from gradienthub.rules.lease import Lease
 from gradienthub.rules.phase import Phase
 from gradienthub.rules.refusal import Refused
 

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select, text
 
-from gradienthub.ledger import Ledger, budgets, credits, leases, statements, usage, verify
+from gradienthub.ledger import Ledger, budgets, credits, statements, usage, verify
 from gradienthub.ledger.entries import ENTRY, entry_of
-from gradienthub.ledger.leases import Lease
 from gradienthub.ledger.schema import balances, entries
 from gradienthub.ledger.schema import leases as lease_table
 from gradienthub.rules.funds import HOLD
+from gradienthub.rules.lease import Lease
 from gradienthub.rules.metering import Times, quote
 
 PEOPLE = ("ann", "bob")
@@ -152,7 +152,7 @@ def statements_follow_from_entries(bank, name):
 
 
 def the_bill_is_the_quote_of_the_time_it_ran(bank, lease_id, price, began):
-    row = bank.ledger.read(leases.describe, lease_id)
+    row = bank.ledger.read(steps.columns_of, lease_id)
     rows = bank.ledger.read(
         lambda tx: tx.execute(select(entries).where(entries.c.lease_id == lease_id)).all()
     )

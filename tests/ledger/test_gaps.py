@@ -3,13 +3,14 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import steps
 from bank import HUB, MINUTE, T4, TIERS, Bank, usd
 from home import HOSTS
 from sqlalchemy import select
 
-from gradienthub.ledger import gaps, leases, statements, watches
+from gradienthub.ledger import gaps, statements, watches
 from gradienthub.ledger.schema import usage as usage_table
-from gradienthub.views.lease import watched_view
+from gradienthub.views.lease_view import watched_view
 
 HOUR = timedelta(hours=1)
 
@@ -205,7 +206,7 @@ def test_what_runs_says_since_when_it_cannot_be_reached_and_costs_no_more(bank):
     house = bank.settings.house
     view = watched_view(one, house.catalog, house.tiers, MINUTE, bank.now)
     assert (view.unreachable_since, view.cost) == (since, T4 // 6)
-    assert bank.ledger.read(leases.describe, lease)["gaps"] == ((since, None),)
+    assert bank.ledger.read(steps.columns_of, lease)["gaps"] == ((since, None),)
 
 
 def test_a_notebook_that_hides_from_the_hub_and_works_is_charged_for_its_work(bank):

@@ -3,9 +3,10 @@
 from datetime import timedelta
 
 import pytest
+import steps
 from home import NOW
 
-from gradienthub.ledger import LedgerAway, fleet, leases
+from gradienthub.ledger import LedgerAway, fleet
 from gradienthub.ledger.journal import Journal
 from gradienthub.ledger.leases import Corpse
 from gradienthub.rules.idleness import Reason
@@ -29,7 +30,7 @@ def test_stops_and_ends_are_written_later_as_of_when_they_happened(ledger, journ
     journal.stop(lease.id, Reason.USER, "anna", NOW)
     journal.end(lease.id, LATER, Reason.CRASHED, Corpse(1, True, "Killed\0\n"))
     assert journal.replay(ledger, "h") == 2
-    row = ledger.read(leases.describe, lease.id)
+    row = ledger.read(steps.columns_of, lease.id)
     assert (row["reason"], row["stopped_by"], row["exit_code"]) == ("user", "anna", 1)
     assert (row["stop_requested_at"], row["ended_at"]) == (NOW, LATER)
     assert [d for d in ledger.read(fleet.device_list, "h") if d["holder_id"]] == []
@@ -39,11 +40,11 @@ def test_replaying_twice_changes_nothing(ledger, journal, lease):
     journal.end(lease.id, NOW, Reason.CRASHED, None)
     kept = journal.path.read_bytes()
     journal.replay(ledger, "h")
-    before = ledger.read(leases.describe, lease.id)
+    before = ledger.read(steps.columns_of, lease.id)
     journal.path.write_bytes(kept)
     journal.end(lease.id, LATER, Reason.USER, Corpse(9, False, "again"))
     assert journal.replay(ledger, "h") == 2
-    assert ledger.read(leases.describe, lease.id) == before
+    assert ledger.read(steps.columns_of, lease.id) == before
     assert journal.replay(ledger, "h") == 0
 
 
@@ -58,7 +59,7 @@ def test_nothing_is_forgotten_while_the_ledger_is_still_away(ledger, journal, le
         with pytest.raises(LedgerAway):
             journal.replay(ledger, "h")
     assert journal.replay(ledger, "h") == 1
-    assert ledger.read(leases.describe, lease.id)["ended_at"] == NOW
+    assert ledger.read(steps.columns_of, lease.id)["ended_at"] == NOW
 
 
 def test_a_line_that_a_dying_hub_wrote_half_does_not_keep_the_others_from_the_ledger(
@@ -68,7 +69,7 @@ def test_a_line_that_a_dying_hub_wrote_half_does_not_keep_the_others_from_the_le
     whole = journal.path.read_text()
     journal.path.write_text('{"op": "end", "lea\n' + whole + whole[:40])
     assert journal.replay(ledger, "h") == 1
-    assert ledger.read(leases.describe, lease.id)["ended_at"] == NOW
+    assert ledger.read(steps.columns_of, lease.id)["ended_at"] == NOW
     assert journal.replay(ledger, "h") == 0
 
 

@@ -6,8 +6,9 @@ import steps
 from home import NOW
 
 from gradienthub.ledger import fleet, leases
-from gradienthub.ledger.leases import Corpse, Lease
+from gradienthub.ledger.leases import Corpse
 from gradienthub.rules.idleness import Reason
+from gradienthub.rules.lease import Lease
 from gradienthub.rules.phase import Phase
 
 LATER = NOW + timedelta(minutes=5)
@@ -35,9 +36,9 @@ def test_an_end_frees_the_devices_and_a_second_end_changes_nothing(ledger, make_
     corpse = Corpse(exit_code=137, out_of_memory=True, last_words="Killed\n")
     assert ledger.write(leases.end, lease.id, NOW, Reason.CRASHED, corpse) is True
     assert held(ledger) == {}
-    before = ledger.read(leases.describe, lease.id)
+    before = ledger.read(steps.columns_of, lease.id)
     assert ledger.write(leases.end, lease.id, LATER, Reason.USER, Corpse(exit_code=1)) is False
-    assert ledger.read(leases.describe, lease.id) == before
+    assert ledger.read(steps.columns_of, lease.id) == before
     assert (before["reason"], before["exit_code"], before["last_words"]) == (
         "crashed", 137, "Killed\n")  # fmt: skip
 
@@ -56,7 +57,7 @@ def test_the_first_stop_says_when_billing_ends_and_why(ledger, make_settings, as
     assert ledger.write(leases.note_stop, lease.id, Reason.IDLE, "the keeper", NOW, "h") is True
     assert ledger.write(leases.note_stop, lease.id, Reason.USER, "anna", LATER, "h") is False
     assert ledger.write(leases.end, lease.id, LATER, Reason.CRASHED, None) is True
-    row = ledger.read(leases.describe, lease.id)
+    row = ledger.read(steps.columns_of, lease.id)
     assert (row["reason"], row["stopped_by"]) == ("idle", "the keeper")
     assert (row["stop_requested_at"], row["ended_at"]) == (NOW, LATER)
 
@@ -65,13 +66,13 @@ def test_a_stop_of_what_is_ended_counts_for_nothing(ledger, make_settings, ask):
     lease = started(ledger, make_settings, ask)
     ledger.write(leases.end, lease.id, NOW, Reason.CRASHED)
     assert ledger.write(leases.note_stop, lease.id, Reason.USER, "anna", LATER, "h") is False
-    assert ledger.read(leases.describe, lease.id)["reason"] == "crashed"
+    assert ledger.read(steps.columns_of, lease.id)["reason"] == "crashed"
 
 
 def test_an_end_without_a_reason_is_lost(ledger, make_settings, ask):
     lease = started(ledger, make_settings, ask)
     ledger.write(leases.end, lease.id, NOW, None)
-    assert ledger.read(leases.describe, lease.id)["reason"] == "lost"
+    assert ledger.read(steps.columns_of, lease.id)["reason"] == "lost"
 
 
 def test_last_words_with_bytes_that_a_database_cannot_hold_still_end_the_lease(
@@ -80,7 +81,7 @@ def test_last_words_with_bytes_that_a_database_cannot_hold_still_end_the_lease(
     lease = started(ledger, make_settings, ask)
     words = "first\n" + "x" * 9000 + "\0 \x1b[31m \ufffd last"
     assert ledger.write(leases.end, lease.id, NOW, Reason.CRASHED, Corpse(1, False, words))
-    kept = ledger.read(leases.describe, lease.id)["last_words"]
+    kept = ledger.read(steps.columns_of, lease.id)["last_words"]
     assert kept.endswith("last")
     assert len(kept) <= 4000
     assert held(ledger) == {}
@@ -91,7 +92,7 @@ def test_the_first_answer_and_the_first_confirmation_count(ledger, make_settings
     for at in (NOW, LATER):
         ledger.write(steps.answer, lease.id, at)
         ledger.write(leases.note_confirmed, lease.id, at)
-    row = ledger.read(leases.describe, lease.id)
+    row = ledger.read(steps.columns_of, lease.id)
     assert (row["answered_at"], row["confirmed_at"], row["phase"]) == (NOW, NOW, "running")
 
 
@@ -100,7 +101,7 @@ def test_what_is_stopping_is_not_called_running_by_a_late_confirmation(ledger, m
     ledger.write(steps.answer, lease.id, NOW)
     ledger.write(leases.note_stop, lease.id, Reason.USER, "anna", NOW, "h")
     assert ledger.write(leases.note_confirmed, lease.id, LATER) is False
-    assert ledger.read(leases.describe, lease.id)["phase"] == "stopping"
+    assert ledger.read(steps.columns_of, lease.id)["phase"] == "stopping"
 
 
 def test_a_start_that_goes_on_after_its_lease_was_ended_is_told_so(ledger, make_settings, ask):

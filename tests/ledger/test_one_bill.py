@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from test_bill_history import a_bank, shared  # noqa: F401
 
 from gradienthub.ledger import budgets, credits, usage
-from gradienthub.ledger.leases import Lease
 from gradienthub.ledger.schema import credits as credit_table
 from gradienthub.ledger.schema import entries, leases
+from gradienthub.rules.lease import Lease
 
 DEAR = 60 * 1_000_000
 

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
+import steps
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -96,14 +97,14 @@ def test_an_upgrade_from_the_first_version_keeps_open_leases_and_their_devices(l
     ledger.upgrade()
     assert ledger.revision()[0] == ledger.revision()[1] != "0001"
     (found,) = ledger.read(watches.open_watched, "h")
-    assert (found.id, found.lease["price"], found.lease["account_name"], found.known) == (
+    assert (found.id, found.lease.price, found.lease.account_name, found.known) == (
         "lease", 510000, "anna", False)  # fmt: skip
     assert found.deadlines == Deadlines(timedelta(hours=1), session_ends_at=NOW)
-    assert (found.evidence.used_at, found.lease["stop_note"]) == (NOW, None)
-    assert ledger.read(leases.describe, "lease")["devices"] == ["GPU-1"]
+    assert (found.evidence.used_at, found.lease.stop_note) == (NOW, None)
+    assert ledger.read(steps.columns_of, "lease")["devices"] == ("GPU-1",)
     ledger.write(watches.save, "h", [found])
     assert ledger.write(leases.end, "lease", NOW, Reason.IDLE)
-    assert ledger.read(leases.describe, "lease")["used_by"] == "start"
+    assert ledger.read(steps.columns_of, "lease")["used_by"] == "start"
     ledger.close()
 
 

@@ -11,8 +11,8 @@ import steps
 from home import NOW
 
 from gradienthub.ledger import audit, fleet, leases, watches
-from gradienthub.ledger.leases import Lease
 from gradienthub.rules.idleness import Evidence, Reason, Use, Warned
+from gradienthub.rules.lease import Lease
 from gradienthub.rules.refusal import Refused
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -71,7 +71,7 @@ def test_a_lease_that_no_pass_has_seen_was_used_at_its_start(ledger, running):
         lease.id, False, None, Evidence(used_at=NOW))  # fmt: skip
     assert found.deadlines.shutdown_after == HOUR
     assert found.deadlines.session_ends_at == NOW + 12 * HOUR
-    assert (found.lease["account_name"], found.title) == ("anna", "Default notebook")
+    assert (found.lease.account_name, found.title) == ("anna", "Default notebook")
     assert found.ending(GRACE).at == NOW + HOUR
 
 
@@ -109,7 +109,7 @@ def test_only_answered_open_leases_of_the_hub_are_watched(ledger, settings, ask,
     assert ledger.read(watches.open_watched, "another hub") == []
     ledger.write(leases.note_stop, starting.id, Reason.IDLE, "keeper", LATER, "h")
     assert ledger.read(watches.open_watched, "h") == []
-    assert ledger.read(watches.watched, starting.id).lease["stop_requested_at"] == LATER
+    assert ledger.read(watches.watched, starting.id).lease.stop_requested_at == LATER
     assert ledger.read(watches.watched, "nobody's") is None
 
 
@@ -119,16 +119,16 @@ def test_an_ended_lease_keeps_its_last_use_and_is_forgotten_by_the_keeper(ledger
     ledger.write(watches.save, "h", [seen])
     ledger.write(leases.note_stop, seen.id, Reason.ADMIN, "ada", LATER, "h", "Server room moves.")
     ledger.write(leases.end, seen.id, LATER, None)
-    row = ledger.read(leases.describe, seen.id)
+    row = ledger.read(steps.columns_of, seen.id)
     assert (row["used_at"], row["used_by"], row["stop_note"], row["stopped_by"]) == (
         seen.evidence.used_at, "terminal", "Server room moves.", "ada")  # fmt: skip
     # A pass that was on its way when the lease ended.
     ledger.write(watches.save, "h", [seen])
     assert ledger.read(_watch_count) == 0
     ledger.write(leases.end, seen.id, LATER, None)
-    assert ledger.read(leases.describe, seen.id) == row
+    assert ledger.read(steps.columns_of, seen.id) == row
     found = ledger.read(watches.watched, seen.id)
-    assert (found.known, found.lease["ended_at"]) == (False, LATER)
+    assert (found.known, found.lease.ended_at) == (False, LATER)
 
 
 def _watch_count(tx):
@@ -140,12 +140,12 @@ def test_a_stop_keeps_its_first_note_cut_to_what_fits_and_the_audit_has_it(ledge
     note = "Wartung ü " * 60
     assert ledger.write(leases.note_stop, lease.id, Reason.ADMIN, "ada", NOW, "h", note)
     assert not ledger.write(leases.note_stop, lease.id, Reason.ADMIN, "eve", NOW, "h", "No.")
-    row = ledger.read(leases.describe, lease.id)
+    row = ledger.read(steps.columns_of, lease.id)
     assert (row["stop_note"], row["stopped_by"]) == (note[:400], "ada")
     newest = ledger.read(audit.rows, hub_id="h")[0]
     assert newest["detail"]["note"].startswith("Wartung ü")
     assert ledger.write(leases.end, lease.id, LATER, None)
-    assert ledger.read(leases.describe, lease.id)["used_at"] is None
+    assert ledger.read(steps.columns_of, lease.id)["used_at"] is None
 
 
 # -- Extend -------------------------------------------------------------------------------------
@@ -190,11 +190,11 @@ def test_what_does_not_run_is_not_extended(ledger, settings, ask, end):
         ledger.write(leases.note_stop, lease.id, Reason.USER, "anna", NOW, "h")
     if end == "ended":
         ledger.write(leases.end, lease.id, NOW, Reason.USER)
-    before = ledger.read(leases.describe, lease.id)
+    before = ledger.read(steps.columns_of, lease.id)
     refused = extend(ledger, settings, "no-such-lease" if end == "never there" else lease.id)
     assert isinstance(refused, Refused)
     assert refused.code == "not_running"
-    assert ledger.read(leases.describe, lease.id) == before
+    assert ledger.read(steps.columns_of, lease.id) == before
 
 
 def test_a_lease_of_a_tier_that_is_gone_is_extended_by_its_interval(ledger, settings, running):
@@ -234,4 +234,4 @@ def test_leases_that_end_while_the_keeper_saves_them_leave_no_watch(ledger, ledg
         keeper.result(60)
         hub.result(60)
     assert ledger.read(_watch_count) == 0
-    assert all(ledger.read(leases.describe, one.id)["ended_at"] == LATER for one in seen)
+    assert all(ledger.read(steps.columns_of, one.id)["ended_at"] == LATER for one in seen)

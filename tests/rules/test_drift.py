@@ -5,13 +5,24 @@ from collections import defaultdict
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from values import NOW, make_lease
 
-from gradienthub.rules.drift import Finding, Open, OwnObject, Repair, findings
+from gradienthub.rules.drift import Finding, OwnObject, Repair, findings
 from gradienthub.rules.idleness import Reason
 
-RUNNING = Open("lease-a", answered=True, stop_asked=False)
-STARTING = Open("lease-a", answered=False, stop_asked=False)
-STOPPING = Open("lease-a", answered=True, stop_asked=True)
+
+def open_lease(lease_id, answered, stop_asked):
+    """An open lease that has or has not answered, and whose stop was or was not asked for."""
+    return make_lease(
+        id=lease_id,
+        answered_at=NOW if answered else None,
+        stop_requested_at=NOW if stop_asked else None,
+    )
+
+
+RUNNING = open_lease("lease-a", answered=True, stop_asked=False)
+STARTING = open_lease("lease-a", answered=False, stop_asked=False)
+STOPPING = open_lease("lease-a", answered=True, stop_asked=True)
 ALIVE = OwnObject("box-1", "lease-a", alive=True)
 DEAD = OwnObject("box-1", "lease-a", alive=False)
 NOBODY: frozenset[str] = frozenset()
@@ -76,12 +87,12 @@ def test_a_server_whose_lease_somebody_else_ended_is_stopped_and_its_object_left
         assert findings([lease], census, hub, ended=hub) == []
 
 
-leases = st.builds(Open, st.sampled_from("abcdef"), st.booleans(), st.booleans())
+leases = st.builds(open_lease, st.sampled_from("abcdef"), st.booleans(), st.booleans())
 objects = st.builds(
     OwnObject, st.integers(0, 99).map(str), st.sampled_from("abcdefgh"), st.booleans()
 )
 worlds = (
-    st.lists(leases, unique_by=lambda lease: lease.lease_id),
+    st.lists(leases, unique_by=lambda lease: lease.id),
     st.lists(objects, unique_by=lambda seen: seen.object_id),
     st.frozensets(st.sampled_from("abcdefgh")),
 )
@@ -92,7 +103,7 @@ worlds = (
 def test_every_open_lease_is_the_hubs_or_is_ended_exactly_once(open_leases, census, hub):
     ended = [f.lease_id for f in findings(open_leases, census, hub)
              if f.repair is not Repair.REMOVE_OBJECT]  # fmt: skip
-    assert sorted(ended) == sorted(le.lease_id for le in open_leases if le.lease_id not in hub)
+    assert sorted(ended) == sorted(le.id for le in open_leases if le.id not in hub)
 
 
 @settings(deadline=None)
@@ -121,7 +132,7 @@ def test_a_world_that_was_repaired_has_no_findings(open_leases, census, hub):
     ended = {f.lease_id for f in found if f.repair is not Repair.REMOVE_OBJECT}
     removed = {f.object_id for f in found}
     assert findings(
-        [lease for lease in open_leases if lease.lease_id not in ended],
+        [lease for lease in open_leases if lease.id not in ended],
         [seen for seen in census if seen.object_id not in removed],
         hub,
     ) == []  # fmt: skip
@@ -130,7 +141,7 @@ def test_a_world_that_was_repaired_has_no_findings(open_leases, census, hub):
 @settings(deadline=None)
 @given(*worlds)
 def test_a_reason_that_was_written_when_the_stop_was_asked_is_kept(open_leases, census, hub):
-    asked = {lease.lease_id for lease in open_leases if lease.stop_asked}
+    asked = {lease.id for lease in open_leases if lease.stop_requested_at}
     for finding in findings(open_leases, census, hub):
         if finding.lease_id in asked:
             assert finding.reason is None
@@ -144,5 +155,5 @@ def test_exactly_the_running_servers_without_an_open_lease_are_stopped(
     running = hub & some
     found = findings(open_leases, census, hub, running)
     stopped = [f for f in found if f.repair is Repair.STOP_SERVER]
-    assert {f.lease_id for f in stopped} == running - {lease.lease_id for lease in open_leases}
+    assert {f.lease_id for f in stopped} == running - {lease.id for lease in open_leases}
     assert [f for f in found if f not in stopped] == findings(open_leases, census, hub)

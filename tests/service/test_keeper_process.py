@@ -6,10 +6,11 @@ import signal
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import steps
 from home import TIERS
 from hub_process import HubProcess
 
-from gradienthub.ledger import Ledger, audit, keepers, leases
+from gradienthub.ledger import Ledger, audit, keepers
 from gradienthub.ledger.watches import extend_lease
 from gradienthub.rules.tiers import Tier
 
@@ -52,7 +53,7 @@ class Seen:
 
     async def end_of(self, lease_id):
         async def ended():
-            row = self.ledger.read(leases.describe, lease_id)
+            row = self.ledger.read(steps.columns_of, lease_id)
             return row if row["ended_at"] else None
 
         return await self.hub.until(ended, "the notebook is stopped")

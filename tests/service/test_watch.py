@@ -20,7 +20,7 @@ from gradienthub.rules.refusal import Refused
 from gradienthub.service.hub_client import HubClient, HubServer, Stopped
 from gradienthub.service.watch import _learn
 from gradienthub.spawners.context import HubContext
-from gradienthub.views.lease import watched_view
+from gradienthub.views.lease_view import watched_view
 from gradienthub.views.messages import warning_message
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)

@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 from home import RUNTIMES
+from values import make_lease
 
 from gradienthub.ledger.capacity import Taken
 from gradienthub.ledger.leases import Usual
 from gradienthub.rules.admission import OpenLease
 from gradienthub.rules.duration import parse_duration
+from gradienthub.rules.lease import Lease
 from gradienthub.rules.metering import bill
 from gradienthub.rules.money import format_rounded
+from gradienthub.rules.phase import Phase
 from gradienthub.rules.placement import Load
 from gradienthub.rules.refusal import Refused
 from gradienthub.rules.tiers import Allowance
@@ -408,12 +411,11 @@ def test_while_the_ledger_is_away_entries_are_kept_and_nothing_starts() -> None:
 # -- phases of a start --------------------------------------------------------------------------
 
 
-def lease(phase: str, /, **moments: float) -> dict[str, Any]:
+def lease(phase: str, /, **moments: float) -> Lease:
     """A lease in that phase; moments are seconds after admission."""
     at = {f"{name}_at": NOW + timedelta(seconds=s) for name, s in moments.items()}
-    empty = dict.fromkeys(("turn_at", "started_at", "answered_at", "ended_at"))
-    return {"phase": phase, "phase_at": NOW, "admitted_at": NOW, "host": "rack",
-            "devices": ["GPU-t4-0"], "stop_requested_at": None, **empty, **at}  # fmt: skip
+    columns = {"phase_at": NOW, "admitted_at": NOW, "host": "rack", "devices": ("GPU-t4-0",)} | at
+    return make_lease(phase=Phase(phase), **columns)
 
 
 def later(seconds: float) -> datetime:

@@ -1,10 +1,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from values import make_lease
 
 from gradienthub.rules.catalog import InstanceType
 from gradienthub.rules.idleness import Deadlines, Evidence, Reason, Stop, Warn
-from gradienthub.views.lease import lease_view
+from gradienthub.views.lease_view import lease_view
 from gradienthub.views.messages import Recipient, recipient, stopped_message, warning_message
 
 NOW = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
@@ -21,15 +22,16 @@ HOSTILE = (
 
 def view(*, ends_at=NOW + timedelta(hours=3), stopped=False, **columns):
     """A running (or stopped) P5000 for an hour, idle for 50 minutes of one hour."""
-    lease = {
+    lease = make_lease(**{
         "id": "lease-1", "display_name": "Thesis", "server_name": "thesis", "account_name": "anna",
         "instance_type": "p5000", "cpus": 8, "memory": 30, "runtime": "python", "image": None,
         "tier": "pro", "host": "rack", "price": 780_000, "currency": "USD",
         "admitted_at": NOW - 61 * MINUTES, "answered_at": NOW - 60 * MINUTES,
         "stop_requested_at": NOW if stopped else None, "ended_at": None, "reason": None,
-        "stopped_by": None, "stop_note": None, "shutdown_after": 3600, "used_at": None,
-        "used_by": None, "custom_image": False, "started_at": NOW - 60 * MINUTES, "seen_at": NOW,
-    } | columns  # fmt: skip
+        "stopped_by": None, "stop_note": None, "shutdown_after": timedelta(hours=1),
+        "used_at": None, "used_by": None, "custom_image": False,
+        "started_at": NOW - 60 * MINUTES, "seen_at": NOW,
+    } | columns)  # fmt: skip
     return lease_view(
         lease,
         P5000,

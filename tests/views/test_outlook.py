@@ -4,11 +4,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from values import make_lease
 
 from gradienthub.rules.catalog import InstanceType
 from gradienthub.rules.idleness import Deadlines, Evidence, Reason, Use, Warned
-from gradienthub.rules.lease_state import state_of
-from gradienthub.views.lease import lease_view, machine_text
+from gradienthub.views.lease_view import lease_view, machine_text
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -17,21 +17,21 @@ P4000 = InstanceType(
     memory=60, price="1.02",
 )  # fmt: skip
 #: Answered two hours ago.
-LEASE = {
+LEASE = make_lease(**{
     "id": "lease", "account_name": "anna", "display_name": "", "server_name": "",
     "instance_type": "p4000x2", "runtime": "python", "image": "acme/python:1", "tier": "pro",
-    "host": "rack", "devices": ["GPU-0", "GPU-1"], "price": 1_020_000, "currency": "USD",
+    "host": "rack", "devices": ("GPU-0", "GPU-1"), "price": 1_020_000, "currency": "USD",
     "cpus": 16.0, "memory": 60.0, "admitted_at": NOW - 2 * HOUR - MINUTE,
     "answered_at": NOW - 2 * HOUR, "stop_requested_at": None, "ended_at": None, "reason": None,
-    "stopped_by": None, "stop_note": None, "shutdown_after": 3600, "used_at": None,
+    "stopped_by": None, "stop_note": None, "shutdown_after": HOUR, "used_at": None,
     "used_by": None, "custom_image": False, "started_at": NOW - 2 * HOUR, "seen_at": NOW,
-}  # fmt: skip
+})  # fmt: skip
 IDLE = Evidence(used_at=NOW - 50 * MINUTE, used_by=Use.PERSON, looked_at=NOW)
 
 
 def view(changes=None, evidence=IDLE, deadlines=None, **kwargs):
     return lease_view(
-        LEASE | (changes or {}), P4000, NOW, evidence=evidence,
+        replace(LEASE, **(changes or {})), P4000, NOW, evidence=evidence,
         deadlines=deadlines or Deadlines(HOUR), **kwargs,
     )  # fmt: skip
 
@@ -48,7 +48,7 @@ def view(changes=None, evidence=IDLE, deadlines=None, **kwargs):
     ],
 )
 def test_a_lease_is_starting_running_stopping_or_ended(changes, state):
-    assert state_of(LEASE | changes) == state
+    assert replace(LEASE, **changes).state == state
     assert view(changes).state == state
 
 
@@ -134,7 +134,7 @@ def test_what_does_not_run_has_nothing_ahead(changes):
 def test_an_ended_lease_shows_the_last_use_that_its_row_has():
     row = {"ended_at": NOW, "used_at": NOW - HOUR, "used_by": "terminal", "reason": "idle",
            "stopped_by": "service gradient", "stop_note": "Bye."}  # fmt: skip
-    seen = lease_view(LEASE | row, None, NOW)
+    seen = lease_view(replace(LEASE, **row), None, NOW)
     assert (seen.used_at, seen.used_by, seen.reason, seen.stop_note) == (
         NOW - HOUR, "terminal", "idle", "Bye.")  # fmt: skip
 
@@ -156,4 +156,4 @@ def test_a_machine_is_described_as_it_was_leased_also_when_its_type_is_gone():
     assert (seen.machine_title, seen.machine) == ("P4000 x2", machine_text(LEASE, P4000))
     assert lease_view(LEASE, None, NOW).machine_title == "p4000x2"
     assert machine_text(LEASE, P4000) == "P4000 x2 · 16 GB GPU · 16 vCPU · 60 GB"
-    assert machine_text(LEASE | {"cpus": 0.5, "memory": 2.5}, None) == "p4000x2 · 0.5 vCPU · 2.5 GB"
+    assert machine_text(replace(LEASE, cpus=0.5, memory=2.5), None) == "p4000x2 · 0.5 vCPU · 2.5 GB"

@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ..ledger.runs import Known
 from ..ledger.watches import Watched
 from ..rules.catalog import Catalog, InstanceType
 from ..rules.idleness import (
@@ -23,10 +22,10 @@ from ..rules.idleness import (
     standing,
     why_kept,
 )
-from ..rules.lease_state import state_of
-from ..rules.metering import Times, bill
+from ..rules.lease import Lease
+from ..rules.metering import bill
 from ..rules.money import format_price, format_rounded
-from ..rules.notebook import title_of
+from ..rules.phase import LeaseState
 from ..rules.refusal import Refused, nobody_watches
 from ..rules.tiers import Tier
 from ..settings import Settings
@@ -125,7 +124,7 @@ class LeaseView(BaseModel):
 
 
 def lease_view(
-    lease: Mapping[str, Any],
+    lease: Lease,
     machine: InstanceType | None,
     now: datetime,
     *,
@@ -137,57 +136,51 @@ def lease_view(
     grace: timedelta = timedelta(minutes=1),
     counts_requests: bool = False,
 ) -> LeaseView:
-    """The view of a lease's columns; with deadlines and evidence also what keeps or ends it.
+    """The view of a lease; with deadlines and evidence also what keeps or ends it.
 
-    `lease` also has account_name, server_name, display_name, devices and gaps, and where it is
-    known `forgiven`, what was not charged of its bill. `longest` is what its tier allows to extend
-    by. `counts_requests`: each request to its server is use.
+    `longest` is what its tier allows to extend by. `counts_requests`: each request to its server is
+    use.
     """
-    times = Times.of(lease)
-    cost = times.billed(now) - lease.get("forgiven", 0)
-    currency = lease["currency"]
+    times = lease.times
+    cost = times.billed(now) - lease.forgiven
+    after = lease.shutdown_after
     view = LeaseView(
-        lease=lease["id"],
-        notebook=title_of(lease["display_name"], lease["server_name"]),
-        user=lease["account_name"],
-        server=lease["server_name"],
-        state=state_of(lease),
+        lease=lease.id,
+        notebook=lease.title,
+        user=lease.account_name,
+        server=lease.server_name,
+        state=lease.state,
+        instance_type=lease.instance_type,
         machine=machine_text(lease, machine),
         machine_title=machine_title(lease, machine),
-        price_text=format_price(lease["price"], currency),
+        runtime=lease.runtime,
+        image=lease.image,
+        tier=lease.tier,
+        host=lease.host,
+        cpus=lease.cpus,
+        memory=lease.memory,
+        devices=list(lease.devices),
+        price=lease.price,
+        currency=lease.currency,
+        price_text=format_price(lease.price, lease.currency),
         cost=cost,
-        cost_text=format_rounded(cost, currency),
+        cost_text=format_rounded(cost, lease.currency),
+        admitted_at=lease.admitted_at,
+        answered_at=lease.answered_at,
+        stop_requested_at=lease.stop_requested_at,
+        ended_at=lease.ended_at,
+        reason=lease.reason,
+        stopped_by=lease.stopped_by,
+        stop_note=lease.stop_note,
+        used_at=evidence.used_at if evidence else lease.used_at,
+        used_by=evidence.used_by if evidence else lease.used_by,
         now=now,
         unreachable_since=times.unreachable_since,
-        used_by=evidence.used_by.value if evidence else lease["used_by"],
-        used_at=evidence.used_at if evidence else lease["used_at"],
-        devices=list(lease.get("devices", ())),
-        **{
-            name: lease[name]
-            for name in (
-                "instance_type",
-                "runtime",
-                "image",
-                "tier",
-                "host",
-                "price",
-                "currency",
-                "cpus",
-                "memory",
-                "admitted_at",
-                "answered_at",
-                "stop_requested_at",
-                "ended_at",
-                "reason",
-                "stopped_by",
-                "stop_note",
-                "shutdown_after",
-            )
-        },
+        shutdown_after=None if after is None else round(after.total_seconds()),
     )
     if view.reason:
         view = view.model_copy(update=_behind(view, Reason(view.reason)))
-    if view.state != "running" or deadlines is None or evidence is None:
+    if lease.state is not LeaseState.RUNNING or deadlines is None or evidence is None:
         return view
     return view.model_copy(
         update=_ahead(lease, deadlines, evidence, warned, longest, grace, now, counts_requests)
@@ -203,11 +196,10 @@ def watched_view(
     one: Watched, catalog: Catalog, tiers: Mapping[str, Tier], grace: timedelta, now: datetime
 ) -> LeaseView:
     """The lease for people and programs, with what keeps or ends it while it runs."""
-    tier = tiers.get(one.lease["tier"])
-    lease = {**one.lease, "devices": one.devices}
-    machine = catalog.instance_type(one.lease["instance_type"])
-    runtime = catalog.runtime(one.lease["runtime"] or "")
-    if not one.lease["answered_at"] or one.lease["ended_at"]:
+    lease, tier = one.lease, tiers.get(one.lease.tier)
+    machine = catalog.instance_type(lease.instance_type)
+    runtime = catalog.runtime(lease.runtime or "")
+    if not lease.answered_at or lease.ended_at:
         return lease_view(lease, machine, now)
     return lease_view(
         lease,
@@ -232,7 +224,7 @@ def evidence_of(watched: Watched, last_activity: datetime | None) -> Evidence:
 
 
 def view_of(
-    known: Known,
+    run: Watched,
     last_activity: datetime | None,
     settings: Settings,
     now: datetime,
@@ -242,35 +234,29 @@ def view_of(
 
     `program`: a token asks, which may not extend it for ever.
     """
-    house, watched = settings.house, known.watched
-    if watched is None:
-        return lease_view(
-            known.lease, house.catalog.instance_type(known.lease["instance_type"]), now
-        )
-    seen = replace(watched, evidence=evidence_of(watched, last_activity))
-    tier = house.tiers.get(known.lease["tier"])
-    too_many = refuse_program(
-        known.lease["program_extensions"] or 0, tier.program_extensions if tier else None
-    )
+    house, lease = settings.house, run.lease
+    seen = replace(run, evidence=evidence_of(run, last_activity))
+    tier = house.tiers.get(lease.tier)
+    too_many = refuse_program(lease.program_extensions, tier.program_extensions if tier else None)
     view = watched_view(seen, house.catalog, house.tiers, settings.policy.grace, now)
-    if view.extend is None or (watched.known and not (program and too_many)):
+    if view.extend is None or (run.known and not (program and too_many)):
         return view
-    no = too_many if program and watched.known and too_many else nobody_watches(view.notebook)
+    no = too_many if program and run.known and too_many else nobody_watches(view.notebook)
     refused = Refusal(code=no.code, message=no.message, hint=no.hint)
     return view.model_copy(update={"extend": Extension(refused=refused)})
 
 
-def machine_title(lease: Mapping[str, Any], machine: InstanceType | None) -> str:
+def machine_title(lease: Lease, machine: InstanceType | None) -> str:
     """Return what people call a lease's machine; its type may be gone from the catalog."""
-    return machine.title if machine else str(lease["instance_type"])
+    return machine.title if machine else lease.instance_type
 
 
-def machine_text(lease: Mapping[str, Any], machine: InstanceType | None) -> str:
+def machine_text(lease: Lease, machine: InstanceType | None) -> str:
     """A lease's machine in a line: name, GPU memory, CPUs and memory as they were leased."""
     parts = [machine_title(lease, machine)]
     if machine and machine.gpu_memory:
         parts.append(f"{machine.gpu_memory * machine.gpus:g} GB GPU")
-    return " · ".join([*parts, f"{lease['cpus']:g} vCPU", f"{lease['memory']:g} GB"])
+    return " · ".join([*parts, f"{lease.cpus:g} vCPU", f"{lease.memory:g} GB"])
 
 
 def _behind(view: LeaseView, reason: Reason) -> dict[str, Any]:
@@ -290,7 +276,7 @@ def _behind(view: LeaseView, reason: Reason) -> dict[str, Any]:
 
 
 def _ahead(
-    lease: Mapping[str, Any],
+    lease: Lease,
     deadlines: Deadlines,
     evidence: Evidence,
     warned: Warned | None,
@@ -324,10 +310,10 @@ def _ahead(
 
 
 def _extension(
-    lease: Mapping[str, Any], given: Deadlines | Refused, before: Deadlines, now: datetime
+    lease: Lease, given: Deadlines | Refused, before: Deadlines, now: datetime
 ) -> Extension:
     if isinstance(given, Refused):
         return Extension(refused=Refusal(code=given.code, message=given.message, hint=given.hint))
     until = given.keep_until if before.shutdown_after else given.stop_at
-    more = bill(lease["price"], [(now, until)]) if until else 0
-    return Extension(until=until, cost_text=format_rounded(more, lease["currency"]))
+    more = bill(lease.price, [(now, until)]) if until else 0
+    return Extension(until=until, cost_text=format_rounded(more, lease.currency))

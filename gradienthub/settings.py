@@ -259,6 +259,19 @@ class GradientHub(Configurable):
         notebook three small questions.""",
     ).tag(config=True)
 
+    audit_days = Integer(
+        None,
+        allow_none=True,
+        min=1,
+        help="""How many days a row of the audit is kept. The keeper deletes what is older, five
+        hundred rows a pass.
+
+        Default None: for ever, because who may delete evidence is for you to say; a busy hub
+        writes some ten rows a person and day. Rows that the money needs are always kept: starts,
+        credits, budgets, tiers, payment methods and merges, so that `gradienthub verify` goes on
+        proving what it proved. In the small mode nothing is deleted.""",
+    ).tag(config=True)
+
     unknown_intervals = Float(
         3,
         allow_none=True,
@@ -405,6 +418,7 @@ class KeeperPolicy(Row):
     unknown_intervals: float | None = 3
     no_work_intervals: float | None = 3
     work_percent: float = 5
+    audit_days: int | None = None
 
     @property
     def grace(self) -> timedelta:
@@ -541,6 +555,7 @@ def _policy(traits: GradientHub) -> KeeperPolicy:
         unknown_intervals=_intervals(traits, "unknown_intervals"),
         no_work_intervals=_intervals(traits, "no_work_intervals"),
         work_percent=traits.work_percent,
+        audit_days=traits.audit_days,
     )
 
 

@@ -124,10 +124,10 @@ class Keeping:
         rows = await self.ledger.aread(findings.listed, self.context.hub_id)
         return sorted(row["kind"] for row in rows)
 
-    async def audit(self, action: str) -> list[dict[str, Any]]:
-        """Audit rows of an action, the newest first."""
+    async def audit(self, action: str = "") -> list[dict[str, Any]]:
+        """Audit rows of an action, or of all, the newest first."""
         rows = await self.ledger.aread(audit.rows, hub_id=self.context.hub_id, limit=1000)
-        return [row for row in rows if row["action"] == action]
+        return [row for row in rows if action in ("", row["action"])]
 
     async def close(self) -> None:
         """Let go of everything. Safe to call twice."""

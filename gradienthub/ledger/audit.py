@@ -1,4 +1,4 @@
-"""The audit: who did what to whom. Rows are bounded in size and may be pruned."""
+"""The audit: who did what to whom. Rows are bounded in size; a setting prunes old ones."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
-from ..rules.action import Action
+from ..rules.action import MONEY, Action
+from .batches import AT_ONCE
 from .schema import accounts, audit
 
 LONGEST_DETAIL = 2000
@@ -85,6 +86,26 @@ def rows(
     return [dict(row._mapping) for row in tx.execute(query)]
 
 
-def prune(tx: Connection, *, hub_id: str, before: datetime) -> int:
-    """Delete rows older than `before`; how many there were."""
-    return tx.execute(delete(audit).where(audit.c.hub_id == hub_id, audit.c.at < before)).rowcount
+def prune(
+    tx: Connection, *, hub_id: str, since: datetime | None, before: datetime, limit: int = AT_ONCE
+) -> datetime:
+    """Delete rows from before `before`, the oldest first: at most `limit`, none that money needs.
+
+    Returns until when all is pruned: `since` of the next call, so that rows that stay are not read
+    again. It is `before` once nothing is left.
+    """
+    old = (
+        select(audit.c.id, audit.c.at)
+        .where(
+            audit.c.hub_id == hub_id,
+            audit.c.at < before,
+            audit.c.action.not_in(MONEY),
+        )
+        .order_by(audit.c.at)
+        .limit(limit)
+    )
+    if since is not None:
+        old = old.where(audit.c.at >= since)
+    rows = tx.execute(old).all()
+    tx.execute(delete(audit).where(audit.c.id.in_([row.id for row in rows])))
+    return rows[-1].at if len(rows) == limit else before

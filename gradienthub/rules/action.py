@@ -42,3 +42,19 @@ class Action(StrEnum):
     VOLUME_BOUND = "volume_bound"
     VOLUME_UNBOUND = "volume_unbound"
     VOLUME_REFUSED = "volume_refused"
+
+
+#: Rows that `gradienthub verify` compares with the money, or that say what an account may owe, was
+#: given and took over. They are never pruned.
+MONEY = frozenset(
+    {
+        Action.START,
+        Action.TIER,
+        Action.PAYMENT_METHOD,
+        Action.CREDIT,
+        Action.CREDIT_TAKEN,
+        Action.BUDGET,
+        Action.BUDGET_PASSED,
+        Action.ACCOUNT_MERGED,
+    }
+)

@@ -122,6 +122,8 @@ class Watch:
     _failed: dict[str, int] = field(default_factory=dict)
     #: When each lease ends as the last pass left it: its next end, by lease.
     _ends: dict[str, datetime] = field(default_factory=dict)
+    #: Until when the audit is pruned, as far as `audit_days` says.
+    _pruned_until: datetime | None = None
     _tasks: set["asyncio.Task[Any]"] = field(default_factory=set)
 
     async def keep(self) -> None:
@@ -230,12 +232,26 @@ class Watch:
         await context.ledger.awrite(
             self._remember, seen, running, warns, wrong, policy, now, seconds, reach
         )
+        if not only_due:
+            await self._prune_audit(policy, now)
         for one, warn in warns:
             metrics.warned(warn.reason)
             self._soon(self.tell(one, warn))
         for one, stop in due:
             self._begin_stop(one, servers[one.id], stop, policy)
         return Pass(len(learned), len(warns), len(self.stops))
+
+    async def _prune_audit(self, policy: KeeperPolicy, now: datetime) -> None:
+        """Delete some of the audit's rows that are older than the configuration keeps them."""
+        # A clock that was set may be years ahead, and what is deleted does not come back.
+        if policy.audit_days is None or self._jumped:
+            return
+        self._pruned_until = await self.context.ledger.awrite(
+            audit.prune,
+            hub_id=self.context.hub_id,
+            since=self._pruned_until,
+            before=now - timedelta(days=policy.audit_days),
+        )
 
     def _not_ours_yet(self, view: HubView) -> str:
         """The trouble of a hub that is another's, or does not know its own servers yet; or none."""

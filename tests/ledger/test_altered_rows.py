@@ -8,7 +8,7 @@ from bank import HOUR, HUB, MINUTE, usd
 from sqlalchemy import JSON, BigInteger, Boolean, Date, Float, Integer, String, select
 from sqlalchemy.exc import IntegrityError
 
-from gradienthub.ledger import budgets, credits, idempotency, usage, verify
+from gradienthub.ledger import audit, budgets, credits, idempotency, usage, verify
 from gradienthub.ledger.schema import Moment, metadata
 from gradienthub.rules.phase import Phase
 
@@ -70,8 +70,8 @@ def test_each_table_is_one_of_money_or_says_why_not():
     assert set(metadata.tables) == set(NOT_MONEY) | set(NOT_MONEY_TABLES)
 
 
-@pytest.fixture
-def rich(bank):
+@pytest.fixture(params=["the audit is kept", "the audit is pruned"])
+def rich(bank, request):
     """A bank in which each kind of row is there."""
     write = bank.ledger.write
     for name in ("ann", "bob"):
@@ -105,6 +105,8 @@ def rich(bank):
     bank.run(20 * MINUTE)
     bank.ask("bob", "t4", "starting")
     bank.start("ann", "free-cpu", "free")
+    if request.param == "the audit is pruned":
+        write(audit.prune, hub_id=HUB, since=None, before=bank.now + HOUR)
     assert bank.faults() == []
     return bank
 

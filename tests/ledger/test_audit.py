@@ -1,4 +1,4 @@
-"""The audit: every act has a row of bounded size, and old rows may be pruned."""
+"""The audit: every act has a row of bounded size, and a setting prunes old ones."""
 
 from datetime import timedelta
 from json import dumps
@@ -8,6 +8,7 @@ from home import NOW
 
 from gradienthub.ledger import accounts, audit
 from gradienthub.ledger.accounts import HubUser
+from gradienthub.rules.action import MONEY, Action
 
 
 def rows(ledger, **kwargs):
@@ -53,13 +54,37 @@ def test_rows_come_newest_first_of_one_account_or_of_all(ledger):
     assert ledger.read(audit.rows, hub_id="other") == []
 
 
+def prune(ledger, *, days=1, since=None, limit=500):
+    before = NOW - timedelta(days=days)
+    return ledger.write(audit.prune, hub_id="h", since=since, before=before, limit=limit)
+
+
 def test_old_rows_are_pruned_and_only_this_hubs(ledger):
     for days in range(4):
-        record(ledger, at=NOW - timedelta(days=days))
-    record(ledger, at=NOW - timedelta(days=9), hub_id="other")
-    assert ledger.write(audit.prune, hub_id="h", before=NOW - timedelta(days=1)) == 2
+        record(ledger, at=NOW - timedelta(days=days), action="stop")
+    record(ledger, at=NOW - timedelta(days=9), action="stop", hub_id="other")
+    assert prune(ledger) == NOW - timedelta(days=1)
     assert len(rows(ledger)) == 2
     assert len(ledger.read(audit.rows, hub_id="other")) == 1
+
+
+def test_what_the_money_needs_is_never_pruned(ledger):
+    for action in Action:
+        record(ledger, at=NOW - timedelta(days=999), action=action)
+    prune(ledger)
+    assert {row["action"] for row in rows(ledger)} == MONEY
+
+
+def test_rows_are_pruned_a_few_at_a_time_and_none_is_passed_over(ledger):
+    for hours in range(100, 107):
+        record(ledger, at=NOW - timedelta(hours=hours), action="stop")
+        record(ledger, at=NOW - timedelta(hours=hours), action="start")
+    since, left = None, [len(rows(ledger))]
+    for _ in range(4):
+        since = prune(ledger, since=since, limit=3)
+        left.append(len(rows(ledger)))
+    assert left == [14, 11, 8, 7, 7]
+    assert since == NOW - timedelta(days=1)
 
 
 def test_what_an_administrator_grants_is_in_the_audit(ledger):

@@ -78,6 +78,36 @@ async def test_an_idle_notebook_is_warned_three_times_and_stopped_at_its_interva
     await home.nothing_is_taken()
 
 
+async def test_the_audit_keeps_all_or_as_many_days_as_the_settings_say(keeping):
+    home, keeper = await keeping()
+    await home.api("DELETE", "/users/bob/server")
+    await keeper.passes(2 * HOUR)
+    home.clock.advance(days=400)
+    for _ in range(30):
+        await keeper.one_pass(seconds=30)
+    assert {"start", "stop"} <= {row["action"] for row in await keeper.audit()}
+
+
+async def test_the_keeper_prunes_the_audit_but_not_what_the_money_needs(keeping):
+    home, keeper = await keeping(audit_days=30)
+    await home.api("DELETE", "/users/bob/server")
+    await keeper.one_pass(days=29)
+    assert {"start", "stop"} <= {row["action"] for row in await keeper.audit()}
+    await keeper.one_pass(days=2)
+    left = {row["action"] for row in await keeper.audit()}
+    assert "stop" not in left and {"start", "tier"} <= left
+
+
+async def test_a_clock_that_was_just_set_prunes_nothing(keeping):
+    home, keeper = await keeping(audit_days=30)
+    await home.api("DELETE", "/users/bob/server")
+    await keeper.one_pass()
+    home.clock.advance(days=400)
+    keeper.monotonic_drift += timedelta(days=400)
+    await keeper.one_pass()
+    assert "stop" in {row["action"] for row in await keeper.audit()}
+
+
 async def test_a_busy_kernel_outlives_its_interval_however_silent_it_is(keeping):
     home, keeper = await keeping()
     keeper.used("bob", busy=("sweep.ipynb",))

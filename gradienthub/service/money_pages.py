@@ -14,6 +14,7 @@ from ..rules.entry import Kind, month_start, next_month
 from ..rules.money import format_amount, format_price, format_rounded, plain_amount
 from ..rules.refusal import Refused
 from ..rules.statement import Statement
+from ..views.audit_words import put_into_words
 from ..views.month import month_use
 from ..views.statement import as_csv, as_json_text
 from ..views.tier import statement_text
@@ -21,7 +22,7 @@ from . import money_operations, treasury
 from .api import Keyed, parsed
 from .money_operations import AskBody, person
 from .operations import account_of, views
-from .pages import PageHandler, told
+from .pages import PageHandler
 
 #: Runs on the Usage page.
 RUNS = 20
@@ -302,7 +303,8 @@ def _account_rows(tx: Any, page: MoneyPage, account: Account) -> dict[str, Any]:
             tx, account_id=account.id, currency=page.published.catalog.currency
         ),
         "audit": [
-            told(row) for row in audit.rows(tx, hub_id=hub_id, account_id=account.id, limit=20)
+            put_into_words(row)
+            for row in audit.rows(tx, hub_id=hub_id, account_id=account.id, limit=20)
         ],
     }
 

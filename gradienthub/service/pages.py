@@ -1,7 +1,6 @@
 """The keeper's pages: Fleet for admins, Audit for everybody. They act with the visitor's token."""
 
 import json
-from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from .._version import __version__
 from ..ledger import audit, findings, fleet, keepers, warm_slots, watches
 from ..ledger.watches import Watched
 from ..rules.refusal import STATUS, Refused, shown
-from ..views.audit_words import ACTION_WORDS, action_word, words_of
+from ..views.audit_words import ACTION_WORDS, put_into_words
 from ..views.fleet import FleetRows, FleetView, fleet_view
 from .api import decode_number_cursor, encode_cursor, is_id
 from .frame import Frame
@@ -239,22 +238,13 @@ class AuditHandler(PageHandler):
             self.page(
                 "service/audit.html",
                 here="audit",
-                rows=[told(r) for r in rows],
+                rows=[put_into_words(row) for row in rows],
                 chosen=chosen,
                 actions=ACTION_WORDS,
                 older=older,
                 everybody=everybody,
             )
         )
-
-
-def told(row: Mapping[str, Any]) -> dict[str, Any]:
-    """An audit row for people: its detail as short words."""
-    detail = dict(row["detail"])
-    options = detail.pop("options", None)
-    whole = {**(options if isinstance(options, dict) else {}), **detail}
-    words = [f"{key.replace('_', ' ')}: {value}" for key, value in words_of(whole)]
-    return {**row, "word": action_word(row["action"]), "words": words}
 
 
 def page_routes(prefix: str) -> list[tuple[str, type]]:

@@ -196,7 +196,8 @@ class EngineSpawner(GuardedSpawner):
     def expect_stop(self, reason: Reason, actor: str, note: str = "") -> None:
         """Say why the stop that comes next is asked for; the first reason counts.
 
-        `note` is what its owner is told by whoever stops it.
+        A start that fails meanwhile has its failure for a reason. `note` is what its owner reads:
+        the words of whoever stops it, or the sentence that the keeper decided by.
         """
         self.run.stop_cause = self.run.stop_cause or StopCause(reason, actor, note)
 

@@ -67,3 +67,12 @@ def words_of(detail: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield key, format_price(value, currency)
         elif key != "currency":
             yield key, value if isinstance(value, str) else json.dumps(value)
+
+
+def put_into_words(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an audit row with its action's `word` and with its detail as short `words`."""
+    detail = dict(row["detail"])
+    options = detail.pop("options", None)
+    whole = {**(options if isinstance(options, dict) else {}), **detail}
+    words = [f"{key.replace('_', ' ')}: {value}" for key, value in words_of(whole)]
+    return {**row, "word": action_word(row["action"]), "words": words}

@@ -67,10 +67,11 @@ def _find_owner(app: Any, kept: LeaseWithoutServer) -> Any:
 
 def _make_rows(db: Any, user: Any, row: Any, kept: LeaseWithoutServer) -> None:
     assert kept.body is not None
-    body, lease = kept.body, kept.lease_id
+    assert kept.lease.answered_at is not None
+    body, lease = kept.body, kept.lease.id
     row.display_name = body["display_name"] or row.display_name
     row.state = body["state"]
-    row.started = kept.answered_at.astimezone(UTC).replace(tzinfo=None)
+    row.started = kept.lease.answered_at.astimezone(UTC).replace(tzinfo=None)
     row.last_activity = utcnow()
     row.server = orm.Server(**body["address"])
     if known := body["client"]:
@@ -113,9 +114,9 @@ def _write_audit(tx: Any, context: HubContext, kept: LeaseWithoutServer, user_na
         account_id=None,
         action=Action.SERVER_GIVEN_BACK,
         detail={
-            "lease": kept.lease_id,
+            "lease": kept.lease.id,
             "user": user_name,
-            "server": kept.server_name,
+            "server": kept.lease.server_name,
             "why": "the hub's own database did not know this running notebook",
         },
         now=context.clock(),

@@ -8,8 +8,9 @@ from sqlalchemy import Connection, delete, exists, or_, select
 
 from ..rules.identity import HubUser
 from ..rules.idleness import Reason
-from ..rules.notebook import title_of
-from .schema import accounts, identities, leases, notebooks, server_records
+from ..rules.lease import Lease
+from .lease_rows import lease_from, lease_query
+from .schema import accounts, identities, leases, server_records
 
 
 @dataclass(frozen=True)
@@ -20,21 +21,16 @@ class LeaseWithoutServer:
     the lease is from before that was kept.
     """
 
-    lease_id: str
-    account_name: str
-    server_name: str
-    title: str
-    answered_at: datetime
-    stop_at: datetime | None
-    session_ends_at: datetime | None
+    lease: Lease
     users: tuple[HubUser, ...]
     body: dict[str, Any] | None
 
     def due(self, now: datetime) -> Reason | None:
         """Return why it has to end now; None where no hard end has passed."""
-        if self.session_ends_at is not None and self.session_ends_at <= now:
+        lease = self.lease
+        if lease.session_ends_at is not None and lease.session_ends_at <= now:
             return Reason.SESSION_LIMIT
-        if self.stop_at is not None and self.stop_at <= now:
+        if lease.stop_at is not None and lease.stop_at <= now:
             return Reason.STOP_AT
         return None
 
@@ -85,19 +81,8 @@ def not_lost(tx: Connection, hub_id: str) -> frozenset[str]:
 def kept(tx: Connection, lease_id: str) -> LeaseWithoutServer | None:
     """Return what is kept of a running lease's server; None where it is over or stopping."""
     row = tx.execute(
-        select(
-            leases.c.id,
-            leases.c.account_id,
-            leases.c.answered_at,
-            leases.c.stop_at,
-            leases.c.session_ends_at,
-            accounts.c.name,
-            notebooks.c.server_name,
-            notebooks.c.display_name,
-            server_records.c.body,
-        )
-        .join(accounts, accounts.c.id == leases.c.account_id)
-        .join(notebooks, notebooks.c.id == leases.c.notebook_id)
+        lease_query()
+        .add_columns(server_records.c.body)
         .outerjoin(server_records, server_records.c.lease_id == leases.c.id)
         .where(
             leases.c.id == lease_id,
@@ -115,13 +100,7 @@ def kept(tx: Connection, lease_id: str) -> LeaseWithoutServer | None:
         )
     )
     return LeaseWithoutServer(
-        lease_id=row.id,
-        account_name=row.name,
-        server_name=row.server_name,
-        title=title_of(row.display_name, row.server_name),
-        answered_at=row.answered_at,
-        stop_at=row.stop_at,
-        session_ends_at=row.session_ends_at,
+        lease=lease_from(row),
         users=tuple(HubUser(u.hub_user_id, u.user_created, u.name) for u in users),
         body=row.body,
     )

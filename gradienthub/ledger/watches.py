@@ -29,7 +29,7 @@ from .findings import NewFinding
 from .lease_rows import last_lease, lease_from, lease_query, leases_from
 from .schema import accounts, lease_devices, leases, watches
 
-#: The columns of a watch, by names that are not those of its lease.
+#: The columns of a watch, by names that are not those of its lease; the last ones of `_query`.
 WATCH = {column.name: column.label(f"watch_{column.name}") for column in watches.c}
 
 
@@ -166,7 +166,7 @@ def _whole(tx: Connection, rows: Sequence[Row[Any]]) -> list[Watched]:
 
 
 def _watched(row: Row[Any], lease: Lease) -> Watched:
-    watch = {name: row._mapping[column.name] for name, column in WATCH.items()}
+    watch = dict(zip(WATCH, row[-len(WATCH) :], strict=True))
     claims = row.account_claims or {}
     if watch["lease_id"] is None:
         started = Evidence(used_at=lease.answered_at or lease.admitted_at)

@@ -5,7 +5,9 @@
 
 import argparse
 import inspect
+import re
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +67,40 @@ def _commands(main: argparse.ArgumentParser, prefix: str = "") -> list[tuple[str
     return found
 
 
+class _Help(argparse.HelpFormatter):
+    """The layout of help texts: one width and one column, and alike on each Python."""
+
+    def __init__(self, prog: str) -> None:
+        # The width of a terminal must not decide what the page looks like.
+        super().__init__(prog, width=96)
+
+    def add_argument(self, action: argparse.Action) -> None:
+        super().add_argument(action)
+        # Python 3.13 measures the arguments in another way; the column is then the same.
+        self._action_max_length = self._max_help_position
+
+    def _format_usage(self, *args: Any) -> str:
+        # Each Python breaks this line elsewhere: take it whole, and break between arguments.
+        self._width, width = 10_000, self._width
+        line = super()._format_usage(*args).strip()
+        self._width = width
+        line = re.sub(r"\[[^]]*\]|\([^)]*\)|--\S+ [A-Z_]+", lambda m: m[0].replace(" ", "\0"), line)
+        indent = " " * len(f"usage: {self._prog} ")
+        lines = textwrap.wrap(
+            line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+        return "\n".join(lines).replace("\0", " ") + "\n\n"
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        # Before Python 3.13: "-f FILE, --config FILE".
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        value = self._format_args(action, self._get_default_metavar_for_optional(action))
+        return f"{', '.join(action.option_strings)} {value}"
+
+
 def _help(parser: argparse.ArgumentParser) -> str:
-    # The width of a terminal must not decide what the page looks like.
-    parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=96)
+    parser.formatter_class = _Help
     return f"```\n{parser.format_help()}```\n"
 
 

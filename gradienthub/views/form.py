@@ -203,7 +203,7 @@ def build_view(
     notes: Sequence[str] = (),
     funds: Funds | None = None,
 ) -> FormView:
-    """The form of this person now, with these entries, after this refusal. Never raises."""
+    """Return the form of this person now, with these entries, after this refusal. Never raises."""
     page, funds = page or FormPage(), funds or Funds()
     tier, currency = allowance.tier, house.catalog.currency
     groups = _groups(house, allowance, taken, values, refused, now)
@@ -241,7 +241,7 @@ def build_view(
 
 
 def away_view(values: Entries, refused: Refused, now: datetime, page: FormPage) -> FormView:
-    """The form while nothing is known of the person: the refusal, the entries, no start."""
+    """Return the form while nothing is known of the person: refusal and entries, no start."""
     return FormView(
         page=page,
         display_name=values.get("display_name", ""),
@@ -329,7 +329,7 @@ def _card(
 def availability(
     instance_type: InstanceType, house: House, allowance: Allowance, taken: Taken, now: datetime
 ) -> tuple[Literal["free", "locked", "none"], str, datetime | None]:
-    """(state, why, when the next is free at the latest) of a machine for this person."""
+    """Return (state, why, when the next is free at the latest) of a machine for this person."""
     if refused := lock(instance_type, allowance, house.tiers, house.catalog.currency):
         by_tier = refused.code == "type_not_in_tier"
         return "locked", refused.hint if by_tier else refused.message, None
@@ -416,7 +416,7 @@ def _custom(tier: Tier, values: Entries) -> CustomImage | None:
 
 
 def _interval(values: Entries, tier: Tier) -> timedelta | Interval:
-    """The interval typed, as far as it is one that the tier has; else the tier's default."""
+    """Return the interval typed if the tier has it; else the tier's default."""
     typed = values.get("shutdown_after")
     if typed == "never" and not tier.shutdown_required:
         return Interval.NEVER
@@ -482,22 +482,7 @@ def _cost(
         stop_at=stop_at,
         funds=funds,
     )
-    if q.at_most is not None:
-        by_session = limit is not None and q.ends_by == now + limit
-        by_money = q.money_ends is not None and q.ends_by == q.money_ends
-        at_most = Figure(
-            format_rounded(q.at_most, currency),
-            "your money ends then"
-            if by_money
-            else f"session limit of {format_duration(limit)}"
-            if by_session and limit
-            else "the end time you chose",
-            q.ends_by,
-        )
-    elif chosen.free:
-        at_most = Figure(format_rounded(0, currency), "it costs nothing")
-    else:
-        at_most = Figure("No upper limit", f"while it is in use, {price}")
+    at_most = _at_most(q, chosen, currency, limit, now)
     if q.if_you_walk_away is not None and span is not None:
         walk_away = Figure(
             format_rounded(q.if_you_walk_away, currency),
@@ -518,6 +503,24 @@ def _cost(
         _funds_figure(funds, q, currency),
         no.text if no else "",
     )
+
+
+def _at_most(
+    q: Quote, chosen: InstanceType, currency: str, limit: timedelta | None, now: datetime
+) -> Figure:
+    """Return what it can cost at most, and which end that is."""
+    if q.at_most is None:
+        if chosen.free:
+            return Figure(format_rounded(0, currency), "it costs nothing")
+        price = format_price(chosen.price, currency)
+        return Figure("No upper limit", f"while it is in use, {price}")
+    if q.money_ends is not None and q.ends_by == q.money_ends:
+        note = "your money ends then"
+    elif limit is not None and q.ends_by == now + limit:
+        note = f"session limit of {format_duration(limit)}"
+    else:
+        note = "the end time you chose"
+    return Figure(format_rounded(q.at_most, currency), note, q.ends_by)
 
 
 def _funds_figure(funds: Funds, q: Quote, currency: str) -> Figure | None:

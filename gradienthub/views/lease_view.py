@@ -1,4 +1,4 @@
-"""What people and programs are told of a lease: state, cost, what keeps it, when it stops."""
+"""The view of a lease for people and programs: state, cost, what keeps it, when it stops."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -136,15 +136,33 @@ def lease_view(
     grace: timedelta = timedelta(minutes=1),
     counts_requests: bool = False,
 ) -> LeaseView:
-    """The view of a lease; with deadlines and evidence also what keeps or ends it.
+    """Return the view of a lease; with deadlines and evidence also what keeps or ends it.
 
     `longest` is what its tier allows to extend by. `counts_requests`: each request to its server is
     use.
     """
-    times = lease.times
-    cost = times.billed(now) - lease.forgiven
+    view = _settled_view(lease, machine, evidence, now)
+    if view.reason:
+        view = view.model_copy(update=_behind(view, Reason(view.reason)))
+    if lease.state is not LeaseState.RUNNING or deadlines is None or evidence is None:
+        return view
+    return view.model_copy(
+        update=_ahead(lease, deadlines, evidence, warned, longest, grace, now, counts_requests)
+        | {
+            "gpu_load": gpu_load,
+            "cpu_load": evidence.cpu_load,
+            "counts_requests": counts_requests,
+        }
+    )
+
+
+def _settled_view(
+    lease: Lease, machine: InstanceType | None, evidence: Evidence | None, now: datetime
+) -> LeaseView:
+    """Return the view of what is settled: the lease, its cost so far, and its last use."""
+    cost = lease.times.billed(now) - lease.forgiven
     after = lease.shutdown_after
-    view = LeaseView(
+    return LeaseView(
         lease=lease.id,
         notebook=lease.title,
         user=lease.account_name,
@@ -175,27 +193,15 @@ def lease_view(
         used_at=evidence.used_at if evidence else lease.used_at,
         used_by=evidence.used_by if evidence else lease.used_by,
         now=now,
-        unreachable_since=times.unreachable_since,
+        unreachable_since=lease.times.unreachable_since,
         shutdown_after=None if after is None else round(after.total_seconds()),
-    )
-    if view.reason:
-        view = view.model_copy(update=_behind(view, Reason(view.reason)))
-    if lease.state is not LeaseState.RUNNING or deadlines is None or evidence is None:
-        return view
-    return view.model_copy(
-        update=_ahead(lease, deadlines, evidence, warned, longest, grace, now, counts_requests)
-        | {
-            "gpu_load": gpu_load,
-            "cpu_load": evidence.cpu_load,
-            "counts_requests": counts_requests,
-        }
     )
 
 
 def watched_view(
     one: Watched, catalog: Catalog, tiers: Mapping[str, Tier], grace: timedelta, now: datetime
 ) -> LeaseView:
-    """The lease for people and programs, with what keeps or ends it while it runs."""
+    """Return the lease for people and programs, with what keeps or ends it while it runs."""
     lease, tier = one.lease, tiers.get(one.lease.tier)
     machine = catalog.instance_type(lease.instance_type)
     runtime = catalog.runtime(lease.runtime or "")
@@ -216,7 +222,7 @@ def watched_view(
 
 
 def evidence_of(watched: Watched, last_activity: datetime | None) -> Evidence:
-    """The keeper's evidence; before it looked, the hub's `last_activity` since the start."""
+    """Return the keeper's evidence; before it looked, the hub's `last_activity` since the start."""
     evidence = watched.evidence
     if watched.known or last_activity is None or last_activity <= evidence.used_at:
         return evidence
@@ -252,7 +258,7 @@ def machine_title(lease: Lease, machine: InstanceType | None) -> str:
 
 
 def machine_text(lease: Lease, machine: InstanceType | None) -> str:
-    """A lease's machine in a line: name, GPU memory, CPUs and memory as they were leased."""
+    """Describe a lease's machine in a line: name, GPU memory, CPUs and memory as leased."""
     parts = [machine_title(lease, machine)]
     if machine and machine.gpu_memory:
         parts.append(f"{machine.gpu_memory * machine.gpus:g} GB GPU")

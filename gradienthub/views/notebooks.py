@@ -1,4 +1,4 @@
-"""What the Notebooks page says of each notebook: state, cost, what keeps it, when and why it stops.
+"""Notebooks: each with its state, its cost, what keeps it, and when and why it stops.
 
 Functions of values; the template prints them and decides nothing.
 """
@@ -151,7 +151,7 @@ def notebooks_view(
     now: datetime,
     problem: Refused | None = None,
 ) -> NotebooksView:
-    """The page of these servers, each with what is kept of it, for this person, now."""
+    """Return the page of these servers, each with what is kept of it, for this person, now."""
     house = settings.house
     rows = [notebook_row(server, kept.get(server.name), settings, now) for server in servers]
     if allowance and taken:
@@ -187,7 +187,7 @@ def _order(row: NotebookRow) -> tuple[bool, bool, datetime]:
 def notebook_row(
     server: ServerSeen, kept: Kept | None, settings: Settings, now: datetime
 ) -> NotebookRow:
-    """One notebook: what the hub says it does, and what its newest lease says about why."""
+    """Return a notebook: what the hub says it does, and what its newest lease says about why."""
     run = kept.run if kept else None
     if server.outside:
         return _row(
@@ -241,39 +241,25 @@ def _running(
     now: datetime,
     common: Mapping[str, Any],
 ) -> NotebookRow:
-    begun = view.answered_at
+    begun, idle = view.answered_at, view.stop_reason == Reason.IDLE
     fields: dict[str, Any] = {
         **common,
         "cost": f"{view.cost_text} so far",
         "cost_note": view.price_text,
         "openings": _openings(server, run.lease.interface),
     }
-    given = view.extend
-    if given and given.until:
-        fields["extend"] = f"Extend {_minutes(given.until - now)}"
+    if view.extend and view.extend.until:
+        fields["extend"] = f"Extend {_minutes(view.extend.until - now)}"
     if view.warning is None or view.stops_at is None:
-        since = format_duration(now - begun) if begun else ""
         return _row(
             server,
             "running",
             at=begun,
             at_word="since",
-            why=Line(since),
+            why=Line(format_duration(now - begun) if begun else ""),
             lines=tuple(_keeping(server, run, view, now)),
             **fields,
         )
-    idle = view.stop_reason == Reason.IDLE
-    lines = [*_unreachable(view)]
-    if words := _before_stop(view):
-        lines.append(Line(words))
-    if view.counts_requests:
-        lines.append(Line(f"{REQUESTS_COUNT}."))
-    if given and given.until:
-        lines.append(
-            Line("Extending keeps it until", given.until, f", for at most {given.cost_text} more.")
-        )
-    elif given and given.refused:
-        lines.append(Line(f"{given.refused.message} {given.refused.hint}"))
     left = view.stops_at - now
     return _row(
         server,
@@ -282,11 +268,26 @@ def _running(
         at_word="at",
         stops_at=view.stops_at,
         left=countdown(left),
-        lines=tuple(lines),
+        lines=tuple(_warning(view)),
         why=Line("idle since", view.used_at) if idle else Line(view.stop_why),
         news=f"{server.title} stops in {_minutes(left)}: {view.stop_why}.",
         **fields,
     )
+
+
+def _warning(view: LeaseView) -> Iterable[Line]:
+    """Yield what is to be known of a stop that is near, and what Extend would give."""
+    yield from _unreachable(view)
+    if words := _before_stop(view):
+        yield Line(words)
+    if view.counts_requests:
+        yield Line(f"{REQUESTS_COUNT}.")
+    extension = view.extend
+    if extension and extension.until:
+        more = f", for at most {extension.cost_text} more."
+        yield Line("Extending keeps it until", extension.until, more)
+    elif extension and extension.refused:
+        yield Line(f"{extension.refused.message} {extension.refused.hint}")
 
 
 def _before_stop(view: LeaseView) -> str:
@@ -297,7 +298,7 @@ def _before_stop(view: LeaseView) -> str:
 
 
 def _keeping(server: ServerSeen, run: Watched, view: LeaseView, now: datetime) -> Iterable[Line]:
-    """What keeps it alive, or when it stops and why."""
+    """Yield what keeps it alive, or when it stops and why."""
     if run.lease.answered_at is None:
         return
     yield from _unreachable(view)
@@ -343,14 +344,14 @@ def _openings(server: ServerSeen, chosen: str) -> tuple[tuple[str, str], ...]:
 
 
 def countdown(left: timedelta) -> str:
-    """Minutes and seconds, "4:12", or hours too, "1:04:12"; never below zero."""
+    """Write a span as minutes and seconds, "4:12", or hours too, "1:04:12"; never below zero."""
     minutes, seconds = divmod(max(0, round(left.total_seconds())), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def _minutes(span: timedelta) -> str:
-    """A span in whole minutes: for labels and announcements, which seconds only make restless."""
+    """Write a span in whole minutes, for labels and announcements: seconds make them restless."""
     return format_duration(timedelta(minutes=max(1, round(span / timedelta(minutes=1)))))
 
 
@@ -454,7 +455,7 @@ def _with_offer(
     taken: Taken,
     now: datetime,
 ) -> NotebookRow:
-    """A stopped notebook with whether its machine could be had now."""
+    """Return a stopped notebook with whether its machine could be had now."""
     run = kept.get(row.server.name, Kept(None)).run
     machine = run and house.catalog.instance_type(run.lease.instance_type)
     if not row.stopped or not machine:

@@ -72,7 +72,7 @@ def phases(
     failed: bool = False,
     download: str = "",
 ) -> list[Step]:
-    """The steps of the start that this lease is on; None is one that waits for admission."""
+    """List the steps of the start that this lease is on; None is one that waits for admission."""
     current = going_on(lease)
     at = NAMES.index(current)
     ready = current == Phase.ANSWERED
@@ -100,7 +100,7 @@ def phases(
 
 
 def going_on(lease: Lease | None) -> Phase:
-    """The name of the phase that is going on, or that a stopped start came to."""
+    """Return the name of the step that is going on, or that a stopped start came to."""
     if lease is None:
         return Phase.ADMITTED
     if lease.answered_at is not None:
@@ -173,14 +173,14 @@ def _seconds(name: Phase, state: StepState, lease: Lease | None, now: datetime) 
 
 
 def elapsed(lease: Lease | None, now: datetime) -> float:
-    """Seconds since admission; 0 before it."""
+    """Return the seconds since admission; 0 before it."""
     if lease is None:
         return 0.0
     return max(0.0, float((now - lease.admitted_at).total_seconds()))
 
 
 def usual_text(usual: Usual | None) -> str:
-    """ "Usually 4 s, 9 of 10 within 6 s", or nothing where there is no history."""
+    """Return "Usually 4 s, 9 of 10 within 6 s", or nothing where there is no history."""
     if usual is None:
         return ""
     if usual.count < ENOUGH_STARTS:
@@ -189,7 +189,7 @@ def usual_text(usual: Usual | None) -> str:
 
 
 def spoken(span: timedelta) -> str:
-    """A short duration for people; tenths of a second below ten: "0.4 s", "31 s", "1 min 5 s"."""
+    """Write a short duration, tenths of a second below ten: "0.4 s", "31 s", "1 min 5 s"."""
     seconds = max(0.0, span.total_seconds())
     if span < AT_ONCE:
         return "under 0.1 s"
@@ -197,6 +197,6 @@ def spoken(span: timedelta) -> str:
 
 
 def summary(steps: list[Step]) -> tuple[int, str]:
-    """(per cent, sentence) of the step that is going on: a progress event of the hub."""
+    """Return (per cent, sentence) of the step that is going on, for the hub's progress events."""
     step = next((s for s in steps if s.state in ("now", "failed")), steps[-1])
     return PROGRESS[step.name], f"{step.title}. {step.detail}".strip()

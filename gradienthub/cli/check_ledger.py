@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
+from ..ledger.database import way_to
 from .check_containers import copies
 from .check_result import CheckResult, count, fault, ok, warn
 from .check_scene import Scene
@@ -40,7 +41,7 @@ def database(scene: Scene) -> Iterator[CheckResult]:
         yield fault(
             "database",
             f"{seen.where} has schema {seen.revision}, this version needs {seen.head}",
-            "stop the hub, back the database up, run `gradienthub upgrade-db`",
+            way_to(seen.revision, seen.head),
         )
     else:
         yield ok("database", f"{seen.where}, schema {seen.revision}")

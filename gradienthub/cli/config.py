@@ -15,6 +15,7 @@ from traitlets.config import Config, Configurable
 from traitlets.config.loader import PyFileConfigLoader
 
 from ..ledger import Ledger, LedgerAway
+from ..ledger.database import way_to
 from ..rules.catalog import ConfigurationFault
 from ..settings import GradientHub, Settings
 from ..spawners.sections import configured, reading
@@ -209,8 +210,7 @@ def _expect_head(ledger: Ledger) -> None:
         )
     if current != head:
         raise ConfigurationFault(
-            f"The ledger's schema is {current}, this version needs {head}; stop the hub, back the"
-            " database up, then run `gradienthub upgrade-db`"
+            f"The ledger's schema is {current}, this version needs {head}; {way_to(current, head)}"
         )
 
 

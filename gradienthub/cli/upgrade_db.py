@@ -5,6 +5,7 @@ from typing import Any
 
 from .._version import __version__
 from ..ledger import Ledger
+from ..ledger.database import STEPS, way_to
 from ..rules.catalog import ConfigurationFault
 from . import config
 
@@ -28,13 +29,15 @@ def run(args: argparse.Namespace) -> int:
         before, head = ledger.revision()
         print(f"before: {before or 'no tables'}")
         if before != head:
-            _upgrade(ledger, before)
+            _upgrade(ledger, before, head)
         after, _ = ledger.revision()
         print(f"after:  {after}{' (nothing to do)' if before == head else ''}")
     return 0
 
 
-def _upgrade(ledger: Ledger, before: str | None) -> None:
+def _upgrade(ledger: Ledger, before: str | None, head: str | None) -> None:
+    if before in STEPS:
+        raise ConfigurationFault(f"Nothing was changed: {way_to(before, head)}")
     try:
         ledger.upgrade()
     except Exception as error:

@@ -9,6 +9,7 @@ from jupyterhub import orm
 
 from ..ledger import LedgerAway, device_faults, fleet, leases, objects, warm_slots
 from ..ledger import findings as ledger_findings
+from ..ledger.database import way_to
 from ..rules.catalog import ConfigurationFault
 from ..rules.drift import Finding, Repair, findings
 from ..rules.idleness import Reason
@@ -77,8 +78,7 @@ def prepare_ledger(context: HubContext) -> None:
         context.ledger.upgrade()
     elif current != head:
         raise ConfigurationFault(
-            f"The ledger's schema is {current}, this version needs {head}; back the database up,"
-            " then run `gradienthub upgrade-db`"
+            f"The ledger's schema is {current}, this version needs {head}; {way_to(current, head)}"
         )
     context.ledger.write(fleet.publish, context.settings, context.clock())
     context.engine.claimed |= context.ledger.read(warm_slots.claimed, context.settings.hub_id)

@@ -132,6 +132,23 @@ class Ledger:
         self._engine.dispose()
 
 
+#: Schemas that versions before the first release made in steps. This version has no steps.
+STEPS = frozenset(f"{number:04d}" for number in range(1, 14))
+#: The last commit that has them.
+LAST_WITH_STEPS = "8956b9b"
+
+
+def way_to(current: str | None, head: str | None) -> str:
+    """Return what to do with a ledger of schema `current` for a version that needs `head`."""
+    if current not in STEPS:
+        return "stop the hub, back the database up, then run `gradienthub upgrade-db`"
+    return (
+        f"its schema {current} is of before the first release: stop the hub, back the database up,"
+        f" install GradientHub as of its commit {LAST_WITH_STEPS}, run `gradienthub upgrade-db`,"
+        f" which brings it to {head}, and install this version again"
+    )
+
+
 #: Our own, so that the ledger may share a database with the hub.
 VERSION_TABLE = "gradienthub_version"
 

@@ -1,6 +1,9 @@
 """The schema: the migrations make what the code declares, on both databases."""
 
+import sqlite3
+from contextlib import closing
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 import steps
@@ -8,7 +11,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from home import NOW
-from sqlalchemy import inspect, text
+from sqlalchemy import MetaData, create_engine, inspect, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from gradienthub.ledger import Ledger, database, leases, watches
@@ -16,6 +19,7 @@ from gradienthub.ledger.database import VERSION_TABLE
 from gradienthub.ledger.schema import accounts, device_holders, metadata
 from gradienthub.rules.idleness import Deadlines, Reason
 
+MADE_BY_OLD = Path(__file__).parent / "made_by_0014"
 NAIVE = datetime(2026, 11, 23, 9, 0)  # noqa: DTZ001 - the point of a test below
 
 
@@ -85,17 +89,13 @@ def test_a_time_without_a_zone_is_refused(ledger):
         ledger.write(insert)
 
 
-def test_an_upgrade_from_the_first_version_keeps_open_leases_and_their_devices(ledger_url):
-    """A hub of version 0.1 with one notebook running, upgraded while it runs."""
+def test_a_ledger_that_the_old_migrations_made_keeps_open_leases_and_their_devices(ledger_url):
+    """A hub of a version before the first release with one notebook running, upgraded meanwhile."""
+    _load_made_by_old_migrations(ledger_url)
     ledger = Ledger(ledger_url)
-    _upgrade(ledger, "0001")
-    when = {"at": NOW.isoformat()} if ledger.sqlite else {"at": NOW}
-    with ledger._engine.begin() as connection:
-        for row in OF_VERSION_1:
-            connection.execute(text(row), when)
-    assert ledger.revision()[0] == "0001"
+    assert ledger.revision()[0] == "0014"
     ledger.upgrade()
-    assert ledger.revision()[0] == ledger.revision()[1] != "0001"
+    assert ledger.revision()[0] == ledger.revision()[1]
     (found,) = ledger.read(watches.open_watched, "h")
     assert (found.id, found.lease.price, found.lease.account_name, found.known) == (
         "lease", 510000, "anna", False)  # fmt: skip
@@ -108,22 +108,88 @@ def test_an_upgrade_from_the_first_version_keeps_open_leases_and_their_devices(l
     ledger.close()
 
 
-#: `:at` is a moment; all else is as version 0.1 wrote it.
-OF_VERSION_1 = [
-    "INSERT INTO accounts (id, hub_id, name, payment_method, groups, claims, created_at)"
-    " VALUES ('account', 'h', 'anna', false, '[]', '{}', :at)",
-    "INSERT INTO notebooks (id, hub_id, account_id, server_name, display_name, created_at)"
-    " VALUES ('notebook', 'h', 'account', '', '', :at)",
-    "INSERT INTO leases (id, hub_id, account_id, notebook_id, instance_type, price, currency, tier,"
-    " tier_given_by, custom_image, interface, host, host_key, cpus, memory, shutdown_after,"
-    " session_ends_at, phase, phase_at, admitted_at, answered_at)"
-    " VALUES ('lease', 'h', 'account', 'notebook', 't4', 510000, 'USD', 'free', 'default', false,"
-    " 'lab', 'rack', 'h/rack', 2, 4, 3600, :at, 'running', :at, :at, :at)",
-    "INSERT INTO lease_devices (lease_id, device_uuid, hub_id) VALUES ('lease', 'GPU-1', 'h')",
-    "INSERT INTO device_holders (device_uuid, hub_id, holder_kind, holder_id, since)"
-    " VALUES ('GPU-1', 'h', 'lease', 'lease', :at)",
-    "INSERT INTO keepers (hub_id, holder, expires_at) VALUES ('h', 'somebody', :at)",
-]
+def test_the_old_migrations_and_the_one_of_the_first_release_make_the_same_schema(
+    ledger_url,
+):
+    fresh = Ledger(ledger_url)
+    _upgrade(fresh, "0014")
+    with fresh._engine.connect() as connection:
+        one = described(connection)
+    with fresh._engine.begin() as connection:
+        for table in reversed(_reflected(connection).sorted_tables):
+            table.drop(connection)
+    fresh.close()
+    _load_made_by_old_migrations(ledger_url)
+    old = Ledger(ledger_url)
+    with old._engine.connect() as connection:
+        assert described(connection) == one
+    old.close()
+    assert len(one) > 30
+
+
+@pytest.mark.parametrize("revision", ["0001", "0013"])
+def test_a_ledger_of_an_older_version_is_refused_with_the_way(ledger_url, revision):
+    _load_made_by_old_migrations(ledger_url)
+    ledger = Ledger(ledger_url)
+    with ledger._engine.begin() as connection:
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '{revision}'"))
+    before = database.way_to(*ledger.revision())
+    assert f"its schema {revision} is of before the first release" in before
+    assert database.LAST_WITH_STEPS in before
+    ledger.close()
+
+
+def described(connection):
+    """The schema by table, with everything that an inspector sees of it."""
+    inspector = inspect(connection)
+    found = {}
+    for table in inspector.get_table_names():
+        key = inspector.get_pk_constraint(table)
+        found[table] = {
+            "columns": {
+                one["name"]: (repr(one["type"]), one["nullable"], one["default"])
+                for one in inspector.get_columns(table)
+            },
+            "primary key": (key["name"], key["constrained_columns"]),
+            "foreign keys": _by_name(inspector.get_foreign_keys(table)),
+            "unique": _by_name(inspector.get_unique_constraints(table)),
+            "checks": _by_name(inspector.get_check_constraints(table)),
+            "indexes": {
+                one["name"]: (
+                    one["column_names"],
+                    bool(one["unique"]),
+                    {key: str(value) for key, value in one.get("dialect_options", {}).items()},
+                )
+                for one in inspector.get_indexes(table)
+            },
+        }
+    return found
+
+
+def _reflected(connection):
+    tables = MetaData()
+    tables.reflect(connection)
+    return tables
+
+
+def _by_name(constraints):
+    return {one["name"]: one for one in constraints}
+
+
+def _load_made_by_old_migrations(url):
+    """Load a database that the fourteen migrations of before the first release made.
+
+    It began at 0001, with an account and a running notebook, and took the steps from there.
+    """
+    engine = create_engine(url)
+    dump = (MADE_BY_OLD / f"{engine.dialect.name}.sql").read_text()
+    if engine.dialect.name == "sqlite":
+        with closing(sqlite3.connect(engine.url.database)) as connection:
+            connection.executescript(dump)
+    else:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(dump)
+    engine.dispose()
 
 
 def _upgrade(ledger, revision):

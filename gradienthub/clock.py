@@ -7,5 +7,5 @@ Clock = Callable[[], datetime]
 
 
 def system_clock() -> datetime:
-    """Now, aware, in UTC."""
+    """Return the present moment, aware, in UTC."""
     return datetime.now(UTC)

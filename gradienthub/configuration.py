@@ -239,7 +239,8 @@ def _add_to_set(section: Config, key: str, value: str) -> None:
 
 
 def _add_path(section: Config, key: str, value: Any) -> None:
-    """Before the hub's own, and behind what the admin listed: their templates win over ours."""
+    """Add a folder before the hub's own and behind those of the admin, whose templates win over
+    ours."""
     current = section[key]
     if isinstance(current, list):
         section[key] = [*current, value]

@@ -162,19 +162,22 @@ class StartTimer:
     """Measures one start from phase to phase; a phase that fails is not counted."""
 
     def __init__(self, phase: str) -> None:
-        """`phase` begins now."""
+        """Begin with `phase` now."""
         self._begun = self._phase_begun = time.monotonic()
         self._phase = phase
 
     def enter(self, phase: str) -> None:
-        """The phase before ended well, and this one begins. The same again changes nothing."""
+        """End the phase before this one well, and begin this one.
+
+        The same phase again changes nothing.
+        """
         if phase != self._phase:
             now = time.monotonic()
             start_seconds.labels(self._phase).observe(now - self._phase_begun)
             self._phase, self._phase_begun = phase, now
 
     def answered(self) -> None:
-        """The notebook answered: the last phase and the whole start are over."""
+        """End the last phase and the whole start: the notebook answered."""
         self.enter("all")
         start_seconds.labels("all").observe(self._phase_begun - self._begun)
 
@@ -215,19 +218,25 @@ def show_ledger(
 
 
 def observe_pass(seconds: float, interval: float) -> None:
-    """A pass of the keeper took `seconds`; `interval` is how often one is due."""
+    """Record that a pass of the keeper took `seconds`.
+
+    `interval` (seconds) is how often one is due.
+    """
     pass_seconds.observe(seconds)
     if seconds > interval:
         pass_overruns.inc()
 
 
 def looked(answer: Answer | None) -> None:
-    """The keeper looked at a notebook; None: it did not answer, or not in sense."""
+    """Count a question to a notebook.
+
+    `answer` is None if it did not reply, or replied with nonsense.
+    """
     looks.labels("unknown" if answer is None else "busy" if answer.busy else "idle").inc()
 
 
 def warned(reason: Reason) -> None:
-    """People were warned of a stop."""
+    """Count a warning of a stop."""
     warnings.labels(reason.value).inc()
 
 

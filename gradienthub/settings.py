@@ -402,7 +402,10 @@ class GradientHub(Configurable):
     ).tag(config=True)
 
     def resolved(self) -> "Settings":
-        """All settings as one value. Raises ConfigurationFault with name, value and cure."""
+        """Resolve all settings into one value.
+
+        Raises ConfigurationFault with name, value and cure.
+        """
         return resolve(self)
 
 
@@ -465,7 +468,7 @@ class Settings:
     support_email: str
 
     def published(self) -> dict[str, Any]:
-        """What the ledger publishes for the keeper, as `Published` in JSON; no secrets."""
+        """Return what the ledger publishes for the keeper, as `Published` in JSON; no secrets."""
         return Published(
             catalog=self.house.catalog,
             tiers=self.house.tiers,
@@ -477,12 +480,15 @@ class Settings:
         ).model_dump(mode="json")
 
     def digest(self) -> str:
-        """A hash of what is published; it changes exactly when that does."""
+        """Return a hash of what is published; it changes exactly when that does."""
         return sha256(dumps(self.published(), sort_keys=True).encode()).hexdigest()
 
 
 def resolve(traits: GradientHub) -> Settings:
-    """The settings these traits mean. Raises ConfigurationFault with name, value and cure."""
+    """Return the settings these traits mean.
+
+    Raises ConfigurationFault with name, value and cure.
+    """
     preset = presets.load(traits.preset) if traits.preset else {}
     rows = {
         table: _laid_over(preset.get(table, {}), getattr(traits, table), table) for table in TABLES
@@ -583,7 +589,7 @@ def _default_instance_type(traits: GradientHub, catalog: Catalog) -> str | None:
 
 
 def _pools(warm: Mapping[str, Any], catalog: Catalog) -> tuple[Pool, ...]:
-    """The pools that `c.GradientHub.warm` means."""
+    """Return the pools that `c.GradientHub.warm` means."""
     return tuple(
         _pool(catalog, machine, runtime, count)
         for machine, counts in warm.items()
@@ -624,7 +630,7 @@ def _pool(catalog: Catalog, machine: str, runtime: str, count: Any) -> Pool:
 
 
 def this_machine() -> dict[str, float]:
-    """CPUs and memory (GB) of the machine the hub runs on."""
+    """Return the CPUs and the memory (GB) of the machine that the hub runs on."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 10**9
     return {"cpus": os.cpu_count() or 1, "memory": round(memory, 1)}
 
@@ -647,7 +653,7 @@ def _laid_over(
 
 
 def _check_names(house: House, rules: TierRules) -> None:
-    """Every name that one table uses of another exists there."""
+    """Check that every name that one table uses of another exists there."""
     catalog, where = house.catalog, "c.GradientHub."
     types = {t.name for t in catalog.instance_types} | {"free", "*"}
     runtimes = {r.name for r in catalog.runtimes} | {"*"}
@@ -726,7 +732,7 @@ def _hub_id(traits: GradientHub, data_dir: Path) -> str:
 
 
 def kept_hub_id(data_dir: Path) -> str:
-    """The hub_id kept in the data folder; made on the first call."""
+    """Return the hub_id kept in the data folder; made on the first call."""
     kept = data_dir / "hub_id"
     if not kept.exists():
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)

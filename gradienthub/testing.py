@@ -68,7 +68,7 @@ class TestClock:
         self._now = now
 
     def __call__(self) -> datetime:
-        """Now, aware, in UTC."""
+        """Return the present moment, aware, in UTC."""
         return self._now
 
     def set(self, now: datetime) -> None:
@@ -97,16 +97,19 @@ class Fault:
         await asyncio.wait_for(self._reached.wait(), PATIENCE)
 
     def let_go(self) -> None:
-        """What waits here goes on."""
+        """Let go on what waits here."""
         self._going.set()
 
     async def happen(self) -> None:
-        """Called by the engine: say that it was reached, and wait where the fault takes time."""
+        """Note that the engine reached it, and wait if the fault takes time.
+
+        The engine calls this.
+        """
         self.note()
         await self._going.wait()
 
     def note(self) -> None:
-        """Called by the engine: it was reached."""
+        """Note that the engine reached it. The engine calls this."""
         self._reached.set()
 
 
@@ -240,7 +243,7 @@ class FakeContainer:
         return web.json_response({"started": "2026-11-23T09:00:00Z", "kernels": 0}, headers=headers)
 
     async def close(self) -> None:
-        """It listens no more."""
+        """Stop listening."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -269,24 +272,24 @@ class FakeEngine(Engine):
 
     @classmethod
     def of(cls, hub_id: str) -> "FakeEngine":
-        """The engine of that hub: the same one for every start of it in this process."""
+        """Return the engine of that hub: the same one for every start of it in this process."""
         return cls._engines.setdefault(hub_id, cls(hub_id))
 
     # -- what a test does with it -------------------------------------------------------------
 
     def suffer(self, fault: F) -> F:
-        """From now on this goes wrong."""
+        """Let this go wrong from now on."""
         self.faults.append(fault)
         return fault
 
     def heal(self, fault: Fault) -> None:
-        """It goes wrong no more, and what waits for it goes on."""
+        """Let it go wrong no more, and let what waits for it go on."""
         self.faults.remove(fault)
         fault.let_go()
 
     @asynccontextmanager
     async def suffering(self, fault: F) -> AsyncIterator[F]:
-        """It goes wrong inside the block."""
+        """Let it go wrong inside the block."""
         self.suffer(fault)
         try:
             yield fault
@@ -294,17 +297,20 @@ class FakeEngine(Engine):
             self.heal(fault)
 
     def of_user(self, user: str) -> list[FakeContainer]:
-        """The objects of one user, oldest first."""
+        """Return the objects of one user, oldest first."""
         return [found for found in self.objects.values() if found.user == user]
 
     def devices_in_use(self) -> list[str]:
-        """Devices of all live objects: a device that stands here twice was given out twice."""
+        """List the devices of all live objects.
+
+        A device that is listed twice was given out twice.
+        """
         return sorted(d for o in self.objects.values() if o.alive for d in o.lease.devices)
 
     async def crash(
         self, found: FakeContainer, exit_code: int = 1, log: str = "", out_of_memory: bool = False
     ) -> None:
-        """It dies by itself and stays as a corpse."""
+        """Let it die by itself and stay as a dead container."""
         await self._outside(found.close())
         found.state, found.exit_code = "exited", exit_code
         found.log, found.out_of_memory = log or found.log, out_of_memory
@@ -315,7 +321,7 @@ class FakeEngine(Engine):
         await self._outside(found.listen())
 
     async def remove(self, found: FakeContainer) -> None:
-        """Somebody else removes it, corpse and all."""
+        """Remove it as somebody else would, dead or alive."""
         await self._outside(found.close())
         self.objects.pop(found.object_id, None)
 
@@ -338,7 +344,7 @@ class FakeEngine(Engine):
         return there.cpu_seconds if there else None
 
     async def census(self) -> list[CensusObject]:
-        """Every object of this hub, dead ones too."""
+        """List every object of this hub, dead ones too."""
         self._raise_if_away()
         return [
             CensusObject(
@@ -374,14 +380,14 @@ class FakeEngine(Engine):
         return Corpse(there.exit_code, there.out_of_memory, there.log)
 
     async def cores(self) -> int | None:
-        """`cpus` of this engine, which a test may set."""
+        """Return the `cpus` of this engine, which a test may set."""
         self._raise_if_away()
         return self.cpus
 
     # -- what its spawner does with it --------------------------------------------------------
 
     async def prepare(self, user: str) -> None:
-        """A download that may be slow."""
+        """Wait as a download may."""
         self._raise_if_away()
         if fault := self._fault(SlowToPrepare, user):
             await fault.happen()
@@ -479,7 +485,7 @@ class GradientFakeSpawner(GradientSpawner, Spawner):
 
     @classmethod
     def make_engine(cls, context: HubContext, config: Any) -> FakeEngine:
-        """The fake engine of this hub."""
+        """Make the fake engine of this hub."""
         return FakeEngine.of(context.settings.hub_id)
 
     @property
@@ -493,7 +499,7 @@ class GradientFakeSpawner(GradientSpawner, Spawner):
         """Set nothing: the fake engine is given the lease itself."""
 
     async def prepare(self, lease: Lease) -> None:
-        """What may be slow before the turn."""
+        """Wait as what comes before the turn may."""
         await self.engine.prepare(self.user.name)
 
     async def start_engine(self) -> tuple[str, int]:
@@ -546,5 +552,5 @@ class ProxyInMemory(Proxy):
         self.routes.pop(routespec, None)
 
     async def get_all_routes(self) -> dict[str, dict[str, Any]]:
-        """All of them."""
+        """Return all of them."""
         return dict(self.routes)

@@ -23,7 +23,7 @@ LONGEST_FILE = 5_000_000
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
-    """`gradienthub account` and what it can do."""
+    """Add `gradienthub account` and what it can do."""
     parser = subparsers.add_parser(
         "account",
         help="who has which account; prepare, bind, unbind and merge them",
@@ -317,7 +317,7 @@ def _rows(reader: "csv.DictReader[str]") -> Iterator[tuple[int, dict[str, str], 
 
 
 def _wanted(desk: Desk, row: dict[str, str]) -> Wanted:
-    """Raises ValueError with what is wrong."""
+    """Parse one line of the table. Raises ValueError with what is wrong."""
     name, tier = row["name"], row.get("tier", "")
     if not name or len(name) > 255 or "\0" in name:
         raise ValueError("a user name has 1 to 255 characters")

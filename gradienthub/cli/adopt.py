@@ -15,7 +15,7 @@ WIDTH = 16
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
-    """`gradienthub adopt` and its options."""
+    """Add `gradienthub adopt` and its options."""
     parser = subparsers.add_parser(
         "adopt",
         help="what becomes of a hub that had another spawner, and the lines to write",

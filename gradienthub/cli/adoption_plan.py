@@ -293,7 +293,7 @@ def _asked(config: Config, look: Any) -> tuple[Any, str]:
 
 
 def _bound(config: Config) -> dict[str, str]:
-    """Volume -> its account's name, where there is a ledger already."""
+    """Map each volume to its account's name, where there is a ledger already."""
     try:
         hub = configs.HubConfig(Path(), config, configs.settings_of(config))
         with configs.open_ledger(hub) as ledger:

@@ -9,7 +9,7 @@ from .desk import Desk, add_act, span
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
-    """`gradienthub approve` and what it can do."""
+    """Add `gradienthub approve` and what it can do."""
     parser = subparsers.add_parser(
         "approve",
         help="requests for instance types that need an approval",

@@ -10,7 +10,7 @@ from .desk import Desk, add_act, money
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
-    """`gradienthub budget` and what it can do."""
+    """Add `gradienthub budget` and what it can do."""
     parser = subparsers.add_parser(
         "budget",
         help="what a person or a group may spend a month",

@@ -8,7 +8,7 @@ from .check_result import Severity
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
-    """`gradienthub check` and its options."""
+    """Add `gradienthub check` and its options."""
     parser = subparsers.add_parser(
         "check",
         help="is everything as a hub needs it, and what to do where it is not",

@@ -16,7 +16,10 @@ from .check_scene import Scene
 
 
 def configuration(scene: Scene) -> Iterator[CheckResult]:
-    """The file was read and everything in it is known, or we would not be here."""
+    """Say what the configuration has.
+
+    It was read and everything in it is known, or the command would have ended.
+    """
     house = scene.hub.settings.house
     yield ok(
         "configuration",
@@ -27,7 +30,7 @@ def configuration(scene: Scene) -> Iterator[CheckResult]:
 
 
 def hub_id(scene: Scene) -> Iterator[CheckResult]:
-    """The word by which rows and containers are this hub's."""
+    """Check the word by which rows and containers are this hub's."""
     word = scene.hub.settings.hub_id
     if word == config.UNMADE:
         yield ok("hub_id", "the hub makes one at its first start and keeps it in data_dir")
@@ -36,7 +39,7 @@ def hub_id(scene: Scene) -> Iterator[CheckResult]:
 
 
 def wiring(scene: Scene) -> Iterator[CheckResult]:
-    """Spawner, authenticator and services are still what configure(c) made them."""
+    """Check that spawner, authenticator and services are still what configure(c) made them."""
     found = scene.wiring
     for sentence in found.faults:
         yield fault("wiring", sentence, "install the package that has it, or correct the name")
@@ -77,7 +80,7 @@ def wiring(scene: Scene) -> Iterator[CheckResult]:
 
 
 def weakened(scene: Scene) -> Iterator[CheckResult]:
-    """Settings that are allowed and cost what people expect of a notebook cloud."""
+    """Warn of settings that are allowed but weaken what people expect of a notebook cloud."""
     hub, spawner = scene.hub, scene.wiring.spawner
     if hub.value(JupyterHub, "cleanup_servers"):
         yield warn(
@@ -102,7 +105,7 @@ def weakened(scene: Scene) -> Iterator[CheckResult]:
 
 
 def set_traits(scene: Scene) -> Iterator[CheckResult]:
-    """Every trait that this configuration sets, and what becomes of it on this hub."""
+    """List every trait that this configuration sets, and what becomes of it on this hub."""
     found = traits.set_traits(scene.hub.config, scene.wiring.spawner, scene.wiring.authenticator)
     counts = {fate: [t for t in found if t.row.fate is fate] for fate in Fate}
     for trait in (*counts[Fate.OURS], *counts[Fate.NONE]):
@@ -120,7 +123,7 @@ def set_traits(scene: Scene) -> Iterator[CheckResult]:
 
 
 def old_volumes(scene: Scene) -> Iterator[CheckResult]:
-    """What is shown of an adopted hub's volumes can be shown."""
+    """Check that an adopted hub's volumes can be shown."""
     spawner = scene.wiring.spawner
     if scene.wiring.engine == "other" or spawner is None:
         return
@@ -155,7 +158,7 @@ def _taken_places(scene: Scene, spawner: type) -> Iterator[CheckResult]:
 
 
 def messages(scene: Scene) -> Iterator[CheckResult]:
-    """The file of those who are told of warnings and stops can be used, and only by us."""
+    """Check that the file of message targets can be used, and only by us."""
     seen = scene.notify
     if seen is None:
         return

@@ -10,7 +10,8 @@ from .check_scene import Scene
 
 
 def asked_of_engine(scene: Scene) -> Iterator[CheckResult]:
-    """What the configuration asks of the engine beside leases, as each start will be judged."""
+    """Judge what the configuration asks of the engine beside leases, as each start will be
+    judged."""
     hub, spawner = scene.hub, scene.wiring.spawner
     if scene.wiring.engine != "docker" or spawner is None:
         return
@@ -44,7 +45,7 @@ def asked_of_engine(scene: Scene) -> Iterator[CheckResult]:
 
 
 def network(scene: Scene) -> Iterator[CheckResult]:
-    """Notebooks do not reach each other's ports."""
+    """Check that notebooks do not reach each other's ports."""
     hub, spawner, seen = scene.hub, scene.wiring.spawner, scene.engine
     if scene.wiring.engine != "docker" or spawner is None or seen.away:
         return
@@ -88,7 +89,10 @@ def network(scene: Scene) -> Iterator[CheckResult]:
 
 
 def copies(scene: Scene) -> Iterator[CheckResult]:
-    """Containers with this hub's labels that it never made: left alone, and counted for nobody."""
+    """Find containers with this hub's labels that it never made.
+
+    They are left alone and counted for nobody.
+    """
     names = {found.object_id: found.name for found in scene.engine.census or ()}
     found = [(one.name, one.why) for one in scene.engine.copies]
     found += [(names[one], why) for one, why in scene.ledger.copies.items() if one in names]

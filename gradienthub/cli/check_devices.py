@@ -10,7 +10,7 @@ from .check_scene import Scene
 
 
 def devices(scene: Scene) -> Iterator[CheckResult]:
-    """Declared devices are here, and those that are here are declared."""
+    """Check that declared devices are here, and that those that are here are declared."""
     if scene.engine.remote:
         yield ok("devices", "the engine is on another machine; its GPUs cannot be seen from here")
         return
@@ -58,7 +58,7 @@ def _count_of(scene: Scene, declared: int) -> str:
 
 
 def _hosts_here(scene: Scene) -> tuple[list[Host], list[Host]]:
-    """The declared hosts that are this machine, and the others.
+    """Return the declared hosts that are this machine, and the others.
 
     A host is known by one of its devices, or by its name; a hub that declares one host means the
     machine it runs on.
@@ -93,7 +93,7 @@ def _declaration(scene: Scene, here: list[Host]) -> str:
 
 
 def machines(scene: Scene) -> Iterator[CheckResult]:
-    """Declared devices can be rented, and something fits the hosts."""
+    """Check that declared devices can be rented, and that something fits the hosts."""
     house = scene.hub.settings.house
     rented = {t.gpu_model for t in house.catalog.instance_types}
     models = {device.model for host in house.hosts for device in host.devices}

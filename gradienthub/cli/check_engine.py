@@ -10,7 +10,7 @@ from .check_scene import Scene
 
 
 def engine(scene: Scene) -> Iterator[CheckResult]:
-    """The engine answers."""
+    """Check that the engine answers."""
     seen = scene.engine
     if scene.wiring.engine == "local":
         yield warn(
@@ -36,7 +36,7 @@ def engine(scene: Scene) -> Iterator[CheckResult]:
 
 
 def hub_address(scene: Scene) -> Iterator[CheckResult]:
-    """Containers reach the hub only at an address that is not loopback."""
+    """Check that containers reach the hub: its address must not be loopback."""
     hub, spawner = scene.hub, scene.wiring.spawner
     if scene.wiring.engine != "docker" or spawner is None:
         return
@@ -62,7 +62,7 @@ def hub_address(scene: Scene) -> Iterator[CheckResult]:
 
 
 def gpu_runtime(scene: Scene) -> Iterator[CheckResult]:
-    """The engine can hand a container its GPUs."""
+    """Check that the engine can hand a container its GPUs."""
     seen, spawner = scene.engine, scene.wiring.spawner
     if scene.wiring.engine != "docker" or spawner is None or seen.away:
         return
@@ -97,7 +97,7 @@ def gpu_runtime(scene: Scene) -> Iterator[CheckResult]:
 
 
 def images(scene: Scene) -> Iterator[CheckResult]:
-    """Runtimes have images, and the engine has them already."""
+    """Check that runtimes have images, and that the engine has them already."""
     if scene.wiring.engine != "docker":
         return
     imageless = [r.name for r in scene.hub.settings.house.catalog.runtimes if not r.image]
@@ -121,7 +121,8 @@ def images(scene: Scene) -> Iterator[CheckResult]:
 
 
 def warm_servers(scene: Scene) -> Iterator[CheckResult]:
-    """Folders can arrive late, where warm servers are configured."""
+    """If warm servers are configured, check that folders can be mounted into a running
+    container."""
     settings = scene.hub.settings
     waiting = sum(pool.count for pool in settings.pools)
     if not waiting:

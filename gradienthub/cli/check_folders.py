@@ -10,7 +10,8 @@ LEAST_FREE = 5 * 10**9
 
 
 def folders(scene: Scene) -> Iterator[CheckResult]:
-    """Data and storage can be written, have room, and can be given to whom containers run as."""
+    """Check that data and storage can be written, have room, and can be given to the user of the
+    containers."""
     for name, place in (("data_dir", scene.data_dir), ("storage_root", scene.storage_root)):
         yield _folder(name, place, scene)
     if scene.ledger_folder is not None:
@@ -79,7 +80,7 @@ def _owner(scene: Scene) -> Iterator[CheckResult]:
 
 
 def private_files(scene: Scene) -> Iterator[CheckResult]:
-    """Nobody else on the machine reads who pays what, or what opens a server."""
+    """Check that nobody else on the machine can read who pays what, or what opens a server."""
     for place in scene.readable_by_others:
         mode = "700" if place.is_dir() else "600"
         yield warn(
@@ -90,7 +91,8 @@ def private_files(scene: Scene) -> Iterator[CheckResult]:
 
 
 def storage(scene: Scene) -> Iterator[CheckResult]:
-    """People's files are closed to others on this machine, and no program in them gives rights."""
+    """Check that people's files are closed to others on this machine, and that no program in them
+    gives rights."""
     place = scene.storage_root
     if scene.wiring.engine != "docker" or not place.exists:
         return

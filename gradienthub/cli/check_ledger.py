@@ -18,7 +18,8 @@ NETWORK_FILE_SYSTEMS = frozenset(
 
 
 def database(scene: Scene) -> Iterator[CheckResult]:
-    """The ledger answers, with this version's schema, from a file system that can carry it."""
+    """Check that the ledger answers, has this version's schema, and is on a file system that can
+    carry it."""
     seen = scene.ledger
     if seen.file_system in NETWORK_FILE_SYSTEMS:
         yield warn(
@@ -54,7 +55,7 @@ def database(scene: Scene) -> Iterator[CheckResult]:
 
 
 def keeper(scene: Scene) -> Iterator[CheckResult]:
-    """Somebody looks at what runs, and has found nothing wrong."""
+    """Check that a keeper looks at what runs, and that it has found nothing wrong."""
     health = scene.ledger.health
     if health is None:
         return
@@ -67,7 +68,7 @@ def keeper(scene: Scene) -> Iterator[CheckResult]:
 
 
 def clocks(scene: Scene) -> Iterator[CheckResult]:
-    """Engine and database have our time; bills and deadlines are by the hub's clock."""
+    """Check that engine and database have the hub's time, by which bills and deadlines are made."""
     skews = {"engine": scene.engine.skew, "database": scene.ledger.skew}
     known = {name: skew for name, skew in skews.items() if skew is not None}
     for name, skew in known.items():
@@ -83,7 +84,8 @@ def clocks(scene: Scene) -> Iterator[CheckResult]:
 
 
 def orphans(scene: Scene) -> Iterator[CheckResult]:
-    """Every container has its open lease, every open lease its container, every device a holder."""
+    """Check that every container has its open lease, every open lease its container, every held
+    device a holder."""
     if not scene.ledger.current:
         return
     for holder, lease in scene.ledger.strange_holders.items():

@@ -10,7 +10,7 @@ NOT_REACHED = (502, 503, 504)
 
 
 def proxy(scene: Scene) -> Iterator[CheckResult]:
-    """The proxy's program is where the hub will look for it."""
+    """Check that the proxy's program is where the hub will look for it."""
     if scene.wiring.proxy is None:
         return
     if scene.keeper_answer in NOT_REACHED:

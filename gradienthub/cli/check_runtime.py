@@ -112,7 +112,7 @@ def _image_of(hub: config.HubConfig, name: str) -> str:
 
 
 def differences(hub: config.HubConfig, name: str) -> list[str]:
-    """What a warm start of this runtime would see otherwise; empty where they are alike.
+    """Return what a warm start of this runtime would see otherwise; empty where they are alike.
 
     Raises ConfigurationFault in words where the image cannot be warm at all.
     """
@@ -129,7 +129,7 @@ def differences(hub: config.HubConfig, name: str) -> list[str]:
 
 
 def _client_options(hub: config.HubConfig) -> dict[str, Any]:
-    """Reach the engine that the hub will reach; of another spawner only the variables are known."""
+    """Read how the hub will reach the engine; of another spawner only the variables are known."""
     spawner = wiring_of(hub).spawner
     if spawner is not None and issubclass(spawner, GradientDockerSpawner):
         return spawner.client_options(hub.config)
@@ -153,7 +153,7 @@ class ImageTrial:
 
     @contextmanager
     def made(self, command: list[str], environment: Mapping[str, str]) -> Iterator[str]:
-        """The id of a container that is not started yet."""
+        """Create a container that is not started yet, and yield its id."""
         host = self.client.create_host_config(
             binds={str(self.folder): {"bind": INSIDE, "mode": "ro"}}, init=True
         )
@@ -173,7 +173,8 @@ class ImageTrial:
             self.client.remove_container(made["Id"], force=True, v=True)
 
     def end_of(self, container: str) -> Any:
-        """The JSON that it showed last. Raises RuntimeError with its log where it did not.
+        """Wait for its end and return the JSON that it showed last. Raises RuntimeError with its
+        log.
 
         Starts it where it does not run.
         """
@@ -187,7 +188,7 @@ class ImageTrial:
             raise RuntimeError(last[-300:]) from None
 
     def python(self) -> str:
-        """The interpreter of the image's notebook server."""
+        """Return the interpreter of the image's notebook server."""
         ask = PROGRAM.rpartition("if __name__")[0]
         ask += f"print(json.dumps(interpreter(command([{SERVER!r}]))))"
         with self.made(["python3", "-c", ask], {}) as container:
@@ -218,7 +219,7 @@ def _compared(trial: ImageTrial) -> list[str]:
 
 
 def _told(one: Any, other: Any) -> str:
-    """A value, of a mapping only what the other does not have."""
+    """Return a value, of a mapping only what the other does not have."""
     if isinstance(one, dict) and isinstance(other, dict):
         one = {key: value for key, value in one.items() if other.get(key) != value}
     return json.dumps(one)[:400]

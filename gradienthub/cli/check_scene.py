@@ -267,7 +267,7 @@ def _helper_fault(settings: Settings) -> str:
 
 
 def wiring_of(hub: HubConfig) -> Wiring:
-    """The classes named by the configuration, found as the hub finds them."""
+    """Return the classes named by the configuration, found as the hub finds them."""
     faults: list[str] = []
     return Wiring(
         spawner=_class(hub, "spawner_class", faults),
@@ -393,7 +393,7 @@ async def _has_image(engine: DockerEngine, image: str) -> bool:
 
 
 def images_of(hub: HubConfig) -> list[str]:
-    """The images of all runtimes, each once."""
+    """Return the images of all runtimes, each once."""
     runtimes = hub.settings.house.catalog.runtimes
     return list(dict.fromkeys(runtime.image for runtime in runtimes if runtime.image))
 
@@ -406,7 +406,8 @@ def _is_remote(address: str) -> bool:
 
 
 def _skew(said: Any, asked: datetime, answered: datetime) -> timedelta | None:
-    """How far the other clock is ahead of ours, which read `asked` before and `answered` after."""
+    """Return how far the other clock is ahead of ours, which read `asked` before and `answered`
+    after."""
     try:
         theirs = datetime.fromisoformat(str(said))
     except ValueError:
@@ -488,7 +489,7 @@ def _read_ledger(
 
 
 def folder(path: Path) -> Folder:
-    """A folder, or the nearest one above it that exists."""
+    """Return a folder, or the nearest one above it that exists."""
     there = next((p for p in (path, *path.parents) if _exists(p)), Path("/"))
     space = shutil.disk_usage(there)
     return Folder(
@@ -506,7 +507,7 @@ def _ledger_folder(settings: Settings) -> Folder | None:
 
 
 def storage_folder(root: Path) -> Folder:
-    """The folder of people's files, with what others on this machine may do there."""
+    """Return the folder of people's files, with what others on this machine may do there."""
     return replace(
         folder(root),
         open_levels=tuple(place for place in (root / name for name in LEVELS) if _is_open(place)),
@@ -529,19 +530,20 @@ def _exists(path: Path) -> bool:
 
 
 def mount_options_of(path: Path, mounts: Path = MOUNTS) -> frozenset[str]:
-    """The options of the mount that carries `path`; none where the kernel does not say."""
+    """Return the options of the mount that carries `path`; none where the kernel does not say."""
     row = _mount_of(path, mounts)
     return frozenset(row[0].split(" ")[5].split(",")) if row else frozenset()
 
 
 def file_system_of(path: Path, mounts: Path = MOUNTS) -> str | None:
-    """The type of the file system that carries `path`, or None where the kernel does not say."""
+    """Return the type of the file system that carries `path`, or None where the kernel does not
+    say."""
     row = _mount_of(path, mounts)
     return row[1].split(" ")[0] if row else None
 
 
 def _mount_of(path: Path, mounts: Path) -> tuple[str, str] | None:
-    """The kernel's row of the mount that carries `path`, before and after its separator."""
+    """Return the kernel's row of the mount that carries `path`, before and after its separator."""
     try:
         lines = mounts.read_text().splitlines()
     except OSError:
@@ -560,7 +562,7 @@ def _mount_of(path: Path, mounts: Path) -> tuple[str, str] | None:
 
 
 def proxy_program(hub: HubConfig, wiring: Wiring) -> Program | None:
-    """The program of the proxy that the hub will start; None where it starts none."""
+    """Return the program of the proxy that the hub will start; None where it starts none."""
     proxy = wiring.proxy
     if proxy is None or not hub.value(proxy, "should_start"):
         return None
@@ -579,7 +581,7 @@ def _program(name: str) -> Program:
 
 
 def _interpreter(path: str | None) -> str:
-    """What runs a script, by its first line; nothing for a program of its own."""
+    """Return what runs a script, by its first line; nothing for a program of its own."""
     if path is None:
         return ""
     with open(path, "rb") as file:
@@ -588,7 +590,7 @@ def _interpreter(path: str | None) -> str:
 
 
 def _readable_by_others(hub: HubConfig) -> tuple[Path, ...]:
-    """The folder of data, the ledger's file and the hub's, where others may read them."""
+    """Return the folder of data, the ledger's file and the hub's, where others may read them."""
     settings = hub.settings
     hub_url = hub.config.JupyterHub.get("db_url", "sqlite:///jupyterhub.sqlite")
     files = [config.sqlite_file(settings.database_url), config.sqlite_file(str(hub_url))]

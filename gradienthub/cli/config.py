@@ -39,12 +39,13 @@ class HubConfig:
     settings: Settings
 
     def value(self, cls: type[Configurable], name: str) -> Any:
-        """The value that a trait of `cls` will have in the hub; None where only the hub knows."""
+        """Return the value that a trait of `cls` will have in the hub; None where only the hub
+        knows."""
         return configured(self.config, cls, name)
 
 
 def add_config_option(parser: argparse.ArgumentParser) -> None:
-    """`-f FILE`, as jupyterhub itself has it."""
+    """Add `-f FILE`, as jupyterhub itself has it."""
     parser.add_argument(
         "-f",
         "--config",
@@ -149,14 +150,14 @@ def _is_there(path: Path) -> bool:
 
 
 def sqlite_file(url: str) -> Path | None:
-    """The file of a SQLite URL; None for another database and for one in memory."""
+    """Return the file of a SQLite URL; None for another database and for one in memory."""
     match = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+)(?:\?.*)?", url)
     return Path(match[1]) if match else None
 
 
 @contextmanager
 def open_ledger(hub: HubConfig, *, at_any_schema: bool = False) -> Iterator[Ledger]:
-    """The hub's ledger, at this version's schema unless any will do, closed at the end.
+    """Open the hub's ledger, at this version's schema unless any will do, and close it at the end.
 
     Makes none: a SQLite file that is not there is a fault, because the likeliest reason is a
     command in the wrong folder.
@@ -215,7 +216,7 @@ def _expect_head(ledger: Ledger) -> None:
 
 
 def os_user() -> str:
-    """Who runs this command, by the process and not by a variable that anybody can set."""
+    """Return who runs this command, by the process and not by a variable that anybody can set."""
     uid = os.geteuid()
     try:
         return pwd.getpwuid(uid).pw_name

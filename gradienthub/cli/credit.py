@@ -10,7 +10,7 @@ from .desk import Desk, add_act, money, span
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
-    """`gradienthub credit` and what it can do."""
+    """Add `gradienthub credit` and what it can do."""
     parser = subparsers.add_parser(
         "credit",
         help="give credit, record a payment, see what is left",

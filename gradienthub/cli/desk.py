@@ -30,11 +30,11 @@ class Desk:
         self.currency = settings.house.catalog.currency
 
     def amount(self, micros: int) -> str:
-        """Money for people, exactly."""
+        """Format an amount of money for people, exactly."""
         return format_amount(micros, self.currency)
 
     def account(self, name: str) -> Account:
-        """The open account of that name. Raises NoSuchAccount with what to do."""
+        """Return the open account of that name. Raises NoSuchAccount with what to do."""
         try:
             return self.ledger.read(accounts.find, hub_id=self.hub_id, name=name)
         except NoSuchAccount:
@@ -74,7 +74,7 @@ class Desk:
         )
 
     def allowance(self, account: Account) -> Allowance:
-        """What the account may do now, by all that the ledger knows."""
+        """Return what the account may do now, by all that the ledger knows."""
         return self.ledger.read(
             accounts.allowance_of,
             account,
@@ -84,7 +84,7 @@ class Desk:
         )
 
     def tier_name(self, name: str) -> str:
-        """The name of a tier there is. Raises UsageFault with those there are."""
+        """Return the name of a tier there is. Raises UsageFault with those there are."""
         if name not in self.settings.house.tiers:
             raise config.UsageFault(
                 f"There is no tier {name!r}; known are {', '.join(self.settings.house.tiers)}"
@@ -92,7 +92,7 @@ class Desk:
         return name
 
     def type_name(self, name: str) -> str:
-        """The name of an instance type there is. Raises UsageFault with those there are."""
+        """Return the name of an instance type there is. Raises UsageFault with those there are."""
         catalog = self.settings.house.catalog
         if catalog.instance_type(name) is None:
             known = ", ".join(t.name for t in catalog.instance_types)
@@ -100,7 +100,10 @@ class Desk:
         return name
 
     def account_id(self, name: str) -> str:
-        """The id of an account by name or id, also of one that is closed. Raises NoSuchAccount."""
+        """Return the id of an account by name or id, also of one that is closed.
+
+        Raises NoSuchAccount.
+        """
         found = self.ledger.read(statements.account_ids, hub_id=self.hub_id, name=name)
         if not found:
             raise NoSuchAccount(self._no_account(name))
@@ -110,7 +113,7 @@ class Desk:
 def add_act(
     acts: "argparse._SubParsersAction[Any]", word: str, act: Act, says: str, *names: str
 ) -> argparse.ArgumentParser:
-    """A sub-command that works at the desk; `names` are its positional arguments."""
+    """Add a sub-command that works at the desk. `names` are its positional arguments."""
     parser: argparse.ArgumentParser = acts.add_parser(word, help=says, description=says)
     for name in names:
         parser.add_argument(name, metavar=name.upper())
@@ -138,7 +141,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def span(text: str) -> timedelta:
-    """An argument that is a duration."""
+    """Parse an argument that is a duration."""
     try:
         return parse_duration(text)
     except ValueError as error:
@@ -146,7 +149,8 @@ def span(text: str) -> timedelta:
 
 
 def money(text: str) -> int:
-    """An argument that is an amount of money in currency units, as micro-units; more than 0."""
+    """Parse an argument that is an amount of money in currency units into micro-units; more
+    than 0."""
     try:
         amount = parse_amount(text)
     except ValueError as error:

@@ -50,7 +50,7 @@ class DeviceState:
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
-    """`gradienthub devices` and its options."""
+    """Add `gradienthub devices` and its options."""
     parser = subparsers.add_parser(
         "devices",
         help="every declared device, and who holds it",
@@ -117,7 +117,7 @@ def _change(desk: Desk, args: argparse.Namespace) -> int:
 
 
 def device_states(ledger: Ledger, hub_id: str) -> list[DeviceState]:
-    """The devices that this hub published, by host and UUID."""
+    """Return the devices that this hub published, by host and UUID."""
     open_leases = {lease.id: lease for lease in ledger.read(leases.open_details, hub_id)}
     names = {account.id: account.name for account in ledger.read(accounts.everyone, hub_id=hub_id)}
     return [
@@ -181,7 +181,7 @@ def _table(states: Sequence[DeviceState], now: datetime) -> str:
 
 
 def _not_published(states: Sequence[DeviceState], settings: Settings) -> str:
-    """What the configuration says otherwise than the hub's last start did."""
+    """Return what the configuration says otherwise than the hub's last start did."""
     declared = {device.uuid for host in settings.house.hosts for device in host.devices}
     published = {state.uuid for state in states}
     if declared == published:

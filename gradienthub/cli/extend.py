@@ -13,7 +13,7 @@ from .desk import Desk
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
-    """`gradienthub extend` and its options."""
+    """Add `gradienthub extend` and its options."""
     parser = subparsers.add_parser(
         "extend",
         help="keep a running notebook for one more interval",
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _named(user: str, name: str, mine: list[Watched]) -> Watched:
-    """The one that is meant. Raises Refused with those there are."""
+    """Return the notebook that is meant. Raises Refused with those there are."""
     titles = ", ".join(shown(one.title) for one in mine)
     if not mine:
         raise Refused("not_running", f"Nothing of {user} runs.", "See `gradienthub leases`.")

@@ -16,7 +16,7 @@ MOST = 200
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
-    """`gradienthub findings` and its options."""
+    """Add `gradienthub findings` and its options."""
     parser = subparsers.add_parser(
         "findings",
         help="what hub and keeper find wrong while they run",

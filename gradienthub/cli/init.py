@@ -43,7 +43,7 @@ class Machine:
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
-    """`gradienthub init` and its options."""
+    """Add `gradienthub init` and its options."""
     parser = subparsers.add_parser(
         "init",
         help="write a configuration that starts, with this machine's GPUs filled in",
@@ -106,7 +106,7 @@ def _write(path: Path, text: str, *, force: bool) -> None:
 
 
 def look() -> Machine:
-    """What this machine has, as far as it tells."""
+    """Look up what this machine has, as far as it tells."""
     size = this_machine()
     return Machine(
         cpus=size["cpus"],
@@ -127,7 +127,8 @@ def _bridge() -> str | None:
 
 
 def _proxy_program() -> str:
-    """Which proxy there is: configurable-http-proxy, traefik, or traefik-beside this Python."""
+    """Return which proxy there is: configurable-http-proxy, traefik, or traefik-beside this
+    Python."""
     if shutil.which("configurable-http-proxy"):
         return "configurable-http-proxy"
     if shutil.which("traefik"):
@@ -138,7 +139,7 @@ def _proxy_program() -> str:
 
 
 def render(preset: str, engine: str, machine: Machine, secret: Any) -> str:
-    """The configuration's text. `secret(bytes)` makes a password."""
+    """Render the configuration's text. `secret(bytes)` makes a password."""
     tables = presets.load(preset)
     return Template(TEXT).substitute(
         user_password=secret(9),
@@ -168,7 +169,7 @@ def _hosts(tables: dict[str, Any], machine: Machine) -> str:
 
 
 def _instance_types(tables: dict[str, Any], machine: Machine) -> str:
-    """An instance type for each model here that the preset does not rent."""
+    """Return an instance type for each model here that the preset does not rent."""
     known = _known_models(tables)
     strangers: dict[str, Gpu] = {}
     for gpu in machine.inventory.gpus:
@@ -182,7 +183,7 @@ def _instance_types(tables: dict[str, Any], machine: Machine) -> str:
 
 
 def _share(machine: Machine, gpus: Sequence[Gpu]) -> tuple[int, int]:
-    """CPUs and memory that each GPU can have when all are rented."""
+    """Return the CPUs and the memory (GB) of each GPU when all are rented."""
     return max(1, int(machine.cpus / len(gpus))), max(1, int(machine.memory / len(gpus)))
 
 

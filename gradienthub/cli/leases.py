@@ -18,7 +18,7 @@ MOST = 1000
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
-    """`gradienthub leases` and its options."""
+    """Add `gradienthub leases` and its options."""
     parser = subparsers.add_parser(
         "leases",
         help="what runs, for whom, at what cost, and when it stops",

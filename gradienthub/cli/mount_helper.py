@@ -20,7 +20,7 @@ SECONDS = 5.0
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
-    """`gradienthub mount-helper` and its options."""
+    """Add `gradienthub mount-helper` and its options."""
     parser = subparsers.add_parser(
         "mount-helper",
         help="bind folders of warm servers for a hub that is not root",

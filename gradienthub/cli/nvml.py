@@ -26,7 +26,7 @@ class Gpu:
         return self.uuid.startswith("MIG-")
 
     def model(self, known: Iterable[str]) -> str:
-        """The model to declare: the catalog's word for it where it has one, else NVML's.
+        """Return the model to declare: the catalog's word for it where it has one, else NVML's.
 
         A catalog says "Tesla V100", NVML "Tesla V100-SXM2-16GB"; devices and instance types meet
         only where both use one word. A slice is never its whole GPU.
@@ -56,7 +56,7 @@ class Inventory:
 
 
 def discover(nvml: Any | None = None) -> Inventory:
-    """Every GPU of this machine, and of a GPU in MIG mode every slice. Never raises."""
+    """List every GPU of this machine, and every slice of a GPU in MIG mode. Never raises."""
     if nvml is None:
         try:
             nvml = importlib.import_module("pynvml")
@@ -151,7 +151,8 @@ def declaration(
     cdi: bool = False,
     others: Sequence[str] = (),
 ) -> str:
-    """The statement `c.GradientHub.hosts = ...` that declares this machine with these devices.
+    """Return the statement `c.GradientHub.hosts = ...` that declares this machine with these
+    devices.
 
     `row` holds the host's other keys; `others` are hosts whose rows have to stay beside it.
     """
@@ -174,5 +175,5 @@ def declaration(
 
 
 def bare_uuid(declared: str) -> str:
-    """The UUID in a declared device's name, which may be a CDI name."""
+    """Return the UUID in a declared device's name, which may be a CDI name."""
     return declared.rsplit("=", 1)[-1]

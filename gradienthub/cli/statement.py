@@ -17,7 +17,7 @@ from .desk import Desk, on_desk
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
-    """`gradienthub statement` and its options."""
+    """Add `gradienthub statement` and its options."""
     parser = subparsers.add_parser(
         "statement",
         help="a month of an account: leases, credits, gaps, total",

@@ -10,7 +10,7 @@ from .desk import Desk, on_desk
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
-    """`gradienthub stop` and its options."""
+    """Add `gradienthub stop` and its options."""
     parser = subparsers.add_parser(
         "stop",
         help="stop a running notebook by its lease",

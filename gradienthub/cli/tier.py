@@ -13,7 +13,7 @@ from .desk import Desk, add_act, span
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
-    """`gradienthub tier` and what it can do."""
+    """Add `gradienthub tier` and what it can do."""
     parser = subparsers.add_parser(
         "tier",
         help="who has which tier and why; grants and approvals",

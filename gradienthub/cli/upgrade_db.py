@@ -11,7 +11,7 @@ from . import config
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
-    """`gradienthub upgrade-db` and its options."""
+    """Add `gradienthub upgrade-db` and its options."""
     parser = subparsers.add_parser(
         "upgrade-db",
         help="bring the ledger's schema to this version's",

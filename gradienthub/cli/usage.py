@@ -21,7 +21,7 @@ BY = ("user", "group", "type", "day")
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
-    """`gradienthub usage` and its options."""
+    """Add `gradienthub usage` and its options."""
     parser = subparsers.add_parser(
         "usage",
         help="what was used and charged, by user, group, type or day",

@@ -14,7 +14,7 @@ from .health import say_if_old
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
-    """`gradienthub warm` and what it can do."""
+    """Add `gradienthub warm` and what it can do."""
     parser = subparsers.add_parser(
         "warm",
         help="the servers that wait for a start; pause and resume them",

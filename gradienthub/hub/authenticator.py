@@ -41,7 +41,7 @@ class TiersMixin(Authenticator):
     _arriving = Set()
 
     async def run_post_auth_hook(self, handler: Any, auth_model: Any) -> Any:
-        """The last step of every login, after the allow checks and the deployer's own hook."""
+        """Run the last step of every login, after the allow checks and the deployer's own hook."""
         hook = super().run_post_auth_hook
         with _failing_in_words("The post_auth_hook", self.log):
             model = await run_hook(
@@ -73,7 +73,10 @@ class TiersMixin(Authenticator):
         return set(clean_groups(said).names or ())
 
     async def refresh_user(self, user: Any, handler: Any = None, **kwargs: Any) -> Any:
-        """Facts again whenever the authenticator has new ones; its answer passes as it is."""
+        """Record the facts again whenever the authenticator has new ones.
+
+        Its answer is returned as it is.
+        """
         refresh = super().refresh_user
         with _failing_in_words("The authenticator’s refresh_user", self.log):
             refreshed = await run_hook(
@@ -180,13 +183,14 @@ class TiersMixin(Authenticator):
                 return
 
     def _facts(self, name: str, said: Mapping[str, Any]) -> dict[str, Any]:
-        """What the ledger keeps of an auth model; None where it says nothing new."""
+        """Return what the ledger keeps of an auth model; None where it says nothing new."""
         info = self._provider_info(said)
         claims = self._claims(name, info) if "auth_state" in said else None
         return {"who": self._subject(info), "claims": claims}
 
     def _provider_info(self, model: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What the provider said of the person: OAuthenticator's user info, else the auth_state."""
+        """Return what the provider said of the person: OAuthenticator's user info, else the
+        auth_state."""
         state = model.get("auth_state")
         if not isinstance(state, Mapping):
             return {}
@@ -206,7 +210,7 @@ class TiersMixin(Authenticator):
         return groups
 
     def _claims(self, name: str, info: Mapping[str, Any]) -> dict[str, Any]:
-        """What tier_rules name, and no neighbour of it: a token may lie beside a claim."""
+        """Return what tier_rules name, and no neighbour of it: a token may lie beside a claim."""
         rules = HubContext.of(self.config).settings.tier_rules.by_claim
         claims = _named(info, rules, lambda claim, value: True)
         if len(dumps(claims)) > LONGEST_CLAIMS:
@@ -216,7 +220,8 @@ class TiersMixin(Authenticator):
         return claims
 
     def _subject(self, info: Mapping[str, Any]) -> Subject:
-        """The provider and its stable word for this person; a name or an address is neither."""
+        """Return the provider and its stable word for this person; a name or an address is
+        neither."""
         mro = type(self).__mro__
         # What stands right of the mixin; left of it a deployer or MultiAuthenticator adds others.
         provider = mro[mro.index(TiersMixin) + 1].__name__
@@ -236,7 +241,7 @@ class TiersMixin(Authenticator):
         await self._tell(f"name {user.id}", what, accounts.rename_user, user=hub_user(user))
 
     async def delete_user(self, user: Any) -> Any:
-        """The account of a deleted user is closed: a later one of the same name is somebody new."""
+        """Close the account of a deleted user: a later one of the same name is somebody new."""
         self._waiting.pop(user.name, None)
         what = f"the deletion of {user.name!r}"
         await self._tell(f"gone {user.id}", what, accounts.close_user, user=hub_user(user))
@@ -244,7 +249,7 @@ class TiersMixin(Authenticator):
         return await result if hasattr(result, "__await__") else result
 
     def get_handlers(self, app: Any) -> list[Any]:
-        """Ours come before the hub's own, so that they may stand in for them.
+        """List our handlers before the hub's own, so that they may replace them.
 
         The hub calls this once while it starts, inside its loop: the one place where a plugin
         sees the app. So the start-up check and the reconciler begin here.
@@ -280,7 +285,8 @@ def _named(
     rules: Collection[ClaimRule],
     wanted: Callable[[str, Any], bool],
 ) -> dict[str, Any]:
-    """The claims at the rules' paths, in the provider's shape, where a rule could match them.
+    """Return the claims at the rules' paths, in the provider's shape, where a rule could match
+    them.
 
     Only words, whole numbers, yes and no, and lists of these: whatever else a provider sends,
     however deep, is not even looked at.
@@ -337,7 +343,7 @@ def _are_names(said: Any) -> bool:
 
 
 def _bounded(word: str, length: int) -> str:
-    """The word as every database takes it; a longer one ends in its hash, to stay itself."""
+    """Return the word as every database takes it; a longer one ends in its hash, to stay itself."""
     word = word.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
     if len(word) <= length:
         return word

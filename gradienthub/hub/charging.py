@@ -18,7 +18,7 @@ TICK = 60.0
 
 
 async def keep_charged(app: Any, context: HubContext) -> None:
-    """The loop. A pass that fails is logged, and the loop goes on."""
+    """Run one pass after another. A pass that fails is logged, and the loop goes on."""
     while True:
         await asyncio.sleep(TICK)
         try:
@@ -30,7 +30,7 @@ async def keep_charged(app: Any, context: HubContext) -> None:
 
 
 async def charge(app: Any, context: HubContext) -> dict[str, datetime]:
-    """One pass: tell the ledger what is alive, and stop what has no money left."""
+    """Run one pass: tell the ledger what is alive, and stop what has no money left."""
     serving = [
         (user, spawner)
         for user in list(app.users.values())
@@ -53,7 +53,8 @@ async def charge(app: Any, context: HubContext) -> dict[str, datetime]:
 
 
 async def _alive(context: HubContext, serving: list[tuple[Any, Any]]) -> list[str]:
-    """The leases whose object the engine calls alive; without a census, what the hub serves."""
+    """Return the leases whose object the engine calls alive; without a census, what the hub
+    serves."""
     census = await context.engine.census()
     if census is None:
         return [spawner.lease_id for _, spawner in serving if spawner.ready]

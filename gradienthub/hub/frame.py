@@ -184,7 +184,7 @@ class FrameHandler(GradientAPIHandler):
 
 
 def handlers() -> list[tuple[str, type]]:
-    """Routes below /hub."""
+    """List the routes below /hub."""
     return [(r"/api/gradient/frame", FrameHandler)]
 
 

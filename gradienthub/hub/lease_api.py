@@ -26,7 +26,7 @@ class OfServerHandler(GradientAPIHandler):
         return user, row
 
     async def _answer(self, user: Any, row: Any, extend: str | None) -> None:
-        """The lease; where `extend` names one (or is empty: any), after that."""
+        """Answer with the lease, extended before if `extend` names it or is empty (any lease)."""
         context, actor = self.context, who_asks(self.current_user)
         settings, now = context.settings, context.clock()
         program = bool(getattr(self, "_token_authenticated", False))
@@ -62,7 +62,7 @@ class LeaseHandler(OfServerHandler):
 
     @needs_scope("access:servers", "read:servers")
     async def get(self, user_name: str, server_name: str = "") -> None:
-        """`LeaseView`; 404 where the notebook never ran."""
+        """Answer with a `LeaseView`, or 404 if the notebook never ran."""
         user, row = self._server(user_name, server_name)
         await self._answer(user, row, extend=None)
 
@@ -72,7 +72,10 @@ class ExtendHandler(OfServerHandler):
 
     @needs_scope("access:servers", "start:servers")
     async def post(self, user_name: str, server_name: str = "") -> None:
-        """The lease after it. `{"lease": id}` refuses where another one runs meanwhile."""
+        """Extend and answer with the lease.
+
+        `{"lease": id}` refuses if another one runs meanwhile.
+        """
         user, row = self._server(user_name, server_name)
         await self._answer(user, row, extend=self._lease_meant())
 
@@ -104,6 +107,6 @@ def _no_lease(server_name: str) -> Refused:
 
 
 def handlers() -> list[tuple[str, type]]:
-    """Routes below /hub."""
+    """List the routes below /hub."""
     where = r"/api/gradient/users/([^/]+)/servers/([^/]*)"
     return [(where, LeaseHandler), (rf"{where}/extend", ExtendHandler)]

@@ -21,7 +21,7 @@ class MachinesHandler(BaseHandler):
 
     @web.authenticated
     async def get(self) -> None:
-        """The page; without the ledger only the reason why it is empty."""
+        """Render the page; without the ledger only the reason why it is empty."""
         context = HubContext.of(self.config)
         view = await load_view(context, self.current_user)
         if view.problem is not None:
@@ -41,7 +41,7 @@ class MachinesHandler(BaseHandler):
 
 
 async def load_view(context: HubContext, user: Any) -> MachinesView:
-    """The page for this hub user, now."""
+    """Build the page for this hub user, now."""
     settings, now = context.settings, context.clock()
     try:
         offer = await offer_to(context, user, "", own=True)

@@ -39,7 +39,10 @@ class NotebooksHandler(HomeHandler):
 
     @web.authenticated
     async def get(self) -> None:
-        """The page; a server that died unnoticed is noticed first, if its engine says so soon."""
+        """Render the page.
+
+        A server that died unnoticed is noticed first, if its engine says so soon.
+        """
         running = [s for s in list(self.current_user.spawners.values()) if s.ready]
         if running:
             looks = [asyncio.ensure_future(s.poll_and_notify()) for s in running]
@@ -48,7 +51,7 @@ class NotebooksHandler(HomeHandler):
 
     @web.authenticated
     def post(self) -> Any:
-        """The page's own buttons: `action`, of the visitor's notebook `server`.
+        """Handle the page's own buttons: `action`, of the visitor's notebook `server`.
 
         `lease` is the run that the visitor saw: a page that is old does nothing to a newer one.
         """
@@ -119,7 +122,7 @@ class NotebooksHandler(HomeHandler):
         await delete_server(self, user, row.name)
 
     async def _show(self, refused: Refused | None = None) -> None:
-        """The page, after a refusal with its words on top."""
+        """Render the page, with the words of a refusal on top."""
         user = self.current_user
         if refused is not None:
             self.set_status(refused.status)
@@ -187,7 +190,7 @@ class NotebooksHandler(HomeHandler):
 
 
 def _real(servers: Iterable[ServerSeen], kept: Mapping[str, Kept]) -> list[ServerSeen]:
-    """Without the default server that the hub makes for everybody, until it was once started."""
+    """Leave out the default server that the hub makes for everybody, until it was once started."""
     return [
         s
         for s in servers

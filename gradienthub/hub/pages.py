@@ -55,7 +55,10 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
 
     @needs_scope("servers")
     async def _get(self, user_name: str, server_name: str, display_name: str) -> None:
-        """The hub's get() comes here with its scope checked. Makes and starts nothing."""
+        """Render the form.
+
+        The hub's get() calls this with its scope checked; it makes and starts nothing.
+        """
         user = self._owner(user_name)
         if server_name:
             try:
@@ -74,7 +77,7 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
 
     @needs_scope("servers")
     async def _post(self, user_name: str, server_name: str, display_name: str) -> None:
-        """The hub's post() comes here with its scope checked: start, or say why not."""
+        """Start the server, or say why not. The hub's post() calls this with its scope checked."""
         user = self._owner(user_name)
         entries = {
             key: values[0].decode("utf8", "replace")
@@ -126,7 +129,10 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
     def _name(
         self, user: Any, entries: Mapping[str, str], options: Mapping[str, Any]
     ) -> tuple[str, str]:
-        """(server name, display name) of the notebook that the form named. Raises Refused."""
+        """Return (server name, display name) of the notebook that the form named.
+
+        Raises Refused.
+        """
         typed = entries.get("display_name", "").strip()
         if not typed:
             if self.one_more and _runs(user, "") and not _same_start(user, "", options):
@@ -256,7 +262,7 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
         return user
 
     def _get_pending_url(self, user: Any, server_name: str) -> str:
-        """The pending page with `next` alone: a link's options are not for there."""
+        """Return the pending page with `next` alone: a link's options are not for there."""
         url = url_path_join(
             self.hub.base_url, "spawn-pending", user.escaped_name, url_escape_path(server_name)
         )
@@ -280,7 +286,7 @@ def _runs(user: Any, server_name: str) -> bool:
 
 
 def _same_start(user: Any, server_name: str, options: Mapping[str, Any]) -> bool:
-    """Whether this very start is on its way already."""
+    """Return whether this very start is on its way already."""
     spawner = user.spawners.get(server_name)
     return (
         spawner is not None
@@ -311,7 +317,7 @@ class AvailabilityHandler(GradientAPIHandler):
     """GET /hub/api/gradient/availability[/{user}]: what is free now, for the form's script."""
 
     async def get(self, user_name: str | None = None) -> None:
-        """Of the person named, else of who asks."""
+        """Show the machines of the person named, else of the visitor."""
         who = self.current_user
         if user_name is None and getattr(who, "kind", None) == "user":
             user_name = who.name
@@ -345,7 +351,7 @@ class GradientStaticHandler(CacheControlStaticFilesHandler):
 
 
 def handlers() -> list[tuple[Any, ...]]:
-    """Routes below /hub; those of the hub's own addresses stand before its handlers."""
+    """List the routes below /hub. Those of the hub's own addresses stand before its handlers."""
     return [
         *lease_api.handlers(),
         (r"/home", NotebooksHandler),

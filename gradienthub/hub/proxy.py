@@ -10,7 +10,7 @@ ASKS_FOR_PASSWORD = "auth_api"
 
 
 def prepare(proxy: Any) -> bool:
-    """Before it starts; whether this is a proxy that was prepared.
+    """Prepare the proxy before it starts. Return whether it is one that can be prepared.
 
     Another proxy than traefik, and a traefik that somebody else starts, are left alone.
     """
@@ -28,7 +28,7 @@ def prepare(proxy: Any) -> bool:
 
 
 def _forget_old_password(proxy: Any) -> None:
-    """A hub that was killed leaves its rules; what they say of the API's password wins.
+    """Remove the password from the rules that a killed hub left, because theirs would win.
 
     A new hub with a new password is then never let in, and gives up.
     """

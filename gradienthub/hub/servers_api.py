@@ -135,5 +135,5 @@ def _server(user: Any, spawner: Any) -> dict[str, Any] | None:
 
 
 def handlers() -> list[tuple[str, type]]:
-    """Routes below /hub."""
+    """List the routes below /hub."""
     return [(r"/api/gradient/servers", ServersHandler)]

@@ -38,7 +38,7 @@ FIRST_TRIES = 1.0
 
 
 async def keep_settled(app: Any, context: HubContext, *, prepared: bool = True) -> None:
-    """The loop. A pass that fails is logged once a failure, and the loop goes on.
+    """Run one pass after another. Each kind of failure is logged once, and the loop goes on.
 
     `prepared` False: the ledger was away when the hub started and is prepared first.
     """
@@ -72,7 +72,10 @@ async def keep_settled(app: Any, context: HubContext, *, prepared: bool = True) 
 
 
 def prepare_ledger(context: HubContext) -> None:
-    """An empty ledger is made; an older one stops the start, because upgrading is the admin's."""
+    """Create an empty ledger.
+
+    An older one stops the start, because the admin decides when to upgrade.
+    """
     current, head = context.ledger.revision()
     if current is None:
         context.ledger.upgrade()
@@ -86,7 +89,7 @@ def prepare_ledger(context: HubContext) -> None:
 
 
 async def settle(app: Any, context: HubContext) -> list[Finding]:
-    """One pass: compare, repair, and return what was found.
+    """Run one pass: compare, repair, and return the findings.
 
     The ledger is read first and the hub last, so that what starts in between is the hub's.
     """
@@ -128,7 +131,10 @@ async def settle(app: Any, context: HubContext) -> list[Finding]:
 
 
 async def _census(context: HubContext) -> list[CensusObject] | None:
-    """The engine's census; that it is away is a finding while it lasts. Raises EngineAway."""
+    """Return the engine's census; that it is away is a finding while it lasts.
+
+    Raises EngineAway.
+    """
     try:
         return await context.engine.census()
     except EngineAway as away:
@@ -209,7 +215,7 @@ async def _stop_server(app: Any, lease_id: str) -> None:
 async def _try_repair(
     app: Any, context: HubContext, finding: Finding, seen: CensusObject | None
 ) -> bool:
-    """Whether it is mended."""
+    """Try the repair. Return whether it is mended."""
     try:
         return await _repair(app, context, finding, seen)
     except EngineAway as away:
@@ -244,7 +250,7 @@ async def _repair(
 
 
 def _quiet(app: Any) -> Iterator[tuple[Any, Any]]:
-    """(user, spawner) of the servers that run and are neither starting nor stopping."""
+    """List (user, spawner) of the servers that run and are neither starting nor stopping."""
     for user in list(app.users.values()):
         for spawner in list(user.spawners.values()):
             if getattr(spawner, "lease_id", "") and spawner.active and not spawner.pending:
@@ -256,7 +262,7 @@ def _running(app: Any) -> frozenset[str]:
 
 
 def hub_leases(app: Any, context: HubContext) -> frozenset[str]:
-    """Leases of servers that the hub calls active, or is starting or stopping right now.
+    """Return the leases of servers that the hub calls active, or is starting or stopping right now.
 
     A server that the hub has not checked yet after its own start counts, by its saved state.
     """

@@ -65,7 +65,10 @@ class StartView:
 
 
 def failure_of(error: BaseException | None) -> Failure:
-    """Any exception of a start as public words; what is not meant for people stays in the log."""
+    """Turn an exception of a start into public words.
+
+    What is not meant for people stays in the log.
+    """
     if isinstance(error, StartRefused):
         refused = error.refused
         return Failure(refused.message, refused.hint, refused.code, refused.status)
@@ -86,7 +89,7 @@ def failure_of(error: BaseException | None) -> Failure:
 
 
 def described(lease: Lease, catalog: Catalog) -> str:
-    """A lease's machine, runtime and interface in one line: "P5000 · Quadro P5000 · ..."."""
+    """Return a lease's machine, runtime and interface in one line: "P5000 · Quadro P5000 · ..."."""
     machine = catalog.instance_type(lease.instance_type)
     runtime = catalog.runtime(lease.runtime or "")
     parts = [machine.title if machine else lease.instance_type]
@@ -113,7 +116,10 @@ class GradientSpawnPendingHandler(SpawnPendingHandler):
     @web.authenticated
     @needs_scope("servers")
     async def get(self, user_name: str, server_name: str = "") -> None:
-        """The page of a server that starts, stops, or did not start; else on to where it is."""
+        """Render the page of a server that starts, stops or did not start.
+
+        Redirect to one that runs.
+        """
         user, spawner = self._server(user_name, server_name)
         if spawner.ready:
             self.redirect(self.get_next_url(default=user.server_url(server_name)))
@@ -133,7 +139,7 @@ class GradientSpawnPendingHandler(SpawnPendingHandler):
 
     @web.authenticated
     def post(self, user_name: str, server_name: str = "") -> Any:
-        """The page's own button: stop this notebook, also while it starts."""
+        """Handle the page's own button: stop this notebook, also while it starts."""
         return self._post(user_name, server_name)
 
     @needs_scope("delete:servers")
@@ -191,7 +197,7 @@ class GradientSpawnPendingHandler(SpawnPendingHandler):
         await self._show(view)
 
     async def _last_try(self, user: Any, server_name: str) -> dict[str, Any]:
-        """How far the failed start came, where it was admitted at all."""
+        """Describe how far the failed start came, if it was admitted at all."""
         context, now = self.context, self.context.clock()
         try:
             account = await context.ledger.aread(
@@ -248,7 +254,7 @@ class StartPhasesHandler(GradientAPIHandler):
 
     @needs_scope("read:servers")
     async def get(self, user_name: str, server_name: str = "") -> None:
-        """`ready` with the notebook's address, or `failed` with the words of the refusal.
+        """Answer `ready` with the notebook's address, or `failed` with the words of the refusal.
 
         With `?wait=SECONDS` the answer comes once the start has ended, at the latest after so many.
         """

@@ -20,7 +20,8 @@ SETTLED_EVERY = 0.5
 
 
 def begin(app: Any) -> list[Any]:
-    """Our handlers; a hub that cannot be right is stopped here with name, value and cure.
+    """Prepare the hub and return our handlers. A wrong configuration stops the start with name,
+    value and cure.
 
     Runs while nothing is served yet, so it may block.
     """
@@ -85,7 +86,7 @@ def close_to_others(app: Any) -> None:
 
 
 async def spare_long_pauses(context: HubContext) -> None:
-    """Once the hub is settled, take what it has loaded out of the garbage collector's rounds.
+    """Exclude what a settled hub has loaded from garbage collection, whose pauses grow with it.
 
     Half a million objects, nearly all of them modules that stay: a full round over them took
     0.16 to 0.2 s each few hundred requests, in which nobody was answered.
@@ -97,7 +98,8 @@ async def spare_long_pauses(context: HubContext) -> None:
 
 
 def _prepared(app: Any, context: HubContext) -> bool:
-    """Whether the ledger is ready; a hub whose ledger is away starts and serves what runs."""
+    """Return whether the ledger is ready; a hub whose ledger is away starts and serves what
+    runs."""
     try:
         settle.prepare_ledger(context)
     except LedgerAway as away:

@@ -14,12 +14,12 @@ STEP = 0.1
 
 
 def who_asks(who: Any) -> str:
-    """A person or a service of the hub as the audit names them; of a token, its owner."""
+    """Return a person or a service of the hub as the audit names them; of a token, its owner."""
     return f"service {who.name}" if getattr(who, "kind", "user") == "service" else str(who.name)
 
 
 def asked_by(who: Any, owner: Any) -> tuple[Reason, str]:
-    """Why a notebook of `owner` stops where `who` asks for it, and who that is."""
+    """Return why a notebook of `owner` stops where `who` asks for it, and who that is."""
     own = getattr(who, "kind", "user") == "user" and who.name == owner.name
     return (Reason.USER if own else Reason.ADMIN), who_asks(who)
 

@@ -81,7 +81,7 @@ class GradientAPIHandler(APIHandler):
         return HubContext.of(self.config)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """A refusal with code, hint and field beside the hub's own status and message."""
+        """Write a refusal with code, hint and field beside the hub's own status and message."""
         error = (kwargs.get("exc_info") or (None, None))[1]
         super().write_error(status_code, **kwargs)
         body = None
@@ -95,7 +95,7 @@ class GradientAPIHandler(APIHandler):
             self.write(json.dumps(body))
 
     def refuse(self, refused: Refused) -> StartRefused:
-        """A Refused as the exception that Tornado answers with."""
+        """Turn a Refused into the exception that Tornado answers with."""
         return StartRefused(refused)
 
 
@@ -105,13 +105,14 @@ class GradientServerAPIHandler(ChecksNamedServers, GradientAPIHandler, UserServe
     _found: Any = None
 
     def find_user(self, name: str) -> Any:
-        """The hub's user, asked of its database once a request: ours and theirs both need it."""
+        """Return the hub's user, asked of its database once a request: ours and theirs both need
+        it."""
         if self._found is None or self._found.name != name:
             self._found = super().find_user(name)
         return self._found
 
     def get_json_body(self) -> Any:
-        """The body as JSON of a bounded size."""
+        """Return the body as JSON of a bounded size."""
         if len(self.request.body) > LONGEST_BODY:
             raise self.refuse(
                 Refused(
@@ -133,7 +134,7 @@ class GradientServerAPIHandler(ChecksNamedServers, GradientAPIHandler, UserServe
         return body
 
     def get_server_json_body(self) -> dict[str, Any]:
-        """The hub's form of the body, its options parsed and its name checked."""
+        """Return the hub's form of the body, its options parsed and its name checked."""
         given = self.get_json_body()
         # An empty list or a zero is no request either: it would start with the saved options.
         if given is not None and not isinstance(given, dict):
@@ -299,7 +300,7 @@ class GradientServerAPIHandler(ChecksNamedServers, GradientAPIHandler, UserServe
         return reason, who
 
     async def _culled(self, spawner: Any) -> Reason:
-        """Which of a lease's deadlines the culler found passed: a hard end, or idleness."""
+        """Return which of a lease's deadlines the culler found passed: a hard end, or idleness."""
         try:
             lease = await self.context.ledger.aread(leases.describe, spawner.lease_id)
         except LedgerAway:
@@ -350,7 +351,10 @@ class GradientUserAPIHandler(GradientAPIHandler, UserAPIHandler):
 
 
 def handlers() -> list[tuple[str, type]]:
-    """Routes below /hub; the first three stand before the hub's own of the same address."""
+    """List the routes below /hub.
+
+    The first three stand before the hub's own of the same address.
+    """
     return [
         (r"/api/users/([^/]+)", GradientUserAPIHandler),
         (r"/api/users/([^/]+)/server", GradientServerAPIHandler),

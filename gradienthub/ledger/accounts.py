@@ -275,7 +275,7 @@ def everyone(
 
 
 def approvals_of(tx: Connection, account: Account) -> list[Approval]:
-    """Every approval of the account, expired ones too, by instance type."""
+    """List every approval of the account, expired ones too, by instance type."""
     rows = tx.execute(
         select(approvals)
         .where(approvals.c.account_id == account.id)

@@ -272,7 +272,7 @@ def _write(
     now: datetime,
     choice: WarmChoice,
 ) -> None:
-    """The lease's row, with the terms of its start."""
+    """Write the lease's row, with the terms of its start."""
     entitled = plan.entitled
     instance_type = entitled.instance_type
     host = next(h for h in settings.house.hosts if h.name == plan.placement.host)
@@ -310,7 +310,8 @@ def _write(
 def _take_devices(
     tx: Connection, lease_id: str, hub_id: str, devices: tuple[str, ...], now: datetime
 ) -> None:
-    """Who holds each now, which the database gives to one only, and what the lease had for ever."""
+    """Write who holds each device now, which the database allows one only, and which devices the
+    lease had."""
     for device in devices:
         tx.execute(
             device_holders.insert().values(

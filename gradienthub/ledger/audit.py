@@ -62,7 +62,7 @@ def rows(
     before: int | None = None,
     limit: int = 100,
 ) -> list[dict[str, Any]]:
-    """The newest rows, of one account or of all, of one action or of all, with account_name.
+    """Return the newest rows, of one account or of all, of one action or of all, with account_name.
 
     From `since` until just before `until`. `before` is the id of the last row of the page before.
     """

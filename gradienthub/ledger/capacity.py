@@ -15,7 +15,8 @@ from .schema import notebooks as notebook_table
 
 
 def host_key(hub_id: str, host: Host) -> str:
-    """Where a host's CPUs and memory are counted: by this hub alone, or by all that share it."""
+    """Return the key under which a host's CPUs and memory are counted: for this hub alone, or for
+    all that share it."""
     return f"shared/{host.shared_as}" if host.shared_as else f"{hub_id}/{host.name}"
 
 

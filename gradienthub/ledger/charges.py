@@ -74,7 +74,8 @@ def settle_missed(tx: Connection, *, hub_id: str, now: datetime) -> int:
 
 
 def unsettled(tx: Connection, *, hub_id: str, account_id: str, now: datetime) -> dict[str, int]:
-    """What each open lease of the account has cost so far beyond its entries, by lease id."""
+    """Return what each open lease of the account has cost so far beyond its entries, by
+    lease id."""
     rows = tx.execute(
         lease_query()
         .add_columns(func.coalesce(holds.c.billed, 0).label("billed"))

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, text
 
 
 def database_time(tx: Connection) -> datetime | None:
-    """What time it is there; None for SQLite, which has no clock but ours."""
+    """Return what time it is there; None for SQLite, which has no clock but ours."""
     if tx.dialect.name == "sqlite":
         return None
     now: datetime = tx.execute(text("SELECT clock_timestamp()")).scalar_one()

@@ -24,7 +24,7 @@ class Counts:
 
 
 def counts(tx: Connection, hub_id: str) -> Counts:
-    """What a hub has now; a device of it that another hub holds is leased."""
+    """Return what a hub has now; a device of it that another hub holds is leased."""
     open_leases = tx.execute(
         select(
             leases.c.instance_type,

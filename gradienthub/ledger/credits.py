@@ -196,7 +196,7 @@ def _welcomed(tx: Connection, hub_id: str, account_id: str) -> bool:
 
 
 def of_account(tx: Connection, account_id: str) -> list[Given]:
-    """Every credit of the account, used up and expired ones too, the newest first."""
+    """List every credit of the account, used up and expired ones too, the newest first."""
     rows = tx.execute(
         select(credits)
         .where(credits.c.account_id == account_id)

@@ -100,13 +100,13 @@ class Ledger:
     async def awrite(
         self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """`write` in the writer lane. A cancelled caller does not undo what was begun."""
+        """Run `write` in the writer lane. A cancelled caller does not undo what was begun."""
         return await _in_lane(self._writer, lambda: self.write(function, *args, **kwargs))
 
     async def aread(
         self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """`read` in a reader lane."""
+        """Run `read` in a reader lane."""
         return await _in_lane(self._readers, lambda: self.read(function, *args, **kwargs))
 
     def upgrade(self) -> None:
@@ -118,7 +118,7 @@ class Ledger:
             connection.commit()
 
     def revision(self) -> tuple[str | None, str | None]:
-        """(the database's schema revision, this version's). Raises LedgerAway."""
+        """Return (the database's schema revision, this version's). Raises LedgerAway."""
         with self._transaction(write=False) as connection:
             current = MigrationContext.configure(
                 connection, opts={"version_table": VERSION_TABLE}

@@ -57,7 +57,7 @@ def put_back(tx: Connection, *, hub_id: str, uuid: str, actor: str, now: datetim
 
 
 def forgive(tx: Connection, lease_id: str) -> None:
-    """A start on these devices answered: what was counted against them is forgotten."""
+    """Forget the failures counted against these devices, because a start on them answered."""
     of_lease = select(lease_devices.c.device_uuid).where(lease_devices.c.lease_id == lease_id)
     tx.execute(
         delete(device_faults).where(

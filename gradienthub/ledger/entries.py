@@ -19,7 +19,7 @@ _KIND = COLUMNS.index("kind")
 
 
 def balance_of(tx: Connection, account_id: str, currency: str) -> int:
-    """What the account has, micro-units; below 0 is what it owes."""
+    """Return what the account has, micro-units; below 0 is what it owes."""
     return (
         tx.execute(
             select(balances.c.amount).where(
@@ -88,7 +88,7 @@ def _insert_if_absent(tx: Connection, table: Any, values: dict[str, Any]) -> Non
 
 
 def entry_of(row: Sequence[Any]) -> Entry:
-    """A row that begins with the columns ENTRY as the value that was hashed."""
+    """Turn a row that begins with the columns ENTRY into the value that was hashed."""
     # By place, not by name: a statement may have thousands.
     values = list(row[: len(COLUMNS)])
     values[_KIND] = Kind(values[_KIND])
@@ -96,7 +96,8 @@ def entry_of(row: Sequence[Any]) -> Entry:
 
 
 def unread_entry_of(row: Sequence[Any]) -> Entry:
-    """`entry_of` for the proof: a kind that there is not stays as it is, and breaks the hash."""
+    """Read a row as `entry_of` does, but keep an unknown kind as it is, so that it breaks
+    the hash."""
     try:
         return entry_of(row)
     except ValueError:
@@ -104,7 +105,7 @@ def unread_entry_of(row: Sequence[Any]) -> Entry:
 
 
 def credits_of(tx: Connection, account_id: str, currency: str) -> list[Credit]:
-    """The account's credits that are not used up."""
+    """Return the account's credits that are not used up."""
     rows = tx.execute(
         select(credits).where(
             credits.c.account_id == account_id,

@@ -24,7 +24,8 @@ class NewFinding:
 def report(
     tx: Connection, *, hub_id: str, source: str, found: Iterable[NewFinding], now: datetime
 ) -> list[NewFinding]:
-    """All that `source` finds wrong now: rows are made, counted on, or marked as mended.
+    """Record all that `source` finds wrong now: findings are added, counted on, or marked as
+    mended.
 
     Returns those that are new.
     """

@@ -49,14 +49,14 @@ def publish(tx: Connection, settings: Settings, now: datetime) -> bool:
 
 
 def published_digest(tx: Connection, hub_id: str) -> str | None:
-    """The digest of what the hub published last, or None before its first start."""
+    """Return the digest of what the hub published last, or None before its first start."""
     return tx.execute(
         select(settings_table.c.digest).where(settings_table.c.hub_id == hub_id)
     ).scalar()
 
 
 def published_body(tx: Connection, hub_id: str) -> dict[str, Any]:
-    """What the hub published last, as JSON."""
+    """Return what the hub published last, as JSON."""
     body: dict[str, Any] = tx.execute(
         select(settings_table.c.body).where(settings_table.c.hub_id == hub_id)
     ).scalar_one()
@@ -64,7 +64,7 @@ def published_body(tx: Connection, hub_id: str) -> dict[str, Any]:
 
 
 def device_list(tx: Connection, hub_id: str) -> list[dict[str, Any]]:
-    """Every declared device with its holder (None: free) and since when.
+    """List every declared device with its holder (None: free) and since when.
 
     `out_of_service`: by the configuration, or out of rent because its starts failed (`fault` says
     why).

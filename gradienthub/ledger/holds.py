@@ -19,7 +19,7 @@ __all__ = ["Held", "credit_limit_of", "funds_of", "held", "take", "tick"]
 
 
 def credit_limit_of(tier: Tier) -> int | None:
-    """How much an account of this tier may owe, micro-units; None for no limit."""
+    """Return how much an account of this tier may owe, micro-units; None for no limit."""
     return tier.credit_limit if tier.funding == "postpaid" else 0
 
 
@@ -33,7 +33,7 @@ def funds_of(
     currency: str,
     now: datetime,
 ) -> Funds:
-    """What this account may still spend in a tier, and by which limits."""
+    """Return what this account may still spend in a tier, and by which limits."""
     scopes = usage.scopes_of(account_id, groups)
     budgets = limits.of_hub(tx, hub_id=hub_id, now=now, currency=currency, scopes=scopes)
     groups_too = any(budget.scope.startswith(usage.GROUP) for budget in budgets)
@@ -126,7 +126,8 @@ def _note_seen(tx: Connection, hub_id: str, seen: Sequence[str], now: datetime) 
 
 
 def _hold_the_unheld(tx: Connection, hub_id: str) -> None:
-    """Leases that were open before there was a bill get a hold of nothing, to be extended."""
+    """Add an empty hold, to be extended, to leases that were opened before the ledger knew
+    money."""
     rows = tx.execute(
         select(leases.c.id, leases.c.account_id, leases.c.currency)
         .outerjoin(holds, holds.c.lease_id == leases.c.id)

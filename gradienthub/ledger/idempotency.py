@@ -31,8 +31,8 @@ def once(
     said: Mapping[str, Any],
     now: datetime,
 ) -> str:
-    """What `act` returns, or returned when this actor first used the key; it acts at once without a
-    key. None is told as "".
+    """Return what `act` returns, or returned when this actor first used the key; it acts at once
+    without a key. None is told as "".
 
     `said` is what the request asks for (JSON). Raises Refused `key_used` where the key stands for
     another request.

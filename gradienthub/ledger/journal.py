@@ -149,7 +149,8 @@ class Journal:
 
 
 def _whole(texts: list[str]) -> list[dict[str, Any]]:
-    """The lines that were written to their end; half a line must not stand in the others' way."""
+    """Return the lines that were written to their end; half a line must not stand in the others'
+    way."""
     lines = []
     for text in filter(None, texts):
         try:

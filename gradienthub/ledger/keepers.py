@@ -13,7 +13,7 @@ SKEW = timedelta(minutes=1)
 
 
 def holder(tx: Connection, hub_id: str) -> dict[str, Any] | None:
-    """The hub's keeper row, or None where none ever acted."""
+    """Return the hub's keeper row, or None where none ever acted."""
     row = tx.execute(select(keepers).where(keepers.c.hub_id == hub_id)).first()
     return dict(row._mapping) if row else None
 

@@ -113,7 +113,8 @@ def note_stop(
     hub_id: str,
     note: str = "",
 ) -> bool:
-    """A stop is asked for: billing ends here, and is charged. Only the first request counts.
+    """Record that a stop is asked for: billing ends here, and is charged. Only the first request
+    counts.
 
     `note` is what its owner is told by whoever stops it.
     """
@@ -155,7 +156,7 @@ def end(
     reason: Reason | None,
     corpse: Corpse | None = None,
 ) -> bool:
-    """The engine says gone: free the devices, end the lease, charge what is not yet charged.
+    """End the lease once the engine says gone: free the devices, charge what is not yet charged.
 
     Safe to call twice.
 
@@ -230,7 +231,7 @@ def open_of_hub(tx: Connection, hub_id: str) -> tuple[list[Lease], frozenset[str
 
 
 def ended_among(tx: Connection, lease_ids: Iterable[str]) -> frozenset[str]:
-    """Those of these leases that are ended; one that is not in the ledger is not."""
+    """Return which of these leases are ended. One that is not in the ledger is not."""
     ended = select(leases.c.id).where(
         leases.c.id.in_(list(lease_ids)), leases.c.ended_at.is_not(None)
     )
@@ -238,7 +239,7 @@ def ended_among(tx: Connection, lease_ids: Iterable[str]) -> frozenset[str]:
 
 
 def open_of_notebook(tx: Connection, *, account_id: str, server_name: str) -> str | None:
-    """The open lease of the account's notebook, or None."""
+    """Return the open lease of the account's notebook, or None."""
     return tx.execute(
         select(leases.c.id)
         .join(notebook_table, notebook_table.c.id == leases.c.notebook_id)
@@ -284,7 +285,8 @@ class Usual:
 def usual_start(
     tx: Connection, *, hub_id: str, runtime: str | None, image: str | None, warm: bool = False
 ) -> Usual | None:
-    """The usual start time of a runtime or custom image at this hub, or None without history.
+    """Return the usual start time of a runtime or custom image at this hub, or None without
+    history.
 
     `warm`: of those starts that claimed a warm server, else of those that did not.
     """
@@ -308,7 +310,8 @@ def usual_start(
 
 
 def place_in_stage(tx: Connection, lease_id: str) -> int:
-    """How many starts on the same host are before this one and have no turn yet; 0 is next."""
+    """Return how many starts on the same host are before this one and have no turn yet; 0
+    is next."""
     mine = tx.execute(select(leases).where(leases.c.id == lease_id)).first()
     if mine is None or mine.turn_at is not None:
         return 0

@@ -40,7 +40,7 @@ def of_hub(
     currency: str | None = None,
     scopes: Iterable[str] | None = None,
 ) -> list[Budget]:
-    """The hub's budgets with what this month has cost, of all scopes or of these."""
+    """Return the hub's budgets with what this month has cost, of all scopes or of these."""
     query = select(budgets).where(budgets.c.hub_id == hub_id).order_by(budgets.c.scope)
     if currency is not None:
         query = query.where(budgets.c.currency == currency)
@@ -85,7 +85,7 @@ def stops_any(tx: Connection, *, hub_id: str, scopes: Iterable[str]) -> bool:
 
 
 def _names(tx: Connection, scopes: Iterable[str]) -> dict[str, str]:
-    """Names of the accounts among these scopes, by scope."""
+    """Return the names of the accounts among these scopes, by scope."""
     ids = [found for scope in scopes if (found := usage.account_in(scope))]
     rows = tx.execute(select(accounts.c.id, accounts.c.name).where(accounts.c.id.in_(ids)))
     return {usage.account_scope(row.id): row.name for row in rows}

@@ -36,7 +36,7 @@ def notebook_of(
     display_name: str,
     now: datetime,
 ) -> Notebook:
-    """The account's notebook of that server name, made on first sight."""
+    """Return the account's notebook of that server name, made on first sight."""
     found = find(tx, account_id=account_id, server_name=server_name)
     if found is None:
         found = Notebook(str(uuid.uuid4()), account_id, server_name, display_name, None)
@@ -58,7 +58,7 @@ def notebook_of(
 
 
 def find(tx: Connection, *, account_id: str, server_name: str) -> Notebook | None:
-    """The notebook that is not deleted, or None."""
+    """Return the notebook that is not deleted, or None."""
     row = tx.execute(
         select(notebooks).where(
             notebooks.c.account_id == account_id,
@@ -72,14 +72,14 @@ def find(tx: Connection, *, account_id: str, server_name: str) -> Notebook | Non
 
 
 def rename(tx: Connection, notebook_id: str, *, server_name: str) -> None:
-    """The hub renamed its server; the notebook and its folder stay the same."""
+    """Follow the hub's rename of a server; the notebook and its folder stay the same."""
     tx.execute(
         update(notebooks).where(notebooks.c.id == notebook_id).values(server_name=server_name)
     )
 
 
 def retitle(tx: Connection, *, account_id: str, server_name: str, display_name: str) -> None:
-    """Its owner gives it another name for people; nothing where it was never started."""
+    """Give the notebook another name for people. Do nothing if it was never started."""
     tx.execute(
         update(notebooks)
         .where(

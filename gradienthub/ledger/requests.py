@@ -149,7 +149,7 @@ def decide(
 
 
 def waiting(tx: Connection, *, hub_id: str) -> list[ApprovalRequest]:
-    """Every request of this hub that waits for an answer, the oldest first."""
+    """List every request of this hub that waits for an answer, the oldest first."""
     rows = tx.execute(
         _query()
         .where(approval_requests.c.hub_id == hub_id, approval_requests.c.decided_at.is_(None))
@@ -159,7 +159,7 @@ def waiting(tx: Connection, *, hub_id: str) -> list[ApprovalRequest]:
 
 
 def of_account(tx: Connection, account_id: str) -> list[ApprovalRequest]:
-    """What this account asked for, the newest first."""
+    """Return what this account asked for, the newest first."""
     rows = tx.execute(
         _query()
         .where(approval_requests.c.account_id == account_id)

@@ -43,7 +43,7 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """To the database: refuse a naive time, which would be read in the wrong zone."""
+        """Convert for the database. Refuse a naive time, which would be read in the wrong zone."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -51,7 +51,7 @@ class Moment(TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """From the database, in UTC."""
+        """Convert from the database, to UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -64,11 +64,11 @@ class Span(TypeDecorator[timedelta]):
     cache_ok = True
 
     def process_bind_param(self, value: timedelta | None, dialect: Dialect) -> int | None:
-        """To the database."""
+        """Convert for the database."""
         return None if value is None else round(value.total_seconds())
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> timedelta | None:
-        """From the database."""
+        """Convert from the database."""
         return None if value is None else timedelta(seconds=value)
 
 

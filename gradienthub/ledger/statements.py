@@ -38,7 +38,7 @@ class Overrun:
 def statement(
     tx: Connection, *, account_id: str, month: str, currency: str, now: datetime
 ) -> Statement:
-    """The statement of a UTC month ("2026-11"); LookupError where there is no such account.
+    """Return the statement of a UTC month ("2026-11"); LookupError where there is no such account.
 
     Raises ValueError where `month` is none. A closed account has its statements still.
     """
@@ -79,7 +79,7 @@ def statement(
 
 
 def months(tx: Connection, *, account_id: str, currency: str) -> list[str]:
-    """The months that have entries, the newest first."""
+    """Return the months that have entries, the newest first."""
     return list(
         tx.execute(
             select(entries.c.month)
@@ -91,7 +91,7 @@ def months(tx: Connection, *, account_id: str, currency: str) -> list[str]:
 
 
 def standing(tx: Connection, *, account_id: str, currency: str, now: datetime) -> Standing:
-    """What the account has now. Raises LookupError where there is no such account."""
+    """Return what the account has now. Raises LookupError where there is no such account."""
     account = tx.execute(select(accounts).where(accounts.c.id == account_id)).first()
     if account is None:
         raise LookupError(account_id)
@@ -112,7 +112,8 @@ def standing(tx: Connection, *, account_id: str, currency: str, now: datetime) -
 
 
 def account_ids(tx: Connection, *, hub_id: str, name: str) -> list[str]:
-    """Every account that had this name, open ones first, then the newest; or the one of this id."""
+    """List every account that had this name, open ones first, then the newest; or the one of this
+    id."""
     rows = tx.execute(
         select(accounts.c.id)
         .where(accounts.c.hub_id == hub_id, (accounts.c.name == name) | (accounts.c.id == name))
@@ -122,7 +123,7 @@ def account_ids(tx: Connection, *, hub_id: str, name: str) -> list[str]:
 
 
 def overruns(tx: Connection, *, hub_id: str, since: datetime, limit: int = 100) -> list[Overrun]:
-    """The newest charges since then whose lease ran on without a hold, forgiven or not."""
+    """Return the newest charges since then whose lease ran on without a hold, forgiven or not."""
     rows = tx.execute(
         select(*ENTRY, accounts.c.name)
         .join(accounts, accounts.c.id == entries.c.account_id)
@@ -134,7 +135,7 @@ def overruns(tx: Connection, *, hub_id: str, since: datetime, limit: int = 100) 
 
 
 def newest(tx: Connection, *, account_id: str, currency: str, limit: int = 20) -> list[Entry]:
-    """The account's last entries, the newest first."""
+    """Return the account's last entries, the newest first."""
     rows: Any = tx.execute(
         select(*ENTRY)
         .where(entries.c.account_id == account_id, entries.c.currency == currency)

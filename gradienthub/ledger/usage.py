@@ -40,27 +40,27 @@ class Day:
 
 
 def account_scope(account_id: str) -> str:
-    """The scope of an account's usage and budget."""
+    """Return the scope of an account's usage and budget."""
     return ACCOUNT + account_id
 
 
 def group_scope(group: str) -> str:
-    """The scope of a group's usage and budget."""
+    """Return the scope of a group's usage and budget."""
     return GROUP + group
 
 
 def account_in(scope: str) -> str | None:
-    """The account's id in a scope; None in another's."""
+    """Return the account's id in a scope; None in another's."""
     return scope.removeprefix(ACCOUNT) if scope.startswith(ACCOUNT) else None
 
 
 def group_in(scope: str) -> str | None:
-    """The group in a scope; None in another's."""
+    """Return the group in a scope; None in another's."""
     return scope.removeprefix(GROUP) if scope.startswith(GROUP) else None
 
 
 def scopes_of(account_id: str, groups: Iterable[str]) -> list[str]:
-    """Whose budgets a lease of this account counts for."""
+    """List the scopes whose budgets a lease of this account counts for."""
     return [account_scope(account_id), *(group_scope(group) for group in sorted(groups))]
 
 
@@ -105,7 +105,10 @@ def add(
 def charged_between(
     tx: Connection, *, hub_id: str, scopes: Iterable[str], currency: str, first: date, end: date
 ) -> dict[str, int]:
-    """Micro-units charged to each scope from the day `first` to before `end`; none: left out."""
+    """Return the micro-units charged to each scope from the day `first` to before `end`.
+
+    A scope without any is left out.
+    """
     rows = tx.execute(
         select(usage.c.scope, func.sum(usage.c.charged))
         .where(
@@ -123,8 +126,9 @@ def charged_between(
 def by_day(
     tx: Connection, *, hub_id: str, currency: str, first: date, end: date, scope: str = HUB
 ) -> list[Day]:
-    """Days and machines of the hub, or of one account or group (`account_scope`, `group_scope`),
-    from the day `first` to before `end`. A lease that runs counts once its month or it is over."""
+    """List days and machines of the hub, or of one account or group (`account_scope`,
+    `group_scope`), from the day `first` to before `end`. A lease that runs counts once its month or
+    it is over."""
     rows = tx.execute(
         select(usage)
         .where(
@@ -142,12 +146,12 @@ def by_day(
 def by_type(
     tx: Connection, *, hub_id: str, currency: str, first: date, end: date, scope: str = HUB
 ) -> list[Used]:
-    """What each machine was used by the hub, or one account or group, the dearest first."""
+    """Return what each machine was used by the hub, or one account or group, the dearest first."""
     return _summed(tx, usage.c.instance_type, usage.c.scope == scope, hub_id, currency, first, end)
 
 
 def by_user(tx: Connection, *, hub_id: str, currency: str, first: date, end: date) -> list[Used]:
-    """What each account used, by name, the dearest first; deleted ones too."""
+    """Return what each account used, by name, the dearest first; deleted ones too."""
     mine = _summed(tx, usage.c.scope, _below(ACCOUNT), hub_id, currency, first, end)
     names = {
         row.id: row.name
@@ -164,7 +168,7 @@ def by_user(tx: Connection, *, hub_id: str, currency: str, first: date, end: dat
 
 
 def by_group(tx: Connection, *, hub_id: str, currency: str, first: date, end: date) -> list[Used]:
-    """What each group used, the dearest first. Who is in two groups counts in both."""
+    """Return what each group used, the dearest first. Who is in two groups counts in both."""
     return [
         Used(one.what.removeprefix(GROUP), one.leases, one.seconds, one.charged)
         for one in _summed(tx, usage.c.scope, _below(GROUP), hub_id, currency, first, end)

@@ -148,7 +148,8 @@ def _usage_faults(
 
 
 def find_head(tx: Connection, *, account_id: str, head: str) -> Entry | None:
-    """The entry whose hash a statement printed; None means that the ledger was rewritten since."""
+    """Return the entry whose hash a statement printed; None means that the ledger was rewritten
+    since."""
     row = tx.execute(
         select(*ENTRY).where(entries.c.account_id == account_id, entries.c.hash == head)
     ).first()
@@ -156,7 +157,7 @@ def find_head(tx: Connection, *, account_id: str, head: str) -> Entry | None:
 
 
 def _chains(tx: Connection, hub_id: str, account_id: str | None) -> Iterator[tuple[str, str, str]]:
-    """(account, its name, currency) of all that have entries, a balance or charged leases."""
+    """List (account, its name, currency) of all that have entries, a balance or charged leases."""
     of_hub = [
         select(table.c.account_id, table.c.currency).where(table.c.hub_id == hub_id)
         for table in (balances, entries, credits)

@@ -24,7 +24,7 @@ class PoolState:
 
 
 def read_pool(tx: Connection, hub_id: str) -> PoolState:
-    """All warm servers of this hub."""
+    """Return all warm servers of this hub."""
     rows = warm_slots.rows_of_hub(tx, hub_id)
     return PoolState(
         slots=tuple(warm_slots.slot_of(row) for row in rows),
@@ -35,7 +35,7 @@ def read_pool(tx: Connection, hub_id: str) -> PoolState:
 
 
 def let_go_surplus(tx: Connection, settings: Settings) -> None:
-    """What no pool of the configuration wants any more."""
+    """Withdraw the warm servers that no pool of the configuration wants any more."""
     # A start that has just read what waits may still claim one of them.
     lock_admissions(tx)
     paused = warm_slots.paused(tx, settings.hub_id) is not None
@@ -45,7 +45,7 @@ def let_go_surplus(tx: Connection, settings: Settings) -> None:
 
 
 def let_go(tx: Connection, hub_id: str, slot_id: str) -> bool:
-    """Nobody can claim this warm server any more; False where somebody has."""
+    """Withdraw this warm server from claims. Return False if somebody has claimed it."""
     lock_admissions(tx)
     warm_slots.let_go(tx, [slot_id])
     return slot_id not in warm_slots.claimed(tx, hub_id)
@@ -58,7 +58,7 @@ def add(
     slot_id: str,
     now: datetime,
 ) -> Slot | None:
-    """One more warm server behind people, or None where none is lacking or fits.
+    """Add one warm server beside what people have. Return None if none is lacking or fits.
 
     `pools` are those that can be filled now, each with its digest. The row is written and the
     devices are taken before the engine hears of it.

@@ -19,12 +19,13 @@ LOOK_BACK = timedelta(days=1)
 
 
 def of_hub(tx: Connection, hub_id: str) -> list[Slot]:
-    """This hub's warm servers, also those on their way and those to be destroyed; oldest first."""
+    """List this hub's warm servers, also those on their way and those to be destroyed, oldest
+    first."""
     return [slot_of(row._mapping) for row in tx.execute(_rows(hub_id))]
 
 
 def rows_of_hub(tx: Connection, hub_id: str) -> list[dict[str, Any]]:
-    """All columns of this hub's warm servers, oldest first."""
+    """List all columns of this hub's warm servers, oldest first."""
     return [dict(row._mapping) for row in tx.execute(_rows(hub_id))]
 
 
@@ -37,7 +38,7 @@ def _rows(hub_id: str) -> Any:
 
 
 def slot_of(row: Mapping[Any, Any]) -> Slot:
-    """A row as the rules see it."""
+    """Turn a row into the value that rules see."""
     return Slot(
         id=row["id"],
         host=row["host"],
@@ -58,7 +59,7 @@ def _state_of(word: str) -> SlotState:
 
 
 def held_devices(tx: Connection, hub_id: str) -> tuple[frozenset[str], frozenset[str]]:
-    """(devices that nobody may have now, devices on which a warm server of this hub waits).
+    """Return (devices that nobody may have now, devices on which a warm server of this hub waits).
 
     Another hub's warm server counts as held: only its own hub can destroy it.
     """
@@ -72,7 +73,7 @@ def held_devices(tx: Connection, hub_id: str) -> tuple[frozenset[str], frozenset
 
 
 def claim(tx: Connection, slot_id: str, lease_id: str) -> dict[str, Any]:
-    """A start takes this warm server: the row goes, the lease names it from now on."""
+    """Give this warm server to a start: its row goes, and the lease names it from now on."""
     row = tx.execute(select(warm_slots).where(warm_slots.c.id == slot_id)).one()
     tx.execute(update(leases).where(leases.c.id == lease_id).values(object_id=row.object_id))
     tx.execute(delete(device_holders).where(device_holders.c.holder_id == slot_id))
@@ -81,7 +82,7 @@ def claim(tx: Connection, slot_id: str, lease_id: str) -> dict[str, Any]:
 
 
 def evict(tx: Connection, slot_ids: Iterable[str], lease_id: str) -> None:
-    """Their devices are free at once, for this start, which waits until they are gone."""
+    """Free the devices of these warm servers for this start, which waits until they are gone."""
     ids = list(slot_ids)
     tx.execute(
         update(warm_slots)
@@ -92,7 +93,8 @@ def evict(tx: Connection, slot_ids: Iterable[str], lease_id: str) -> None:
 
 
 def take_back(tx: Connection, lease_id: str, now: datetime) -> None:
-    """A start ended before the warm servers in its way were gone: they hold their devices again."""
+    """Give warm servers their devices back, after a start that they were in the way of has
+    ended."""
     rows = tx.execute(select(warm_slots).where(warm_slots.c.lease_id == lease_id)).all()
     for row in rows:
         hold(tx, row.hub_id, row.id, row.devices, now)
@@ -103,7 +105,7 @@ def take_back(tx: Connection, lease_id: str, now: datetime) -> None:
 
 
 def hold(tx: Connection, hub_id: str, slot_id: str, devices: Iterable[str], now: datetime) -> None:
-    """The warm server is the holder of these devices."""
+    """Make the warm server the holder of these devices."""
     for device in devices:
         tx.execute(
             device_holders.insert().values(
@@ -113,7 +115,10 @@ def hold(tx: Connection, hub_id: str, slot_id: str, devices: Iterable[str], now:
 
 
 def gone(tx: Connection, slot_id: str, now: datetime) -> None:
-    """The engine says gone: the row and what it held. Safe to call twice."""
+    """Delete the row and what it held, once the engine says that the warm server is gone.
+
+    Safe to call twice.
+    """
     row = tx.execute(select(warm_slots).where(warm_slots.c.id == slot_id)).first()
     if row is not None:
         objects.remember_slot(tx, row._mapping, now)
@@ -122,7 +127,7 @@ def gone(tx: Connection, slot_id: str, now: datetime) -> None:
 
 
 def let_go(tx: Connection, slot_ids: Iterable[str]) -> None:
-    """Nobody can claim them any more; they keep their devices until they are gone."""
+    """Withdraw these warm servers from claims. They keep their devices until they are gone."""
     tx.execute(
         update(warm_slots)
         .where(warm_slots.c.id.in_(list(slot_ids)))
@@ -137,7 +142,10 @@ def _may_turn(state: SlotState) -> ColumnElement[bool]:
 def note_ready(
     tx: Connection, slot_id: str, *, object_id: str, address: str, used: int, now: datetime
 ) -> bool:
-    """It waits and may be claimed. False where it was let go meanwhile."""
+    """Record that the warm server waits and may be claimed.
+
+    Return False if it was withdrawn meanwhile.
+    """
     return bool(
         tx.execute(
             update(warm_slots)
@@ -150,7 +158,7 @@ def note_ready(
 
 
 def note_spoiled(tx: Connection, lease_id: str, now: datetime) -> None:
-    """Its claim failed and it is destroyed: the lease starts cold."""
+    """Record that the claim failed and the warm server is destroyed: the lease starts cold."""
     row = tx.execute(
         select(leases.c.warm_slot.label("id"), leases.c.hub_id, leases.c.object_id).where(
             leases.c.id == lease_id, leases.c.warm_slot.is_not(None)
@@ -162,7 +170,7 @@ def note_spoiled(tx: Connection, lease_id: str, now: datetime) -> None:
 
 
 def claimed(tx: Connection, hub_id: str) -> dict[str, str]:
-    """Slot -> open lease, of the warm servers that people have."""
+    """Map each warm server that somebody has to its open lease."""
     rows = tx.execute(
         select(leases.c.warm_slot, leases.c.id).where(
             leases.c.hub_id == hub_id, leases.c.ended_at.is_(None), leases.c.warm_slot.is_not(None)
@@ -172,7 +180,7 @@ def claimed(tx: Connection, hub_id: str) -> dict[str, str]:
 
 
 def pause(tx: Connection, *, hub_id: str, actor: str, now: datetime) -> None:
-    """No warm servers from now on, and none of those that wait is claimed any more."""
+    """Pause warm servers: none is filled from now on, and none that waits is claimed."""
     lock_admissions(tx)
     tx.execute(
         update(warm_slots).where(warm_slots.c.hub_id == hub_id).values(state=SlotState.LEAVING)
@@ -187,7 +195,7 @@ def resume(tx: Connection, hub_id: str) -> bool:
 
 
 def paused(tx: Connection, hub_id: str) -> tuple[str, datetime] | None:
-    """(who paused it, since when), or None."""
+    """Return (who paused it, since when), or None."""
     row = tx.execute(select(warm_pauses).where(warm_pauses.c.hub_id == hub_id)).first()
     return (row.paused_by, row.paused_at) if row else None
 
@@ -207,7 +215,7 @@ class Overview:
 
 
 def overview(tx: Connection, hub_id: str, now: datetime) -> Overview:
-    """This hub's warm servers, oldest first, and what they were good for."""
+    """Return this hub's warm servers, oldest first, and how many starts used one."""
     servers = tuple(
         {**row, "since": row["ready_at"] or row["created_at"]} for row in rows_of_hub(tx, hub_id)
     )
@@ -216,7 +224,7 @@ def overview(tx: Connection, hub_id: str, now: datetime) -> Overview:
 
 
 def warm_starts(tx: Connection, hub_id: str, since: datetime) -> tuple[int, int]:
-    """(starts that claimed a warm server, all that answered) since that moment."""
+    """Return (starts that claimed a warm server, all that answered) since that moment."""
     row = tx.execute(
         select(func.count(leases.c.warm_slot), func.count()).where(
             leases.c.hub_id == hub_id, leases.c.answered_at >= since

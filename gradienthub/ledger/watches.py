@@ -62,7 +62,7 @@ class Watched:
         return self.lease.title
 
     def paid_until(self, money_ends_at: datetime | None) -> "Watched":
-        """The same with the end of its money; None: nothing ends it."""
+        """Return the same with the end of its money; None: nothing ends it."""
         return replace(self, deadlines=replace(self.deadlines, money_ends_at=money_ends_at))
 
     def watched_by(self, unknown: float | None, no_work: float | None) -> "Watched":
@@ -70,7 +70,7 @@ class Watched:
         return replace(self, deadlines=self.deadlines.watched_by(unknown, no_work))
 
     def ending(self, grace: timedelta) -> Ending | None:
-        """When and why it stops as things stand."""
+        """Return when and why it stops as things stand."""
         return ending(self.evidence, self.deadlines, self.warned, grace)
 
 
@@ -83,7 +83,7 @@ def _query() -> Select[Any]:
 
 
 def open_watched(tx: Connection, hub_id: str) -> list[Watched]:
-    """The answered, open leases of a hub whose stop was not asked for yet, oldest first."""
+    """Return the answered, open leases of a hub whose stop was not asked for yet, oldest first."""
     rows = tx.execute(
         _query()
         .where(
@@ -110,7 +110,7 @@ def open_watched(tx: Connection, hub_id: str) -> list[Watched]:
 
 
 def watched(tx: Connection, lease_id: str) -> Watched | None:
-    """One lease, open or ended; None if there is none or it never answered."""
+    """Return one lease, open or ended; None if there is none or it never answered."""
     row = tx.execute(
         _query().where(leases.c.id == lease_id, leases.c.answered_at.is_not(None))
     ).first()
@@ -126,7 +126,8 @@ def listing(
     before: tuple[datetime, str] | None = None,
     limit: int = 50,
 ) -> list[Watched]:
-    """Leases of an account, or of all (None), the newest first; `state`: "open", "ended" or "".
+    """List the leases of an account, or of all (None), the newest first. `state` is "open", "ended"
+    or "".
 
     `before` is (admitted_at, id) of the last one of the page before.
     """
@@ -155,13 +156,13 @@ def last_watched(tx: Connection, *, account_id: str, server_name: str) -> Watche
 
 
 def any_lease(tx: Connection, hub_id: str, lease_id: str) -> Watched | None:
-    """One lease of this hub, whatever became of it, or None."""
+    """Return one lease of this hub, whatever became of it, or None."""
     row = tx.execute(_query().where(leases.c.hub_id == hub_id, leases.c.id == lease_id)).first()
     return _whole(tx, [row])[0] if row else None
 
 
 def _whole(tx: Connection, rows: Sequence[Row[Any]]) -> list[Watched]:
-    """Rows of `_query` with their devices, their gaps and what was not charged of them."""
+    """Complete rows of `_query` with their devices, their gaps and what was not charged of them."""
     return [_watched(row, lease) for row, lease in zip(rows, leases_from(tx, rows), strict=True)]
 
 
@@ -207,7 +208,7 @@ def _watched(row: Row[Any], lease: Lease) -> Watched:
 
 
 def _warned(watch: Mapping[str, Any], name: str, other: Warned | None) -> Warned | None:
-    """The warning in the columns of that name, `warned` or `other`."""
+    """Return the warning in the columns of that name, `warned` or `other`."""
     if watch[f"{name}_reason"] is None:
         return None
     return Warned(
@@ -229,7 +230,7 @@ def _warned_columns(name: str, warned: Warned | None) -> dict[str, Any]:
 
 
 def hanging_stops(tx: Connection, hub_id: str, before: datetime) -> list[NewFinding]:
-    """Leases whose stop was asked for before that moment and that still are not ended."""
+    """Find leases whose stop was asked for before that moment and that are not ended yet."""
     rows = tx.execute(
         _query().where(
             leases.c.hub_id == hub_id,

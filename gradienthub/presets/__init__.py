@@ -8,7 +8,10 @@ NAMES = ("gradient", "azure")
 
 
 def load(name: str) -> dict[str, Any]:
-    """A preset's tables as settings take them. Raises ValueError naming the presets there are."""
+    """Return a preset's tables as settings take them.
+
+    Raises ValueError naming the presets there are.
+    """
     if name not in NAMES:
         raise ValueError(f"there is no preset {name!r}; known are {', '.join(NAMES)}")
     return tomllib.loads((files(__package__) / f"{name}.toml").read_text())

@@ -74,7 +74,7 @@ class Plan:
 def entitle(
     options: StartOptions, allowance: Allowance, house: House, now: datetime
 ) -> Entitled | Refused:
-    """The options with defaults filled in, or why this person may not have them.
+    """Return the options with defaults filled in, or why this person may not have them.
 
     Everything except what others hold: so it can be asked before anything is stored.
     """
@@ -99,7 +99,7 @@ def lock(
     tiers: Mapping[str, Tier],
     currency: str = "USD",
 ) -> Refused | None:
-    """Why this person may not rent the type, or None: tier, way to pay, approval."""
+    """Return why this person may not rent the type, or None: tier, way to pay, approval."""
     tier = allowance.tier
     if not tier.allows_type(instance_type):
         needed = cheapest_with(instance_type, tiers.values())
@@ -269,7 +269,7 @@ def admit(
     funds: Funds | None = None,
     silent_starts: Iterable[Span] = (),
 ) -> Plan | Refused:
-    """The plan of a start, or why not.
+    """Plan the start, or say why not.
 
     `own` are the account's open leases without one of the same notebook, `everybody` all open
     leases that share these hosts, `image_failures` how often this person's custom image did not
@@ -407,7 +407,8 @@ def next_free(
     load: Load | None = None,
     groups: Iterable[str] = (),
 ) -> datetime | None:
-    """The latest moment by which a machine like this is free again, or None where no end is known.
+    """Return the latest moment by which a machine like this is free again, or None where no end is
+    known.
 
     Only a lease whose end makes room for `wanted` counts, wherever it runs: it has at least as many
     devices of the same model, and each host that may carry it is open to `groups` and has the CPUs
@@ -436,7 +437,7 @@ def _makes_room(
     load: Load,
     groups: frozenset[str],
 ) -> bool:
-    """Whether a lease of `held`, on whichever host, leaves room for `wanted` when it ends."""
+    """Return whether the end of a lease of `held`, on whichever host, makes room for `wanted`."""
     if wanted.gpus and (held.gpu_model != wanted.gpu_model or held.gpus < wanted.gpus):
         return False
     sites = [host for host in hosts if fits(held, host, Load())]
@@ -458,7 +459,7 @@ def _makes_room(
 def alternatives(
     wanted: InstanceType, allowance: Allowance, house: House, load: Load
 ) -> list[InstanceType]:
-    """Types this person could start now instead: GPU for GPU, the nearest price first."""
+    """List types that this person could start now instead: GPU for GPU, the nearest price first."""
     free = [
         t
         for t in house.catalog.instance_types

@@ -105,11 +105,11 @@ class Catalog(Row):
     runtimes: tuple[Runtime, ...]
 
     def instance_type(self, name: str) -> InstanceType | None:
-        """The type of that name, or None."""
+        """Return the type of that name, or None."""
         return next((t for t in self.instance_types if t.name == name), None)
 
     def runtime(self, name: str) -> Runtime | None:
-        """The runtime of that name, or None."""
+        """Return the runtime of that name, or None."""
         return next((r for r in self.runtimes if r.name == name), None)
 
 
@@ -128,7 +128,7 @@ LONGEST_IMAGE = 255
 
 
 def is_image_reference(image: str) -> bool:
-    """Whether `image` is a well-formed image name with optional tag and digest."""
+    """Return whether `image` is a well-formed image name with optional tag and digest."""
     return len(image) <= LONGEST_IMAGE and _REFERENCE.fullmatch(image) is not None
 
 
@@ -136,7 +136,7 @@ R = TypeVar("R", bound=BaseModel)
 
 
 def rows_from(model: type[R], rows: Mapping[str, Any], where: str) -> tuple[R, ...]:
-    """Rows of a table given as {name: {key: value}}; a value of None removes the row.
+    """Validate the rows of a table {name: {key: value}}. A value of None removes the row.
 
     Raises ConfigurationFault naming table, row, key, value and cure.
     """
@@ -148,7 +148,7 @@ def rows_from(model: type[R], rows: Mapping[str, Any], where: str) -> tuple[R, .
 
 
 def row_from(model: type[R], values: Mapping[str, Any], where: str) -> R:
-    """One validated row. Raises ConfigurationFault naming place, key, value and cure."""
+    """Validate one row. Raises ConfigurationFault naming place, key, value and cure."""
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
@@ -192,7 +192,8 @@ def _fault(
 
 
 def _model_at(model: type[BaseModel], loc: Iterable[int | str]) -> type[BaseModel]:
-    """The model of the row at this place inside a `model`, for example of a host's device."""
+    """Return the model of the row at this place inside a `model`, for example of a host's
+    device."""
     for part in loc:
         field = model.model_fields.get(str(part))
         inner = get_args(field.annotation) if field else ()

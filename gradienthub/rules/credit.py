@@ -17,7 +17,7 @@ class Credit:
 
 
 def in_order(credits: Iterable[Credit]) -> list[Credit]:
-    """As they are used up: the one that expires first, then the oldest."""
+    """Sort credits as they are used up: the one that expires first, then the oldest."""
     return sorted(
         credits,
         key=lambda c: (c.expires_at is None, c.expires_at or c.given_at, c.given_at, c.id),
@@ -25,13 +25,13 @@ def in_order(credits: Iterable[Credit]) -> list[Credit]:
 
 
 def given(credit: Credit, credits: Iterable[Credit], balance: int) -> Credit:
-    """A new credit with what is left of it once it has paid what the account owes."""
+    """Return a new credit with what is left of it once it has paid what the account owes."""
     owed = max(0, sum(c.unspent for c in credits) - balance)
     return replace(credit, unspent=credit.amount - min(credit.amount, owed))
 
 
 def spent(credits: Iterable[Credit], amount: int) -> list[Credit]:
-    """Those that a charge of `amount` changes. What they do not cover is owed."""
+    """Return the credits that a charge of `amount` changes. What they do not cover is owed."""
     changed = []
     for credit in in_order(credits):
         if take := min(credit.unspent, amount):
@@ -41,7 +41,7 @@ def spent(credits: Iterable[Credit], amount: int) -> list[Credit]:
 
 
 def restored(credits: Iterable[Credit], amount: int, balance: int) -> list[Credit]:
-    """Those that `amount` of a charge, given back, changes; what is owed is paid by it first."""
+    """Return the credits that a refund of `amount` changes. It first pays what is owed."""
     credits = list(credits)
     amount -= min(amount, max(0, sum(c.unspent for c in credits) - balance))
     changed = []

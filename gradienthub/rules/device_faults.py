@@ -37,6 +37,6 @@ def blamed_devices(message: str, devices: Sequence[str]) -> tuple[str, ...]:
 
 
 def _names(message: str, device: str) -> bool:
-    """Whether the words name it: by its UUID, or its CDI name without the kind."""
+    """Return whether the words name it: by its UUID, or its CDI name without the kind."""
     short = device.rpartition("=")[2]
     return bool(re.search(rf"(?<![\w-]){re.escape(short)}(?![\w-])", message)) and len(short) > 3

@@ -47,7 +47,8 @@ def findings(
     ended: frozenset[str] = frozenset(),
     not_lost: frozenset[str] = frozenset(),
 ) -> list[Finding]:
-    """Where the three disagree. `hub` are the leases of the hub's live or moving servers.
+    """Find where ledger, engine and hub disagree. `hub` are the leases of the hub's live or moving
+    servers.
 
     `ended` are those of `hub` whose servers were running before the ledger was read, and are
     neither starting nor stopping, although the ledger says that somebody has ended them. Of
@@ -109,7 +110,10 @@ def how_it_died(exit_code: int | None, *, out_of_memory: bool = False) -> Reason
 
 
 def _end_reason(lease: Lease, *, died: bool) -> Reason | None:
-    """Why the lease ends; None keeps the reason that was written when its stop was asked."""
+    """Return why the lease ends.
+
+    None keeps the reason that was written when its stop was asked for.
+    """
     if lease.stop_requested_at is not None:
         return None
     if lease.answered_at is None:

@@ -16,7 +16,7 @@ LONGEST = timedelta(days=366)
 
 
 def parse_duration(value: object) -> timedelta:
-    """The duration meant by "30m", "6h", "2 d" or a whole number of seconds.
+    """Parse a duration: "30m", "6h", "2 d" or a whole number of seconds.
 
     Raises ValueError for anything else: zero, negative, NaN, fractions of a second, over a year.
     """
@@ -44,7 +44,7 @@ def _read(value: object) -> timedelta:
 
 
 def format_duration(span: timedelta) -> str:
-    """A duration for people, its two largest units: "6 h", "1 h 30 min", "3 d", "45 s"."""
+    """Format a duration for people in its two largest units: "6 h", "1 h 30 min", "3 d", "45 s"."""
     seconds = round(span.total_seconds())
     parts = []
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
@@ -55,7 +55,7 @@ def format_duration(span: timedelta) -> str:
 
 
 def short_duration(span: timedelta) -> str:
-    """A duration as options write it, in its largest whole unit: "6h", "90m", "45s"."""
+    """Format a duration as options write it, in its largest whole unit: "6h", "90m", "45s"."""
     seconds = round(span.total_seconds())
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds and seconds % size == 0:

@@ -49,7 +49,8 @@ class Entry:
     actor: str = ""
 
     def sealed(self, previous: str) -> str:
-        """The hash of this entry behind the one whose hash is `previous` ("" for the first)."""
+        """Return the hash of this entry behind the one whose hash is `previous` ("" for the
+        first)."""
         body = [previous, *(_written(value) for value in astuple(self))]
         return sha256(dumps(body, ensure_ascii=True).encode()).hexdigest()
 
@@ -61,23 +62,25 @@ def _written(value: object) -> object:
 
 
 def month_of(moment: datetime) -> str:
-    """The UTC month of a moment, "2026-11": months and days of money are UTC, without DST."""
+    """Return the UTC month of a moment, "2026-11": months and days of money are UTC,
+    without DST."""
     return f"{moment.astimezone(UTC):%Y-%m}"
 
 
 def month_start(moment: datetime) -> datetime:
-    """The first moment of the UTC month that holds `moment`."""
+    """Return the first moment of the UTC month that holds `moment`."""
     return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 def next_month(moment: datetime) -> datetime:
-    """The first moment of the UTC month after the one that holds `moment`."""
+    """Return the first moment of the UTC month after the one that holds `moment`."""
     first = month_start(moment)
     return first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
 
 
 def posted_in(month: str, at: datetime, last: str) -> str:
-    """The statement that an entry of `month`, written at `at` behind one of `last`, belongs to.
+    """Return the statement that an entry of `month`, written at `at` behind one of `last`, belongs
+    to.
 
     A statement that is over gets no more entries: what comes late is on the next. But one that a
     clock far ahead wrote must not draw all that follows into its year.
@@ -86,7 +89,7 @@ def posted_in(month: str, at: datetime, last: str) -> str:
 
 
 def parse_month(text: str) -> datetime:
-    """The first moment of the month written "2026-11". Raises ValueError for anything else."""
+    """Parse a month "2026-11" into its first moment. Raises ValueError for anything else."""
     try:
         if len(text) != 7 or not text.isascii():
             raise ValueError

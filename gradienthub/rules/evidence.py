@@ -161,7 +161,10 @@ def _moment(value: object, now: datetime) -> datetime | None:
 
 
 def _shown(names: Sequence[str]) -> tuple[str, ...]:
-    """Few, short and printable; of a long path the end, which tells one from another."""
+    """Shorten names to a few that are short and printable.
+
+    Of a long path the end stays, which tells them apart.
+    """
     shown = ["".join(c if c.isprintable() else "?" for c in name[-NAME_LENGTH:]) for name in names]
     different = tuple(dict.fromkeys(shown))
     if len(different) <= MOST_NAMES:

@@ -79,7 +79,8 @@ class Funds:
         )
 
     def money_ends(self, price: int, now: datetime) -> datetime | None:
-        """When money would end a lease of this price that starts now; None for over a year."""
+        """Return when money would end a lease of this price that starts now; None for over
+        a year."""
         if not price:
             return None
         ends = [
@@ -89,7 +90,7 @@ class Funds:
 
 
 def carried(left: int, running: Sequence[Running], now: datetime) -> datetime | None:
-    """The moment until which `left` carries all of `running`; None for more than a year.
+    """Return the moment until which `left` carries all of `running`; None for more than a year.
 
     Each is paid until its own moment already and lives on `left` from then; so a lease ends at
     this moment, or when its own hold does if that is later.
@@ -111,17 +112,17 @@ def carried(left: int, running: Sequence[Running], now: datetime) -> datetime | 
 
 
 def time_for(price: int, amount: int) -> timedelta:
-    """How long `amount` lasts at `price` an hour, rounded down; the price is not 0."""
+    """Return how long `amount` lasts at `price` an hour, rounded down; the price is not 0."""
     return max(0, amount) * (HOUR // _MICROSECOND) // price * _MICROSECOND
 
 
 def hold_for(price: int) -> int:
-    """What a start at this price reserves; nothing for a free type."""
+    """Return what a start at this price reserves; nothing for a free type."""
     return charge(price, HOLD)
 
 
 def refusal(price: int, title: str, funds: Funds) -> Refused | None:
-    """Why this price cannot be paid now, or None: the first purse that does not allow."""
+    """Return why this price cannot be paid now, or None: the first purse that does not allow."""
     needed = hold_for(price)
     for purse in funds.purses:
         if needed and purse.left < needed:

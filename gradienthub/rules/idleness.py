@@ -313,7 +313,7 @@ class Warn:
     why: str
 
     def given(self, before: Warned | None, now: datetime) -> Warned:
-        """What is remembered once people are told, after the warning `before` it."""
+        """Return what is remembered once people are told, after the warning `before` it."""
         soft = self.reason in SOFT
         other = before if before and (before.reason in SOFT) != soft else None
         other = other or (before.other if before else None)
@@ -340,7 +340,7 @@ class Ending:
 
 
 def hard_end(deadlines: Deadlines) -> Ending | None:
-    """The first end that no use of the notebook moves."""
+    """Return the first end that no use of the notebook moves."""
     ends = [
         Ending(at, reason, why)
         for at, reason, why in (
@@ -471,7 +471,7 @@ def _due(
     levels: Iterable[timedelta],
     now: datetime,
 ) -> Warn | None:
-    """The warning of this end that is to be given now."""
+    """Return the warning of this end that is to be given now."""
     due = min((level for level in levels if end.at - now <= level), default=None)
     told = _told_of(end, warned, evidence)
     if due is None or (told and told.level <= due):
@@ -488,7 +488,8 @@ def _sorts(warned: Warned | None) -> list[Warned]:
 
 
 def _stands(warned: Warned, end: Ending, evidence: Evidence) -> bool:
-    """Whether a warning still tells the truth: any use or Extend that moves the stop voids it.
+    """Return whether a warning still tells the truth: any use or Extend that moves the stop voids
+    it.
 
     One from after the last look was given before our own clock was set back.
     """
@@ -504,13 +505,13 @@ def _stands(warned: Warned, end: Ending, evidence: Evidence) -> bool:
 def standing(
     warned: Warned | None, evidence: Evidence, deadlines: Deadlines, grace: timedelta
 ) -> Warned | None:
-    """The warning if it still tells the truth, to be shown to people."""
+    """Return the warning if it still tells the truth, to be shown to people."""
     end = ending(evidence, deadlines, warned, grace)
     return _told_of(end, warned, evidence) if end else None
 
 
 def why_kept(evidence: Evidence, deadlines: Deadlines, now: datetime) -> str:
-    """What keeps it alive, for people."""
+    """Return what keeps it alive, for people."""
     if evidence.busy:
         since = f" for {format_duration(now - evidence.busy_since)}" if evidence.busy_since else ""
         nothing = is_without_work(evidence, now)
@@ -538,7 +539,8 @@ def is_without_work(evidence: Evidence, now: datetime) -> timedelta | None:
 
 
 def is_blind(evidence: Evidence, deadlines: Deadlines, now: datetime) -> bool:
-    """Whether its use has been unknown for so long that an idle stop may have been missed."""
+    """Return whether its use has been unknown for so long that an idle stop may have been
+    missed."""
     return (
         evidence.unknown_since is not None
         and deadlines.shutdown_after is not None
@@ -549,7 +551,7 @@ def is_blind(evidence: Evidence, deadlines: Deadlines, now: datetime) -> bool:
 def extend(
     end: Ending | None, deadlines: Deadlines, longest: timedelta | None, now: datetime
 ) -> Deadlines | Refused:
-    """The deadlines after Extend at `now`: one more interval, at most the tier's `longest`.
+    """Return the deadlines after Extend at `now`: one more interval, at most the tier's `longest`.
 
     `end` is what ends it as things stand. The idle stop and the end its owner chose move; a
     session limit and the end of money do not.

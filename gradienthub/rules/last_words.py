@@ -109,7 +109,7 @@ def _says_why(line: str, *, grave: bool) -> bool:
 
 
 def _is_inside(lines: list[str], at: int) -> bool:
-    """Whether a line belongs to a traceback that begins before it."""
+    """Return whether a line belongs to a traceback that begins before it."""
     begins = _traceback_over(lines, at)
     return begins is not None and begins != at
 
@@ -122,7 +122,7 @@ def _traceback_over(lines: list[str], at: int) -> int | None:
 
 
 def _end(lines: list[str], start: int) -> int:
-    """Where the traceback that begins at `start` is over, with the exception that it names."""
+    """Find the line at which the traceback that begins at `start` names its exception."""
     at = start + 1
     indent = len(lines[start]) - len(lines[start].lstrip())
     while at < len(lines) and len(lines[at]) - len(lines[at].lstrip()) > indent:

@@ -15,7 +15,8 @@ Gap = tuple[datetime, datetime | None]
 
 
 def bill(price: int, intervals: Iterable[Interval]) -> int:
-    """Micro-units for the observed intervals (start, end) at `price` micro-units an hour.
+    """Return the micro-units for the observed intervals (start, end) at `price` micro-units an
+    hour.
 
     The intervals are added before rounding, so splitting one changes nothing.
     """
@@ -69,7 +70,7 @@ class Times:
         return self.answered_at
 
     def metered(self, now: datetime) -> tuple[Interval | None, datetime | None]:
-        """(the observed interval, the end of the unobserved one behind it), either None.
+        """Return (the observed interval, the end of the unobserved one behind it), either None.
 
         It ends where a stop was asked for. One that was found dead ends where it was last seen
         alive; from there until it was seen dead nobody knows, and that costs nothing.
@@ -85,7 +86,7 @@ class Times:
         return (begin, end), self.ended_at if self.ended_at > end else None
 
     def billed(self, now: datetime) -> int:
-        """Micro-units for its time until `now`, or until its end."""
+        """Return the micro-units for its time until `now`, or until its end."""
         interval, _ = self.metered(now)
         return charge(self.price, reachable(*interval, self.gaps)) if interval else 0
 
@@ -113,7 +114,7 @@ class Portion:
 def by_month(
     price: int, begin: datetime, start: datetime, end: datetime, gaps: Iterable[Gap] = ()
 ) -> list[Portion]:
-    """What the time from `start` to `end` adds to the bill of a meter that began at `begin`.
+    """Return what the time from `start` to `end` adds to the bill of a meter that began at `begin`.
 
     One portion a UTC month. They are differences of totals, so they add up to the bill exactly.
     """
@@ -129,7 +130,7 @@ def by_month(
 def by_day(
     price: int, begin: datetime, start: datetime, end: datetime, gaps: Iterable[Gap] = ()
 ) -> dict[date, Portion]:
-    """`by_month` a UTC day: what each day between `start` and `end` has of the bill."""
+    """Split the bill by UTC day, as `by_month` does by month."""
     gaps = tuple(gaps)
     return {a.date(): _portion(price, begin, *cut, gaps) for a, cut in _days(start, end)}
 
@@ -200,7 +201,7 @@ def quote(
     stop_at: datetime | None,
     funds: Funds | None = None,
 ) -> Quote:
-    """The quote of a start at `now`: each figure is the bill of the interval it names."""
+    """Quote a start at `now`: each figure is the bill of the interval that it names."""
     funds = funds or Funds()
     money_ends = funds.money_ends(price, now)
     ends = [end for end in (session_limit and now + session_limit, stop_at, money_ends) if end]

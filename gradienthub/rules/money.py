@@ -17,7 +17,7 @@ SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 
 
 def parse_amount(value: object) -> int:
-    """Micro-units of an amount written as "0.51", 0.51 or 2 (currency units).
+    """Parse an amount written as "0.51", 0.51 or 2 (currency units) into micro-units.
 
     Raises ValueError for what is not a finite, non-negative amount of at most six decimals.
     """
@@ -42,7 +42,8 @@ def parse_amount(value: object) -> int:
 
 
 def charge(price: int, duration: timedelta) -> int:
-    """Micro-units for `duration` at `price` micro-units an hour, rounded half up to one micro-unit.
+    """Return the micro-units for `duration` at `price` micro-units an hour, rounded half up to one
+    micro-unit.
 
     Never negative: a duration below zero (a clock that jumped back) costs nothing.
     """
@@ -52,7 +53,7 @@ def charge(price: int, duration: timedelta) -> int:
 
 
 def format_amount(micros: int, currency: str = "USD") -> str:
-    """An amount for people: two decimals, more only where they are not zero ("$0.018")."""
+    """Format an amount with two decimals, more only where they are not zero ("$0.018")."""
     sign = "-" if micros < 0 else ""
     whole, rest = divmod(abs(micros), MICRO)
     digits = f"{rest:06d}".rstrip("0").ljust(2, "0")
@@ -66,7 +67,10 @@ def plain_amount(micros: int) -> str:
 
 
 def format_rounded(micros: int, currency: str = "USD") -> str:
-    """An amount in whole cents for a page, half up; below half a cent but not zero: "<$0.01"."""
+    """Format an amount in whole cents for a page, half up.
+
+    Below half a cent but not zero: "<$0.01".
+    """
     cent = MICRO // 100
     cents = (abs(micros) + cent // 2) // cent
     if micros and not cents:
@@ -75,5 +79,5 @@ def format_rounded(micros: int, currency: str = "USD") -> str:
 
 
 def format_price(micros: int, currency: str = "USD") -> str:
-    """A price an hour for people: "$0.51/h"."""
+    """Format a price an hour: "$0.51/h"."""
     return f"{format_amount(micros, currency)}/h"

@@ -42,7 +42,8 @@ class StartOptions:
     interface: Interface = "lab"
 
     def as_json(self) -> dict[str, Any]:
-        """The same options as a request body would write them; parsing it gives an equal value."""
+        """Return the same options as a request body would write them; parsing it gives an equal
+        value."""
         body: dict[str, Any] = {"instance_type": self.instance_type, "interface": self.interface}
         if self.runtime is not None:
             body["runtime"] = self.runtime
@@ -58,7 +59,7 @@ class StartOptions:
 
 
 def parse_options(raw: object) -> StartOptions:
-    """The options meant by a request body. Raises Refused (400) naming the field and the cure."""
+    """Parse a request body into options. Raises Refused (400) naming the field and the cure."""
     if not isinstance(raw, Mapping):
         raise Refused("bad_body", "Options are a JSON object.", f"Known keys: {', '.join(KEYS)}.")
     for key in raw:
@@ -185,7 +186,7 @@ def _interface(value: object) -> Interface:
 
 
 def options_from_form(form: Mapping[str, Sequence[object]]) -> dict[str, Any]:
-    """A posted form (field -> values) as a request body; the body is then parsed as any other.
+    """Turn a posted form (field -> values) into a request body, which is then parsed as any other.
 
     Fields of the page itself (`_xsrf`, `display_name`, `step`) are left out. An untouched field is
     empty text and counts as left out. `custom` as runtime means the image field counts.
@@ -219,7 +220,7 @@ def options_from_form(form: Mapping[str, Sequence[object]]) -> dict[str, Any]:
 
 
 def _with_zone(moment: str, utc_offset: object) -> str:
-    """A form's local "2026-11-24T18:00" with the browser's offset behind it."""
+    """Append the browser's offset to a form's local "2026-11-24T18:00"."""
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?", moment, re.ASCII):
         return moment
     minutes = 0
@@ -230,7 +231,10 @@ def _with_zone(moment: str, utc_offset: object) -> str:
 
 
 def parse_display_name(value: object) -> str:
-    """A notebook's free-text name: normalised, printable, 1 to 60 characters. Raises Refused."""
+    """Parse a notebook's free-text name: normalized, printable, 1 to 60 characters.
+
+    Raises Refused.
+    """
     if not isinstance(value, str):
         raise Refused("bad_name", "A name is text.", "Write it in quotes.", field="display_name")
     # Bounded before it is normalised: a megabyte of combining marks takes seconds.
@@ -247,7 +251,7 @@ def parse_display_name(value: object) -> str:
 
 
 def slug_of(display_name: str) -> str:
-    """The server name for a display name, as JupyterHub 6 takes it: `[a-z][a-z0-9-]{0,29}`.
+    """Return the server name for a display name, as JupyterHub 6 takes it: `[a-z][a-z0-9-]{0,29}`.
 
     Never empty: a name without a Latin letter becomes "notebook" with what digits it has.
     """

@@ -53,7 +53,8 @@ def _set_by(config: Mapping[str, Any]) -> dict[tuple[str, str], float]:
 
 
 def _given_on(arguments: Iterable[str]) -> dict[tuple[str, str], float]:
-    """Those of a command line: `--ServerApp.shutdown_no_activity_timeout=600`, or in two words."""
+    """Read the settings of a command line: `--ServerApp.shutdown_no_activity_timeout=600`, or in
+    two words."""
     found = {}
     words = [word for argument in arguments for word in str(argument).split()]
     for word, following in zip(words, [*words, ""][1:], strict=True):
@@ -67,7 +68,7 @@ def _given_on(arguments: Iterable[str]) -> dict[tuple[str, str], float]:
 
 
 def _seconds(value: Any) -> float:
-    """Zero where it is none, or switches the limit off."""
+    """Parse seconds. Return zero for what is none, or switches the limit off."""
     try:
         seconds = float(value)
     except (TypeError, ValueError):

@@ -44,7 +44,7 @@ class Host(Row):
         return self
 
     def open_to(self, groups: Iterable[str]) -> bool:
-        """Whether a person in these groups may be placed here."""
+        """Return whether a person in these groups may be placed here."""
         return not self.groups or not set(self.groups).isdisjoint(groups)
 
 
@@ -81,9 +81,8 @@ class Room:
 
 
 def free_devices(host: Host, model: str | None, load: Load) -> list[str]:
-    """UUIDs of the host's devices of that model that nobody holds, in declared order, those with
-    a warm server last.
-    """
+    """List UUIDs of the host's devices of that model that nobody holds, in declared order, those
+    with a warm server last."""
     free = [
         device.uuid
         for device in host.devices
@@ -95,7 +94,7 @@ def free_devices(host: Host, model: str | None, load: Load) -> list[str]:
 
 
 def fits(instance_type: InstanceType, host: Host, load: Load) -> int:
-    """How many more of this type the host carries."""
+    """Return how many more of this type the host carries."""
     counts = [
         _whole(host.cpus * host.cpu_overcommit - load.cpus.get(host.name, 0), instance_type.cpus),
         _whole(
@@ -116,7 +115,7 @@ def _whole(free: float, each: float) -> int:
 def room(
     instance_type: InstanceType, hosts: Sequence[Host], load: Load, groups: Iterable[str]
 ) -> Room:
-    """How many starts of this type fit now and at best, for a person in these groups."""
+    """Return how many starts of this type fit now and at best, for a person in these groups."""
     open_hosts = [host for host in hosts if host.open_to(groups)]
     empty = Load(faulty_devices=load.faulty_devices)
     return Room(
@@ -128,7 +127,7 @@ def room(
 def place(
     instance_type: InstanceType, hosts: Sequence[Host], load: Load, groups: Iterable[str]
 ) -> Placement | None:
-    """The host and devices for one start, or None where it fits nowhere.
+    """Return the host and devices for one start, or None where it fits nowhere.
 
     A host reserved for the person comes before an open one. GPU types go where the fewest of
     their devices stay free, so that whole hosts remain for multi-GPU types; types without GPU go

@@ -118,7 +118,8 @@ class Declined(Refused):
 
 
 def ledger_away(what: str = "No notebook can start now") -> Refused:
-    """The refusal while the ledger does not answer; `what` says what is not done meanwhile."""
+    """Return the refusal while the ledger does not answer; `what` says what is not done
+    meanwhile."""
     return Refused(
         "ledger_away",
         f"{what}: the ledger does not answer.",
@@ -139,7 +140,8 @@ def disk_full() -> Refused:
 
 
 def error_body(refused: Refused, **extra: Any) -> dict[str, Any]:
-    """The one JSON error shape: the hub's `status` and `message`, and our code, hint and field."""
+    """Build the one JSON shape of an error: the hub's `status` and `message`, and our code, hint
+    and field."""
     body: dict[str, Any] = {
         "status": refused.status,
         "code": refused.code,
@@ -168,7 +170,7 @@ def _brief(value: object) -> str:
 
 
 def shown(value: object, limit: int = 60) -> str:
-    """A hostile value as short printable text for a message: quoted, bounded, no control codes."""
+    """Quote an untrusted value for a message: short, printable, without control codes."""
     text = value if isinstance(value, str) else _brief(value)
     clean = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:limit])
     return f"“{clean}…”" if len(text) > limit else f"“{clean}”"
@@ -185,7 +187,7 @@ def nobody_watches(title: str) -> Refused:
 
 
 def another_lease(title: str) -> Refused:
-    """Somebody acts on a run that is over: the page or program they look at is old."""
+    """Refuse an act on a lease that is over: the page or program that asks is out of date."""
     return Refused(
         "another_lease",
         f"{shown(title)} was started anew since you saw it.",

@@ -37,7 +37,7 @@ class Statement:
         return self.opening + sum(entry.amount for entry in self.entries)
 
     def total(self, *kinds: Kind) -> int:
-        """The sum of its entries of these kinds, signed."""
+        """Return the sum of its entries of these kinds, signed."""
         return sum(entry.amount for entry in self.entries if entry.kind in kinds)
 
     @property

@@ -74,7 +74,7 @@ class Tier(Row):
         return self.shutdown_min <= interval <= self.shutdown_max
 
     def allows_type(self, instance_type: InstanceType) -> bool:
-        """Whether this tier may rent the type (approval and payment aside)."""
+        """Return whether this tier may rent the type (approval and payment aside)."""
         return (
             "*" in self.instance_types
             or instance_type.name in self.instance_types
@@ -82,11 +82,12 @@ class Tier(Row):
         )
 
     def allows_runtime(self, runtime: Runtime) -> bool:
-        """Whether this tier may use the runtime."""
+        """Return whether this tier may use the runtime."""
         return "*" in self.runtimes or runtime.name in self.runtimes
 
     def allows_image(self, image: str) -> bool:
-        """Whether this tier may start the custom image: shell-style patterns of `custom_images`."""
+        """Return whether this tier may start the custom image: shell-style patterns of
+        `custom_images`."""
         return any(fnmatchcase(image, pattern) for pattern in self.custom_images)
 
 
@@ -98,7 +99,7 @@ class ClaimRule(Row):
     tier: Slug
 
     def matches(self, claims: Mapping[str, Any]) -> bool:
-        """Whether these claims satisfy the rule."""
+        """Return whether these claims satisfy the rule."""
         found: Any = claims
         for part in self.claim.split("."):
             if not isinstance(found, Mapping) or part not in found:
@@ -148,14 +149,15 @@ class Allowance:
         return self.groups if self.tier.private_hosts else frozenset()
 
     def default_runtime(self, catalog: Catalog) -> Runtime | None:
-        """The runtime of a start that names none: the tier's mark, else the first it may use."""
+        """Return the runtime of a start that names none: the tier's mark, else the first it may
+        use."""
         if self.tier.default_runtime:
             return catalog.runtime(self.tier.default_runtime)
         return next((r for r in catalog.runtimes if self.tier.allows_runtime(r)), None)
 
 
 def resolve(facts: Facts, tiers: Mapping[str, Tier], rules: TierRules) -> Allowance:
-    """The allowance these facts give. A tier no longer configured is passed over.
+    """Return the allowance these facts give. A tier no longer configured is passed over.
 
     Never fails: that the default tier exists is checked where the rules are configured.
     """
@@ -203,7 +205,7 @@ def refuse_notebook(count: int, allowance: Allowance) -> Refused | None:
 
 
 def cheapest_with(instance_type: InstanceType, tiers: Iterable[Tier]) -> Tier | None:
-    """The lowest tier that may rent the type, for "Needs tier G2"."""
+    """Return the lowest tier that may rent the type, for "Needs tier G2"."""
     return min(
         (tier for tier in tiers if tier.allows_type(instance_type)),
         key=lambda tier: tier.order,

@@ -145,7 +145,7 @@ class UsageSum:
 
 
 def chain_faults(chain: Iterable[Sealed], kept: StoredAccount) -> list[str]:
-    """What is wrong with an account's chain, each in a sentence that names the entry."""
+    """Find what is wrong with an account's chain, each in a sentence that names the entry."""
     faults = []
     last, balance, head = 0, 0, ""
     for sealed in chain:
@@ -279,7 +279,7 @@ def usage_faults(
 def lease_faults(
     leases: Mapping[str, LeaseProof], entries: Iterable[Entry], now: datetime
 ) -> list[str]:
-    """Where entries of leases are not what the leases' own times and prices give.
+    """Find entries of leases that are not what the leases' own times and prices give.
 
     `leases` are all of this account that are billed and over, and all that have entries.
     """

@@ -54,7 +54,8 @@ def choose(
     load: Load,
     groups: Iterable[str],
 ) -> WarmChoice:
-    """The warm server for an admitted start, else its `placement`; people first in either case.
+    """Return the warm server for an admitted start, else its `placement`; people first in either
+    case.
 
     `load` is what leases hold, without warm servers. Those whose machine does not fit any more
     beside the start, or whose device it takes, make way.
@@ -82,7 +83,7 @@ def choose(
 
 
 def _in_the_way(slots: Iterable[Slot], hosts: Sequence[Host], load: Load) -> tuple[str, ...]:
-    """Slots whose machine does not fit beside what people have; the newest make way first."""
+    """List slots whose machine does not fit beside what people have. The newest make way first."""
     named = {host.name: host for host in hosts}
     leaving = []
     for slot in slots:
@@ -100,7 +101,7 @@ def _in_the_way(slots: Iterable[Slot], hosts: Sequence[Host], load: Load) -> tup
 
 
 def held(slots: Iterable[Slot], load: Load) -> Load:
-    """What leases and warm servers hold together."""
+    """Return what leases and warm servers hold together."""
     for slot in slots:
         load = _with(load, slot.host, slot.cpus, slot.memory, slot.devices)
     return load
@@ -132,7 +133,8 @@ def next_fill(
     load: Load,
     most_memory: float,
 ) -> Fill | None:
-    """The pool that lacks most of its servers, where one fits beside people and within the bound.
+    """Return the pool that lacks most of its servers, where one fits beside people and within the
+    bound.
 
     `most_memory` (GB) bounds what all waiting servers use; a new one is taken to use as much as
     the largest there is.
@@ -154,7 +156,7 @@ def next_fill(
 
 
 def surplus(pools: Iterable[Pool], slots: Sequence[Slot]) -> tuple[str, ...]:
-    """Slots that no pool wants any more, the newest of each first."""
+    """List slots that no pool wants any more, the newest of each pool first."""
     wanted = {(pool.instance_type, pool.runtime): pool.count for pool in pools}
     leaving = []
     for slot in slots:
@@ -174,7 +176,7 @@ USUAL_USE = 150 * 10**6
 
 
 def used_by(slots: Iterable[Slot]) -> int:
-    """Bytes that they use while they wait."""
+    """Sum the bytes that they use while they wait."""
     return sum(slot.used or USUAL_USE for slot in slots)
 
 

@@ -86,7 +86,7 @@ class ApiHandler(KeeperHandler):
     operations: dict[str, Operation]
 
     def initialize(self, operations: dict[str, Operation]) -> None:
-        """`operations` by method."""
+        """Take the `operations` of this address by method."""
         self.operations = operations
 
     async def get(self, **path: str) -> None:
@@ -128,7 +128,7 @@ class ApiHandler(KeeperHandler):
         return ", ".join(sorted(self.operations))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """The one shape; a wrong method also says which are known."""
+        """Write an error in the one shape. A wrong method also names those that are known."""
         if status_code == 405:
             self.set_header("Allow", self._known())
         super().write_error(status_code, **kwargs)
@@ -157,7 +157,7 @@ class ApiHandler(KeeperHandler):
 
 
 def parsed(model: type[Given], given: Mapping[str, Any], code: str) -> Given:
-    """The input, or a refusal that names the field."""
+    """Return the input, or a refusal that names the field."""
     if "\\u0000" in json.dumps(given):
         # No text to PostgreSQL.
         raise Refused(code, "There is a zero byte in the input.", "Send text.")
@@ -237,7 +237,7 @@ def is_id(word: str) -> bool:
 
 
 def routes(prefix: str, operations: Sequence[Operation]) -> list[tuple[str, type, dict[str, Any]]]:
-    """The handlers of a table; `{name}` in a path is one segment."""
+    """Return the handlers of a table; `{name}` in a path is one segment."""
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in operations:
         by_path.setdefault(operation.path, {})[operation.method] = operation

@@ -61,7 +61,7 @@ class Environment:
 
 
 def environment(given: Mapping[str, str]) -> Environment:
-    """The environment read; ends the process with what is missing."""
+    """Read the environment. Ends the process with what is missing."""
     missing = [name for name in NEEDED if not given.get(name)]
     if missing:
         raise SystemExit(
@@ -97,7 +97,8 @@ def _hub_prefix(given: Mapping[str, str]) -> str:
 
 
 async def _gone(ledger: Ledger, hub_id: str) -> str:
-    """A dead keeper's name, so that its row need not expire first; "" where there is none."""
+    """Return a dead keeper's name, so that its row need not expire first; "" where there is
+    none."""
     try:
         row = await ledger.aread(keepers.holder, hub_id)
     except LedgerAway:
@@ -178,7 +179,7 @@ def write_log() -> None:
 
 
 def main() -> None:
-    """The process. Never ends for something that is away."""
+    """Run the keeper's process. It never ends because something is away."""
     write_log()
     # JupyterHub's own words on logins name cookies and ids, which are nobody's business.
     logging.getLogger("tornado.application").setLevel(logging.WARNING)

@@ -15,7 +15,7 @@ log = logging.getLogger("gradienthub")
 
 
 def deadlines_of(state: Mapping[str, Any]) -> Deadlines | None:
-    """The deadlines in a server's saved state, or None where it has none of ours."""
+    """Return the deadlines in a server's saved state, or None where it has none of ours."""
     kept = state.get("deadlines")
     if not isinstance(kept, Mapping):
         return None
@@ -37,7 +37,7 @@ def arbiter(
     server: Mapping[str, Any],
     now: datetime | None = None,
 ) -> bool:
-    """Whether the culler stops this server now; its own `inactive_limit` is never used."""
+    """Return whether the culler stops this server now; its own `inactive_limit` is never used."""
     deadlines = deadlines_of(server.get("state") or {})
     if deadlines is None:
         return False

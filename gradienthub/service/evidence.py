@@ -57,13 +57,13 @@ class Notebooks:
     async def ask_all(
         self, addresses: Mapping[str, Address], now: datetime
     ) -> dict[str, Answer | None]:
-        """Lease -> what its notebook said; None where its use cannot be told."""
+        """Return what each lease's notebook answered; None if its use cannot be told."""
         self._unknown &= {address.url for address in addresses.values()}
         answers = await asyncio.gather(*(self.ask(a, now) for a in addresses.values()))
         return dict(zip(addresses, answers, strict=True))
 
     async def ask(self, address: Address, now: datetime) -> Answer | None:
-        """What one notebook said, or None. Raises nothing, whatever it says."""
+        """Ask one notebook. Return its answer or None; never raises, whatever it says."""
         async with self._turns:
             try:
                 answer = await self._answer(address, now)
@@ -113,7 +113,7 @@ class Notebooks:
             return UNREAD
 
     async def _body(self, address: Address, path: str, **absent: object) -> object:
-        """A JSON body, or the keyword `absent` where the server has no such page."""
+        """Return a JSON body, or the keyword `absent` where the server has no such page."""
         # Without no_track_activity a question would count as use, and keep the notebook alive.
         url = URL(f"{address.url.rstrip('/')}/{path}?no_track_activity=1", encoded=True)
         headers = {"Authorization": f"token {address.token}"}

@@ -21,7 +21,7 @@ class Gpus:
         self._away = ""
 
     async def loads(self) -> dict[str, float]:
-        """UUID of each GPU that answers -> its load in percent. Never raises.
+        """Return the load in per cent of each GPU that answers, by UUID. Never raises.
 
         A driver that hangs costs one thread, not one a call: it is asked again when it is back.
         """

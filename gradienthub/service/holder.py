@@ -6,18 +6,18 @@ import socket
 
 
 def me() -> str:
-    """This process's name in the keeper's row: host, process, and a word of its own."""
+    """Name this process for the keeper's row: host, process id, and a random word."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 def dead(holder: str) -> bool:
-    """Whether the keeper of that name ran on this machine and does not any more."""
+    """Return whether the keeper of that name ran on this machine and does not any more."""
     host, _, rest = holder.rpartition(":")[0].rpartition(":")
     return host == socket.gethostname() and rest.isdigit() and not lives(int(rest))
 
 
 def lives(pid: int) -> bool:
-    """Whether this machine has a process of that number."""
+    """Return whether this machine has a process of that number."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

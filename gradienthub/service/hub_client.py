@@ -67,13 +67,13 @@ class HubView(BaseModel):
     engine_away: str | None = None
 
     def alive(self) -> list[str]:
-        """The leases that are seen alive: by the engine, else by the hub."""
+        """Return the leases that are seen alive: by the engine, else by the hub."""
         if self.census is None:
             return [one.lease_id for one in self.servers if one.lease_id and one.ready]
         return [one.lease_id for one in self.census if one.alive]
 
     def efforts(self) -> dict[str, Effort]:
-        """What the engine tells of the work of each lease."""
+        """Return what the engine tells of the work of each lease."""
         return {
             one.lease_id: Effort(one.cpu_seconds, one.cpu_at)
             for one in self.census or ()
@@ -81,7 +81,7 @@ class HubView(BaseModel):
         }
 
     def by_lease(self) -> dict[str, HubServer]:
-        """The servers that have a lease, by it."""
+        """Return the servers that have a lease, by it."""
         return {server.lease_id: server for server in self.servers if server.lease_id}
 
 
@@ -103,7 +103,7 @@ class HubClient:
         self._turns = asyncio.Lock()
 
     async def view(self) -> HubView:
-        """Who runs. Raises HubAway."""
+        """Return what runs on the hub. Raises HubAway."""
         try:
             status, body = await self._ask("GET", "/gradient/servers", VIEW_SECONDS)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -21,11 +21,11 @@ class MetricsHandler(web.RequestHandler):
     """
 
     def initialize(self, hub_auth: HubAuth) -> None:
-        """Called by Tornado for each request."""
+        """Set the handler up; Tornado calls this for each request."""
         self.hub_auth: Any = hub_auth
 
     async def get(self) -> None:
-        """All metrics of this process, as text."""
+        """Answer with all metrics of this process, as text."""
         token = self.hub_auth.get_token(self, in_cookie=False)
         who = token and await self.hub_auth.user_for_token(token, sync=False)
         if not who or not self.hub_auth.check_scopes({SCOPE}, who):

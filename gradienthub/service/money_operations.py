@@ -232,13 +232,14 @@ class AskBody(Input):
 
 
 async def own(handler: KeeperHandler) -> Account | None:
-    """The visitor's account with the groups that hub and provider say of them; None: none yet."""
+    """Return the visitor's account with the groups that hub and provider say of them; None: none
+    yet."""
     account = await own_account(handler)
     return account and replace(account, hub_groups=handler.visitor.groups)
 
 
 async def person(handler: KeeperHandler, name: str) -> Account:
-    """The open account of that name; the visitor's own, or anybody's for who runs the money.
+    """Return the open account of that name; the visitor's own, or anybody's for who runs the money.
 
     The hub's groups of others are those that it told the ledger last.
     """
@@ -259,7 +260,7 @@ async def person(handler: KeeperHandler, name: str) -> Account:
 def allowed_funds(
     tx: Any, hub_id: str, account: Account, published: Published, now: datetime
 ) -> tuple[Allowance, Funds]:
-    """What the account may do and spend."""
+    """Return what the account may do and spend."""
     allowance = accounts.allowance_of(
         tx,
         account,
@@ -282,7 +283,7 @@ def allowed_funds(
 def purse_of(
     tx: Any, hub_id: str, account: Account, published: Published, now: datetime
 ) -> PurseView:
-    """What the account has and may."""
+    """Return what the account has and may."""
     allowance, funds = allowed_funds(tx, hub_id, account, published, now)
     currency = published.catalog.currency
     has = statements.standing(tx, account_id=account.id, currency=currency, now=now)
@@ -320,7 +321,7 @@ def _budget(limit: budgets.Budget, spent: dict[str, int]) -> BudgetView:
 
 
 async def make_quote(handler: ApiHandler, query: Nothing, body: QuoteBody) -> QuoteView:
-    """What a start would cost."""
+    """Quote what a start would cost."""
     options = parse_options(body.model_dump(exclude_unset=True))
     published, context = handler.published, handler.context
     now, table = context.clock(), published.catalog
@@ -347,7 +348,7 @@ async def make_quote(handler: ApiHandler, query: Nothing, body: QuoteBody) -> Qu
 
 
 async def get_usage(handler: ApiHandler, query: UsageQuery) -> UsageView:
-    """What was used and charged."""
+    """Report what was used and charged."""
     published, context = handler.published, handler.context
     now = context.clock()
     first, last = query.first or month_start(now).date(), query.last or now.date()
@@ -398,8 +399,8 @@ async def _used(handler: ApiHandler, query: UsageQuery, report: Any) -> list[Use
 
 
 async def billed_account(handler: KeeperHandler, user: str) -> str:
-    """The id of an account with statements: the visitor's, or any for who runs the money, also of
-    a closed one."""
+    """Return the id of an account with statements: the visitor's, or any for who runs the money,
+    also of a closed one."""
     if not user or handler.visitor.is_user(user):
         return (await person(handler, handler.visitor.name)).id
     handler.need(handler.visitor.runs_money, "see another's statements")
@@ -410,7 +411,7 @@ async def billed_account(handler: KeeperHandler, user: str) -> str:
 
 
 def begun_month(month: str, now: datetime) -> datetime:
-    """When a month began, from "2026-11". Refuses what is no month that has begun."""
+    """Parse "2026-11" into the first moment of that month. Refuses one that has not begun."""
     try:
         first = parse_month(month)
     except ValueError:
@@ -426,7 +427,7 @@ def begun_month(month: str, now: datetime) -> datetime:
 
 
 async def statement_of(handler: KeeperHandler, month: str, user: str) -> Statement:
-    """The statement of a month. Refuses what is no month that has begun."""
+    """Return the statement of a month. Refuses what is no month that has begun."""
     now = handler.context.clock()
     currency = handler.published.catalog.currency
     begun_month(month, now)
@@ -437,7 +438,7 @@ async def statement_of(handler: KeeperHandler, month: str, user: str) -> Stateme
 
 
 async def list_statements(handler: ApiHandler, query: StatementQuery) -> Page[MonthView]:
-    """The months that have entries, the newest first."""
+    """Return the months that have entries, the newest first."""
     account_id = await billed_account(handler, query.user)
     currency, now = handler.published.catalog.currency, handler.context.clock()
     months = await handler.read(statements.months, account_id=account_id, currency=currency)
@@ -445,12 +446,12 @@ async def list_statements(handler: ApiHandler, query: StatementQuery) -> Page[Mo
 
 
 async def one_statement(handler: ApiHandler, query: StatementQuery, month: str) -> StatementView:
-    """A month of an account."""
+    """Return a month of an account."""
     return StatementView.model_validate(as_json(await statement_of(handler, month, query.user)))
 
 
 async def list_accounts(handler: ApiHandler, query: Paging) -> Page[PurseView]:
-    """Every open account by name."""
+    """List every open account by name."""
     handler.need(handler.visitor.runs_money, "see everybody's accounts")
     found = decode_cursor(query.after, 1)
     page, more = await handler.read(
@@ -474,21 +475,21 @@ def purses(
 
 
 async def one_account(handler: ApiHandler, query: Nothing, name: str) -> PurseView:
-    """What an account has and may."""
+    """Return what an account has and may."""
     account = await person(handler, name)
     context = handler.context
     return await handler.read(purse_of, context.hub_id, account, handler.published, context.clock())
 
 
 async def list_credits(handler: ApiHandler, query: Nothing, name: str) -> Page[CreditView]:
-    """Every credit of an account, the newest first."""
+    """List every credit of an account, the newest first."""
     account = await person(handler, name)
     given = await handler.read(credits.of_account, account.id)
     return Page(items=[CreditView.model_validate(one) for one in given])
 
 
 async def list_requests(handler: ApiHandler, query: RequestsQuery) -> Page[RequestView]:
-    """Requests for machines that need an approval."""
+    """List requests for machines that need an approval."""
     if query.all:
         handler.need(handler.visitor.runs_money, "answer requests")
         found = await handler.read(requests.waiting, hub_id=handler.context.hub_id)
@@ -499,7 +500,7 @@ async def list_requests(handler: ApiHandler, query: RequestsQuery) -> Page[Reque
 
 
 def known_type(handler: KeeperHandler, name: str) -> str:
-    """The name of a machine there is."""
+    """Return the name of a machine there is."""
     if handler.published.catalog.instance_type(name) is None:
         known = ", ".join(one.name for one in handler.published.catalog.instance_types[:20])
         raise Refused(

@@ -33,8 +33,8 @@ class MoneyPage(PageHandler):
     """A page with amounts."""
 
     def money_page(self, template: str, **values: Any) -> str:
-        """The page; its template has `money` (exact), `about` (cents), `units` (for an input),
-        `price` and `span`."""
+        """Return the page; its template has `money` (exact), `about` (cents), `units` (for an
+        input), `price` and `span`."""
         currency = self.published.catalog.currency
         return self.page(
             template,
@@ -49,12 +49,12 @@ class MoneyPage(PageHandler):
         )
 
     def sent(self, *names: str) -> dict[str, str]:
-        """Fields of the form that are not empty."""
+        """Return the fields of the form that are not empty."""
         found = {name: self.get_body_argument(name, "").strip() for name in names}
         return {name: value for name, value in found.items() if value}
 
     async def tried(self, act: Awaitable[None]) -> Refused | None:
-        """Why an act of a form was refused, to be said on its page; faults are raised on."""
+        """Return why an act of a form was refused, to be said on its page; faults are raised on."""
         try:
             await act
         except Refused as refused:
@@ -70,7 +70,7 @@ class MoneyPage(PageHandler):
         return parsed(Keyed, self.sent("key"), "bad_body").key
 
     def sent_back(self, refused: Refused | None) -> dict[str, str]:
-        """What a refused form sent, to be mended there; nothing where none was refused."""
+        """Return what a refused form sent, to be mended there; nothing where none was refused."""
         names = self.request.body_arguments if refused else ()
         return {name: self.get_body_argument(name)[:400] for name in names}
 
@@ -79,7 +79,7 @@ class UsageHandler(MoneyPage):
     """What one's account has, what a month was used and cost, and machines to be asked for."""
 
     async def get(self) -> None:
-        """The page; `month` is another one than this, as "2026-11"."""
+        """Render the page. `month` names another month than this one, as "2026-11"."""
         await self._show()
 
     async def post(self) -> None:
@@ -150,7 +150,7 @@ class StatementHandler(MoneyPage):
     """A month of an account: to read and print, or as a file."""
 
     async def get(self, month: str) -> None:
-        """The page; `format` csv or json is a file."""
+        """Render the page. With `format` csv or json it is a file."""
         user = self.get_query_argument("user", "")[:255]
         found = await money_operations.statement_of(self, month, user)
         form = self.get_query_argument("format", "")
@@ -195,7 +195,7 @@ class AccountsHandler(MoneyPage):
     """Every account, and requests that wait."""
 
     async def get(self) -> None:
-        """The page."""
+        """Render the page."""
         await self._show()
 
     async def post(self) -> None:
@@ -249,7 +249,7 @@ class AccountHandler(MoneyPage):
     """One account: its credits, budget, approvals, tier, and who did what to it."""
 
     async def get(self, name: str) -> None:
-        """The page."""
+        """Render the page."""
         await self._show(name)
 
     async def post(self, name: str) -> None:
@@ -364,7 +364,7 @@ SAID = {
 
 
 def page_routes(prefix: str) -> list[tuple[str, type]]:
-    """The pages."""
+    """Return the pages."""
     return [
         (rf"{prefix}usage", UsageHandler),
         (rf"{prefix}statements/(?P<month>[^/]+)", StatementHandler),

@@ -45,7 +45,8 @@ class Target:
     template: str = field(repr=False)
 
     def address(self, people: Recipient) -> str | None:
-        """The Apprise address for these people; None where it needs what they do not have."""
+        """Return the Apprise address for these people; None where it needs what they do not
+        have."""
         values = {
             "{user}": people.name if _PLAIN_NAME.fullmatch(people.name) else "",
             "{email}": people.email,
@@ -60,7 +61,7 @@ class Target:
 
 
 def targets_in(text: str) -> tuple[Target, ...]:
-    """The targets of a file's text; empty lines and those that begin with # are none."""
+    """Return the targets of a file's text; empty lines and those that begin with # are none."""
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         template = line.strip()
@@ -86,7 +87,10 @@ class Notifier:
     """Sends messages to the targets in a file. Belongs to one event loop and never blocks it."""
 
     def __init__(self, path: str) -> None:
-        """`path` "" has no targets. The file is read when there is something to send."""
+        """Prepare for the targets of a file, which is read when there is something to send.
+
+        `path` "" has none.
+        """
         self.path = path
         self._stamp: tuple[int, ...] | None = None
         self._targets: tuple[Target, ...] = ()
@@ -120,7 +124,8 @@ class Notifier:
         return [d.target.name for d, why in zip(mine, outcomes, strict=True) if why]
 
     def found(self) -> list[NewFinding]:
-        """What is wrong now: targets whose last message failed, and a file that is not to be read.
+        """Return what is wrong now: targets whose last message failed, and a file that is not to be
+        read.
 
         A target that takes a message again is no longer among them.
         """
@@ -145,7 +150,7 @@ class Notifier:
         await asyncio.gather(*self._running, return_exceptions=True)
 
     def _read(self) -> tuple[Target, ...]:
-        """The targets as the file is now, read again only if it changed."""
+        """Return the targets as the file is now, read again only if it changed."""
         try:
             found = Path(self.path).stat()
             stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
@@ -202,7 +207,10 @@ class Notifier:
             delivery.outcome.set_result(why)
 
     async def _tried(self, delivery: _Delivery) -> str:
-        """Why it failed, "" where it did not. A target that is known to be down gets one try."""
+        """Send it, and return why it failed or "".
+
+        A target that is known to be down gets one try.
+        """
         name, loop = delivery.target.name, asyncio.get_running_loop()
         if self._hung[name]:
             return "an earlier message to it still hangs"
@@ -222,7 +230,7 @@ class Notifier:
 
 
 def _in_thread(work: Callable[[], str]) -> "asyncio.Future[str]":
-    """The answer of `work`, which runs in a thread of its own.
+    """Return the answer of `work`, which runs in a thread of its own.
 
     Not in a pool's: a pool waits at the end of the process for a thread that hangs.
     """
@@ -243,7 +251,7 @@ def _in_thread(work: Callable[[], str]) -> "asyncio.Future[str]":
 
 
 def _notify(delivery: _Delivery) -> str:
-    """Blocks until the target took the message; why it did not, "" where it did. Never raises."""
+    """Send the message and wait. Return why the target did not take it, or "". Never raises."""
     try:
         import apprise  # noqa: PLC0415 - an extra, and half a second to load
     except ImportError:
@@ -270,7 +278,10 @@ def _why_unread(error: OSError | UnicodeDecodeError) -> str:
 
 
 def _service(apprise: Any, address: str) -> Any:
-    """The one target of an address, or None. Apprise's own time limit and retries are off."""
+    """Return the one target of an address, or None.
+
+    Apprise's own time limit and retries are off.
+    """
     asset = apprise.AppriseAsset(service_timeout=0, async_mode=False)
     found = apprise.Apprise.instantiate(address, asset=asset)
     if found is None:

@@ -40,7 +40,10 @@ KEY = {
 
 
 def document(operations: Sequence[Operation], server: str = "") -> dict[str, Any]:
-    """OpenAPI 3.1 of these operations; `server` is the address below which they are."""
+    """Build the OpenAPI 3.1 document of these operations.
+
+    `server` is the address below which they are.
+    """
     answers: list[type[BaseModel]] = [operation.answer for operation in operations]
     bodies = [operation.body for operation in operations if operation.body]
     models = [*dict.fromkeys(answers), *dict.fromkeys(bodies)]
@@ -114,9 +117,9 @@ class OpenApiHandler(ApiHandler):
     """GET api/v1/openapi.json."""
 
     def initialize(self, operations: Any) -> None:
-        """`operations` is the whole table."""
+        """Take the whole table of `operations`."""
         self.table: Sequence[Operation] = operations
 
     async def get(self, **path: str) -> None:
-        """The document."""
+        """Answer with the document."""
         self.write(document(self.table, f"{self.context.prefix}api/v1"))

@@ -176,7 +176,7 @@ class FindingsQuery(Nothing):
 
 
 async def account_of(handler: KeeperHandler, name: str) -> accounts.Account | None:
-    """The open account of that name, or None before the first start."""
+    """Return the open account of that name, or None before the first start."""
     try:
         return await handler.read(accounts.find, hub_id=handler.context.hub_id, name=name)
     except accounts.NoSuchAccount:
@@ -184,13 +184,13 @@ async def account_of(handler: KeeperHandler, name: str) -> accounts.Account | No
 
 
 async def own_account(handler: KeeperHandler) -> accounts.Account | None:
-    """The visitor's account; None before their first start, and for a service."""
+    """Return the visitor's account; None before their first start, and for a service."""
     who = handler.visitor
     return await account_of(handler, who.name) if who.is_user(who.name) else None
 
 
 async def allowance_of(handler: ApiHandler, account: accounts.Account | None) -> Allowance:
-    """What the visitor may do, by what the hub and their provider say of them."""
+    """Return what the visitor may do, by what the hub and their provider say of them."""
     published, groups = handler.published, handler.visitor.groups
     if account is None:
         return resolve(Facts(groups=groups), published.tiers, published.tier_rules)
@@ -205,7 +205,7 @@ async def allowance_of(handler: ApiHandler, account: accounts.Account | None) ->
 
 
 async def catalog(handler: ApiHandler, query: Nothing) -> CatalogView:
-    """What is for rent."""
+    """Return what is for rent."""
     published = handler.published
     allowance = await allowance_of(handler, await own_account(handler))
     table = published.catalog
@@ -233,7 +233,7 @@ async def catalog(handler: ApiHandler, query: Nothing) -> CatalogView:
 
 
 async def me(handler: ApiHandler, query: Nothing) -> MeView:
-    """Who you are here."""
+    """Return who you are here."""
     who = handler.visitor
     account = await own_account(handler)
     allowance = await allowance_of(handler, account)
@@ -257,7 +257,10 @@ async def me(handler: ApiHandler, query: Nothing) -> MeView:
 
 
 async def whose(handler: ApiHandler, query: Any) -> str | None:
-    """The account that a list is about, or None for everybody's. Refuses who may not see it."""
+    """Return the account that a list is about, or None for everybody's.
+
+    Refuses who may not see it.
+    """
     who = handler.visitor
     if query.all or (query.user and not who.is_user(query.user)):
         handler.need(who.sees_all, "see what is another's")
@@ -282,7 +285,7 @@ async def views(
     before: tuple[datetime, str] | None = None,
     limit: int = 200,
 ) -> list[LeaseView]:
-    """Leases as people and programs see them, the newest first."""
+    """List leases as people and programs see them, the newest first."""
     published, now = handler.published, handler.context.clock()
     found = await handler.read(
         watches.listing,
@@ -296,12 +299,12 @@ async def views(
 
 
 def lease_as_view(one: watches.Watched, published: Published, now: datetime) -> LeaseView:
-    """A lease with what keeps or ends it."""
+    """Return a lease with what keeps or ends it."""
     return watched_view(one, published.catalog, published.tiers, published.policy.grace, now)
 
 
 async def list_leases(handler: ApiHandler, query: LeasesQuery) -> Page[LeaseView]:
-    """Leases, the newest first."""
+    """List leases, the newest first."""
     account_id = await whose(handler, query)
     found = await views(
         handler,
@@ -316,13 +319,13 @@ async def list_leases(handler: ApiHandler, query: LeasesQuery) -> Page[LeaseView
 
 
 async def one_lease(handler: ApiHandler, query: Nothing, lease: str) -> LeaseView:
-    """One lease."""
+    """Return one lease."""
     found, _ = await visible(handler, lease)
     return lease_as_view(found, handler.published, handler.context.clock())
 
 
 async def visible(handler: ApiHandler, lease: str) -> tuple[watches.Watched, bool]:
-    """A lease that the visitor may see, and whether it is theirs; else it does not exist."""
+    """Return a lease that the visitor may see, and whether it is theirs; else it does not exist."""
     found = (
         await handler.read(watches.any_lease, handler.context.hub_id, lease)
         if is_id(lease)
@@ -361,7 +364,7 @@ async def extend(handler: ApiHandler, query: Nothing, lease: str) -> LeaseView:
 
 
 async def devices(handler: ApiHandler, query: Nothing) -> Page[DeviceView]:
-    """Every device and who has it."""
+    """List every device and who has it."""
     handler.need(handler.visitor.sees_all, "see the fleet")
     rows = await handler.read(fleet.device_list, handler.context.hub_id)
     return Page(
@@ -381,7 +384,7 @@ async def devices(handler: ApiHandler, query: Nothing) -> Page[DeviceView]:
 
 
 async def list_findings(handler: ApiHandler, query: FindingsQuery) -> FindingsView:
-    """What is wrong, or why nobody can tell."""
+    """Return what is wrong, or why nobody can tell."""
     handler.need(handler.visitor.sees_all, "see findings")
     context = handler.context
     rows = await handler.read(findings.listed, context.hub_id, standing=not query.mended)
@@ -402,7 +405,7 @@ async def list_findings(handler: ApiHandler, query: FindingsQuery) -> FindingsVi
 
 
 def within(day: date | None) -> dict[str, datetime | None]:
-    """The audit's `since` and `until` of a day of UTC; nothing of none."""
+    """Return the audit's `since` and `until` of a day of UTC; nothing of none."""
     # There is no day after the last one of all time.
     if day is None or day == date.max:
         return {"since": None, "until": None}
@@ -411,7 +414,7 @@ def within(day: date | None) -> dict[str, datetime | None]:
 
 
 async def list_audit(handler: ApiHandler, query: AuditQuery) -> Page[AuditView]:
-    """Who did what: what touched you, or for those who may everything."""
+    """Return who did what: what touched you, or for those who may everything."""
     account_id = await whose(handler, query)
     rows = await handler.read(
         audit.rows,
@@ -435,7 +438,7 @@ async def list_audit(handler: ApiHandler, query: AuditQuery) -> Page[AuditView]:
 
 
 async def state(handler: ApiHandler, query: Nothing) -> StateView:
-    """The keeper itself."""
+    """Return the keeper itself."""
     context = handler.context
     try:
         row, trouble = await handler.read(keepers.holder, context.hub_id) or {}, context.trouble

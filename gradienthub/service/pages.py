@@ -31,7 +31,8 @@ class PageHandler(KeeperHandler):
     frame: Frame | None = None
 
     def unknown(self) -> None:
-        """To the hub's login, and back; what a form sent would be lost on that way."""
+        """Redirect to the hub's login and back, or refuse a form, whose content would be lost on
+        the way."""
         if self.request.method not in SAFE:
             raise Refused(
                 "not_logged_in",
@@ -57,7 +58,7 @@ class PageHandler(KeeperHandler):
         return {one.name: one.title for one in self.published.catalog.instance_types}
 
     def page(self, template: str, **values: Any) -> str:
-        """The HTML of a template."""
+        """Return the HTML of a template."""
         context = self.context
         return str(
             ENVIRONMENT.get_template(template).render(
@@ -80,7 +81,7 @@ class PageHandler(KeeperHandler):
         )
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """A refusal in words, with a way on."""
+        """Render a refusal in words, with a way on."""
         refused = self.refused_of(status_code, **kwargs)
         if refused.retry_after is not None:
             self.set_header("Retry-After", str(round(refused.retry_after.total_seconds())))
@@ -91,7 +92,7 @@ class FrontHandler(PageHandler):
     """The service's own address leads to what its visitor may see."""
 
     async def get(self) -> None:
-        """Fleet for those who may, else the audit."""
+        """Redirect to *Fleet* if the visitor may see it, else to *Audit*."""
         self.redirect(f"{self.context.prefix}{'fleet' if self.visitor.sees_all else 'audit'}")
 
 
@@ -99,7 +100,7 @@ class FleetHandler(PageHandler):
     """Every device, who has it, since when and how busy; and Stop with a reason."""
 
     async def get(self) -> None:
-        """The page."""
+        """Render the page."""
         self.need(self.visitor.sees_all, "see the fleet")
         self.finish(
             self.page(
@@ -168,7 +169,7 @@ class FleetHandler(PageHandler):
 
 
 def hub_refused(status: int, text: str) -> Refused:
-    """What the hub answered instead of stopping, in its own words where it has any."""
+    """Return what the hub answered instead of stopping, in its own words where it has any."""
     try:
         said = json.loads(text)
     except (ValueError, RecursionError):
@@ -198,7 +199,7 @@ class AuditHandler(PageHandler):
     """What touched the visitor's notebooks; for those who may, everybody's."""
 
     async def get(self) -> None:
-        """The page."""
+        """Render the page."""
         who, context = self.visitor, self.context
         self.published  # noqa: B018 - refused while the keeper starts
         user = self.get_query_argument("user", "")[:255].strip()
@@ -248,7 +249,7 @@ class AuditHandler(PageHandler):
 
 
 def page_routes(prefix: str) -> list[tuple[str, type]]:
-    """The pages."""
+    """Return the pages."""
     return [
         (prefix, FrontHandler),
         (rf"{prefix}fleet", FleetHandler),

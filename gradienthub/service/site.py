@@ -23,7 +23,7 @@ class NoSuchCall(KeeperHandler):
     """Whatever else is asked for below api/."""
 
     async def prepare(self) -> None:
-        """Nobody needs to log in to learn that there is nothing."""
+        """Skip the login: nobody needs one to learn that there is nothing."""
         raise web.HTTPError(404)
 
 
@@ -31,7 +31,7 @@ class NoSuchPage(PageHandler):
     """Whatever else is asked for."""
 
     async def prepare(self) -> None:
-        """Nobody needs to log in to learn that there is nothing."""
+        """Skip the login: nobody needs one to learn that there is nothing."""
         raise web.HTTPError(404)
 
 
@@ -39,12 +39,12 @@ class CallbackHandler(PageHandler, HubOAuthCallbackHandler):
     """Where the hub sends people back after their login."""
 
     async def prepare(self) -> None:
-        """Who went back to this address after the login is known already, and is led on."""
+        """Redirect a visitor who is logged in already and came back to this address."""
         await self.hub_auth.get_user(self, sync=False)
 
 
 def application(context: KeeperContext, hub_auth: HubOAuth | None = None) -> web.Application:
-    """The tornado application; `hub_auth` is made of the environment unless it is given."""
+    """Build the Tornado application. `hub_auth` is made of the environment unless it is given."""
     prefix = re.escape(context.prefix)
     handlers: list[Any] = [
         (rf"{prefix}oauth_callback", CallbackHandler),

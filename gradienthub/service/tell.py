@@ -38,7 +38,7 @@ class Teller:
         await self._notifier.send(who, title, body)
 
     def wrong(self) -> list[NewFinding]:
-        """Targets that no message reaches."""
+        """Find targets that no message reaches."""
         return self._notifier.found()
 
     async def close(self) -> None:

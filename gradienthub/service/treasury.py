@@ -93,7 +93,7 @@ class LimitView(BaseModel):
 
 
 def in_field(field: str, parse: Callable[[str], T], text: str) -> T:
-    """What `parse` makes of the text, or a refusal that names the field."""
+    """Return what `parse` makes of the text, or a refusal that names the field."""
     try:
         return parse(text)
     except ValueError as fault:
@@ -101,7 +101,7 @@ def in_field(field: str, parse: Callable[[str], T], text: str) -> T:
 
 
 def some_amount(field: str, text: str) -> int:
-    """An amount above 0 in micro-units."""
+    """Return an amount above 0 in micro-units."""
     amount = in_field(field, parse_amount, text[:40])
     if not amount:
         raise Refused("bad_body", f"{field}: it must be more than 0.", field=field)
@@ -109,12 +109,12 @@ def some_amount(field: str, text: str) -> int:
 
 
 def expiry(text: str, now: datetime) -> datetime | None:
-    """When what lasts that long from now ends; None for an empty text."""
+    """Parse how long something lasts into its end; None for an empty text."""
     return now + in_field("expires", parse_duration, text) if text else None
 
 
 def limits(body: LimitsBody) -> tuple[int | None, int | None]:
-    """(soft, hard) in micro-units."""
+    """Return (soft, hard) in micro-units."""
     soft = some_amount("soft", body.soft) if body.soft else None
     hard = some_amount("hard", body.hard) if body.hard else None
     if soft is not None and hard is not None and soft > hard:
@@ -276,7 +276,7 @@ async def withdraw(handler: KeeperHandler, account: Account, instance_type: str)
 
 
 async def _of(handler: ApiHandler, name: str) -> Account:
-    """Somebody's account, for who runs the money: also one's own only then."""
+    """Return an account, for a visitor who manages money. Nobody else may change even their own."""
     handler.need(handler.visitor.runs_money, "change accounts")
     return await person(handler, name)
 
@@ -335,7 +335,7 @@ async def put_budget(handler: ApiHandler, query: Nothing, body: LimitsBody, name
 
 
 async def list_budgets(handler: ApiHandler, query: Nothing) -> Page[LimitView]:
-    """Every budget and what this month has cost."""
+    """List every budget and what this month has cost."""
     handler.need(handler.visitor.runs_money, "see everybody's budgets")
     context = handler.context
     currency = handler.published.catalog.currency

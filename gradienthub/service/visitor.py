@@ -45,7 +45,8 @@ class Visitor:
     groups: frozenset[str] = frozenset()
 
     def is_user(self, name: str) -> bool:
-        """Whether they are the hub's user of that name; a service may be called like a user."""
+        """Return whether they are the hub's user of that name; a service may be called like
+        a user."""
         return self.kind == "user" and self.name == name
 
     @property
@@ -72,7 +73,7 @@ class Visitor:
 
 
 def visitor_of(model: dict[str, Any]) -> Visitor:
-    """The visitor of a hub's user or service model."""
+    """Return the visitor of a hub's user or service model."""
     return Visitor(
         name=str(model["name"]),
         kind=str(model.get("kind", "user")),
@@ -83,7 +84,7 @@ def visitor_of(model: dict[str, Any]) -> Visitor:
 
 
 def settings(context: KeeperContext, hub_auth: HubOAuth | None = None) -> dict[str, Any]:
-    """What the service's handlers share: settings of the tornado application."""
+    """Return what the service's handlers share: settings of the tornado application."""
     auth = hub_auth or HubOAuth.instance(cache_max_age=CACHED)
     return {
         "context": context,
@@ -95,7 +96,7 @@ def settings(context: KeeperContext, hub_auth: HubOAuth | None = None) -> dict[s
 
 
 def log_request(handler: web.RequestHandler) -> None:
-    """One line a request; the query is left out, where codes and tokens may stand."""
+    """Log one line a request, without the query, where codes and tokens may be."""
     request, status = handler.request, handler.get_status()
     level = logging.INFO if status < 400 else logging.WARNING
     took = 1000 * request.request_time()
@@ -150,15 +151,16 @@ class KeeperHandler(HubOAuthenticated, web.RequestHandler):
             self.hub_auth.check_xsrf_cookie(self)
 
     def unknown(self) -> None:
-        """Somebody who has not logged in."""
+        """Refuse a visitor who has not logged in."""
         raise web.HTTPError(401, "Log in, or send a token of the hub.")
 
     def get_current_user(self) -> Any:
-        """The model that prepare() found."""
+        """Return the model that prepare() found."""
         return getattr(self, "_cached_hub_user", None)
 
     def set_default_headers(self) -> None:
-        """No page of ours stands in another's frame; nothing is kept by a cache."""
+        """Set headers: no page of ours is shown in a frame of another site, and no cache
+        keeps it."""
         self.set_header("Content-Security-Policy", "frame-ancestors 'none'")
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cache-Control", "no-store")
@@ -167,7 +169,7 @@ class KeeperHandler(HubOAuthenticated, web.RequestHandler):
     async def read(
         self, function: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """A read of the ledger; refused in words where it is away."""
+        """Read the ledger. Refuses in words if it is away."""
         try:
             return await self.context.ledger.aread(function, *args, **kwargs)
         except LedgerAway as away:
@@ -176,7 +178,7 @@ class KeeperHandler(HubOAuthenticated, web.RequestHandler):
     async def record(
         self, function: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """A write of the ledger; refused in words where it is away."""
+        """Write to the ledger. Refuses in words if it is away."""
         try:
             return await self.context.ledger.awrite(function, *args, **kwargs)
         except LedgerAway as away:
@@ -192,7 +194,7 @@ class KeeperHandler(HubOAuthenticated, web.RequestHandler):
             )
 
     def refused_of(self, status: int, **kwargs: Any) -> Refused:
-        """Any failure of a request as a refusal; never with what it was inside."""
+        """Turn a failure of a request into a refusal, without internal details."""
         error = (kwargs.get("exc_info") or (None, None))[1]
         if isinstance(error, Refused):
             return error
@@ -206,18 +208,18 @@ class KeeperHandler(HubOAuthenticated, web.RequestHandler):
         return Refused(codes.get(status, "bad_body"), words)
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """A refusal is no fault of ours."""
+        """Log an exception, but no refusal, which is not a fault of ours."""
         if not isinstance(value, Refused):
             super().log_exception(typ, value, tb)
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
-        """A refusal has its own status."""
+        """Send an error. A refusal has its own status."""
         error = (kwargs.get("exc_info") or (None, None))[1]
         status = error.status if isinstance(error, Refused) else status_code
         super().send_error(status, **kwargs)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """The one JSON shape of an error."""
+        """Write the one JSON shape of an error."""
         refused = self.refused_of(status_code, **kwargs)
         if refused.retry_after is not None:
             self.set_header("Retry-After", str(round(refused.retry_after.total_seconds())))

@@ -66,12 +66,12 @@ class Looks(Protocol):
     """Who asks notebooks about their use (`evidence.Notebooks`)."""
 
     async def ask(self, address: Address, now: datetime) -> Answer | None:
-        """What the notebook there says; None: nothing, or nothing sensible."""
+        """Ask the notebook there. Return None if it says nothing, or nothing sensible."""
 
     async def ask_all(
         self, addresses: Mapping[str, Address], now: datetime
     ) -> Mapping[str, Answer | None]:
-        """The same for many, by lease."""
+        """Ask many, by lease."""
 
 
 #: (Watched, Warn or Stop) to be told to the owner by mail or chat; returns what failed.
@@ -157,7 +157,7 @@ class Watch:
                 apart = max(WAKE_APART, 10 * done.seconds)
 
     async def safe_pass(self, only_due: bool = False) -> Pass:
-        """One pass; never raises. What is away becomes the context's `trouble`.
+        """Run one pass. Never raises: what is away becomes the context's `trouble`.
 
         `only_due`: look only at leases whose end has come.
         """
@@ -192,7 +192,7 @@ class Watch:
                 )
 
     def _say(self, trouble: str, words: str) -> None:
-        """Once per kind of trouble, not at each try."""
+        """Log each kind of trouble once, not at each try."""
         if self.context.trouble != trouble:
             log.warning("Nothing is decided: %s", words)
 
@@ -254,7 +254,8 @@ class Watch:
         )
 
     def _not_ours_yet(self, view: HubView) -> str:
-        """The trouble of a hub that is another's, or does not know its own servers yet; or none."""
+        """Return the trouble of a hub that is another's, or does not know its own servers yet; or
+        none."""
         if view.hub_id != self.context.hub_id:
             log.error(
                 "The hub is %s, this keeper is %s's; check hub_id", view.hub_id, self.context.hub_id
@@ -266,7 +267,7 @@ class Watch:
         return ""
 
     async def _running(self, view: HubView, policy: KeeperPolicy) -> list[Watched]:
-        """Every open lease as it is known, with when its money ends; holds are extended."""
+        """Return every open lease with when its money ends. Extends the holds."""
         context = self.context
         money_ends = await context.ledger.awrite(
             holds.tick, hub_id=context.hub_id, seen=view.alive(), now=context.clock()
@@ -347,7 +348,7 @@ class Watch:
     # -- time -------------------------------------------------------------------------------
 
     def _after_a_jump(self, running: list[Watched]) -> list[Watched]:
-        """What is known, moved with the clock if somebody set it since the last pass."""
+        """Return what is known, moved with the clock if somebody set it since the last pass."""
         wall, steady = self.context.clock(), self.monotonic()
         before, self._clock_seen = self._clock_seen, (wall, steady)
         if before is None:
@@ -368,7 +369,7 @@ class Watch:
     def _decided(
         self, learned: Iterable[Watched], policy: KeeperPolicy, now: datetime
     ) -> tuple[list[Watched], list[tuple[Watched, Warn]], list[tuple[Watched, Stop]]]:
-        """(what is known then, who is warned, who is stopped)."""
+        """Return (what is known then, who is warned, who is stopped)."""
         seen, warns, due = [], [], []
         for one in learned:
             verdict = _verdict(one, policy, now)
@@ -672,7 +673,10 @@ def _end_of(one: Watched, policy: KeeperPolicy) -> str:
 
 
 def _verdict(one: Watched, policy: KeeperPolicy, now: datetime) -> Keep | Warn | Stop:
-    """What happens to it now. A dry run warns nobody, so its idle stops wait for no warning."""
+    """Decide what happens to it now.
+
+    A dry run warns nobody, so its idle stops wait for no warning.
+    """
     if not policy.dry_run:
         return decide(one.evidence, one.deadlines, one.warned, policy.warnings, now)
     end = one.ending(policy.grace)

@@ -51,7 +51,10 @@ async def wait_up(spawner: Any, server: Server, **asked: Any) -> Any:
 
 
 async def _is_alive(spawner: Any) -> bool:
-    """Whether its engine shows it, or does not answer. Without a census nobody can say so."""
+    """Return whether its engine shows it, or does not answer.
+
+    Without a census nobody can say so.
+    """
     engine = spawner.context.engine
     try:
         if await engine.census() is None:

@@ -117,12 +117,12 @@ async def _give_back(spawner: EngineSpawner, writing: "asyncio.Future[Lease | Re
 
 
 def stopped_by(spawner: EngineSpawner) -> StopCause:
-    """Who cancelled this start: whoever said so, else the one who asked for it."""
+    """Return who cancelled this start: whoever said so, else the one who asked for it."""
     return spawner.run.stop_cause or StopCause(Reason.USER, spawner.actor())
 
 
 async def _end_older(spawner: EngineSpawner) -> None:
-    """An older open lease of this notebook is ended where the engine says it is gone."""
+    """End an older open lease of this notebook whose container the engine calls gone."""
     context = spawner.context
     account = await spawner.find_account()
     if account is None:
@@ -169,7 +169,8 @@ async def _replace_unknown(spawner: EngineSpawner, lease_id: str, found: CensusO
 
 
 async def keep_accepted_options(spawner: EngineSpawner) -> None:
-    """A refused start's options must not be what the next option-less start uses.
+    """Keep the options of the last admitted start, so that a start without options does not use
+    refused ones.
 
     The hub saved them before anybody could object; the last admitted ones are put back.
     """

@@ -94,7 +94,7 @@ async def _raise_if_dead(spawner: EngineSpawner, lease: Lease) -> None:
 
 
 async def _last_words(spawner: EngineSpawner, lease: Lease) -> str:
-    """The end of its log as part of a sentence; the object is gone afterwards."""
+    """Return the end of its log as part of a sentence. The object is gone afterwards."""
     try:
         found = await spawner.context.engine.look(lease.id)
         if found is None:
@@ -107,7 +107,8 @@ async def _last_words(spawner: EngineSpawner, lease: Lease) -> str:
 
 
 def charged_for(lease: Lease) -> str:
-    """What a start costs that never answered: a paid machine runs for whoever brings the image."""
+    """Return what a start costs that never answered: a paid machine runs for whoever brings the
+    image."""
     if lease.price and lease.runtime is None:
         return "The time since its container started is charged, as the image is your own."
     return "Nothing was charged."

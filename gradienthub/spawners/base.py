@@ -26,7 +26,7 @@ class GradientSpawner(StartOrder, Spawner):
     """
 
     async def delete_forever(self) -> None:
-        """The server or its user is deleted: the notebook is marked, its folder is kept."""
+        """Mark the notebook as deleted, with its server or its user. Its folder is kept."""
         context = self.context
         try:
             if account := await self.find_account():
@@ -40,7 +40,7 @@ class GradientSpawner(StartOrder, Spawner):
             await maybe_future(super().delete_forever())
 
     async def rename(self, old_name: str, new_name: str) -> None:
-        """The hub renames the server; the notebook and its folder stay the same."""
+        """Follow the hub's rename of the server. The notebook and its folder stay the same."""
         await maybe_future(super().rename(old_name, new_name))
         context = self.context
         try:
@@ -51,18 +51,19 @@ class GradientSpawner(StartOrder, Spawner):
             raise StartRefused(ledger_away("No notebook can be renamed now")) from away
 
     def options_from_form(self, formdata: dict[str, list[Any]]) -> dict[str, Any]:
-        """The posted form as options, parsed once here so that nonsense is never stored."""
+        """Parse the posted form into options, once, so that nonsense is never stored."""
         try:
             return parse_options(options_from_form(formdata)).as_json()
         except Refused as refused:
             raise StartRefused(refused) from None
 
     def options_from_query(self, query: dict[str, list[Any]]) -> dict[str, Any]:
-        """A link never starts a machine: it prefills the form, which our own handler renders."""
+        """Ignore a link's options here: they prefill the form, which our own handler renders, and
+        start nothing."""
         raise StartRefused(
             Refused("bad_option", "A link only fills in the form.", "Look it over and press Start.")
         )
 
     async def get_options_form(self) -> str:
-        """The spawn form; JupyterHub takes an empty one for "start at once"."""
+        """Return the spawn form. JupyterHub takes an empty one for "start at once"."""
         return await spawn_form.render_fields(self)

@@ -64,7 +64,7 @@ class HubContext:
 
     @classmethod
     def of(cls, config: Config) -> "HubContext":
-        """This process's context, made of `config` on the first call."""
+        """Return this process's context, made of `config` on the first call."""
         with cls._making:
             if cls._of_process is None:
                 cls._of_process = cls(GradientHub(config=config).resolved())
@@ -128,12 +128,15 @@ class HubContext:
         await self.engine.destroy(found)
 
     def note_object(self, holder: str, object_id: str | None) -> None:
-        """From now on another object with this lease's or warm server's labels is a stranger."""
+        """Record the object of a lease or warm server.
+
+        Another one with the same labels is a stranger from now on.
+        """
         if object_id:
             self.engine.object_ids[holder] = object_id
 
     def has_pool(self, lease: Lease) -> bool:
-        """Whether warm servers of this lease's machine and runtime are configured."""
+        """Return whether warm servers of this lease's machine and runtime are configured."""
         return any(
             (pool.instance_type, pool.runtime) == (lease.instance_type, lease.runtime)
             for pool in self.settings.pools
@@ -162,7 +165,7 @@ class HubContext:
 
 
 def hub_user(user: Any) -> HubUser:
-    """A hub user as the ledger knows them. The hub's times are naive UTC."""
+    """Describe a hub user as the ledger knows them. The hub's times are naive UTC."""
     return HubUser(id=user.id, created=user.created.replace(tzinfo=UTC), name=user.name)
 
 

@@ -46,7 +46,7 @@ class EngineSpawner(GuardedSpawner):
 
     @classmethod
     def make_engine(cls, context: HubContext, config: Any) -> Engine:
-        """The engine's census; the base has none, and then poll() is the only word."""
+        """Return the engine's census; the base has none, and then poll() is the only word."""
         return Engine()
 
     @classmethod
@@ -58,7 +58,7 @@ class EngineSpawner(GuardedSpawner):
         """Set this engine's traits (image, limits, devices, folders, labels) from the lease."""
 
     async def prepare(self, lease: Lease) -> None:
-        """What a start needs before its turn, without a time limit; cancellable."""
+        """Prepare what a start needs before its turn, without a time limit. May be cancelled."""
 
     async def start_engine(self) -> str | tuple[str, int]:
         """Start it and return its address: the engine spawner's own start()."""
@@ -82,7 +82,8 @@ class EngineSpawner(GuardedSpawner):
     # -- what it overrides to have warm servers ----------------------------------------------
 
     async def warm_digest(self) -> str:
-        """What a warm server of this machine and runtime is made of: image, options, our code.
+        """Return what a warm server of this machine and runtime is made of: image, options, our
+        code.
 
         Raises ValueError in words where the configuration allows none.
         """
@@ -120,7 +121,7 @@ class EngineSpawner(GuardedSpawner):
 
     @classmethod
     def context_of(cls, config: Any) -> HubContext:
-        """The process's context, with this spawner's engine in it."""
+        """Return the process's context, with this spawner's engine in it."""
         context = HubContext.of(config)
         if type(context.engine) is Engine:
             context.engine = cls.make_engine(context, config)
@@ -144,7 +145,7 @@ class EngineSpawner(GuardedSpawner):
         return "gradient"
 
     def get_env(self) -> dict[str, str]:
-        """The hub's environment, with activity reported often enough for short intervals."""
+        """Return the hub's environment, with activity reported often enough for short intervals."""
         env: dict[str, str] = super().get_env()
         env.setdefault("JUPYTERHUB_ACTIVITY_INTERVAL", "60")
         return env
@@ -162,7 +163,7 @@ class EngineSpawner(GuardedSpawner):
         return self._outside_object or str(self._log_name)
 
     def folders(self, lease: Lease) -> tuple[Path, Path]:
-        """(the notebook's workspace, its account's storage), named by our ids."""
+        """Return (the notebook's workspace, its account's storage), named by our ids."""
         root = self.context.settings.storage_root
         return (
             root / "notebooks" / lease.notebook_id,
@@ -202,7 +203,7 @@ class EngineSpawner(GuardedSpawner):
         self.run.stop_cause = self.run.stop_cause or StopCause(reason, actor, note)
 
     async def poll_itself(self) -> Any:
-        """The spawner's own word, where there is no census."""
+        """Return the spawner's own word, where there is no census."""
         with self.run_kept():
             return await super().poll()
 
@@ -221,7 +222,8 @@ class EngineSpawner(GuardedSpawner):
     # -- the hub's state of it ---------------------------------------------------------------
 
     def get_state(self) -> dict[str, Any]:
-        """What the hub keeps: the lease, its deadlines for a culler that reads states, its token.
+        """Return what the hub keeps: the lease, its deadlines for a culler that reads states, its
+        token.
 
         The server is asked about its use with the token, which is kept encrypted or not at all.
         """

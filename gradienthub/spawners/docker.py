@@ -155,7 +155,10 @@ class DockerEngine(Engine):
         return self._clients[0] if self._clients else self.client
 
     async def ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Like `submit`, awaited; what goes wrong between us and the engine is EngineAway."""
+        """Run a call like `submit` and await it.
+
+        Raises EngineAway for what goes wrong on the way to the engine.
+        """
         try:
             return await asyncio.wrap_future(self.submit(method, *args, **kwargs))
         except NotFound:
@@ -164,7 +167,7 @@ class DockerEngine(Engine):
             raise EngineAway(str(error)) from error
 
     async def census(self) -> list[CensusObject]:
-        """Every container labelled with this hub, from a listing at most a second old."""
+        """List every container labeled with this hub, from a listing at most a second old."""
         if time.monotonic() - self._listed_at < LISTING_AGE:
             return self._listing
         if self._listing_task is None:
@@ -208,7 +211,10 @@ class DockerEngine(Engine):
         return list(self._strangers)
 
     async def look(self, lease_id: str) -> CensusObject | None:
-        """The lease's container, by its label. "Gone" is said only by a listing that is fresh."""
+        """Return the lease's container, by its label.
+
+        "Gone" is said only by a listing that is fresh.
+        """
         asked = time.monotonic()
         for found in await self.census():
             if found.lease_id == lease_id:
@@ -221,7 +227,10 @@ class DockerEngine(Engine):
         return None
 
     async def outside(self) -> list[Outside]:
-        """Notebooks without our label. Each container is inspected once: what it has is fixed."""
+        """List notebooks without our label.
+
+        Each container is inspected once, because what it has is fixed.
+        """
         rows = await self.ask("containers")
         strangers = [row["Id"] for row in rows if HUB_LABEL not in (row.get("Labels") or {})]
         found = {}
@@ -238,11 +247,11 @@ class DockerEngine(Engine):
         return [one for one in found.values() if one is not None]
 
     def forget_listing(self) -> None:
-        """The engine changed by our own hand: the next look asks it."""
+        """Forget the listing, because we changed something: the next look asks the engine."""
         self._listed_at = -LISTING_AGE
 
     async def image_id(self, object_id: str) -> str:
-        """The id of the image that a container was made from."""
+        """Return the id of the image that a container was made from."""
         return str((await self.ask("inspect_container", object_id))["Image"])
 
     async def image_variables(self, image: str, *, again: bool = False) -> tuple[str, ...]:
@@ -332,7 +341,7 @@ class DockerEngine(Engine):
         )
 
     async def cores(self) -> int | None:
-        """CPUs of the engine's machine; asked once."""
+        """Return the CPUs of the engine's machine, asked once."""
         if self._cores is None:
             self._cores = int((await self.ask("info")).get("NCPU") or 0) or None
         return self._cores
@@ -365,7 +374,8 @@ def _found(row: Mapping[str, Any], claimed: Mapping[str, str]) -> CensusObject:
 
 
 def _where(row: Mapping[str, Any]) -> str:
-    """Its addresses in the networks and its published ports, as one text that is never empty."""
+    """Describe its addresses in the networks and its published ports as one text that is never
+    empty."""
     networks = (row.get("NetworkSettings") or {}).get("Networks") or {}
     inside = sorted((name, (one or {}).get("IPAddress", "")) for name, one in networks.items())
     ports = sorted(
@@ -496,7 +506,8 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
         self._shown = []
 
     def clear_state(self) -> None:
-        """Before each start and after each stop: DockerSpawner would keep the container's id."""
+        """Clear the state, before each start and after each stop: DockerSpawner would keep the
+        container's id."""
         super().clear_state()
         self.object_id = ""
 
@@ -510,7 +521,7 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
 
     @classmethod
     def make_engine(cls, context: HubContext, config: Config) -> DockerEngine:
-        """An engine as this class's traits say."""
+        """Make an engine as this class's traits say."""
         adopted.adopted_of(config, cls)
         return DockerEngine(context.settings.hub_id, cls.client_options(config))
 
@@ -542,7 +553,7 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
         return self.engine.known_client
 
     def docker(self, method: str, *args: Any, **kwargs: Any) -> "asyncio.Future[Any]":
-        """DockerSpawner's one door to the engine, led into our lanes instead of its one thread.
+        """Run a call of DockerSpawner to the engine in our lanes instead of its one thread.
 
         What is to be made is judged here, after all hooks, and seen again before it is started.
         """
@@ -613,7 +624,7 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
             await asyncio.wait(waiting, timeout=60)
 
     async def apply_lease(self, lease: Lease) -> None:
-        """The lease as container settings."""
+        """Apply the lease as settings of the container."""
         if lease.image is None:
             raise Refused(
                 "start_failed",
@@ -698,18 +709,22 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
         return binds
 
     def _render_templates(self, obj: Any, ns: Mapping[str, Any] | None = None) -> Any:
-        """str.format over configuration, as DockerSpawner does; a stray brace is left as it is."""
+        """Render configuration with str.format, as DockerSpawner does.
+
+        A stray brace is left as it is.
+        """
         try:
             return super()._render_templates(obj, ns)
         except (IndexError, AttributeError):
             return obj
 
     def template_namespace(self) -> dict[str, Any]:
-        """DockerSpawner's names, and `lease` for the container's name."""
+        """Return DockerSpawner's names, and `lease` for the container's name."""
         return {**super().template_namespace(), "lease": self.lease_id or "none"}
 
     async def check_allowed(self, image: str) -> str:
-        """DockerSpawner would look into user options again; admission has decided already."""
+        """Allow the image: admission has decided already, and DockerSpawner would read user options
+        again."""
         return self.image
 
     async def create_object(self) -> Any:
@@ -743,14 +758,15 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
             self.extra_create_kwargs, self.extra_host_config = own_create, own_host
 
     async def _own(self, configured: Any) -> dict[str, Any]:
-        """The admin's extras, which may be a dict or a callable of the spawner, async or not."""
+        """Return the admin's extras, which may be a dict or a callable of the spawner, async or
+        not."""
         value = configured(self) if callable(configured) else configured
         if asyncio.iscoroutine(value):
             value = await value
         return dict(value or {})
 
     def get_env(self) -> dict[str, str]:
-        """The hub's environment. Which devices are visible is said where it is judged."""
+        """Return the hub's environment. Which devices are visible is said where it is judged."""
         if self._nobodys:
             env = {key: v for key, v in self.environment.items() if isinstance(v, str)}
             env["JUPYTER_IMAGE_SPEC"] = self.image
@@ -849,10 +865,10 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
             self.context.downloads.pop(lease_id, None)
 
     async def pull_image(self, image: str) -> None:
-        """Nothing: `prepare` did it before the turn."""
+        """Do nothing: `prepare` pulled the image before the turn."""
 
     async def start_engine(self) -> tuple[str, int]:
-        """DockerSpawner's start, with what the engine says in words."""
+        """Start as DockerSpawner does, with the engine's errors in words."""
         try:
             ip, port = await DockerSpawner.start(self)
         except APIError as error:
@@ -894,7 +910,7 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
     # -- warm servers -----------------------------------------------------------------------
 
     async def warm_digest(self) -> str:
-        """Of everything that a cold start would be given, the image itself, and our program."""
+        """Hash everything that a cold start would be given, the image's id, and our program."""
         assert self.lease is not None
         assert self.lease.image is not None
         pool = WarmPool.of(self.context)
@@ -921,7 +937,7 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
         return bool(self.user.name == NOBODY)
 
     async def _cold(self) -> dict[str, Any]:
-        """What a cold start would tell the engine."""
+        """Return what a cold start would tell the engine."""
         self._told = {}
         try:
             await self.create_object()
@@ -930,7 +946,8 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
             self._told = None
 
     def _digest(self, cold: dict[str, Any], image_id: str) -> str:
-        """Two starts with one digest differ in nothing that is fixed when a container is made."""
+        """Hash what is fixed when a container is made: two starts with one digest do not differ in
+        it."""
         host = dict(cold["host_config"])
         host["Binds"] = sorted(self._fixed_binds(cold))
         host["DeviceRequests"] = bool(host.get("DeviceRequests"))
@@ -953,7 +970,7 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
         return tuple(filter(None, (self.container_home, self.container_storage)))
 
     def _fixed_binds(self, cold: dict[str, Any]) -> list[str]:
-        """Binds that do not depend on the person."""
+        """List the binds that do not depend on the person."""
         late = tuple(f":{folder}:rw" for folder in self._late_folders())
         return [b for b in cold["host_config"].get("Binds") or () if not b.endswith(late)]
 
@@ -977,7 +994,7 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
         return [*command, *self.get_args()]
 
     async def fill(self, slot_id: str) -> Waiting:
-        """A container with two empty folders, whose command waits."""
+        """Create a container with two empty folders, whose command waits."""
         lease = self.lease
         assert lease is not None
         await self.apply_lease(lease)
@@ -1056,7 +1073,8 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
 
 
 def _early(environment: Mapping[str, str]) -> dict[str, str]:
-    """What is read before a program runs or while it imports; such a variable cannot come late.
+    """Return what is read before a program runs or while it imports; such a variable cannot come
+    late.
 
     Nothing that may be a secret: an ownerless container has none.
     """
@@ -1069,7 +1087,7 @@ def _early(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _lines(connection: Any) -> Iterator[dict[str, Any]]:
-    """What the waiting program says, line by line, until it ends; other output is passed over."""
+    """Yield what the waiting program says, line by line, until it ends. Other output is skipped."""
     rest = b""
     for _stream, data in frames_iter(connection, tty=False):
         *lines, rest = (rest + data).split(b"\n")
@@ -1100,7 +1118,7 @@ def start_until_ready(client: Any, object_id: str) -> dict[str, Any]:
 
 
 def tell(client: Any, object_id: str, told: Mapping[str, Any]) -> None:
-    """One line in; it must say at once that it was claimed."""
+    """Send it one line. It must answer at once that it was claimed."""
     with closing(client.attach_socket(object_id, {"stdin": 1, "stdout": 1, "stream": 1})) as raw:
         connection = raw._sock
         connection.settimeout(CLAIM_SECONDS)

@@ -12,7 +12,7 @@ class Download:
     _layers: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def take(self, line: Mapping[str, Any]) -> None:
-        """One line of the engine; one of a kind we do not know changes nothing."""
+        """Read one line of the engine. One of an unknown kind changes nothing."""
         layer, detail = line.get("id"), line.get("progressDetail") or {}
         if not isinstance(layer, str):
             return
@@ -33,7 +33,7 @@ class Download:
         return sum(total for _done, total in self._layers.values())
 
     def __str__(self) -> str:
-        """ "2.1 of 3.4 GB", or nothing before the first layer."""
+        """Return "2.1 of 3.4 GB", or nothing before the first layer."""
         if not self.total:
             return ""
         return f"{self.done / 1e9:.1f} of {self.total / 1e9:.1f} GB"

@@ -77,11 +77,15 @@ class Engine:
         return None
 
     async def census(self) -> list[CensusObject] | None:
-        """Every object of this hub, dead and warm ones too; None where there is no census."""
+        """List every object of this hub, dead and warm ones too; None if the engine has no
+        census."""
         return None
 
     async def outside(self) -> list[Outside]:
-        """Notebooks of JupyterHub that run here without a label of ours; may be another hub's."""
+        """List notebooks of JupyterHub that run here without a label of ours.
+
+        They may be another hub's.
+        """
         return []
 
     def strangers(self) -> list[Stranger]:
@@ -92,7 +96,7 @@ class Engine:
         return []
 
     async def look(self, lease_id: str) -> CensusObject | None:
-        """The object of one lease, at most a second or two old; None: positively gone."""
+        """Return the object of one lease, at most a second or two old; None: positively gone."""
         for found in await self.census() or []:
             if found.lease_id == lease_id:
                 return found
@@ -110,10 +114,10 @@ class Engine:
         """Remove what trials of somebody who was killed left. May raise EngineAway."""
 
     def forget_listing(self) -> None:
-        """The next census must be fresh."""
+        """Forget the listing: the next census must be fresh."""
 
     async def cores(self) -> int | None:
-        """CPUs that starts share, for the stage's width; None where unknown."""
+        """Return the CPUs that starts share, for the stage's width; None if unknown."""
         return None
 
     async def close(self) -> None:

@@ -54,7 +54,7 @@ class WaitingProcess:
     environment: Mapping[str, str]
 
     def hear(self, seconds: float) -> dict[str, Any]:
-        """What it says next. Raises OSError or ValueError where it says nothing of ours."""
+        """Read what it says next. Raises OSError or ValueError if that is nothing of ours."""
         self.line.settimeout(seconds)
         heard = b""
         while not heard.endswith(b"\n"):
@@ -66,11 +66,11 @@ class WaitingProcess:
         return said
 
     def tell(self, told: Mapping[str, Any] | str) -> None:
-        """One line to it: its program first, then who it is."""
+        """Send it one line: its program first, then who it is."""
         self.line.sendall(json.dumps(told).encode() + b"\n")
 
     def end(self) -> None:
-        """At once: nobody's work is in it."""
+        """Kill it immediately; a warm server holds nobody's work."""
         self.line.close()
         self.process.kill()
         self.process.wait(TERM_SECONDS)
@@ -88,7 +88,7 @@ class LocalEngine(Engine):
         self.waiting: dict[str, WaitingProcess] = {}
 
     async def census(self) -> list[CensusObject]:
-        """One row for each lease that has a process, or whose server ended and was not buried."""
+        """List each lease that has a process, or whose server ended and was not removed yet."""
         return await asyncio.to_thread(self._census)
 
     def _census(self) -> list[CensusObject]:
@@ -135,7 +135,7 @@ class LocalEngine(Engine):
             await asyncio.to_thread(self._end_slot, found.slot)
 
     def _end_slot(self, slot: str) -> None:
-        """A server that another process of this hub started, and that is nobody's now."""
+        """End a warm server that an earlier process of this hub started."""
         ours = [p for p in psutil.process_iter() if self._marks(p)[1] == slot]
         _signal(ours, signal.SIGKILL)
         psutil.wait_procs(ours, timeout=TERM_SECONDS)
@@ -144,7 +144,7 @@ class LocalEngine(Engine):
         return self._marks(process)[0]
 
     def _marks(self, process: psutil.Process) -> tuple[str | None, str | None]:
-        """(lease, warm server) of a process of this hub."""
+        """Return (lease, warm server) of a process of this hub."""
         try:
             if process.status() == psutil.STATUS_ZOMBIE:
                 return None, None
@@ -197,11 +197,11 @@ class LocalEngine(Engine):
         return await asyncio.to_thread(_cpu_of, found.object_id)
 
     async def cores(self) -> int | None:
-        """CPUs of this machine."""
+        """Return the CPUs of this machine."""
         return os.cpu_count()
 
     async def close(self) -> None:
-        """What waits has nobody to wait for any more."""
+        """End the warm servers, which have nobody to wait for any more."""
         self.readings.close()
         while self.waiting:
             await asyncio.to_thread(self.waiting.popitem()[1].end)
@@ -243,12 +243,12 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
 
     @classmethod
     def make_engine(cls, context: HubContext, config: Any) -> LocalEngine:
-        """The processes of this hub."""
+        """Make the engine of this hub's processes."""
         adopted.adopted_of(config, cls)
         return LocalEngine(context.settings.hub_id, context.settings.data_dir / "logs")
 
     async def apply_lease(self, lease: Lease) -> None:
-        """Folders and first page; there are no limits to set."""
+        """Set folders and first page. There are no limits to set."""
         home, storage = self.folders(lease)
         root, data = self.context.settings.storage_root, self.context.settings.data_dir
         for folder in (home, storage):
@@ -286,7 +286,7 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
         )
 
     async def start_engine(self) -> tuple[str, int]:
-        """LocalProcessSpawner's start, with the server's output in a log file of its own."""
+        """Start as LocalProcessSpawner does, with the server's output in a log file of its own."""
         log_path = self.context.settings.data_dir / "logs" / f"{self.lease_id}.log"
         with log_path.open("ab") as log:
             own: dict[str, Any] = self.popen_kwargs
@@ -305,7 +305,8 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
         return str(self.folders(self.lease)[0])
 
     def user_env(self, env: dict[str, str]) -> dict[str, str]:
-        """HOME is the workspace; the account's storage and the devices are variables."""
+        """Return the environment: HOME is the workspace, the account's storage and the devices are
+        variables."""
         env["USER"] = self.user.name
         env["SHELL"] = "/bin/bash"
         if self.lease is not None:
@@ -341,7 +342,7 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
         return found
 
     async def warm_digest(self) -> str:
-        """Of the command, what it inherits, and our program."""
+        """Hash the command, what it inherits, and our program."""
         if self.shell_cmd or self.popen_kwargs:
             raise ValueError("shell_cmd and popen_kwargs may start each server differently")
         made_of = [PROGRAM, sys.version, self._command(), self._birth("")]
@@ -351,7 +352,7 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
         return [*self.cmd, *self.get_args()]
 
     def _birth(self, slot_id: str) -> dict[str, str]:
-        """The environment of a process that is nobody's yet."""
+        """Return the environment of a process that is nobody's yet."""
         env = {key: os.environ[key] for key in self.env_keep if key in os.environ}
         env |= {
             key: v
@@ -365,7 +366,7 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
         }
 
     async def fill(self, slot_id: str) -> Waiting:
-        """A process that waits at a line of its own."""
+        """Start a process that waits at a line of its own."""
         return await asyncio.to_thread(self._fill, slot_id)
 
     def _fill(self, slot_id: str) -> Waiting:
@@ -424,5 +425,5 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
 
 
 def _own_path(env: Mapping[str, str]) -> str:
-    """The hub's own environment holds jupyterhub-singleuser, on PATH or not."""
+    """Return the hub's own environment holds jupyterhub-singleuser, on PATH or not."""
     return f"{Path(sys.executable).parent}{os.pathsep}{env.get('PATH', '')}"

@@ -32,7 +32,8 @@ async def offer_to(context: HubContext, user: Any, server_name: str, *, own: boo
 
 
 async def start_seen(context: HubContext, lease_id: str) -> StartSeen:
-    """How far the start of this lease has come; an empty id is one that waits for admission."""
+    """Return how far the start of this lease has come; an empty id is one that waits for
+    admission."""
     if not lease_id:
         return StartSeen(None, 0, None)
     try:

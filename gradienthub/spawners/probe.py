@@ -45,7 +45,10 @@ class Probe:
         await self._session.close()
 
     async def ask(self) -> Ready | NotYet | Other:
-        """What answers there. The token is shown only to what first behaved as its own server."""
+        """Ask what answers there.
+
+        The token is shown only to what first behaved as its own server.
+        """
         met = judge_stranger(await self._reply({}))
         if not isinstance(met, Plausible):
             return met

@@ -36,7 +36,8 @@ async def load_view(
     page: FormPage | None = None,
     own: bool = False,
 ) -> FormView:
-    """The form of the spawner's owner now. `values` None: what was admitted last, then `query`.
+    """Return the form of the spawner's owner now. `values` None: what was admitted last, then
+    `query`.
 
     `own`: its owner looks at it.
     """
@@ -68,7 +69,7 @@ async def load_view(
 
 @cache
 def environment() -> Environment:
-    """The templates without a hub: for the fields alone, and for tests."""
+    """Return the templates without a hub: for the fields alone, and for tests."""
     return Environment(
         loader=PackageLoader("gradienthub", "templates"),
         autoescape=True,
@@ -78,13 +79,13 @@ def environment() -> Environment:
 
 
 async def render_fields(spawner: Server) -> str:
-    """The fields alone as HTML, for a form that is not ours: the hub's own spawn page."""
+    """Return the fields alone as HTML, for a form that is not ours: the hub's own spawn page."""
     view = await load_view(spawner)
     return environment().get_template("gradient/fields.html").render(view=view)
 
 
 async def progress_event(spawner: Server) -> dict[str, Any]:
-    """How far the start has come, as the hub's progress events have it. Never raises."""
+    """Return how far the start has come, as the hub's progress events have it. Never raises."""
     context = spawner.context
     try:
         seen = await start_seen(context, spawner.lease_id)

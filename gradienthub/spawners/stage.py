@@ -12,7 +12,7 @@ NARROWEST = 2
 
 
 def width_of(configured: int | None, cores: int | None) -> int:
-    """How many starts a host carries at once: what is configured, else one for each core."""
+    """Return how many starts a host carries at once: what is configured, else one for each core."""
     if configured:
         return configured
     return max(NARROWEST, cores or NARROWEST)
@@ -61,5 +61,5 @@ class Stage:
         return any(self._on.values()) or any(self._waiting.values())
 
     def holds(self, lease_id: str) -> bool:
-        """Whether the lease has a turn now."""
+        """Return whether the lease has a turn now."""
         return any(lease_id in on for on in self._on.values())

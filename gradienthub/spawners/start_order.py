@@ -43,7 +43,7 @@ class StartOrder(StopOrder):
         self._configured = hooked.set_values(self)
 
     async def run_pre_spawn_hook(self) -> None:
-        """The deployer's hook, then admission, then the wait for a turn."""
+        """Run the deployer's hook, then admit the start, then wait for its turn."""
         try:
             await maybe_future(super().run_pre_spawn_hook())
             await self._admit_and_prepare(hooked.set_values(self))
@@ -99,7 +99,7 @@ class StartOrder(StopOrder):
 
     @contextmanager
     def _failures_said(self) -> Iterator[None]:
-        """What goes wrong after admission ends the lease as failed, and is said in words."""
+        """Turn any failure after admission into a refusal in words, and end the lease as failed."""
         try:
             yield
         except BaseException as error:
@@ -123,7 +123,7 @@ class StartOrder(StopOrder):
             raise StartRefused(refusal_of("The spawner", error, charged)) from error
 
     async def _run_apply_user_options(self, user_options: Any) -> None:
-        """Options become traits in `apply_lease`, once they are admitted; nothing to do here."""
+        """Do nothing: options become traits in `apply_lease`, once they are admitted."""
 
     async def _take_turn(self, lease: Lease) -> None:
         context = self.context
@@ -205,7 +205,7 @@ class StartOrder(StopOrder):
         return url
 
     async def _make_way(self, lease: Lease) -> None:
-        """Warm servers whose device or memory this start has are gone before it begins."""
+        """Destroy the warm servers whose device or memory this start has, before it begins."""
         for slot_id in lease.evicts:
             await self._destroy_slot(slot_id)
             await self.context.ledger.awrite(warm_slots.gone, slot_id, self.context.clock())
@@ -240,7 +240,7 @@ class StartOrder(StopOrder):
         )
 
     def add_poll_callback(self, callback: Any, *args: Any, **kwargs: Any) -> None:
-        """The hub calls this once it has found the server ready: there is no hook for that."""
+        """Record that the hub calls the server ready. There is no other hook for that."""
         super().add_poll_callback(callback, *args, **kwargs)
         if self.lease_id:
             self.context.soon(self._confirm(self.lease_id, record_of(self)))
@@ -261,7 +261,7 @@ class StartOrder(StopOrder):
             self.log.warning("The ledger is away; lease %s is confirmed later", lease_id)
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
-        """The phases of this start as the hub's progress events."""
+        """Yield the phases of this start as the hub's progress events."""
         said = None
         for _ in range(36_000):
             event = await spawn_form.progress_event(self)

@@ -21,7 +21,10 @@ class StopOrder(EngineSpawner):
     """A stop ends the bill at once, and frees devices when the engine says gone."""
 
     async def poll(self) -> Any:
-        """None while it runs, else why not. Never raises: an error is not a death certificate."""
+        """Return None while it runs, else its exit status.
+
+        Never raises: an error does not prove that it is gone.
+        """
         if not self.lease_id:
             return await self._poll_outside()
         if self.run.starting:
@@ -69,7 +72,10 @@ class StopOrder(EngineSpawner):
         return True
 
     async def stop(self, now: bool = False) -> None:
-        """Billing ends here; devices are freed once the engine says gone."""
+        """End the billing and stop the server.
+
+        Devices are freed once the engine says that it is gone.
+        """
         self.run.starting = False
         lease_id = self.lease_id
         if not lease_id:
@@ -92,7 +98,10 @@ class StopOrder(EngineSpawner):
         await super().stop(now)
 
     async def run_post_stop_hook(self) -> None:
-        """The deployer's hook, then what is left to do. Fires twice, or for what never started."""
+        """Run the deployer's hook, then tidy up.
+
+        May be called twice, or for a server that never started.
+        """
         try:
             await maybe_future(super().run_post_stop_hook())
         finally:

@@ -48,7 +48,7 @@ class Mounts:
             _mount(None, fd, MS_SHARED)
 
     def make(self, slot_id: str) -> tuple[Path, Path]:
-        """The two empty folders of a slot, which a container may see and not fill."""
+        """Make the two empty folders of a slot, which a container may see and not fill."""
         folders = (self.root / WARM / slot_id / HOME, self.root / WARM / slot_id / STORAGE)
         make_private(self.root, WARM, slot_id)
         for place in folders:
@@ -58,7 +58,7 @@ class Mounts:
         return folders
 
     def bind(self, slot_id: str, notebook_id: str, account_id: str) -> None:
-        """The person's two folders appear in the slot's container. Raises MountFault."""
+        """Mount the person's two folders into the slot's container. Raises MountFault."""
         _check_ids(slot_id, notebook_id, account_id)
         pairs = (("notebooks", notebook_id, HOME), ("accounts", account_id, STORAGE))
         for kind, own, place in pairs:
@@ -98,7 +98,7 @@ class Mounts:
                 _unmount(fd)
 
     def slots(self) -> list[str]:
-        """Slots that have folders."""
+        """List the slots that have folders."""
         try:
             return [name for name in os.listdir(self.root / WARM) if ID.fullmatch(name)]
         except OSError:
@@ -113,7 +113,7 @@ class HelperMounts(Mounts):
         self.helper = helper
 
     def prepare(self) -> None:
-        """The helper has made the mount when it started; see that it is there."""
+        """Check that the mount is there, which the helper made when it started."""
         if not _shared(self.root / WARM):
             raise MountFault(
                 f"{self.root / WARM} is no shared mount; start `gradienthub mount-helper` as root,"
@@ -153,7 +153,8 @@ def _check_ids(*ids: str) -> None:
 
 @contextmanager
 def folder(root: Path, *names: str) -> Iterator[int]:
-    """A descriptor of a folder below `root`, whoever may have put a link in the way."""
+    """Open a descriptor of a folder below `root`, and follow no link that anybody may have put in
+    the way."""
     with ExitStack() as stack:
         try:
             fd = os.open(root, os.O_PATH | os.O_DIRECTORY)

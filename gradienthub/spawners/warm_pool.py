@@ -67,13 +67,13 @@ class WarmPool:
 
     @classmethod
     def of(cls, context: HubContext) -> "WarmPool":
-        """The pool of this hub process."""
+        """Return the pool of this hub process."""
         return cls._pools[context]
 
     # -- the loop ---------------------------------------------------------------------------
 
     async def keep(self) -> None:
-        """The loop. A pass that fails is logged, and the loop goes on."""
+        """Run one pass after another. A pass that fails is logged, and the loop goes on."""
         self._keeping = asyncio.current_task()
         while True:
             try:
@@ -118,15 +118,15 @@ class WarmPool:
         return there
 
     def wake(self) -> None:
-        """Something was claimed, evicted or ended: look at once."""
+        """Look at once, because something was claimed, evicted or ended."""
         self._woken.set()
 
     def somebody_starts(self) -> None:
-        """A start goes on or has just answered: filling would be in its way."""
+        """Hold filling back for a while: a start goes on or has just answered."""
         self._started_at = time.monotonic()
 
     async def look(self) -> None:
-        """One pass: adopt, destroy, and fill up as long as nobody starts a notebook."""
+        """Run one pass: adopt, destroy, and fill up as long as nobody starts a notebook."""
         if not self.context.settings.pools and self._nothing_there:
             return
         if await self.context.engine.census() is None:
@@ -138,7 +138,7 @@ class WarmPool:
             await self._count()
 
     async def _digests(self) -> dict[Pool, str]:
-        """Of each pool that can be filled now: what its servers are made of."""
+        """Return the digest of each pool that can be filled now."""
         digests = {}
         for pool in self.context.settings.pools:
             try:
@@ -278,7 +278,7 @@ class WarmPool:
             await self.destroy(slot.id)
 
     def _for(self, pool: Pool, slot: Slot | None = None) -> GradientSpawner:
-        """A spawner for nobody, with this pool's machine and image."""
+        """Make a spawner for nobody, with this pool's machine and image."""
         settings = self.context.settings
         machine = settings.house.catalog.instance_type(pool.instance_type)
         runtime = settings.house.catalog.runtime(pool.runtime)

@@ -93,7 +93,7 @@ class WatchedEnvironment(type(os.environ)):  # type: ignore[misc]
 
 
 def command(argv: list[str]) -> str:
-    """The path of the server's script."""
+    """Return the path of the server's script."""
     path = shutil.which(argv[0])
     if path is None:
         sys.exit(f"warm: {argv[0]} is not in this image")
@@ -101,7 +101,7 @@ def command(argv: list[str]) -> str:
 
 
 def interpreter(path: str) -> str:
-    """The interpreter that the script names in its first line."""
+    """Return the interpreter that the script names in its first line."""
     with open(path, "rb") as script:
         first = script.readline().decode("utf-8", "replace").strip()
     words = first[2:].split() if first.startswith("#!") else []
@@ -175,9 +175,8 @@ def become(claim: dict[str, Any], argv: list[str], script: str) -> None:
 
 
 def _must_restart(before: dict[str, str], other_program: bool) -> str:
-    """Why only a cold start would be the same, or nothing: what was read when Python started or
-    when a module was imported has another value now, or the person's own packages come first.
-    """
+    """Return why only a cold start would be the same, or nothing: what was read when Python started
+    or when a module was imported has another value now, or the person's own packages come first."""
     for key in _changed(before):
         if key.startswith(EARLY) or WatchedEnvironment.seen.get(key, set()).difference(
             RELOADED, HARMLESS
@@ -195,12 +194,12 @@ def _must_restart(before: dict[str, str], other_program: bool) -> str:
 
 
 def _changed(before: dict[str, str]) -> list[str]:
-    """Variables that have another value than before."""
+    """List variables that have another value than before."""
     return sorted(key for key in {**before, **os.environ} if before.get(key) != os.environ.get(key))
 
 
 def _user_site() -> Any:
-    """The person's own packages, where Python looks for them and there are some."""
+    """Return the person's own packages, where Python looks for them and there are some."""
     if not site.ENABLE_USER_SITE:
         return None
     site.USER_SITE = site.USER_BASE = None
@@ -216,13 +215,14 @@ def _add_user_site() -> None:
 
 
 def say(**words: Any) -> None:
-    """One line to the hub: back where its line comes from, or into the log that it reads."""
+    """Send the hub one line: to where its line came from, or into the log that it reads."""
     line = json.dumps(words) + "\n"
     os.write(0 if stat.S_ISSOCK(os.fstat(0).st_mode) else 1, line.encode())
 
 
 def memory() -> Any:
-    """Bytes of this process that no other shares, after giving back what is not needed."""
+    """Return the bytes of this process that no other shares, after giving back what is not
+    needed."""
     gc.collect()
     try:
         ctypes.CDLL(None).malloc_trim(0)

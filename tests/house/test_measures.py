@@ -5,11 +5,11 @@ from measures import VERBS, measure
 
 #: What a figure may be at most. Lower one as soon as the code allows it.
 LIMITS = {
-    "Any in 1,000 lines": 25.0,
-    "docstrings without a verb, %": 45.9,
-    "function above 40 lines": 54,
+    "Any in 1,000 lines": 24.0,
+    "docstrings without a verb, %": 1.0,
+    "function above 40 lines": 51,
     "function above 60 lines": 7,
-    "function with more than 6 parameters": 32,
+    "function with more than 6 parameters": 29,
     "class above 300 lines": 4,
     "class name in two rooms": 0,
     "file name in two rooms": 25,

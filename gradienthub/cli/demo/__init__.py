@@ -31,7 +31,7 @@ CONFIG = Path(__file__).with_name("jupyterhub_config.py")
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
-    """`gradienthub demo` and its options."""
+    """Add `gradienthub demo` and its options."""
     parser = subparsers.add_parser(
         "demo", help="a hub you can log in to, on this computer", description=__doc__
     )
@@ -136,7 +136,10 @@ def _free_port() -> int:
 
 
 def _kept_password(data: Path) -> str:
-    """One password for all demo users, made once, so that a bookmark's login goes on working."""
+    """Return the password of all demo users.
+
+    It is made once, so that a bookmark's login goes on working.
+    """
     kept = data / "password"
     if not kept.exists():
         kept.write_text(f"demo-{secrets.token_hex(4)}")

@@ -29,7 +29,10 @@ class DemoEngine:
 
 
 def choose(wanted: str) -> DemoEngine:
-    """The engine for `wanted` ("auto", "docker", "local"); the first Docker run builds an image."""
+    """Choose the engine for `wanted` ("auto", "docker", "local").
+
+    The first Docker run builds an image.
+    """
     if wanted == "local":
         return _local("Notebooks run as processes of this computer.")
     try:
@@ -107,7 +110,7 @@ def _image_fault(client: docker.DockerClient) -> str:
 
 
 def engine_of(choice: DemoEngine, hub_id: str, data: Path) -> Engine:
-    """The engine's census for sweeping up, outside the hub."""
+    """Make the engine's census for sweeping up, outside the hub."""
     if choice.name == "docker":
         from ...spawners.docker import DockerEngine  # noqa: PLC0415 - only where it is used
 

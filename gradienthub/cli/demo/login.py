@@ -15,7 +15,7 @@ class DemoAuthenticator(SharedPasswordAuthenticator):
     """Seeds an account when the hub meets its user; what somebody changed since stays."""
 
     def add_user(self, user: Any) -> Any:
-        """The hub calls this for each user while it starts; then it may block."""
+        """Add a user. The hub calls this for each user while it starts; then it may block."""
         result = super().add_user(user)
         preset = json.loads(os.environ["GRADIENTHUB_DEMO"])["preset"]
         person = next((p for p in people(preset) if p.name == user.name), None)

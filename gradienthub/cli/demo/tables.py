@@ -48,7 +48,7 @@ DEVICES = {
 
 
 def people(preset: str) -> tuple[Person, ...]:
-    """The demo's users, with the preset's only tier where it has one."""
+    """Return the demo's users, with the preset's only tier where it has one."""
     tiers = list(presets.load(preset)["tiers"])
     return tuple(
         person
@@ -59,12 +59,12 @@ def people(preset: str) -> tuple[Person, ...]:
 
 
 def admin_password(demo: dict[str, Any]) -> str:
-    """JupyterHub wants administrators to have a longer password than people."""
+    """Make a password that is long enough for JupyterHub's administrators."""
     return f"{demo['password']}-for-administrators"
 
 
 def fill(c: Config, demo: dict[str, Any]) -> None:
-    """The demo's tables as `c.GradientHub`."""
+    """Set the demo's tables on `c.GradientHub`."""
     preset = presets.load(demo["preset"])
     gradient = c.GradientHub
     gradient.preset = demo["preset"]
@@ -99,7 +99,7 @@ def fill(c: Config, demo: dict[str, Any]) -> None:
 
 
 def demo_settings(demo: dict[str, Any]) -> Settings:
-    """The settings that the demo's hub will have."""
+    """Return the settings that the demo's hub will have."""
     c = Config()
     fill(c, demo)
     return GradientHub(config=c).resolved()

@@ -29,6 +29,7 @@ from gradienthub.configuration import configure
 from gradienthub.hub import settle, startup
 from gradienthub.hub.users_api import CULLER, KEEPER
 from gradienthub.ledger import Ledger, accounts, fleet, leases
+from gradienthub.rules.lease import Lease
 from gradienthub.settings import GradientHub, Settings
 from gradienthub.spawners.context import HubContext, hub_user
 from gradienthub.testing import FakeEngine, GradientFakeSpawner, ProxyInMemory, TestClock
@@ -175,6 +176,11 @@ def make_empty_databases(folder: Path) -> Path:
     ledger.upgrade()
     ledger.close()
     return folder
+
+
+def _by_name(lease: Lease) -> dict[str, Any]:
+    """All that a lease has, by name; its devices as JSON has them."""
+    return vars(lease) | {"devices": list(lease.devices)}
 
 
 class Home:
@@ -484,12 +490,12 @@ class Home:
         lease = await self.context.ledger.aread(
             leases.last_of, account_id=await self.account_id(name), server_name=server
         )
-        return lease and dict(vars(lease))
+        return lease and _by_name(lease)
 
     async def open_leases(self) -> list[dict[str, Any]]:
         """All leases that are not ended."""
         found = await self.context.ledger.aread(leases.open_details, self.settings.hub_id)
-        return [dict(vars(lease)) for lease in found]
+        return [_by_name(lease) for lease in found]
 
     async def devices_held(self) -> dict[str, str]:
         """Device -> the lease that holds it."""

@@ -524,7 +524,7 @@ async def test_the_hubs_own_form_and_progress_have_our_words(hub):
         "message": "Get a machine. Your tier, your limits and what is free are checked.",
     }
     ledger, home.context.ledger = home.context.ledger, LedgerIsAway()
-    home.spawner("anna").lease_id = "some-lease"
+    home.spawner("anna").run.lease_id = "some-lease"
     event = await spawn_form.progress_event(home.spawner("anna"))
     home.context.ledger = ledger
     assert event["progress"] == 0 and "ledger" in event["message"]

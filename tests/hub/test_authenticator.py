@@ -631,6 +631,7 @@ class FakeUser:
     id: int
     name: str
     created: datetime
+    groups: tuple = ()
 
 
 @pytest.mark.parametrize(

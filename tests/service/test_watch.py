@@ -344,10 +344,9 @@ async def test_work_on_the_gpu_alone_is_work(keeping):
 async def test_each_gpu_that_cannot_be_told_is_unknown_by_itself(keeping):
     """A lease of a GPU by its CDI name and of a MIG slice, which has no load of its own."""
     home, keeper = await keeping(busy_gpu_percent=20)
-    one = replace(
-        await keeper.watched((await state(home))["id"]),
-        devices=("nvidia.com/gpu=GPU-1", "MIG-2", "GPU-lost"),
-    )
+    one = await keeper.watched((await state(home))["id"])
+    devices = ("nvidia.com/gpu=GPU-1", "MIG-2", "GPU-lost")
+    one = replace(one, lease=replace(one.lease, devices=devices))
     policy = home.settings.policy
 
     answer = Answer()

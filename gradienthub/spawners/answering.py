@@ -55,7 +55,7 @@ async def until_it_answers(
                 await _raise_if_dead(spawner, lease)
     if isinstance(said, Other):
         raise await _not_its_server(spawner, lease, said)
-    words = await _last_words(spawner, lease)
+    words = await end_of_log(spawner, lease)
     instead = f" What answers is {said.what}." if said.what else ""
     raise Refused(
         "start_failed",
@@ -66,7 +66,7 @@ async def until_it_answers(
 
 
 async def _not_its_server(spawner: EngineSpawner, lease: Lease, said: Other) -> Refused:
-    words = await _last_words(spawner, lease)
+    words = await end_of_log(spawner, lease)
     return Refused(
         "start_failed",
         f"It started, but what answers at its port is {said.what}.{words}",
@@ -85,7 +85,7 @@ async def _raise_if_dead(spawner: EngineSpawner, lease: Lease) -> None:
     except EngineAway:
         return  # unknown is not dead; the deadline decides
     if dead:
-        words = await _last_words(spawner, lease)
+        words = await end_of_log(spawner, lease)
         raise Refused(
             "start_failed",
             f"It started and died before it answered.{words}",
@@ -93,7 +93,7 @@ async def _raise_if_dead(spawner: EngineSpawner, lease: Lease) -> None:
         )
 
 
-async def _last_words(spawner: EngineSpawner, lease: Lease) -> str:
+async def end_of_log(spawner: EngineSpawner, lease: Lease) -> str:
     """Return the end of its log as part of a sentence. The object is gone afterwards."""
     try:
         found = await spawner.context.engine.look(lease.id)

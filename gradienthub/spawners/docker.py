@@ -39,6 +39,7 @@ from ..rules.outside import Outside, read_container
 from ..rules.ownership import Labelled, named_otherwise, slot_name
 from ..rules.refusal import Refused, shown
 from . import adopted, warm_program
+from .answering import end_of_log
 from .base import Claim, GradientSpawner, Lease, url_of
 from .context import HubContext
 from .download import Download
@@ -903,7 +904,7 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
         return Refused(
             "start_failed",
             "The container died at once, before it had an address."
-            + await self._last_words(self.lease),
+            + await end_of_log(self, self.lease),
             "Nothing was charged. A custom image needs jupyterhub-singleuser 6 inside.",
         )
 

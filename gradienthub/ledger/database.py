@@ -135,7 +135,7 @@ class Ledger:
 #: Schemas that versions before the first release made in steps. This version has no steps.
 STEPS = frozenset(f"{number:04d}" for number in range(1, 14))
 #: The last commit that has them.
-LAST_WITH_STEPS = "8956b9b"
+LAST_WITH_STEPS = "c48fca2"
 
 
 def way_to(current: str | None, head: str | None) -> str:

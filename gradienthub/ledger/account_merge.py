@@ -1,5 +1,6 @@
 """Merging accounts: one gets what another has, and the other is closed."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
@@ -104,32 +105,7 @@ def _move_money(tx: Connection, act: Act, one: Row[Any], other: Row[Any]) -> lis
             "now": act.now,
         }
         if balance > 0:
-            left = balance
-            given = credits_of(tx, one.id, currency)
-            credits.take(
-                tx, account_id=one.id, amount=balance, reason=f"Merged into {other.id}", **terms
-            )
-            for credit in given:
-                part = min(credit.unspent, left)
-                left -= part
-                if part:
-                    credits.give(
-                        tx,
-                        account_id=other.id,
-                        amount=part,
-                        expires_at=credit.expires_at,
-                        reason=f"Merged from {one.id}",
-                        **terms,
-                    )
-            if left:
-                credits.give(
-                    tx,
-                    account_id=other.id,
-                    amount=left,
-                    expires_at=None,
-                    reason=f"Merged from {one.id}",
-                    **terms,
-                )
+            _move_credit(tx, one, other, balance, terms)
         elif balance < 0:
             credits.give(
                 tx,
@@ -152,6 +128,36 @@ def _move_money(tx: Connection, act: Act, one: Row[Any], other: Row[Any]) -> lis
                 )
             )
     return changes
+
+
+def _move_credit(
+    tx: Connection, one: Row[Any], other: Row[Any], balance: int, terms: Mapping[str, Any]
+) -> None:
+    """Move a balance above 0; each part keeps the expiry of the credit that it comes from."""
+    left = balance
+    given = credits_of(tx, one.id, terms["currency"])
+    credits.take(tx, account_id=one.id, amount=balance, reason=f"Merged into {other.id}", **terms)
+    for credit in given:
+        part = min(credit.unspent, left)
+        left -= part
+        if part:
+            credits.give(
+                tx,
+                account_id=other.id,
+                amount=part,
+                expires_at=credit.expires_at,
+                reason=f"Merged from {one.id}",
+                **terms,
+            )
+    if left:
+        credits.give(
+            tx,
+            account_id=other.id,
+            amount=left,
+            expires_at=None,
+            reason=f"Merged from {one.id}",
+            **terms,
+        )
 
 
 def _move_notebooks(tx: Connection, one: Row[Any], other: Row[Any]) -> list[Change]:

@@ -222,28 +222,40 @@ def _take(
             tier=allowance.tier,
             charge_overrun=settings.charge_overrun,
         )
-    audit.record(
-        tx,
-        hub_id=settings.hub_id,
-        actor=request.actor,
-        account_id=account.id,
-        action=Action.START,
-        detail={
-            "lease": request.lease_id,
-            "server": request.server_name,
-            **_terms(settings, allowance, plan).as_json(),
-            "options": request.options.as_json(),
-            "host": plan.placement.host,
-            "devices": plan.placement.devices,
-            "tier_given_by": allowance.given_by,
-        },
-        now=now,
-    )
+    detail = {
+        "lease": request.lease_id,
+        "server": request.server_name,
+        **_terms(settings, allowance, plan).as_json(),
+        "options": request.options.as_json(),
+        "host": plan.placement.host,
+        "devices": plan.placement.devices,
+        "tier_given_by": allowance.given_by,
+    }
+    _record_start(tx, request, settings.hub_id, account.id, detail, now)
     lease = tx.execute(lease_query().where(leases.c.id == request.lease_id)).one()
     return replace(
         lease_from(lease, devices=plan.placement.devices),
         claim=_claim(row) if row else None,
         evicts=choice.evicts,
+    )
+
+
+def _record_start(
+    tx: Connection,
+    request: Request,
+    hub_id: str,
+    account_id: str,
+    detail: dict[str, Any],
+    now: datetime,
+) -> None:
+    audit.record(
+        tx,
+        hub_id=hub_id,
+        actor=request.actor,
+        account_id=account_id,
+        action=Action.START,
+        detail=detail,
+        now=now,
     )
 
 

@@ -52,12 +52,10 @@ def give(
     It pays what is owed first.
     Raises ValueError for an amount that is not above 0 and an expiry that is not in the future.
     """
-    if amount <= 0:
-        raise ValueError("a credit must be more than 0")
-    if expires_at is not None and expires_at <= now:
-        raise ValueError("a credit must expire in the future")
+    _refuse_nonsense(amount, expires_at, now)
     lock_admissions(tx)
     extension.catch_up(tx, hub_id=hub_id, now=now, account_id=account_id)
+    whose = {"hub_id": hub_id, "account_id": account_id, "currency": currency}
     reason = reason.replace("\0", " ")[:LONGEST_REASON]
     before = balance_of(tx, account_id, currency)
     credit = given(
@@ -65,26 +63,17 @@ def give(
         credits_of(tx, account_id, currency),
         before,
     )
-    tx.execute(
-        credits.insert().values(
-            id=credit.id,
-            hub_id=hub_id,
-            account_id=account_id,
-            currency=currency,
-            amount=amount,
-            unspent=credit.unspent,
-            reason=reason,
-            given_by=actor[:255],
-            given_at=now,
-            expires_at=expires_at,
-            welcome=welcome,
-        )
+    _insert(
+        tx,
+        credit,
+        **whose,
+        reason=reason,
+        given_by=actor[:255],
+        welcome=welcome,
     )
     append(
         tx,
-        hub_id=hub_id,
-        account_id=account_id,
-        currency=currency,
+        **whose,
         kind=Kind.CREDIT,
         amount=amount,
         at=now,
@@ -93,21 +82,55 @@ def give(
         note=reason,
         actor=actor[:255],
     )
+    detail = {
+        "amount": amount,
+        "currency": currency,
+        "reason": reason,
+        "expires_at": expires_at and expires_at.isoformat(),
+    }
+    _note(tx, Action.CREDIT, hub_id, account_id, actor, detail, now)
+    return credit.id
+
+
+def _refuse_nonsense(amount: int, expires_at: datetime | None, now: datetime) -> None:
+    if amount <= 0:
+        raise ValueError("a credit must be more than 0")
+    if expires_at is not None and expires_at <= now:
+        raise ValueError("a credit must expire in the future")
+
+
+def _note(
+    tx: Connection,
+    action: Action,
+    hub_id: str,
+    account_id: str,
+    actor: str,
+    detail: dict[str, Any],
+    now: datetime,
+) -> None:
     audit.record(
         tx,
         hub_id=hub_id,
         actor=actor,
         account_id=account_id,
-        action=Action.CREDIT,
-        detail={
-            "amount": amount,
-            "currency": currency,
-            "reason": reason,
-            "expires_at": expires_at and expires_at.isoformat(),
-        },
+        action=action,
+        detail=detail,
         now=now,
     )
-    return credit.id
+
+
+def _insert(tx: Connection, credit: Credit, **terms: Any) -> None:
+    """Write the row of a new credit; `terms` are whose it is, and why."""
+    tx.execute(
+        credits.insert().values(
+            id=credit.id,
+            amount=credit.amount,
+            unspent=credit.unspent,
+            given_at=credit.given_at,
+            expires_at=credit.expires_at,
+            **terms,
+        )
+    )
 
 
 def take(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, exists, func, select, update
 
 from ..rules.entry import Kind, month_of
 from ..rules.lease import Lease
@@ -148,9 +148,8 @@ def _write(
     now: datetime,
 ) -> None:
     hold = tx.execute(select(holds).where(holds.c.lease_id == lease.id)).first()
-    held = hold.amount if hold else 0
     if portion.billed >= 0:
-        overrun = max(0, portion.billed - held)
+        overrun = max(0, portion.billed - (hold.amount if hold else 0))
         forgiven = 0 if hold and hold.charge_overrun else overrun
     else:
         # Time that was billed and turns out not to have been used: what was forgiven of it first.
@@ -180,16 +179,7 @@ def _write(
         actor=lease.stopped_by or "",
     )
     if hold:
-        tx.execute(
-            update(holds)
-            .where(holds.c.lease_id == lease.id)
-            .values(
-                amount=max(0, held - portion.billed),
-                billed=hold.billed + portion.billed,
-                paid_for=hold.paid_for
-                and max(hold.paid_for, microseconds(reachable(begin, portion.end, lease.gaps))),
-            )
-        )
+        _use_hold(tx, hold, lease, portion, begin)
     days = charged_days(
         by_day(lease.price, begin, portion.start, portion.end, lease.gaps),
         portion.end,
@@ -206,3 +196,19 @@ def _write(
             days=days,
             leases=int(closes),
         )
+
+
+def _use_hold(
+    tx: Connection, hold: Row[Any], lease: Lease, portion: Portion, begin: datetime
+) -> None:
+    """Take what is billed out of the lease's hold."""
+    spent = microseconds(reachable(begin, portion.end, lease.gaps))
+    tx.execute(
+        update(holds)
+        .where(holds.c.lease_id == lease.id)
+        .values(
+            amount=max(0, hold.amount - portion.billed),
+            billed=hold.billed + portion.billed,
+            paid_for=hold.paid_for and max(hold.paid_for, spent),
+        )
+    )

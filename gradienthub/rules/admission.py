@@ -277,28 +277,12 @@ def admit(
     `silent_starts` when starts of theirs had paid machines and never answered.
     """
     if entitled.custom_image and image_failures >= IMAGE_FAILURES:
-        return Refused(
-            "image_failing",
-            f"The image {shown(entitled.image or '')} started {image_failures} times within an"
-            " hour and never answered.",
-            "It needs jupyterhub-singleuser 6 inside."
-            " Read its log, correct it, or choose a runtime.",
-            field="image",
-        )
+        return _image_failing(entitled.image or "", image_failures)
     if refused := _cap(entitled.instance_type, allowance, own):
         return refused
     machine = entitled.instance_type
     if machine.price and (free_at := silent_until(silent_starts, now)):
-        return Refused(
-            "never_answering",
-            "Your last starts on paid machines had their machine and never answered, and cost"
-            " nothing.",
-            f"The next is possible at {free_at:%H:%M} UTC on {free_at:%-d %b}. Look for a"
-            " configuration or a start-up file in your notebook's folder that hangs; on a free"
-            " machine you can look at it now. An administrator can see the end of each start's"
-            " log.",
-            retry_after=free_at - now,
-        )
+        return _never_answering(free_at, now)
     if funds and (refused := refusal(machine.price, machine.title, funds)):
         return refused
     placement = place(machine, house.hosts, load, allowance.host_groups)
@@ -320,6 +304,27 @@ def admit(
         currency=house.catalog.currency,
         session_ends_at=now + limit if limit else None,
         hold=hold_for(machine.price),
+    )
+
+
+def _image_failing(image: str, failures: int) -> Refused:
+    return Refused(
+        "image_failing",
+        f"The image {shown(image)} started {failures} times within an hour and never answered.",
+        "It needs jupyterhub-singleuser 6 inside. Read its log, correct it, or choose a runtime.",
+        field="image",
+    )
+
+
+def _never_answering(free_at: datetime, now: datetime) -> Refused:
+    return Refused(
+        "never_answering",
+        "Your last starts on paid machines had their machine and never answered, and cost nothing.",
+        f"The next is possible at {free_at:%H:%M} UTC on {free_at:%-d %b}. Look for a"
+        " configuration or a start-up file in your notebook's folder that hangs; on a free"
+        " machine you can look at it now. An administrator can see the end of each start's"
+        " log.",
+        retry_after=free_at - now,
     )
 
 

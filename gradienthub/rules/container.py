@@ -318,18 +318,7 @@ class _Trial:
             case "DeviceCgroupRules":
                 return self._each(setting, value, str, _WHY[name], _opens_gpus)
             case "CapAdd":
-                keep = set(self.policy.capabilities or ())
-                return [
-                    capability(c)
-                    for c in value
-                    if (capability(c) in keep and capability(c) not in NEVER_CAPABILITIES)
-                    or not self.find(
-                        setting,
-                        capability(c),
-                        _WHY[name],
-                        never=capability(c) in NEVER_CAPABILITIES,
-                    )
-                ]
+                return self._capabilities(setting, map(capability, value), _WHY[name])
             case "CapDrop":
                 return [capability(c) for c in value]
             case "Binds":
@@ -361,6 +350,15 @@ class _Trial:
                 return value  # held to the lease by `host`
             case _:
                 return self._keep_unless(str(value) not in _FINE.get(name, ()), name, value)
+
+    def _capabilities(self, setting: str, asked: Iterable[str], why: str) -> list[str]:
+        """Return the capabilities that may be added; the others are findings."""
+        keep = set(self.policy.capabilities or ()) - NEVER_CAPABILITIES
+        return [
+            name
+            for name in asked
+            if name in keep or not self.find(setting, name, why, never=name in NEVER_CAPABILITIES)
+        ]
 
     def _keep_unless(self, bad: bool, name: str, value: Any, word: str = "") -> Any:
         """Return the value, or None where it is bad and noted."""

@@ -170,8 +170,14 @@ class StartOrder(StopOrder):
         await self.see_made()
         self.context.note_object(lease.id, self.made_id)
         await self._note(Phase.ANSWERING, object_id=self.made_id)
-        await until_it_answers(self, url, lease)
+        await self._until_it_answers(url, lease)
         return url
+
+    async def _until_it_answers(
+        self, url: str, lease: Lease, look_every: float | None = None
+    ) -> None:
+        """Wait until this lease's own server answers. Raises Refused where it does not."""
+        await until_it_answers(self, url, lease, look_every)
 
     async def _start_warm(self, lease: Lease) -> str:
         """Claim the warm server that admission gave; empty where there is none, or it is spoiled.
@@ -185,7 +191,7 @@ class StartOrder(StopOrder):
         began = time.monotonic()
         try:
             url = url_of(await self.claim(lease, claim))
-            await until_it_answers(self, url, lease, LOOK_EVERY_WARM)
+            await self._until_it_answers(url, lease, LOOK_EVERY_WARM)
         except Exception as error:
             metrics.warm_starts.labels("failed").inc()
             self.log.warning("%s: a warm server was spoiled: %s", self._log_name, error)

@@ -145,7 +145,7 @@ def way_to(current: str | None, head: str | None) -> str:
     return (
         f"its schema {current} is of before the first release: stop the hub, back the database up,"
         f" install GradientHub as of its commit {LAST_WITH_STEPS}, run `gradienthub upgrade-db`,"
-        f" which brings it to {head}, and install this version again"
+        " which brings it to 0014, install this version again, and run it once more"
     )
 
 

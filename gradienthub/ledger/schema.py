@@ -313,7 +313,8 @@ leases = Table(
 _open = leases.c.ended_at.is_(None)
 _index_where("uq_leases_open_notebook", leases.c.notebook_id, unique=True, where=_open)
 _index_where("ix_leases_open", leases.c.host_key, where=_open)
-_index_where("ix_leases_running", leases.c.hub_id, where=_open)
+# Both columns: by one alone SQLite takes an index of all leases of the hub, past ones too.
+_index_where("ix_leases_running", leases.c.hub_id, leases.c.ended_at, where=_open)
 Index("ix_leases_account", leases.c.account_id, leases.c.admitted_at)
 Index("ix_leases_admitted", leases.c.hub_id, leases.c.admitted_at)
 Index("ix_leases_started", leases.c.hub_id, leases.c.runtime, leases.c.answered_at)

@@ -54,6 +54,19 @@ def test_the_ledger_may_share_a_database_with_the_hub(ledger_url):
     ledger.close()
 
 
+def test_open_leases_of_a_hub_are_found_without_reading_its_past_ones(ledger):
+    open_ones = "SELECT id FROM leases WHERE hub_id = 'h' AND ended_at IS NULL"
+    with ledger._engine.connect() as connection:
+        indexes = {
+            one["name"]: one["column_names"] for one in inspect(connection).get_indexes("leases")
+        }
+        assert indexes["ix_leases_running"] == ["hub_id", "ended_at"]
+        if ledger._engine.dialect.name == "sqlite":  # PostgreSQL chooses by what it has counted
+            for asked in (open_ones, f"SELECT * FROM gaps WHERE lease_id IN ({open_ones})"):
+                plan = connection.execute(text(f"EXPLAIN QUERY PLAN {asked}")).all()
+                assert any("ix_leases_running" in row.detail for row in plan), plan
+
+
 def test_every_table_carries_its_hub(ledger):
     with ledger._engine.connect() as connection:
         found = inspect(connection)

@@ -54,7 +54,8 @@ def test_a_person_logs_in_chooses_starts_runs_a_cell_and_stops(demo, browser):
     page.click("text=New notebook >> nth=0")
     choose(page, "p5000", name="Attention maps")
     bar = page.locator(".gh-bar")
-    bar.get_by_text("$0.78/h").wait_for()
+    page.wait_for_selector("#start:not(.is-asking)")  # the hub has answered to both choices
+    assert "$0.78/h" in bar.inner_text()
     assert "$0.78" in bar.inner_text().split("walk away", 1)[1]
     press_start(page)
     page.wait_for_url("**/spawn-pending/gina/attention-maps*")

@@ -58,6 +58,7 @@ async def test_new_quote_start_cost_warned_stopped_statement(story):
     await page.goto(home.url("/new"))
     await page.check("[name=instance_type][value=t4]", force=True)
     await page.check("[name=shutdown_after][value='1h']", force=True)
+    await page.wait_for_selector("#start:not(.is-asking)")
     told = await page.inner_text("#start")
     assert "your credit has $0.00 left" in told and "$0.00 left" in told, told
     await page.click(".gh-bar button.btn-primary")
@@ -72,6 +73,7 @@ async def test_new_quote_start_cost_warned_stopped_statement(story):
     await page.check("[name=instance_type][value=t4]", force=True)
     await page.check("[name=shutdown_after][value='1h']", force=True)
     await page.fill("[name=display_name]", "Thesis")
+    await page.wait_for_selector("#start:not(.is-asking)")
     quoted = await page.inner_text("#start")
     assert "your money ends then, ends at" in quoted and "1 h ×" not in quoted, quoted
     assert "$0.17 left" in quoted and "<$0.01 if you walk away now" in quoted, quoted

@@ -6,6 +6,7 @@ fails and is not listed fails here; so does one that is listed and passes.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tomllib
@@ -27,6 +28,12 @@ MOST_AGAIN = 5
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * SECONDS)]
 
 
+def listen_to_interrupts() -> None:
+    """Let SIGINT end what is started: a run in a shell's background ignores it, and so would each
+    server that their tests stop with it, ten seconds a stop."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def outcomes(file: str, folder: Path, test: str = "") -> dict[str, tuple[str, str]]:
     """Return {test: (outcome, the end of what it said)} of a file of theirs, or of one test."""
     said = folder / f"outcomes{len([*folder.iterdir()])}"
@@ -37,6 +44,7 @@ def outcomes(file: str, folder: Path, test: str = "") -> dict[str, tuple[str, st
             f"jupyterhub.tests.{file}" + (f"::{test}" if test else ""),
         ],
         cwd=folder, capture_output=True, text=True, check=False, timeout=SECONDS,
+        preexec_fn=listen_to_interrupts,
         env=os.environ | {
             "GRADIENTHUB_TEST_OUTCOMES": str(said),
             "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]),

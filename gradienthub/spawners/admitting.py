@@ -27,6 +27,10 @@ LOOK_ASKS = 20
 
 
 async def admit(spawner: EngineSpawner) -> None:
+    """Admit the start and keep its lease in the spawner's run.
+
+    Raises Refused, in words, also where the engine or the ledger is away.
+    """
     context = spawner.context
     options = parse_options(
         with_default_type(spawner.user_options, context.settings.default_instance_type)
@@ -185,6 +189,7 @@ async def keep_accepted_options(spawner: EngineSpawner) -> None:
 
 
 def engine_away() -> Refused:
+    """Return the refusal of a start while the engine does not answer."""
     return Refused(
         "engine_away",
         "No notebook can start now: the engine does not answer.",

@@ -30,11 +30,13 @@ class EngineSpawner(GuardedSpawner):
     `start_engine`, and, to have warm servers, `warm_digest`, `fill` and `claim`.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.run = Run()
+    run: Run
 
-    run: Run = Run()
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # First: another spawner's own __init__ may load a state.
+        self.run = Run()
+        super().__init__(*args, **kwargs)
+
     #: Whether the hub's saved state is of a server without a lease: another spawner started it.
     _began_outside = False
     #: By what this engine knows that server; empty where another kind of spawner started it.

@@ -50,7 +50,8 @@ function show(fresh) {
 
 /** Say that the figures are of the choices before, so that nobody takes them for those of now. */
 function tellOld(old) {
-  form.querySelector("[data-old]").hidden = !old;
+  const note = form.querySelector("[data-old]"); // a deployer's own template may have none
+  if (note) note.hidden = !old;
 }
 
 function endTime() {

@@ -91,17 +91,27 @@ def test_all_pairs_of_a_warm_servers_states(ledger):
     for number, (before, after) in enumerate(product(SlotState, SlotState)):
         slot_id = f"slot{number}"
         values = {
-            "id": slot_id, "hub_id": "h", "host": "rack", "instance_type": "cpu",
-            "runtime": "python", "image": "i", "devices": [], "cpus": 1, "memory": 1,
-            "state": before, "digest": "", "created_at": NOW,
-        }  # fmt: skip
+            "id": slot_id,
+            "hub_id": "h",
+            "host": "rack",
+            "instance_type": "cpu",
+            "runtime": "python",
+            "image": "i",
+            "devices": [],
+            "cpus": 1,
+            "memory": 1,
+            "state": before,
+            "digest": "",
+            "created_at": NOW,
+        }
         ledger.write(lambda tx, row=values: tx.execute(insert(slot_table).values(**row)))
         match after:
             case SlotState.FILLING:
                 continue  # Only a new row has it.
             case SlotState.READY:
-                ledger.write(warm_slots.note_ready, slot_id, object_id="o", address="a", used=1,
-                             now=NOW)  # fmt: skip
+                ledger.write(
+                    warm_slots.note_ready, slot_id, object_id="o", address="a", used=1, now=NOW
+                )
             case SlotState.LEAVING:
                 ledger.write(warm_slots.let_go, [slot_id])
         [slot] = [s for s in ledger.read(warm_slots.of_hub, "h") if s.id == slot_id]

@@ -22,16 +22,37 @@ HOSTILE = (
 
 def view(*, ends_at=NOW + timedelta(hours=3), stopped=False, **columns):
     """A running (or stopped) P5000 for an hour, idle for 50 minutes of one hour."""
-    lease = make_lease(**{
-        "id": "lease-1", "display_name": "Thesis", "server_name": "thesis", "account_name": "anna",
-        "instance_type": "p5000", "cpus": 8, "memory": 30, "runtime": "python", "image": None,
-        "tier": "pro", "host": "rack", "price": 780_000, "currency": "USD",
-        "admitted_at": NOW - 61 * MINUTES, "answered_at": NOW - 60 * MINUTES,
-        "stop_requested_at": NOW if stopped else None, "ended_at": None, "reason": None,
-        "stopped_by": None, "stop_note": None, "shutdown_after": timedelta(hours=1),
-        "used_at": None, "used_by": None, "custom_image": False,
-        "started_at": NOW - 60 * MINUTES, "seen_at": NOW,
-    } | columns)  # fmt: skip
+    lease = make_lease(
+        **{
+            "id": "lease-1",
+            "display_name": "Thesis",
+            "server_name": "thesis",
+            "account_name": "anna",
+            "instance_type": "p5000",
+            "cpus": 8,
+            "memory": 30,
+            "runtime": "python",
+            "image": None,
+            "tier": "pro",
+            "host": "rack",
+            "price": 780_000,
+            "currency": "USD",
+            "admitted_at": NOW - 61 * MINUTES,
+            "answered_at": NOW - 60 * MINUTES,
+            "stop_requested_at": NOW if stopped else None,
+            "ended_at": None,
+            "reason": None,
+            "stopped_by": None,
+            "stop_note": None,
+            "shutdown_after": timedelta(hours=1),
+            "used_at": None,
+            "used_by": None,
+            "custom_image": False,
+            "started_at": NOW - 60 * MINUTES,
+            "seen_at": NOW,
+        }
+        | columns
+    )
     return lease_view(
         lease,
         P5000,

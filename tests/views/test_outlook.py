@@ -17,15 +17,37 @@ P4000 = InstanceType(
     memory=60, price="1.02",
 )  # fmt: skip
 #: Answered two hours ago.
-LEASE = make_lease(**{
-    "id": "lease", "account_name": "anna", "display_name": "", "server_name": "",
-    "instance_type": "p4000x2", "runtime": "python", "image": "acme/python:1", "tier": "pro",
-    "host": "rack", "devices": ("GPU-0", "GPU-1"), "price": 1_020_000, "currency": "USD",
-    "cpus": 16.0, "memory": 60.0, "admitted_at": NOW - 2 * HOUR - MINUTE,
-    "answered_at": NOW - 2 * HOUR, "stop_requested_at": None, "ended_at": None, "reason": None,
-    "stopped_by": None, "stop_note": None, "shutdown_after": HOUR, "used_at": None,
-    "used_by": None, "custom_image": False, "started_at": NOW - 2 * HOUR, "seen_at": NOW,
-})  # fmt: skip
+LEASE = make_lease(
+    **{
+        "id": "lease",
+        "account_name": "anna",
+        "display_name": "",
+        "server_name": "",
+        "instance_type": "p4000x2",
+        "runtime": "python",
+        "image": "acme/python:1",
+        "tier": "pro",
+        "host": "rack",
+        "devices": ("GPU-0", "GPU-1"),
+        "price": 1_020_000,
+        "currency": "USD",
+        "cpus": 16.0,
+        "memory": 60.0,
+        "admitted_at": NOW - 2 * HOUR - MINUTE,
+        "answered_at": NOW - 2 * HOUR,
+        "stop_requested_at": None,
+        "ended_at": None,
+        "reason": None,
+        "stopped_by": None,
+        "stop_note": None,
+        "shutdown_after": HOUR,
+        "used_at": None,
+        "used_by": None,
+        "custom_image": False,
+        "started_at": NOW - 2 * HOUR,
+        "seen_at": NOW,
+    }
+)
 IDLE = Evidence(used_at=NOW - 50 * MINUTE, used_by=Use.PERSON, looked_at=NOW)
 
 

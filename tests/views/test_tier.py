@@ -7,8 +7,14 @@ from gradienthub.views.tier import month_text, statement_text, storage_text
 
 
 def tier(**keys):
-    return Tier(name="pro", title="Pro", shutdown_choices=("1h",), shutdown_min="5m",
-                shutdown_max="6h", **keys)  # fmt: skip
+    return Tier(
+        name="pro",
+        title="Pro",
+        shutdown_choices=("1h",),
+        shutdown_min="5m",
+        shutdown_max="6h",
+        **keys,
+    )
 
 
 def test_a_price_a_month_is_money():

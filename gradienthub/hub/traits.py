@@ -78,7 +78,6 @@ def _of_kind(config: Config, kind: str, cls: type[Configurable] | None) -> Itera
                 callable_=_is_hook(set_value(value)),
                 classes=classes,
                 declared=name in declared,
-                used=cls.__name__,
             )
 
 

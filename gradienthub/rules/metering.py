@@ -193,16 +193,14 @@ class Quote:
 
 def quote(
     price: int,
-    currency: str,
+    funds: Funds,
     now: datetime,
     *,
     shutdown_after: timedelta | None,
     session_limit: timedelta | None,
     stop_at: datetime | None,
-    funds: Funds | None = None,
 ) -> Quote:
     """Quote a start at `now`: each figure is the bill of the interval that it names."""
-    funds = funds or Funds()
     money_ends = funds.money_ends(price, now)
     ends = [end for end in (session_limit and now + session_limit, stop_at, money_ends) if end]
     ends_by = min(ends, default=None)
@@ -214,7 +212,7 @@ def quote(
     cost, available = walk_away if walk_away is not None else at_most, funds.available
     return Quote(
         per_hour=price,
-        currency=currency,
+        currency=funds.currency,
         if_you_walk_away=walk_away,
         at_most=at_most,
         idle_stop=idle_stop,

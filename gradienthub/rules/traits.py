@@ -85,13 +85,13 @@ def judge_trait(
     callable_: bool,
     classes: Sequence[str],
     declared: bool,
-    used: str,
 ) -> SetTrait:
     """Say what becomes of one set trait.
 
     `classes` are the class that the hub uses and its parents, nearest first. A section that is
-    none of them is read by nobody: `used` is the class that is. `declared`: the class has it.
+    none of them is read by nobody. `declared`: the class has the trait.
     """
+    used = classes[0]
     if section not in classes:
         cure = f"c.{used}.{name}" if declared else "remove the line"
         row = TraitFate(Fate.NONE, f"the hub uses {used}, which is no {section}", cure)

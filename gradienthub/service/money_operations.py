@@ -334,12 +334,11 @@ async def make_quote(handler: ApiHandler, query: Nothing, body: QuoteBody) -> Qu
     machine = wanted.instance_type
     found = quote(
         machine.price,
-        table.currency,
+        funds,
         now,
         shutdown_after=wanted.shutdown_after,
         session_limit=allowance.tier.session_limit_of(machine),
         stop_at=wanted.stop_at,
-        funds=funds,
     )
     view = QuoteView.model_validate(found)
     if no := refusal(machine.price, machine.title, funds):

@@ -17,7 +17,7 @@ from gradienthub.ledger import Ledger, budgets, credits, statements, usage, veri
 from gradienthub.ledger.entries import ENTRY, entry_of
 from gradienthub.ledger.schema import balances, entries
 from gradienthub.ledger.schema import leases as lease_table
-from gradienthub.rules.funds import HOLD
+from gradienthub.rules.funds import HOLD, Funds
 from gradienthub.rules.lease import Lease
 from gradienthub.rules.metering import Times, quote
 
@@ -161,8 +161,14 @@ def the_bill_is_the_quote_of_the_time_it_ran(bank, lease_id, price, began):
         stop_requested_at=row["stop_requested_at"], ended_at=row["ended_at"],
     ).metered(bank.now)  # fmt: skip
     reached = end - unreachable(bank.looks.get(lease_id, ()), start, end)
-    quoted = quote(price, "USD", start, shutdown_after=None, session_limit=None,
-                   stop_at=start + (reached - start))  # fmt: skip
+    quoted = quote(
+        price,
+        Funds(),
+        start,
+        shutdown_after=None,
+        session_limit=None,
+        stop_at=start + (reached - start),
+    )
     assert sum(one.billed for one in rows) == quoted.at_most
     assert sum(one.amount for one in rows) == sum(one.forgiven - one.billed for one in rows)
     assert sum(one.closes for one in rows) == 1

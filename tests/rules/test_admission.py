@@ -24,6 +24,7 @@ from gradienthub.rules.admission import (
     next_free,
 )
 from gradienthub.rules.catalog import Catalog, InstanceType, Runtime, rows_from
+from gradienthub.rules.funds import Funds
 from gradienthub.rules.metering import quote
 from gradienthub.rules.options import parse_options
 from gradienthub.rules.placement import Host, Load, Placement, room
@@ -211,8 +212,14 @@ def test_there_is_a_cap_on_notebooks_where_nobody_sets_one():
 def test_the_plan_has_the_price_that_was_quoted_and_the_currency_of_the_catalog():
     plan = start(person(), a_house(RACK, currency="EUR"))
     assert isinstance(plan, Plan)
-    offer = quote(plan.price, plan.currency, NOW, shutdown_after=plan.entitled.shutdown_after,
-                  session_limit=None, stop_at=None)  # fmt: skip
+    offer = quote(
+        plan.price,
+        Funds(plan.currency),
+        NOW,
+        shutdown_after=plan.entitled.shutdown_after,
+        session_limit=None,
+        stop_at=None,
+    )
     assert (offer.per_hour, offer.currency, offer.if_you_walk_away) == (780_000, "EUR", 780_000)
 
 

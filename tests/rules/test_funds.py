@@ -82,8 +82,7 @@ def test_the_end_leaves_less_than_a_second_of_money_unused(left, leases):
 @given(prices, st.integers(1, 10**12))
 def test_a_quote_says_at_most_what_there_is_and_when_it_ends(price, left):
     funds = Funds("USD", left, (purse(left),))
-    quoted = quote(price, "USD", NOW, shutdown_after=HOUR, session_limit=None, stop_at=None,
-                   funds=funds)  # fmt: skip
+    quoted = quote(price, funds, NOW, shutdown_after=HOUR, session_limit=None, stop_at=None)
     if quoted.money_ends is None:
         assert quoted.at_most is None
     else:
@@ -94,8 +93,7 @@ def test_a_quote_says_at_most_what_there_is_and_when_it_ends(price, left):
 
 def test_a_quote_names_the_first_of_all_ends_and_what_is_left():
     funds = Funds("USD", 5 * USD, (purse(5 * USD), purse(3 * USD, PurseKind.OWN_BUDGET)))
-    quoted = quote(USD, "USD", NOW, shutdown_after=HOUR, session_limit=2 * HOUR, stop_at=None,
-                   funds=funds)  # fmt: skip
+    quoted = quote(USD, funds, NOW, shutdown_after=HOUR, session_limit=2 * HOUR, stop_at=None)
     assert quoted.ends_by == NOW + 2 * HOUR
     assert (quoted.at_most, quoted.if_you_walk_away) == (2 * USD, USD)
     assert (quoted.balance, quoted.left_after) == (5 * USD, 2 * USD)

@@ -6,6 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gradienthub.rules.funds import Funds
 from gradienthub.rules.metering import Quote, bill, quote
 from gradienthub.rules.money import HIGHEST_PRICE, charge
 
@@ -19,7 +20,7 @@ intervals = st.timedeltas(timedelta(seconds=1), timedelta(days=366))
 
 def quoted(price: int = 780_000, **limits: object) -> Quote:
     known = {"shutdown_after": None, "session_limit": None, "stop_at": None}
-    return quote(price, "USD", NOW, **{**known, **limits})
+    return quote(price, Funds(), NOW, **{**known, **limits})
 
 
 def test_the_bill_is_the_price_for_the_time_observed():

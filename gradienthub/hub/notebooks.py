@@ -11,16 +11,15 @@ from jupyterhub.utils import url_escape_path, url_path_join
 from tornado import web
 
 from ..ledger import LedgerAway, accounts, capacity, notebooks
-from ..ledger.capacity import Taken
 from ..ledger.runs import extend_run, newest_run
 from ..rules.notebook import find_titled
 from ..rules.options import parse_display_name
 from ..rules.refusal import Refused, another_lease, ledger_away, shown
-from ..rules.tiers import Allowance
 from ..settings import Settings
 from ..spawners.context import HubContext, groups_of, hub_user
 from ..spawners.refused import StartRefused
 from ..views.notebooks import Kept, NotebooksView, ServerSeen, ServerState, notebooks_view
+from ..views.stock import Stock
 from .server_row import active_at, title_of_row, titles_of
 from .stopping import delete_server, stop_server, who_asks
 
@@ -157,13 +156,11 @@ class NotebooksHandler(HomeHandler):
         try:
             account = await self._account()
             groups = groups_of(user)
-            allowance, taken, kept = await context.ledger.aread(
-                _read, account, groups, servers, settings, now
-            )
+            stock, kept = await context.ledger.aread(_read, account, groups, servers, settings, now)
         except LedgerAway:
             away = ledger_away()
-            return notebooks_view(_real(servers, {}), {}, settings, None, None, now, away)
-        view = notebooks_view(_real(servers, kept), kept, settings, allowance, taken, now)
+            return notebooks_view(_real(servers, {}), {}, settings, None, now, away)
+        view = notebooks_view(_real(servers, kept), kept, settings, stock, now)
         return replace(view, groups_unknown_at=account.groups_unknown_at)
 
     def _seen(self, user: Any, row: Any) -> ServerSeen:
@@ -221,7 +218,7 @@ def _read(
     servers: Iterable[ServerSeen],
     settings: Settings,
     now: Any,
-) -> tuple[Allowance, Taken, dict[str, Kept]]:
+) -> tuple[Stock, dict[str, Kept]]:
     allowance = accounts.allowance_of(
         tx, account, groups=groups, tiers=settings.house.tiers, rules=settings.tier_rules, now=now
     )
@@ -232,4 +229,4 @@ def _read(
             newest_run(tx, account, server.name, server.title),
             notebook.options if notebook else None,
         )
-    return allowance, capacity.taken(tx, settings), kept
+    return Stock(settings.house, allowance, capacity.taken(tx, settings), now), kept

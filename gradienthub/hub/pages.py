@@ -21,7 +21,8 @@ from ..spawners.context import HubContext
 from ..spawners.offer import offer_to
 from ..spawners.refused import StartRefused
 from ..spawners.spawn_form import load_view
-from ..views.form import FormPage, FormView, Notice, availability
+from ..views.form import FormPage, FormView, Notice
+from ..views.stock import Stock
 from . import lease_api
 from .machines_page import MachinesHandler
 from .named_servers import ChecksNamedServers
@@ -335,9 +336,10 @@ class AvailabilityHandler(GradientAPIHandler):
             offer = await offer_to(self.context, user, "", own=user is self.current_user)
         except Refused as refused:
             raise self.refuse(refused) from None
+        stock = Stock(house, offer.allowance, offer.taken, now)
         types = {}
         for machine in house.catalog.instance_types:
-            state, note, free_at = availability(machine, house, offer.allowance, offer.taken, now)
+            state, note, free_at = stock.availability(machine)
             types[machine.name] = {
                 "state": state,
                 "note": note,

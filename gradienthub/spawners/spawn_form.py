@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from jinja2 import Environment, PackageLoader
 
 from ..rules.refusal import Refused
-from ..views.form import FormPage, FormView, away_view, build_view
+from ..views.form import Attempt, FormPage, FormView, away_view, build_view
 from ..views.form_fields import Entries, entries_of, prefill
 from ..views.start import phases, summary
 from .context import HubContext
@@ -53,18 +53,7 @@ async def load_view(
     if values is None:
         linked, notes = prefill(query or {}, settings.house, offer.allowance, now)
         values = {**entries_of(offer.last_options), **linked}
-    return build_view(
-        settings.house,
-        offer.allowance,
-        offer.taken,
-        offer.running,
-        values,
-        refused,
-        now,
-        page=page,
-        notes=notes,
-        funds=offer.funds,
-    )
+    return build_view(settings.house, offer, Attempt(values, refused, tuple(notes)), now, page)
 
 
 @cache

@@ -3,26 +3,23 @@
 `build_view` is a function of values; templates print the view and decide nothing.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
 
-from ..ledger.capacity import Taken
-from ..rules.admission import House, lock, next_free
+from ..ledger.offers import Offer
+from ..rules.admission import House
 from ..rules.catalog import InstanceType, Runtime
 from ..rules.duration import format_duration, parse_duration, short_duration
-from ..rules.funds import Funds, refusal
 from ..rules.idleness import REQUESTS_COUNT
-from ..rules.metering import Quote, bill, quote
-from ..rules.money import format_price, format_rounded
+from ..rules.metering import bill
+from ..rules.money import format_rounded
 from ..rules.options import INTERFACES, Interval
-from ..rules.placement import room
 from ..rules.refusal import Refused
 from ..rules.tiers import Allowance, Tier
+from .cost import Cost, Selection, cost_of
 from .form_fields import FIELDS, Entries, stop_at_of
+from .stock import Group, Stock, gpu_text
 
-KINDS = {"free": "Free", "cpu": "CPU", "gpu": "GPU", "multi-gpu": "Multi-GPU"}
 INTERFACE_TITLES = {"lab": "JupyterLab", "notebook": "Notebook"}
 #: Refusals after which the same start may be admitted a moment later.
 RETRIED = frozenset(
@@ -36,35 +33,6 @@ RETRIED = frozenset(
         "engine_away",
     }
 )
-
-
-@dataclass(frozen=True)
-class Card:
-    """One machine. `state` free can be chosen; locked and none say in `note` why not."""
-
-    name: str
-    title: str
-    description: str
-    price: int
-    price_text: str
-    gpu_text: str
-    host_text: str
-    state: Literal["free", "locked", "none"]
-    note: str
-    next_free: datetime | None
-    disabled: bool
-    checked: bool
-    refused: bool
-
-
-@dataclass(frozen=True)
-class Group:
-    """Machines of one kind."""
-
-    kind: str
-    title: str
-    note: str
-    cards: tuple[Card, ...]
 
 
 @dataclass(frozen=True)
@@ -95,29 +63,6 @@ class Choice:
     label: str
     checked: bool
     cost: str = ""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """An amount with its reason, and the moment it is about."""
-
-    text: str
-    note: str
-    moment: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What the chosen start can cost; every figure is `rules.metering.quote`."""
-
-    title: str
-    price: str
-    walk_away: Figure
-    at_most: Figure
-    #: What may still be spent, and what will be left of it; None where nothing limits it.
-    funds: Figure | None
-    #: Why it cannot be paid now, or nothing.
-    unpaid: str
 
 
 @dataclass(frozen=True)
@@ -159,84 +104,84 @@ class FormPage:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """What the form is filled with, why that was refused, and what a link's words came to."""
+
+    values: Entries = field(default_factory=dict)
+    refused: Refused | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class FormView:
     """All that the form's templates print."""
 
     page: FormPage
-    display_name: str
-    tier: str
-    given_by: str
-    running: int
-    max_running: int
-    groups: tuple[Group, ...]
-    runtimes: tuple[RuntimeCard, ...]
-    custom: CustomImage | None
-    interfaces: tuple[Choice, ...]
-    intervals: tuple[Choice, ...]
-    interval_required: bool
-    stop_at: str
-    stop_at_utc: datetime | None
-    utc_offset: str
-    cost: Cost | None
-    notice: Notice | None
-    notes: tuple[str, ...]
     as_of: datetime
-    can_start: bool
+    display_name: str
     entries: tuple[tuple[str, str], ...]
+    notice: Notice | None
+    tier: str = ""
+    given_by: str = ""
+    running: int = 0
+    max_running: int = 0
+    groups: tuple[Group, ...] = ()
+    runtimes: tuple[RuntimeCard, ...] = ()
+    custom: CustomImage | None = None
+    interfaces: tuple[Choice, ...] = ()
+    intervals: tuple[Choice, ...] = ()
+    interval_required: bool = False
+    stop_at: str = ""
+    stop_at_utc: datetime | None = None
+    utc_offset: str = "0"
+    cost: Cost | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def full(self) -> bool:
         """Whether another start would be one too many."""
         return 0 < self.max_running <= self.running
 
+    @property
+    def can_start(self) -> bool:
+        """Whether any machine can be started."""
+        return any(not card.disabled for group in self.groups for card in group.cards)
+
 
 def build_view(
-    house: House,
-    allowance: Allowance,
-    taken: Taken,
-    running: int,
-    values: Entries,
-    refused: Refused | None,
-    now: datetime,
-    *,
-    page: FormPage | None = None,
-    notes: Sequence[str] = (),
-    funds: Funds | None = None,
+    house: House, offer: Offer, attempt: Attempt, now: datetime, page: FormPage | None = None
 ) -> FormView:
-    """Return the form of this person now, with these entries, after this refusal. Never raises."""
-    page, funds = page or FormPage(), funds or Funds()
-    tier, currency = allowance.tier, house.catalog.currency
-    groups = _groups(house, allowance, taken, values, refused, now)
-    chosen = _chosen_type(house, groups)
-    interval = _interval(values, tier)
-    stop_at = stop_at_of(values)
+    """Return the form of whom this is offered, filled with what they typed. Never raises."""
+    values, allowance = attempt.values, offer.allowance
+    tier = allowance.tier
+    stock = Stock(house, allowance, offer.taken, now)
+    groups = stock.groups(values.get("instance_type", ""), attempt.refused)
+    machine = stock.checked(groups)
+    interval, stop_at = _interval(values, tier), stop_at_of(values)
     if stop_at is not None and stop_at <= now:
         stop_at = None
+    selection = Selection(machine, interval, stop_at) if machine else None
     return FormView(
-        page=page,
+        page=page or FormPage(),
+        as_of=now,
         display_name=values.get("display_name", ""),
+        entries=_entries(values),
+        notice=_notice(attempt.refused, stock, values) if attempt.refused else None,
         tier=tier.title,
         given_by=allowance.given_by,
-        running=running,
+        running=offer.running,
         max_running=tier.max_running,
         groups=groups,
         runtimes=_runtimes(house, allowance, values),
         custom=_custom(tier, values),
-        interfaces=tuple(
-            Choice(name, INTERFACE_TITLES[name], (values.get("interface") or "lab") == name)
-            for name in INTERFACES
-        ),
-        intervals=_intervals(tier, interval, chosen, currency, now),
+        interfaces=_interfaces(values),
+        intervals=_intervals(tier, interval, machine, house.catalog.currency, now),
         interval_required=tier.shutdown_required,
         stop_at=values.get("stop_at", ""),
         stop_at_utc=stop_at,
         utc_offset=values.get("utc_offset") or "0",
-        cost=_cost(chosen, currency, tier, interval, stop_at, now, funds) if chosen else None,
-        notice=_notice(refused, house, allowance, taken, values) if refused else None,
-        notes=tuple(notes),
-        as_of=now,
-        can_start=any(not card.disabled for group in groups for card in group.cards),
-        entries=_entries(values),
+        cost=cost_of(selection, tier, offer.funds, now) if selection else None,
+        notes=attempt.notes,
     )
 
 
@@ -244,136 +189,15 @@ def away_view(values: Entries, refused: Refused, now: datetime, page: FormPage) 
     """Return the form while nothing is known of the person: refusal and entries, no start."""
     return FormView(
         page=page,
-        display_name=values.get("display_name", ""),
-        tier="",
-        given_by="",
-        running=0,
-        max_running=0,
-        groups=(),
-        runtimes=(),
-        custom=None,
-        interfaces=(),
-        intervals=(),
-        interval_required=False,
-        stop_at="",
-        stop_at_utc=None,
-        utc_offset="0",
-        cost=None,
-        notice=Notice(refused.message, refused.hint, refused.code, refused.status, None, (), None),
-        notes=(),
         as_of=now,
-        can_start=False,
+        display_name=values.get("display_name", ""),
         entries=_entries(values),
+        notice=Notice(refused.message, refused.hint, refused.code, refused.status, None, (), None),
     )
 
 
 def _entries(values: Entries) -> tuple[tuple[str, str], ...]:
     return tuple((key, values[key]) for key in FIELDS if values.get(key))
-
-
-# -- machines -----------------------------------------------------------------------------------
-
-
-def _groups(
-    house: House,
-    allowance: Allowance,
-    taken: Taken,
-    values: Entries,
-    refused: Refused | None,
-    now: datetime,
-) -> tuple[Group, ...]:
-    cards = [
-        (t.kind, _card(t, house, allowance, taken, values, refused, now))
-        for t in house.catalog.instance_types
-    ]
-    if not any(card.checked for _, card in cards) and not refused:
-        first = next((card.name for _, card in cards if not card.disabled), None)
-        cards = [(kind, replace(card, checked=card.name == first)) for kind, card in cards]
-    return tuple(
-        Group(kind, title, _group_note(kind, allowance.tier), mine)
-        for kind, title in KINDS.items()
-        if (mine := tuple(card for k, card in cards if k == kind))
-    )
-
-
-def _card(
-    instance_type: InstanceType,
-    house: House,
-    allowance: Allowance,
-    taken: Taken,
-    values: Entries,
-    refused: Refused | None,
-    now: datetime,
-) -> Card:
-    state, note, free_at = availability(instance_type, house, allowance, taken, now)
-    wanted = values.get("instance_type") == instance_type.name
-    is_refused = wanted and refused is not None and refused.field == "instance_type"
-    return Card(
-        name=instance_type.name,
-        title=instance_type.title,
-        description=instance_type.description,
-        price=instance_type.price,
-        price_text=format_price(instance_type.price, house.catalog.currency),
-        gpu_text=_gpu_text(instance_type),
-        host_text=f"{instance_type.cpus:g} vCPU · {instance_type.memory:g} GB RAM",
-        state=state,
-        note=note,
-        next_free=free_at,
-        # A taken machine that was asked for stays, so that it can be asked for again.
-        disabled=state == "locked" or (state == "none" and not wanted),
-        checked=wanted and state != "locked",
-        refused=is_refused,
-    )
-
-
-def availability(
-    instance_type: InstanceType, house: House, allowance: Allowance, taken: Taken, now: datetime
-) -> tuple[Literal["free", "locked", "none"], str, datetime | None]:
-    """Return (state, why, when the next is free at the latest) of a machine for this person."""
-    if refused := lock(instance_type, allowance, house.tiers, house.catalog.currency):
-        by_tier = refused.code == "type_not_in_tier"
-        return "locked", refused.hint if by_tier else refused.message, None
-    there = room(instance_type, house.hosts, taken.load, allowance.host_groups)
-    if there.free:
-        of = f" of {there.total}" if instance_type.gpus else ""
-        return "free", f"{there.free}{of} free", None
-    if not there.total:
-        return "none", "No host here carries it.", None
-    none = "The only one is in use." if there.total == 1 else f"None of {there.total} free."
-    free_at = next_free(
-        instance_type, house, taken.leases, load=taken.load, groups=allowance.host_groups
-    )
-    if free_at is None or free_at <= now:
-        return "none", f"{none} No end is known.", None
-    return "none", none, free_at
-
-
-def _gpu_text(instance_type: InstanceType) -> str:
-    if not instance_type.gpus:
-        return "No GPU"
-    many = f"{instance_type.gpus} × " if instance_type.gpus > 1 else ""
-    memory = instance_type.gpu_memory * instance_type.gpus
-    return f"{many}{instance_type.gpu_model}" + (f" · {memory:g} GB" if memory else "")
-
-
-def _group_note(kind: str, tier: Tier) -> str:
-    if kind == "free":
-        most = tier.max_running_free
-        at_once = "" if most is None else " One at a time." if most == 1 else f" {most} at a time."
-        return f"No charge and no payment method.{at_once}"
-    return {
-        "cpu": "No GPU.",
-        "gpu": "One whole GPU, yours alone while the notebook runs.",
-        "multi-gpu": "Several GPUs on one host, yours alone while the notebook runs.",
-    }[kind]
-
-
-def _chosen_type(house: House, groups: Sequence[Group]) -> InstanceType | None:
-    for group in groups:
-        for card in group.cards:
-            if card.checked:
-                return house.catalog.instance_type(card.name)
-    return None
 
 
 # -- runtime, interval, end time ----------------------------------------------------------------
@@ -388,7 +212,7 @@ def _runtimes(house: House, allowance: Allowance, values: Entries) -> tuple[Runt
             title=runtime.title,
             description=runtime.description,
             note=". ".join(
-                [*(["Needs a GPU"] if runtime.needs_gpu else []), *_what_is_use(runtime)]
+                [*(["Needs a GPU"] if runtime.needs_gpu else []), *_use_note(runtime)]
             ),
             checked=not _wants_image(values) and runtime.name == wanted,
         )
@@ -397,7 +221,7 @@ def _runtimes(house: House, allowance: Allowance, values: Entries) -> tuple[Runt
     )
 
 
-def _what_is_use(runtime: Runtime) -> list[str]:
+def _use_note(runtime: Runtime) -> list[str]:
     """Return what to know of a runtime whose applications have no kernel."""
     return [REQUESTS_COUNT] if runtime.counts_requests else []
 
@@ -406,6 +230,11 @@ def _wants_image(values: Entries) -> bool:
     return values.get("runtime") == "custom" or (
         bool(values.get("image")) and not values.get("runtime")
     )
+
+
+def _interfaces(values: Entries) -> tuple[Choice, ...]:
+    chosen = values.get("interface") or "lab"
+    return tuple(Choice(name, INTERFACE_TITLES[name], chosen == name) for name in INTERFACES)
 
 
 def _custom(tier: Tier, values: Entries) -> CustomImage | None:
@@ -434,12 +263,12 @@ def _interval(values: Entries, tier: Tier) -> timedelta | Interval:
 def _intervals(
     tier: Tier,
     interval: timedelta | Interval,
-    chosen: InstanceType | None,
+    machine: InstanceType | None,
     currency: str,
     now: datetime,
 ) -> tuple[Choice, ...]:
     def cost(span: timedelta) -> str:
-        return format_rounded(bill(chosen.price, [(now, now + span)]), currency) if chosen else ""
+        return format_rounded(bill(machine.price, [(now, now + span)]), currency) if machine else ""
 
     spans = set(tier.shutdown_choices)
     if isinstance(interval, timedelta):
@@ -458,93 +287,16 @@ def _intervals(
     return tuple(choices)
 
 
-# -- cost ---------------------------------------------------------------------------------------
-
-
-def _cost(
-    chosen: InstanceType,
-    currency: str,
-    tier: Tier,
-    interval: timedelta | Interval,
-    stop_at: datetime | None,
-    now: datetime,
-    funds: Funds,
-) -> Cost:
-    span = interval if isinstance(interval, timedelta) else None
-    price = format_price(chosen.price, currency)
-    limit = tier.session_limit_of(chosen)
-    q = quote(
-        chosen.price,
-        currency,
-        now,
-        shutdown_after=span,
-        session_limit=limit,
-        stop_at=stop_at,
-        funds=funds,
-    )
-    at_most = _at_most(q, chosen, currency, limit, now)
-    if q.if_you_walk_away is not None and span is not None:
-        walk_away = Figure(
-            format_rounded(q.if_you_walk_away, currency),
-            # A hard end that comes first has its own reason.
-            f"{format_duration(span)} × {price}" if q.idle_stop == now + span else at_most.note,
-            q.idle_stop,
-        )
-    elif interval is Interval.UNSET:
-        walk_away = Figure("–", "choose when it stops")
-    else:
-        walk_away = Figure(at_most.text, "nothing stops it when idle", at_most.moment)
-    no = refusal(chosen.price, chosen.title, funds)
-    return Cost(
-        chosen.title,
-        price,
-        walk_away,
-        at_most,
-        _funds_figure(funds, q, currency),
-        no.text if no else "",
-    )
-
-
-def _at_most(
-    q: Quote, chosen: InstanceType, currency: str, limit: timedelta | None, now: datetime
-) -> Figure:
-    """Return what it can cost at most, and which end that is."""
-    if q.at_most is None:
-        if chosen.free:
-            return Figure(format_rounded(0, currency), "it costs nothing")
-        price = format_price(chosen.price, currency)
-        return Figure("No upper limit", f"while it is in use, {price}")
-    if q.money_ends is not None and q.ends_by == q.money_ends:
-        note = "your money ends then"
-    elif limit is not None and q.ends_by == now + limit:
-        note = f"session limit of {format_duration(limit)}"
-    else:
-        note = "the end time you chose"
-    return Figure(format_rounded(q.at_most, currency), note, q.ends_by)
-
-
-def _funds_figure(funds: Funds, q: Quote, currency: str) -> Figure | None:
-    if funds.available is None:
-        return None
-    note = (
-        ""
-        if q.left_after is None or not q.per_hour
-        else f"{format_rounded(q.left_after, currency)} if you walk away now"
-    )
-    return Figure(f"{format_rounded(funds.available, currency)} left", note, q.money_ends)
-
-
 # -- refusals -----------------------------------------------------------------------------------
 
 
-def _notice(
-    refused: Refused, house: House, allowance: Allowance, taken: Taken, values: Entries
-) -> Notice:
-    wanted = house.catalog.instance_type(values.get("instance_type", ""))
-    others = [house.catalog.instance_type(name) for name in refused.alternatives]
+def _notice(refused: Refused, stock: Stock, values: Entries) -> Notice:
+    catalog = stock.house.catalog
+    wanted = catalog.instance_type(values.get("instance_type", ""))
+    others = [catalog.instance_type(name) for name in refused.alternatives]
     again = None
     if wanted and refused.code in RETRIED:
-        again = _way_on(wanted, house, allowance, taken, "Try {title} again, {price}")
+        again = _way_on(wanted, stock, "Try {title} again, {price}")
     return Notice(
         message=refused.message,
         hint=refused.hint,
@@ -552,7 +304,7 @@ def _notice(
         status=refused.status,
         field=refused.field,
         alternatives=tuple(
-            _way_on(other, house, allowance, taken, "Start on {title}, {price}")
+            _way_on(other, stock, "Start on {title}, {price}")
             for other in others[:3]
             if other is not None
         ),
@@ -560,16 +312,11 @@ def _notice(
     )
 
 
-def _way_on(
-    to: InstanceType, house: House, allowance: Allowance, taken: Taken, label: str
-) -> WayOn:
-    price = format_price(to.price, house.catalog.currency)
-    there = room(to, house.hosts, taken.load, allowance.host_groups)
+def _way_on(to: InstanceType, stock: Stock, label: str) -> WayOn:
+    there = stock.room(to)
     return WayOn(
         name=to.name,
-        label=label.format(title=to.title, price=price),
-        note=f"{there.free} of {there.total} free. {_gpu_text(to)}." if there.free else "",
-        next_free=None
-        if there.free
-        else next_free(to, house, taken.leases, load=taken.load, groups=allowance.host_groups),
+        label=label.format(title=to.title, price=stock.price_text(to)),
+        note=f"{there.free} of {there.total} free. {gpu_text(to)}." if there.free else "",
+        next_free=None if there.free else stock.next_free(to),
     )

@@ -10,8 +10,9 @@ from ..rules.admission import lock
 from ..rules.catalog import Runtime
 from ..rules.refusal import Refused
 from ..settings import Settings
-from .form import Group, build_view
+from .form import Attempt, build_view
 from .start import spoken
+from .stock import Group
 from .tier import month_text, storage_text
 
 
@@ -43,7 +44,7 @@ def machines_view(
 ) -> MachinesView:
     """Return the page of who got this offer, with how long each runtime usually takes to start."""
     house = settings.house
-    form = build_view(house, offer.allowance, offer.taken, offer.running, {}, None, now)
+    form = build_view(house, offer, Attempt(), now)
     return MachinesView(
         groups=form.groups,
         locks={
@@ -57,7 +58,7 @@ def machines_view(
         storage=storage_text(offer.allowance.tier),
         running=form.running,
         max_running=form.max_running,
-        usual=tuple((runtime.title, spoken(found.median)) for runtime, found in usual),
+        usual=tuple((runtime.title, spoken(seen.median)) for runtime, seen in usual),
         problem=None,
         help_url=settings.help_url,
         support_email=settings.support_email,

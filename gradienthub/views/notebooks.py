@@ -7,11 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
-from ..ledger.capacity import Taken
 from ..ledger.watches import Watched
-from ..rules.admission import House
 from ..rules.catalog import Catalog
 from ..rules.duration import format_duration
 from ..rules.idleness import REQUESTS_COUNT, SOFT, Reason, hard_end, moment_text, why_kept
@@ -21,12 +18,12 @@ from ..rules.money import format_price
 from ..rules.options import INTERFACES
 from ..rules.refusal import Refused, shown
 from ..rules.services import service_of
-from ..rules.tiers import Allowance
 from ..settings import Settings
-from .form import INTERFACE_TITLES, availability
+from .form import INTERFACE_TITLES
 from .form_fields import entries_of
 from .lease_view import LeaseView, evidence_of, view_of
 from .reasons import LAST_USE
+from .stock import Stock
 
 WORDS = {
     "warned": ("warn", "warn", "Stops soon"),
@@ -122,7 +119,7 @@ class Kept:
     """What the ledger keeps of a notebook: its newest lease and the last admitted options."""
 
     run: Watched | None
-    options: Mapping[str, Any] | None = None
+    options: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True)
@@ -146,16 +143,18 @@ def notebooks_view(
     servers: Iterable[ServerSeen],
     kept: Mapping[str, Kept],
     settings: Settings,
-    allowance: Allowance | None,
-    taken: Taken | None,
+    stock: Stock | None,
     now: datetime,
     problem: Refused | None = None,
 ) -> NotebooksView:
-    """Return the page of these servers, each with what is kept of it, for this person, now."""
-    house = settings.house
+    """Return the page of these servers, each with what is kept of it, for this person, now.
+
+    `stock` is what they may rent; None where nobody knows, and `problem` says why.
+    """
     rows = [notebook_row(server, kept.get(server.name), settings, now) for server in servers]
-    if allowance and taken:
-        rows = [_with_offer(row, kept, house, allowance, taken, now) for row in rows]
+    if stock:
+        rows = [_with_offer(row, kept, stock) for row in rows]
+    allowance = stock.allowance if stock else None
     rows.sort(key=_order, reverse=True)
     running = tuple(row for row in rows if not row.stopped)
     spending = sum(
@@ -172,8 +171,8 @@ def notebooks_view(
         tier=allowance.tier.title if allowance else "",
         given_by=allowance.given_by if allowance else "",
         max_running=allowance.tier.max_running if allowance else 0,
-        spending=format_price(spending, house.catalog.currency),
-        free_now=_free_now(house, allowance, taken, now) if allowance and taken else "",
+        spending=format_price(spending, settings.house.catalog.currency),
+        free_now=_free_now(stock) if stock else "",
         problem=problem,
         as_of=now,
     )
@@ -190,80 +189,78 @@ def notebook_row(
     """Return a notebook: what the hub says it does, and what its newest lease says about why."""
     run = kept.run if kept else None
     if server.outside:
-        return _row(
-            server,
-            "outside",
+        return replace(
+            _row(server, "outside"),
             lines=tuple(map(Line, OUTSIDE)),
             cost="Not billed",
             openings=_openings(server, "lab"),
         )
-    if run is None:
+    if kept is None or run is None:
         return _row(server, "new" if server.state == ServerState.STOPPED else server.state)
     view = view_of(run, server.last_activity, settings, now)
-    common = {
-        "lease_id": view.lease,
-        "began": view.admitted_at,
-        "machine": view.machine,
-        "runtime": _runtime(run.lease, settings.house.catalog),
-    }
     if server.state == ServerState.RUNNING:
-        return _running(server, run, view, settings, now, common)
-    cost = {"cost": f"{view.cost_text} so far", "cost_note": f"then {view.price_text}"}
-    if server.state == ServerState.STARTING:
-        after = view.shutdown_after
-        will = f"Will stop after {_span(after)} idle." if after else "Nothing stops it when idle."
-        return _row(
-            server,
-            "starting",
-            at=view.admitted_at,
-            at_word="since",
-            lines=(Line(will),),
-            **common,
-            **cost,
-        )
-    return _stopped(server, kept, run, view, now, common)
+        row = _running(server, run, view, now)
+    elif server.state == ServerState.STARTING:
+        row = _starting(server, view)
+    else:
+        row = _stopped(server, run.lease, view, now)
+        row = replace(row, restart=tuple(entries_of(kept.options).items()) if kept.options else ())
+    return replace(
+        row,
+        lease_id=view.lease,
+        began=view.admitted_at,
+        machine=view.machine,
+        runtime=_runtime(run.lease, settings.house.catalog),
+    )
 
 
-def _row(server: ServerSeen, kind: str, **fields: Any) -> NotebookRow:
+def _row(server: ServerSeen, kind: str) -> NotebookRow:
     tone, icon, word = WORDS[kind]
-    news = f"{server.title}: {word.lower()}."
-    return NotebookRow(server, kind, tone, icon, word, **{"news": news, **fields})
+    return NotebookRow(server, kind, tone, icon, word, news=f"{server.title}: {word.lower()}.")
 
 
 # -- running ------------------------------------------------------------------------------------
 
 
-def _running(
-    server: ServerSeen,
-    run: Watched,
-    view: LeaseView,
-    settings: Settings,
-    now: datetime,
-    common: Mapping[str, Any],
-) -> NotebookRow:
-    begun, idle = view.answered_at, view.stop_reason == Reason.IDLE
-    fields: dict[str, Any] = {
-        **common,
-        "cost": f"{view.cost_text} so far",
-        "cost_note": view.price_text,
-        "openings": _openings(server, run.lease.interface),
-    }
-    if view.extend and view.extend.until:
-        fields["extend"] = f"Extend {_minutes(view.extend.until - now)}"
-    if view.warning is None or view.stops_at is None:
-        return _row(
-            server,
-            "running",
+def _starting(server: ServerSeen, view: LeaseView) -> NotebookRow:
+    after = view.shutdown_after
+    will = f"Will stop after {_span(after)} idle." if after else "Nothing stops it when idle."
+    return replace(
+        _row(server, "starting"),
+        at=view.admitted_at,
+        at_word="since",
+        lines=(Line(will),),
+        cost=f"{view.cost_text} so far",
+        cost_note=f"then {view.price_text}",
+    )
+
+
+def _running(server: ServerSeen, run: Watched, view: LeaseView, now: datetime) -> NotebookRow:
+    if view.warning and view.stops_at:
+        row = _warned(server, view, view.stops_at - now)
+    else:
+        begun = view.answered_at
+        row = replace(
+            _row(server, "running"),
             at=begun,
             at_word="since",
             why=Line(format_duration(now - begun) if begun else ""),
             lines=tuple(_keeping(server, run, view, now)),
-            **fields,
         )
-    left = view.stops_at - now
-    return _row(
-        server,
-        "warned",
+    until = view.extend.until if view.extend else None
+    return replace(
+        row,
+        cost=f"{view.cost_text} so far",
+        cost_note=view.price_text,
+        openings=_openings(server, run.lease.interface),
+        extend=f"Extend {_minutes(until - now)}" if until else "",
+    )
+
+
+def _warned(server: ServerSeen, view: LeaseView, left: timedelta) -> NotebookRow:
+    idle = view.stop_reason == Reason.IDLE
+    return replace(
+        _row(server, "warned"),
         at=view.stops_at,
         at_word="at",
         stops_at=view.stops_at,
@@ -271,7 +268,6 @@ def _running(
         lines=tuple(_warning(view)),
         why=Line("idle since", view.used_at) if idle else Line(view.stop_why),
         news=f"{server.title} stops in {_minutes(left)}: {view.stop_why}.",
-        **fields,
     )
 
 
@@ -358,15 +354,7 @@ def _minutes(span: timedelta) -> str:
 # -- not running --------------------------------------------------------------------------------
 
 
-def _stopped(
-    server: ServerSeen,
-    kept: Kept | None,
-    run: Watched,
-    view: LeaseView,
-    now: datetime,
-    common: Mapping[str, Any],
-) -> NotebookRow:
-    lease = run.lease
+def _stopped(server: ServerSeen, lease: Lease, view: LeaseView, now: datetime) -> NotebookRow:
     kind: str = server.state
     if kind == ServerState.STOPPED:
         kind = {Reason.CRASHED.value: "crashed", Reason.START_FAILED.value: "unstarted"}.get(
@@ -374,20 +362,16 @@ def _stopped(
         )
     ended = view.stop_requested_at or view.ended_at
     ran = max(ended - view.answered_at, timedelta(0)) if ended and view.answered_at else None
-    return _row(
-        server,
-        kind,
+    failed = kind in ("crashed", "unstarted")
+    return replace(
+        _row(server, kind),
         at=ended,
         at_word="at" if ended and ended.date() == now.date() else "on",
         why=_reason(lease, view),
         lines=tuple(_advice(kind, lease, view)),
         cost=view.cost_text,
         cost_note="never ready" if ran is None else f"ran {format_duration(ran)}",
-        last_words="\n".join(telling_lines(lease.last_words or ""))
-        if kind in ("crashed", "unstarted")
-        else "",
-        restart=tuple(entries_of(kept.options).items()) if kept and kept.options else (),
-        **common,
+        last_words="\n".join(telling_lines(lease.last_words or "")) if failed else "",
     )
 
 
@@ -447,20 +431,13 @@ def _ended_itself(lease: Lease) -> Iterable[Line]:
         )
 
 
-def _with_offer(
-    row: NotebookRow,
-    kept: Mapping[str, Kept],
-    house: House,
-    allowance: Allowance,
-    taken: Taken,
-    now: datetime,
-) -> NotebookRow:
+def _with_offer(row: NotebookRow, kept: Mapping[str, Kept], stock: Stock) -> NotebookRow:
     """Return a stopped notebook with whether its machine could be had now."""
     run = kept.get(row.server.name, Kept(None)).run
-    machine = run and house.catalog.instance_type(run.lease.instance_type)
+    machine = run and stock.house.catalog.instance_type(run.lease.instance_type)
     if not row.stopped or not machine:
         return row
-    state, note, free_at = availability(machine, house, allowance, taken, now)
+    state, note, free_at = stock.availability(machine)
     line = Line(f"{machine.title}: {note}{' now.' if state == 'free' else ''}")
     if free_at:
         line = Line(f"{machine.title}: {note} The next is free by", free_at, " at the latest.")
@@ -474,12 +451,12 @@ def _runtime(lease: Lease, catalog: Catalog) -> str:
     return " · ".join(part for part in (name, interface) if part)
 
 
-def _free_now(house: House, allowance: Allowance, taken: Taken, now: datetime) -> str:
+def _free_now(stock: Stock) -> str:
     free = [
         f"{note.removesuffix(' free')} {machine.title}"
-        for machine in house.catalog.instance_types
+        for machine in stock.house.catalog.instance_types
         if machine.free
-        for state, note, _ in [availability(machine, house, allowance, taken, now)]
+        for state, note, _ in [stock.availability(machine)]
         if state == "free"
     ]
     return ", ".join(free[:3])

@@ -1,6 +1,6 @@
 """The spawn form as a function of values, and as HTML."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,8 +11,10 @@ from values import make_lease
 
 from gradienthub.ledger.capacity import Taken
 from gradienthub.ledger.leases import Usual
+from gradienthub.ledger.offers import Offer
 from gradienthub.rules.admission import OpenLease
 from gradienthub.rules.duration import parse_duration
+from gradienthub.rules.funds import Funds
 from gradienthub.rules.lease import Lease
 from gradienthub.rules.metering import bill
 from gradienthub.rules.money import format_rounded
@@ -22,9 +24,10 @@ from gradienthub.rules.refusal import Refused
 from gradienthub.rules.tiers import Allowance
 from gradienthub.settings import Settings
 from gradienthub.spawners import spawn_form
-from gradienthub.views.form import Card, FormPage, FormView, away_view, build_view
+from gradienthub.views.form import Attempt, FormPage, FormView, away_view, build_view
 from gradienthub.views.form_fields import FIELDS, MOST_NOTES, entries_of, prefill
 from gradienthub.views.start import phases, summary, usual_text
+from gradienthub.views.stock import Card
 
 NOW = datetime(2026, 11, 24, 16, 20, tzinfo=UTC)
 NOTHING_TAKEN = Taken(rows=(), leases=(), load=Load())
@@ -66,13 +69,17 @@ def view(settings: Settings, allow: Callable[..., Allowance]) -> MakeView:
         taken: Taken = NOTHING_TAKEN,
         running: int = 0,
         refused: Refused | None = None,
-        **more: Any,
+        notes: Sequence[str] = (),
     ) -> FormView:
-        return build_view(
-            settings.house, allow(tier, pays), taken, running, values or {}, refused, NOW, **more
-        )
+        offer = Offer(allow(tier, pays), taken, running, None, Funds())
+        attempt = Attempt(values or {}, refused, tuple(notes))
+        return build_view(settings.house, offer, attempt, NOW)
 
     return make
+
+
+def nothing_taken(allowance: Allowance) -> Offer:
+    return Offer(allowance, NOTHING_TAKEN, 0, None, Funds())
 
 
 def card(view: FormView, name: str) -> Card:
@@ -105,7 +112,7 @@ def test_a_runtime_whose_requests_count_says_what_an_open_tab_does(
     """Somebody at work in an editor was stopped as idle, which no page had said."""
     editor = {"title": "Editor", "image": "acme/editor:1", "counts_requests": True}
     house = make_settings(runtimes=RUNTIMES | {"editor": editor}).house
-    made = build_view(house, allow(), NOTHING_TAKEN, 0, {}, None, NOW)
+    made = build_view(house, nothing_taken(allow()), Attempt(), NOW)
     notes = {runtime.name: runtime.note for runtime in made.runtimes}
     assert "an open tab keeps it running" in notes["editor"]
     assert notes["python"] == ""
@@ -116,7 +123,7 @@ def test_each_card_has_its_own_session_limit(view: MakeView, settings: Settings)
     allowance = Allowance(tier, "default", frozenset(), True, frozenset())
     free, paid = (
         build_view(
-            settings.house, allowance, NOTHING_TAKEN, 0, {"instance_type": name}, None, NOW
+            settings.house, nothing_taken(allowance), Attempt({"instance_type": name}), NOW
         ).cost
         for name in ("free-t4", "t4")
     )
@@ -165,7 +172,7 @@ def test_a_machine_that_no_host_carries_says_so(
     settings: Settings, allow: Callable[..., Allowance]
 ) -> None:
     house = replace(settings.house, hosts=())
-    shown = build_view(house, allow(), NOTHING_TAKEN, 0, {}, None, NOW)
+    shown = build_view(house, nothing_taken(allow()), Attempt(), NOW)
     assert card(shown, "t4").note == "No host here carries it."
     assert not shown.can_start and shown.cost is None
 

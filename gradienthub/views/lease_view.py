@@ -1,9 +1,8 @@
 """The view of a lease for people and programs: state, cost, what keeps it, when it stops."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -16,7 +15,6 @@ from ..rules.idleness import (
     Reason,
     Use,
     Warned,
-    ending,
     extend,
     refuse_program,
     standing,
@@ -123,37 +121,32 @@ class LeaseView(BaseModel):
         return "" if self.reason in DECIDED else self.stop_note or ""
 
 
-def lease_view(
-    lease: Lease,
-    machine: InstanceType | None,
-    now: datetime,
-    *,
-    deadlines: Deadlines | None = None,
-    evidence: Evidence | None = None,
-    warned: Warned | None = None,
-    gpu_load: float | None = None,
-    longest: timedelta | None = None,
-    grace: timedelta = timedelta(minutes=1),
-    counts_requests: bool = False,
-) -> LeaseView:
-    """Return the view of a lease; with deadlines and evidence also what keeps or ends it.
+@dataclass(frozen=True)
+class Conditions:
+    """What is configured for a lease: `longest` is what its tier allows to extend by, `grace` the
+    least warning of a stop. `counts_requests`: each request to its server is use."""
 
-    `longest` is what its tier allows to extend by. `counts_requests`: each request to its server is
-    use.
-    """
+    longest: timedelta | None = None
+    grace: timedelta = timedelta(minutes=1)
+    counts_requests: bool = False
+
+
+def lease_view(
+    lease: Lease, machine: InstanceType | None, now: datetime, evidence: Evidence | None = None
+) -> LeaseView:
+    """Return the view of a lease: what it is, what it cost so far, why it was stopped."""
     view = _settled_view(lease, machine, evidence, now)
-    if view.reason:
-        view = view.model_copy(update=_behind(view, Reason(view.reason)))
-    if lease.state is not LeaseState.RUNNING or deadlines is None or evidence is None:
+    return view.model_copy(update=_behind(view, Reason(view.reason))) if view.reason else view
+
+
+def running_view(
+    run: Watched, machine: InstanceType | None, conditions: Conditions, now: datetime
+) -> LeaseView:
+    """Return the view of a lease that answered; while it runs, with what keeps or ends it."""
+    view = lease_view(run.lease, machine, now, run.evidence)
+    if run.lease.state is not LeaseState.RUNNING:
         return view
-    return view.model_copy(
-        update=_ahead(lease, deadlines, evidence, warned, longest, grace, now, counts_requests)
-        | {
-            "gpu_load": gpu_load,
-            "cpu_load": evidence.cpu_load,
-            "counts_requests": counts_requests,
-        }
-    )
+    return view.model_copy(update=_ahead(run, conditions, now))
 
 
 def _settled_view(
@@ -199,26 +192,20 @@ def _settled_view(
 
 
 def watched_view(
-    one: Watched, catalog: Catalog, tiers: Mapping[str, Tier], grace: timedelta, now: datetime
+    run: Watched, catalog: Catalog, tiers: Mapping[str, Tier], grace: timedelta, now: datetime
 ) -> LeaseView:
     """Return the lease for people and programs, with what keeps or ends it while it runs."""
-    lease, tier = one.lease, tiers.get(one.lease.tier)
+    lease, tier = run.lease, tiers.get(run.lease.tier)
     machine = catalog.instance_type(lease.instance_type)
     runtime = catalog.runtime(lease.runtime or "")
     if not lease.answered_at or lease.ended_at:
         return lease_view(lease, machine, now)
-    return lease_view(
-        lease,
-        machine,
-        now,
-        deadlines=one.deadlines,
-        evidence=one.evidence,
-        warned=one.warned,
-        gpu_load=one.gpu_load,
+    conditions = Conditions(
         longest=tier.shutdown_max if tier else None,
         grace=grace,
         counts_requests=runtime is not None and runtime.counts_requests,
     )
+    return running_view(run, machine, conditions, now)
 
 
 def evidence_of(watched: Watched, last_activity: datetime | None) -> Evidence:
@@ -248,8 +235,7 @@ def view_of(
     if view.extend is None or (run.known and not (program and too_many)):
         return view
     no = too_many if program and run.known and too_many else nobody_watches(view.notebook)
-    refused = Refusal(code=no.code, message=no.message, hint=no.hint)
-    return view.model_copy(update={"extend": Extension(refused=refused)})
+    return view.model_copy(update={"extend": Extension(refused=_refusal(no))})
 
 
 def machine_title(lease: Lease, machine: InstanceType | None) -> str:
@@ -265,7 +251,7 @@ def machine_text(lease: Lease, machine: InstanceType | None) -> str:
     return " · ".join([*parts, f"{lease.cpus:g} vCPU", f"{lease.memory:g} GB"])
 
 
-def _behind(view: LeaseView, reason: Reason) -> dict[str, Any]:
+def _behind(view: LeaseView, reason: Reason) -> dict[str, object]:
     """Return the texts of the reason for which it was stopped."""
     after = view.shutdown_after
     return {
@@ -281,20 +267,14 @@ def _behind(view: LeaseView, reason: Reason) -> dict[str, Any]:
     }
 
 
-def _ahead(
-    lease: Lease,
-    deadlines: Deadlines,
-    evidence: Evidence,
-    warned: Warned | None,
-    longest: timedelta | None,
-    grace: timedelta,
-    now: datetime,
-    counts_requests: bool,
-) -> dict[str, Any]:
-    end = ending(evidence, deadlines, warned, grace)
-    if end and counts_requests and end.reason is Reason.IDLE:
+def _ahead(run: Watched, conditions: Conditions, now: datetime) -> dict[str, object]:
+    """Return what keeps it and what ends it, with the warning that stands and what Extend gives."""
+    evidence, deadlines = run.evidence, run.deadlines
+    end = run.ending(conditions.grace)
+    extended = extend(end, deadlines, conditions.longest, now)
+    if end and conditions.counts_requests and end.reason is Reason.IDLE:
         end = replace(end, why=f"{end.why}, without a request to it")
-    told = standing(warned, evidence, deadlines, grace)
+    warned = standing(run.warned, evidence, deadlines, conditions.grace)
     return {
         "stops_at": end.at if end else None,
         "stop_reason": end.reason.value if end else None,
@@ -303,23 +283,33 @@ def _ahead(
         "stop_cure": cure_before(end.reason) if end else "",
         "keeps_alive": [why_kept(evidence, deadlines, now)],
         "busy": list(evidence.busy),
-        "warning": told
-        and StandingWarning(
-            minutes=round(told.level.total_seconds() / 60),
-            stops_at=told.stops_at,
-            reason=told.reason.value,
-            why=end.why if end else "",
-            given_at=told.at,
-        ),
-        "extend": _extension(lease, extend(end, deadlines, longest, now), deadlines, now),
+        "warning": warned and _warning(warned, end.why if end else ""),
+        "extend": _extension(run.lease, extended, deadlines, now),
+        "gpu_load": run.gpu_load,
+        "cpu_load": evidence.cpu_load,
+        "counts_requests": conditions.counts_requests,
     }
 
 
+def _warning(warned: Warned, why: str) -> StandingWarning:
+    return StandingWarning(
+        minutes=round(warned.level.total_seconds() / 60),
+        stops_at=warned.stops_at,
+        reason=warned.reason.value,
+        why=why,
+        given_at=warned.at,
+    )
+
+
 def _extension(
-    lease: Lease, given: Deadlines | Refused, before: Deadlines, now: datetime
+    lease: Lease, extended: Deadlines | Refused, before: Deadlines, now: datetime
 ) -> Extension:
-    if isinstance(given, Refused):
-        return Extension(refused=Refusal(code=given.code, message=given.message, hint=given.hint))
-    until = given.keep_until if before.shutdown_after else given.stop_at
+    if isinstance(extended, Refused):
+        return Extension(refused=_refusal(extended))
+    until = extended.keep_until if before.shutdown_after else extended.stop_at
     more = bill(lease.price, [(now, until)]) if until else 0
     return Extension(until=until, cost_text=format_rounded(more, lease.currency))
+
+
+def _refusal(refused: Refused) -> Refusal:
+    return Refusal(code=refused.code, message=refused.message, hint=refused.hint)

@@ -3,9 +3,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from values import make_lease
 
+from gradienthub.ledger.watches import Watched
 from gradienthub.rules.catalog import InstanceType
 from gradienthub.rules.idleness import Deadlines, Evidence, Reason, Stop, Warn
-from gradienthub.views.lease_view import lease_view
+from gradienthub.views.lease_view import Conditions, running_view
 from gradienthub.views.messages import Recipient, recipient, stopped_message, warning_message
 
 NOW = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
@@ -53,13 +54,12 @@ def view(*, ends_at=NOW + timedelta(hours=3), stopped=False, **columns):
         }
         | columns
     )
-    return lease_view(
+    run = Watched(
         lease,
-        P5000,
-        NOW,
-        deadlines=Deadlines(timedelta(hours=1), session_ends_at=ends_at),
-        evidence=Evidence(used_at=NOW - 50 * MINUTES),
+        Deadlines(timedelta(hours=1), session_ends_at=ends_at),
+        Evidence(used_at=NOW - 50 * MINUTES),
     )
+    return running_view(run, P5000, Conditions(), NOW)
 
 
 def test_an_idle_warning_says_what_when_why_the_cost_and_how_to_keep_it():

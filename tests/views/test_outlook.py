@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from values import make_lease
 
+from gradienthub.ledger.watches import Watched
 from gradienthub.rules.catalog import InstanceType
 from gradienthub.rules.idleness import Deadlines, Evidence, Reason, Use, Warned
-from gradienthub.views.lease_view import lease_view, machine_text
+from gradienthub.views.lease_view import Conditions, lease_view, machine_text, running_view
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -51,11 +52,10 @@ LEASE = make_lease(
 IDLE = Evidence(used_at=NOW - 50 * MINUTE, used_by=Use.PERSON, looked_at=NOW)
 
 
-def view(changes=None, evidence=IDLE, deadlines=None, **kwargs):
-    return lease_view(
-        replace(LEASE, **(changes or {})), P4000, NOW, evidence=evidence,
-        deadlines=deadlines or Deadlines(HOUR), **kwargs,
-    )  # fmt: skip
+def view(changes=None, evidence=IDLE, deadlines=None, warned=None, gpu_load=None, **conditions):
+    lease = replace(LEASE, **(changes or {}))
+    run = Watched(lease, deadlines or Deadlines(HOUR), evidence, warned=warned, gpu_load=gpu_load)
+    return running_view(run, P4000, Conditions(**conditions), NOW)
 
 
 @pytest.mark.parametrize(

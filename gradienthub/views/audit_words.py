@@ -53,7 +53,7 @@ def action_word(action: str) -> str:
     return ACTION_WORDS.get(action, action.replace("_", " "))
 
 
-def words_of(detail: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def words_of(detail: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """Yield each word of a detail with its value as text; what is empty is left out."""
     currency = detail.get("currency")
     for key, value in detail.items():
@@ -69,10 +69,10 @@ def words_of(detail: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield key, value if isinstance(value, str) else json.dumps(value)
 
 
-def put_into_words(row: Mapping[str, Any]) -> dict[str, Any]:
+def put_into_words(row: Mapping[str, Any]) -> dict[str, object]:
     """Return an audit row with its action's `word` and with its detail as short `words`."""
     detail = dict(row["detail"])
     options = detail.pop("options", None)
-    whole = {**(options if isinstance(options, dict) else {}), **detail}
+    whole: dict[str, object] = {**(options if isinstance(options, dict) else {}), **detail}
     words = [f"{key.replace('_', ' ')}: {value}" for key, value in words_of(whole)]
     return {**row, "word": action_word(row["action"]), "words": words}

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from typing import Any
 
 from ..ledger.usage import Day
 
@@ -31,7 +30,7 @@ class Chart:
     says: str
 
     @property
-    def data(self) -> dict[str, Any]:
+    def data(self) -> dict[str, object]:
         """What the page's script reads."""
         return asdict(self)
 
@@ -60,11 +59,11 @@ def chart(
     value, word = scale.value, scale.word
     by_machine: dict[str, dict[date, float]] = {}
     sums: dict[date, float] = {}
-    for one in used:
-        if value(one) > 0:
-            days = by_machine.setdefault(one.instance_type, {})
-            days[one.day] = days.get(one.day, 0.0) + value(one)
-            sums[one.day] = sums.get(one.day, 0.0) + value(one)
+    for use in used:
+        if value(use) > 0:
+            days = by_machine.setdefault(use.instance_type, {})
+            days[use.day] = days.get(use.day, 0.0) + value(use)
+            sums[use.day] = sums.get(use.day, 0.0) + value(use)
     if not sums:
         return None
     month = [first + timedelta(days=n) for n in range((end - first).days)]

@@ -1,6 +1,6 @@
 """Fleet: every host with its devices, who has each, and what is wrong."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -85,8 +85,8 @@ def fleet_view(
     """Return the page of these devices, leases and findings, now."""
     grace = published.policy.grace
     views = {
-        one.id: watched_view(one, published.catalog, published.tiers, grace, now)
-        for one in rows.leases
+        run.id: watched_view(run, published.catalog, published.tiers, grace, now)
+        for run in rows.leases
     }
     tiles = [(row["host"], _tile(row, views)) for row in rows.devices]
     seconds = rows.keeper.get("pass_seconds")
@@ -113,16 +113,18 @@ def fleet_view(
     )
 
 
-def _host(host: Host, tiles: list[tuple[str, DeviceTile]], views: Any) -> HostPart:
-    mine = [view for view in views if view.host == host.name]
+def _host(
+    host: Host, tiles: Iterable[tuple[str, DeviceTile]], views: Iterable[LeaseView]
+) -> HostPart:
+    on_host = [view for view in views if view.host == host.name]
     used = tuple(tile for name, tile in tiles if name == host.name)
     on_devices = {tile.lease.lease for tile in used if tile.lease}
-    cpus = sum(view.cpus for view in mine)
-    memory = sum(view.memory for view in mine)
+    cpus = sum(view.cpus for view in on_host)
+    memory = sum(view.memory for view in on_host)
     return HostPart(
         name=host.name,
         tiles=used,
-        without_device=tuple(view for view in mine if view.lease not in on_devices),
+        without_device=tuple(view for view in on_host if view.lease not in on_devices),
         cpus=f"{cpus:g} of {host.cpus * host.cpu_overcommit:g} vCPU",
         memory=f"{memory:g} of {host.memory * host.memory_overcommit:g} GB RAM",
     )

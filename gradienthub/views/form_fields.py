@@ -5,7 +5,6 @@ They are hostile and stay text; `rules/options.py` says what they mean.
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 from ..rules.admission import House, lock
 from ..rules.catalog import is_image_reference
@@ -30,7 +29,7 @@ FIELDS = (*LINKED, "utc_offset")
 MOST_NOTES = 8
 
 
-def entries_of(options: Mapping[str, Any] | None) -> dict[str, str]:
+def entries_of(options: Mapping[str, object] | None) -> dict[str, str]:
     """Return stored options as the form's entries; nothing where they are no options any more."""
     try:
         parsed = parse_options(options)
@@ -86,10 +85,10 @@ def _not_taken(
     if len(value) > LONGEST_VALUE:
         return "it is too long."
     if key == "instance_type":
-        found = house.catalog.instance_type(value)
-        if found is None:
+        machine = house.catalog.instance_type(value)
+        if machine is None:
             return "there is no such machine."
-        refused = lock(found, allowance, house.tiers, house.catalog.currency)
+        refused = lock(machine, allowance, house.tiers, house.catalog.currency)
         return refused.text if refused else None
     if key == "runtime" and value != "custom":
         runtime = house.catalog.runtime(value)

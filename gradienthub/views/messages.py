@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from ..rules.duration import format_duration
 from ..rules.idleness import REQUESTS_COUNT, Reason, Stop, Warn
@@ -29,7 +28,7 @@ class Recipient:
     email: str = ""
 
 
-def recipient(name: str, claims: Mapping[str, Any]) -> Recipient:
+def recipient(name: str, claims: Mapping[str, object]) -> Recipient:
     """Return a person as a recipient, by the claims of their identity provider.
 
     An address that the provider calls unverified may be anybody's, and is not used.
@@ -81,13 +80,13 @@ def _to_keep(view: LeaseView, reason: Reason, url: str) -> str:
     extension = view.extend
     if extension and extension.refused:
         return f"{extension.refused.message} {extension.refused.hint}".strip()
-    said = cure_before(reason, url)
+    text = cure_before(reason, url)
     if view.counts_requests and reason is Reason.IDLE:
-        said += f" {REQUESTS_COUNT}."
+        text += f" {REQUESTS_COUNT}."
     if extension and extension.until:
         more = f" for at most {extension.cost_text} more" if view.price else ""
-        said += f" Extend keeps it until {_moment(extension.until)}{more}."
-    return said
+        text += f" Extend keeps it until {_moment(extension.until)}{more}."
+    return text
 
 
 def _cost(view: LeaseView) -> str:

@@ -41,9 +41,9 @@ def month_use(
     first, end = month_start(now).date(), next_month(now).date()
     cost: dict[str, int] = {}
     spans: dict[str, float] = {}
-    for one in used:
-        cost[one.instance_type] = cost.get(one.instance_type, 0) + one.charged
-        spans[one.instance_type] = spans.get(one.instance_type, 0.0) + one.seconds
+    for use in used:
+        cost[use.instance_type] = cost.get(use.instance_type, 0) + use.charged
+        spans[use.instance_type] = spans.get(use.instance_type, 0.0) + use.seconds
     ranked = sorted(cost, key=lambda name: (-cost[name], -spans[name], name))
     tones = {name: min(rank, TONES) for rank, name in enumerate(ranked, 1)}
     names = dict(titles)
@@ -56,7 +56,7 @@ def month_use(
         hours=chart(used, first, end, HOURS, tones, names),
         machines=tuple(line(name, spans[name], cost[name]) for name in ranked),
         days=tuple(
-            (f"{one.day:%-d %b}", line(one.instance_type, one.seconds, one.charged)) for one in used
+            (f"{use.day:%-d %b}", line(use.instance_type, use.seconds, use.charged)) for use in used
         ),
         charged=sum(cost.values()),
         seconds=sum(spans.values()),

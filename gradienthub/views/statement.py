@@ -5,7 +5,6 @@ import io
 from collections.abc import Sequence
 from datetime import datetime
 from json import dumps
-from typing import Any
 
 from ..rules.entry import Entry, Kind
 from ..rules.metering import Interval, reachable
@@ -35,7 +34,7 @@ CSV_COLUMNS = (
 )
 
 
-def as_json(statement: Statement) -> dict[str, Any]:
+def as_json(statement: Statement) -> dict[str, object]:
     """Return the statement as JSON values: money in integer micro-units, times in ISO 8601, UTC."""
     return {
         "hub": statement.hub_id,
@@ -55,7 +54,7 @@ def as_json(statement: Statement) -> dict[str, Any]:
     }
 
 
-def _line(entry: Entry, unreached: Sequence[Interval]) -> dict[str, Any]:
+def _line(entry: Entry, unreached: Sequence[Interval]) -> dict[str, object]:
     return {
         "number": entry.seq,
         "recorded": _iso(entry.at),

@@ -10,7 +10,8 @@ from home import Home
 
 from gradienthub.ledger import Ledger, audit, findings, watches
 from gradienthub.ledger.watches import Watched
-from gradienthub.rules.idleness import Answer, Use, Warn
+from gradienthub.rules.idleness import Warn
+from gradienthub.rules.use import Answer, Use
 from gradienthub.service.context import KeeperContext
 from gradienthub.service.evidence import Address
 from gradienthub.service.holder import me

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from gradienthub.ledger import LedgerAway, watches
-from gradienthub.rules.idleness import Evidence
+from gradienthub.rules.use import Evidence
 
 
 class LedgerIsAway:

@@ -18,7 +18,8 @@ from gradienthub import metrics
 from gradienthub.ledger import fleet, leases
 from gradienthub.ledger.counts import counts
 from gradienthub.ledger.findings import NewFinding, report
-from gradienthub.rules.idleness import Answer, Reason
+from gradienthub.rules.idleness import Reason
+from gradienthub.rules.use import Answer
 from gradienthub.service.metrics_handler import MetricsHandler
 
 

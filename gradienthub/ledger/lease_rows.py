@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select
 
-from ..rules.idleness import Reason, Use
+from ..rules.idleness import Reason
 from ..rules.lease import Lease
 from ..rules.metering import Gap
 from ..rules.phase import Phase
+from ..rules.use import Use
 from . import gaps
 from .batches import split_ids
 from .schema import accounts, entries, lease_devices, leases

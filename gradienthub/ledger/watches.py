@@ -8,22 +8,13 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, bindparam, or_, select, update
 
 from ..rules.action import Action
-from ..rules.idleness import (
-    Deadlines,
-    Ending,
-    Evidence,
-    Reason,
-    Use,
-    Warned,
-    ending,
-    extend,
-    refuse_program,
-)
+from ..rules.idleness import Deadlines, Ending, Reason, Warned, ending, extend, refuse_program
 from ..rules.lease import Lease
 from ..rules.notebook import title_of
 from ..rules.refusal import Refused, shown
 from ..rules.services import BEFORE_NAME
 from ..rules.tiers import Tier
+from ..rules.use import Evidence, Use
 from . import audit, gaps
 from .findings import NewFinding
 from .lease_rows import last_lease, lease_from, lease_query, leases_from

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from .idleness import Answer, Use
+from .use import Answer, Use
 
 #: Rows of a list that are read. A longer list is no person's work; the rest of it is unread.
 MOST_ROWS = 500

@@ -1,12 +1,13 @@
 """Whether a running notebook is kept, warned or stopped, and why."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from .duration import format_duration
 from .refusal import Refused
+from .use import Evidence
 
 #: Where neither the notebook nor its tier bounds an extension.
 LONGEST_EXTENSION = timedelta(days=3)
@@ -15,8 +16,6 @@ SAME_END = timedelta(minutes=1)
 #: A busy notebook without work for less than this is shown as busy, and no more.
 NO_WORK_SHOWN = timedelta(minutes=5)
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-#: A notebook's word from outside of these years is none, and some databases could not keep it.
-YEARS_OF_SENSE = range(1970, 2970)
 
 
 class Reason(StrEnum):
@@ -79,208 +78,6 @@ def _intervals(count: float | None, interval: timedelta | None) -> timedelta | N
     return timedelta(seconds=round(count * interval.total_seconds()))
 
 
-class Use(StrEnum):
-    """What showed that a notebook is used."""
-
-    START = "start"
-    KERNEL = "kernel"
-    TERMINAL = "terminal"
-    PERSON = "person"
-    GPU = "gpu"
-    REQUEST = "request"
-
-
-#: Said wherever such a notebook is chosen, or warned of.
-REQUESTS_COUNT = "Requests to it count as use: an open tab keeps it running, until you close it"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a notebook said of its use, in moments of its own clock.
-
-    `busy` names what works right now: notebook paths, kernel names, a loaded GPU. `used_at` is the
-    newest of `moments`, which has one moment for each kernel, terminal and other signal. `unread`
-    names what could not be read and may hide use.
-    """
-
-    busy: tuple[str, ...] = ()
-    used_at: datetime | None = None
-    used_by: Use = Use.KERNEL
-    moments: Mapping[str, tuple[datetime, Use]] = field(default_factory=dict)
-    unread: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What is known of a notebook's use; moments are of our own clock, except `reported_at`.
-
-    `used_at` and `used_by`: the latest known use, at least its start. `busy`: what works right
-    now, since `busy_since`. `looked_at`: when it last answered. `unknown_since`: from when its use
-    cannot be told; None: it was told at the last look. `missed_since`: the first look since then
-    that did not tell it; `unread` names what it did not tell, empty: everything.
-    `reported_at`: its own word for the latest use, as it stood at the last look, and `reported`
-    the same for each of its signals.
-
-    `worked_at`: the latest known work of a busy notebook; None: it is not busy. `cpu_seconds`: the
-    CPU time of its container at `cpu_at`. `cpu_load`: per cent of one CPU that it used between the
-    last two readings; None: it could not be read at the last look.
-    """
-
-    used_at: datetime
-    used_by: Use = Use.START
-    busy: tuple[str, ...] = ()
-    busy_since: datetime | None = None
-    looked_at: datetime | None = None
-    unknown_since: datetime | None = None
-    reported_at: datetime | None = None
-    missed_since: datetime | None = None
-    unread: tuple[str, ...] = ()
-    reported: Mapping[str, datetime] = field(default_factory=dict)
-    worked_at: datetime | None = None
-    cpu_seconds: float | None = None
-    cpu_at: datetime | None = None
-    cpu_load: float | None = None
-
-
-def learn(known: Evidence, answer: Answer | None, now: datetime) -> Evidence:
-    """Update the evidence after a look at `now`. `answer` is None when nothing could be read.
-
-    A notebook's clock may be wrong by hours, so a later moment than the last time only says that
-    it was used since the last look: at that moment if it lies in between, else as late as now.
-    A lower one says that a kernel was deleted. Each signal is compared with its own last moment,
-    so that one with a wrong moment hides no other.
-    """
-    known = _until(known, now)
-    since = known.unknown_since or known.looked_at or known.used_at
-    missed = known.missed_since or now
-    if answer is None:
-        return replace(
-            known, busy=(), busy_since=None, unknown_since=since, missed_since=missed, unread=()
-        )
-    moments = _sensible(answer)
-    word = max((at for at, _ in moments.values()), default=None)
-    uses = [
-        (at if (known.looked_at or at) <= at <= now else now, use)
-        for key, (at, use) in moments.items()
-        if _moved(key, at, known, now)
-    ]
-    seen = replace(
-        known,
-        busy=(),
-        busy_since=None,
-        looked_at=now,
-        unknown_since=None,
-        missed_since=None,
-        unread=answer.unread,
-        reported_at=word,
-        reported={k: at for k, (at, _) in moments.items()},
-        worked_at=None,
-    )
-    used_at, used_by = max(uses, key=lambda use: use[0], default=(known.used_at, known.used_by))
-    # A kernel that speaks, and a person at work elsewhere in it, are work.
-    worked = used_at if uses and used_at > known.used_at else known.worked_at
-    if answer.busy:
-        return replace(
-            seen,
-            used_at=now,
-            used_by=answer.used_by,
-            busy=answer.busy,
-            busy_since=known.busy_since if known.busy else now,
-            worked_at=worked or now,
-        )
-    if answer.unread:
-        # What is not read may be what was busy.
-        worked = worked if known.worked_at else None
-        seen = replace(seen, unknown_since=since, missed_since=missed, worked_at=worked)
-    return replace(seen, used_at=used_at, used_by=used_by) if used_at > known.used_at else seen
-
-
-def _sensible(answer: Answer) -> dict[str, tuple[datetime, Use]]:
-    moments = answer.moments or (
-        {"": (answer.used_at, answer.used_by)} if answer.used_at is not None else {}
-    )
-    return {key: one for key, one in moments.items() if one[0].year in YEARS_OF_SENSE}
-
-
-def _moved(key: str, at: datetime, known: Evidence, now: datetime) -> bool:
-    """Return whether a signal's moment says that it was used since the last look.
-
-    A signal that is new is judged by the newest of all, so that an old kernel seen for the first
-    time is no use, and by our own clock.
-    """
-    if key in known.reported:
-        return at > known.reported[key]
-    if known.reported_at is None or at > known.reported_at:
-        return True
-    return known.looked_at is not None and known.looked_at < at <= now
-
-
-@dataclass(frozen=True)
-class Effort:
-    """What a look says of a notebook's work: CPU time used until `at`, load of its GPU.
-
-    None: that could not be read.
-    """
-
-    cpu_seconds: float | None = None
-    at: datetime | None = None
-    gpu_percent: float | None = None
-
-
-#: CPU time of a longer span between two readings is judged as if it was used within this one.
-LONGEST_SPAN = timedelta(minutes=10)
-
-
-def weigh(known: Evidence, effort: Effort, work_percent: float, now: datetime) -> Evidence:
-    """Update what is known of a notebook's work after a look at `now`; `known` is after `learn`.
-
-    It works when its container used more than `work_percent` of one CPU, or its GPU is loaded by
-    more. A counter that went back belongs to a container that was started again: the look says
-    nothing. A span without a reading is judged by what was used in all of it.
-    """
-    load, worked = None, effort.gpu_percent is not None and effort.gpu_percent > work_percent
-    seconds, at = known.cpu_seconds, known.cpu_at
-    if effort.cpu_seconds is not None and effort.at is not None:
-        read_at = min(effort.at, now)
-        if seconds is not None and at is not None and read_at > at:
-            used, span = effort.cpu_seconds - seconds, read_at - at
-            if used >= 0:
-                load = 100 * used / span.total_seconds()
-                judged = min(span, LONGEST_SPAN).total_seconds()
-                worked = worked or 100 * used > work_percent * judged
-        elif read_at == at:  # the same reading as before
-            load = known.cpu_load
-        if now - read_at > LONGEST_SPAN:  # what it does since then is not known
-            load = None
-        seconds, at = effort.cpu_seconds, read_at
-    known = replace(known, cpu_seconds=seconds, cpu_at=at, cpu_load=load)
-    return replace(known, worked_at=now) if worked and known.worked_at else known
-
-
-def _until(known: Evidence, now: datetime) -> Evidence:
-    """Return the evidence without moments to come, which a clock set back unseen leaves."""
-    return _each_moment(known, lambda at: min(at, now))
-
-
-def shifted(known: Evidence, by: timedelta) -> Evidence:
-    """Return the same evidence after our own clock was set forward (or back) by that much."""
-    return _each_moment(known, lambda at: at + by)
-
-
-def _each_moment(known: Evidence, move: Callable[[datetime], datetime]) -> Evidence:
-    """Return the evidence with each moment of our own clock moved."""
-    return replace(
-        known,
-        used_at=move(known.used_at),
-        busy_since=known.busy_since and move(known.busy_since),
-        looked_at=known.looked_at and move(known.looked_at),
-        unknown_since=known.unknown_since and move(known.unknown_since),
-        missed_since=known.missed_since and move(known.missed_since),
-        worked_at=known.worked_at and move(known.worked_at),
-        cpu_at=known.cpu_at and move(known.cpu_at),
-    )
-
-
 @dataclass(frozen=True)
 class Warned:
     """The last warning: at `at` people were told that it stops at `stops_at`; `level` before it.
@@ -312,7 +109,7 @@ class Warn:
     level: timedelta
     why: str
 
-    def given(self, before: Warned | None, now: datetime) -> Warned:
+    def remember(self, before: Warned | None, now: datetime) -> Warned:
         """Return what is remembered once people are told, after the warning `before` it."""
         soft = self.reason in SOFT
         other = before if before and (before.reason in SOFT) != soft else None
@@ -363,9 +160,9 @@ def ending(
     hard, soft = hard_end(deadlines), _soft_end(evidence, deadlines)
     if soft is None:
         return hard
-    for told in _sorts(warned):
-        promised = replace(soft, at=max(soft.at, told.at + grace))
-        if _stands(told, promised, evidence):
+    for warning in _both_sorts(warned):
+        promised = replace(soft, at=max(soft.at, warning.at + grace))
+        if _stands(warning, promised, evidence):
             soft = promised
     return hard if hard and hard.at <= soft.at else soft
 
@@ -442,7 +239,7 @@ def decide(
     end = ending(evidence, deadlines, warned, grace)
     warn = None
     if end and end.reason in SOFT:
-        if now >= end.at and _told_of(end, warned, evidence):
+        if now >= end.at and _warning_of(end, warned, evidence):
             return Stop(end.reason, end.why)
         span = _span_of(end.reason, deadlines)
         fitting = [level for level in levels if 2 * level <= span or now >= end.at]
@@ -473,18 +270,18 @@ def _due(
 ) -> Warn | None:
     """Return the warning of this end that is to be given now."""
     due = min((level for level in levels if end.at - now <= level), default=None)
-    told = _told_of(end, warned, evidence)
-    if due is None or (told and told.level <= due):
+    before = _warning_of(end, warned, evidence)
+    if due is None or (before and before.level <= due):
         return None
     return Warn(end.reason, end.at, due, end.why)
 
 
-def _told_of(end: Ending, warned: Warned | None, evidence: Evidence) -> Warned | None:
-    return next((told for told in _sorts(warned) if _stands(told, end, evidence)), None)
+def _warning_of(end: Ending, warned: Warned | None, evidence: Evidence) -> Warned | None:
+    return next((w for w in _both_sorts(warned) if _stands(w, end, evidence)), None)
 
 
-def _sorts(warned: Warned | None) -> list[Warned]:
-    return [one for one in (warned, warned and warned.other) if one]
+def _both_sorts(warned: Warned | None) -> list[Warned]:
+    return [warning for warning in (warned, warned and warned.other) if warning]
 
 
 def _stands(warned: Warned, end: Ending, evidence: Evidence) -> bool:
@@ -502,12 +299,12 @@ def _stands(warned: Warned, end: Ending, evidence: Evidence) -> bool:
     return abs(warned.stops_at - end.at) <= SAME_END
 
 
-def standing(
+def standing_warning(
     warned: Warned | None, evidence: Evidence, deadlines: Deadlines, grace: timedelta
 ) -> Warned | None:
     """Return the warning if it still tells the truth, to be shown to people."""
     end = ending(evidence, deadlines, warned, grace)
-    return _told_of(end, warned, evidence) if end else None
+    return _warning_of(end, warned, evidence) if end else None
 
 
 def why_kept(evidence: Evidence, deadlines: Deadlines, now: datetime) -> str:

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from .idleness import Deadlines, Reason, Use
+from .idleness import Deadlines, Reason
 from .metering import Gap, Times
 from .notebook import title_of
 from .phase import LeaseState, Phase
+from .use import Use
 
 
 def state_of(

@@ -7,8 +7,8 @@ silence alone is no proof that nobody worked: a machine that works was used, and
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from .idleness import Evidence
 from .metering import Interval
+from .use import Evidence
 
 #: For how long within a span an account's starts may have paid machines without ever answering;
 #: then it gets no other one within that span. Three starts that the hub waited for in vain are six

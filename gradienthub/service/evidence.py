@@ -11,7 +11,7 @@ import aiohttp
 from yarl import URL
 
 from ..rules.evidence import UNREAD, answer_from
-from ..rules.idleness import Answer
+from ..rules.use import Answer
 from .connections import Connections
 
 log = logging.getLogger("gradienthub")

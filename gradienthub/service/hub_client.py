@@ -8,8 +8,9 @@ from urllib.parse import quote
 import aiohttp
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
-from ..rules.idleness import Effort, Reason
+from ..rules.idleness import Reason
 from ..rules.refusal import shown
+from ..rules.use import Effort
 
 #: Seconds for the list of servers; a hub that takes longer is overloaded and is asked again later.
 VIEW_SECONDS = 20

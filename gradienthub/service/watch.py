@@ -17,8 +17,6 @@ from ..rules.action import Action
 from ..rules.duration import format_duration
 from ..rules.idleness import (
     SOFT,
-    Answer,
-    Effort,
     Keep,
     Reason,
     Stop,
@@ -26,13 +24,11 @@ from ..rules.idleness import (
     decide,
     is_blind,
     is_without_work,
-    learn,
     next_end,
-    shifted,
-    weigh,
 )
 from ..rules.refusal import shown
 from ..rules.unanswered import worked_since
+from ..rules.use import Answer, Effort, learn, shift_moments, weigh
 from ..settings import KeeperPolicy
 from ..views.reasons import explained
 from . import bystanders
@@ -362,7 +358,7 @@ class Watch:
         way = "forward" if by > timedelta(0) else "back"
         self._jumped = f"The clock of this machine was set {way} by {format_duration(abs(by))}"
         log.warning("%s; nothing is stopped for %.0f s", self._jumped, STEADY_SECONDS)
-        return [replace(one, evidence=shifted(one.evidence, by)) for one in running]
+        return [replace(one, evidence=shift_moments(one.evidence, by)) for one in running]
 
     # -- decide -----------------------------------------------------------------------------
 
@@ -380,7 +376,7 @@ class Watch:
             tries = self._failed.pop(one.id, one.stop_tries)
             after = replace(one, stop_tries=tries, would_stop_at=None)
             if isinstance(verdict, Warn):
-                after = replace(after, warned=verdict.given(one.warned, now))
+                after = replace(after, warned=verdict.remember(one.warned, now))
                 warns.append((after, verdict))
             if isinstance(verdict, Stop) and self.monotonic() >= self._steady_at:
                 due.append((after, verdict))

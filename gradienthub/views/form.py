@@ -10,12 +10,12 @@ from ..ledger.offers import Offer
 from ..rules.admission import House
 from ..rules.catalog import InstanceType, Runtime
 from ..rules.duration import format_duration, parse_duration, short_duration
-from ..rules.idleness import REQUESTS_COUNT
 from ..rules.metering import bill
 from ..rules.money import format_rounded
 from ..rules.options import INTERFACES, Interval
 from ..rules.refusal import Refused
 from ..rules.tiers import Allowance, Tier
+from ..rules.use import REQUESTS_COUNT
 from .cost import Cost, Selection, cost_of
 from .form_fields import FIELDS, Entries, stop_at_of
 from .stock import Group, Stock, gpu_text
@@ -211,9 +211,7 @@ def _runtimes(house: House, allowance: Allowance, values: Entries) -> tuple[Runt
             name=runtime.name,
             title=runtime.title,
             description=runtime.description,
-            note=". ".join(
-                [*(["Needs a GPU"] if runtime.needs_gpu else []), *_use_note(runtime)]
-            ),
+            note=". ".join([*(["Needs a GPU"] if runtime.needs_gpu else []), *_use_note(runtime)]),
             checked=not _wants_image(values) and runtime.name == wanted,
         )
         for runtime in house.catalog.runtimes

@@ -11,13 +11,11 @@ from ..rules.catalog import Catalog, InstanceType
 from ..rules.idleness import (
     DECIDED,
     Deadlines,
-    Evidence,
     Reason,
-    Use,
     Warned,
     extend,
     refuse_program,
-    standing,
+    standing_warning,
     why_kept,
 )
 from ..rules.lease import Lease
@@ -26,6 +24,7 @@ from ..rules.money import format_price, format_rounded
 from ..rules.phase import LeaseState
 from ..rules.refusal import Refused, nobody_watches
 from ..rules.tiers import Tier
+from ..rules.use import Evidence, Use
 from ..settings import Settings
 from .reasons import REASONS, cure_after, cure_before, why_stopped
 
@@ -274,7 +273,7 @@ def _ahead(run: Watched, conditions: Conditions, now: datetime) -> dict[str, obj
     extended = extend(end, deadlines, conditions.longest, now)
     if end and conditions.counts_requests and end.reason is Reason.IDLE:
         end = replace(end, why=f"{end.why}, without a request to it")
-    warned = standing(run.warned, evidence, deadlines, conditions.grace)
+    warned = standing_warning(run.warned, evidence, deadlines, conditions.grace)
     return {
         "stops_at": end.at if end else None,
         "stop_reason": end.reason.value if end else None,

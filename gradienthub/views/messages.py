@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..rules.duration import format_duration
-from ..rules.idleness import REQUESTS_COUNT, Reason, Stop, Warn
+from ..rules.idleness import Reason, Stop, Warn
 from ..rules.refusal import shown
 from ..rules.services import service_of
+from ..rules.use import REQUESTS_COUNT
 from .lease_view import LeaseView
 from .reasons import REASONS, cure_after, cure_before
 

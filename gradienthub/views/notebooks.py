@@ -11,13 +11,14 @@ from enum import StrEnum
 from ..ledger.watches import Watched
 from ..rules.catalog import Catalog
 from ..rules.duration import format_duration
-from ..rules.idleness import REQUESTS_COUNT, SOFT, Reason, hard_end, moment_text, why_kept
+from ..rules.idleness import SOFT, Reason, hard_end, moment_text, why_kept
 from ..rules.last_words import ended_by, telling_lines
 from ..rules.lease import Lease
 from ..rules.money import format_price
 from ..rules.options import INTERFACES
 from ..rules.refusal import Refused, shown
 from ..rules.services import service_of
+from ..rules.use import REQUESTS_COUNT
 from ..settings import Settings
 from .form import INTERFACE_TITLES
 from .form_fields import entries_of

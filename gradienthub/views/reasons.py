@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ..rules.duration import format_duration
-from ..rules.idleness import DECIDED, Evidence, Reason, Stop, Use, moment_text
+from ..rules.idleness import DECIDED, Reason, Stop, moment_text
+from ..rules.use import Evidence, Use
 
 #: What showed the last use, before the moment of it.
 LAST_USE = {

@@ -6,7 +6,8 @@ import pytest
 from kept import LedgerIsAway, looked_at
 
 from gradienthub.ledger import audit
-from gradienthub.rules.idleness import Reason, Use, Warned
+from gradienthub.rules.idleness import Reason, Warned
+from gradienthub.rules.use import Use
 
 WHERE = "/gradient/users/anna/servers/"
 

@@ -9,7 +9,8 @@ from home import plain
 from kept import LedgerIsAway, looked_at
 
 from gradienthub.ledger import leases
-from gradienthub.rules.idleness import Reason, Use, Warned
+from gradienthub.rules.idleness import Reason, Warned
+from gradienthub.rules.use import Use
 from gradienthub.testing import SlowToStart
 from gradienthub.views.notebooks import countdown
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from kept import looked_at
 
-from gradienthub.rules.idleness import Reason, Use, Warned
+from gradienthub.rules.idleness import Reason, Warned
+from gradienthub.rules.use import Use
 from gradienthub.testing import DiesAtStart, SlowToPrepare
 
 axe = pytest.importorskip("axe_playwright_python")

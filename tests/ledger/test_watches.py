@@ -11,9 +11,10 @@ import steps
 from home import NOW
 
 from gradienthub.ledger import audit, fleet, leases, watches
-from gradienthub.rules.idleness import Evidence, Reason, Use, Warned
+from gradienthub.rules.idleness import Reason, Warned
 from gradienthub.rules.lease import Lease
 from gradienthub.rules.refusal import Refused
+from gradienthub.rules.use import Evidence, Use
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 GRACE = MINUTE

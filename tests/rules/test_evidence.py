@@ -17,7 +17,7 @@ from gradienthub.rules.evidence import (
     UNREAD,
     answer_from,
 )
-from gradienthub.rules.idleness import Answer, Use
+from gradienthub.rules.use import Answer, Use
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

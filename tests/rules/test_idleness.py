@@ -8,15 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradienthub.rules.idleness import (
-    Answer,
     Deadlines,
-    Effort,
     Ending,
-    Evidence,
     Keep,
     Reason,
     Stop,
-    Use,
     Warn,
     Warned,
     cull,
@@ -25,15 +21,13 @@ from gradienthub.rules.idleness import (
     extend,
     is_blind,
     is_without_work,
-    learn,
     next_end,
     refuse_program,
-    shifted,
-    standing,
-    weigh,
+    standing_warning,
     why_kept,
 )
 from gradienthub.rules.refusal import Refused
+from gradienthub.rules.use import Answer, Effort, Evidence, Use, learn, shift_moments, weigh
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -166,9 +160,9 @@ def test_what_does_not_answer_is_unknown_since_it_answered_last():
 def test_a_shifted_clock_moves_what_is_ours_and_not_the_notebooks_word():
     known = Evidence(NOW, Use.KERNEL, ("a",), NOW, NOW, NOW, NOW)
     then = NOW + HOUR
-    assert shifted(known, HOUR) == Evidence(then, Use.KERNEL, ("a",), then, then, then, NOW)
-    assert shifted(NEVER, -HOUR) == Evidence(NEVER.used_at - HOUR)
-    assert shifted(shifted(known, HOUR), -HOUR) == known
+    assert shift_moments(known, HOUR) == Evidence(then, Use.KERNEL, ("a",), then, then, then, NOW)
+    assert shift_moments(NEVER, -HOUR) == Evidence(NEVER.used_at - HOUR)
+    assert shift_moments(shift_moments(known, HOUR), -HOUR) == known
 
 
 # -- decide ---------------------------------------------------------------------------------------
@@ -321,7 +315,7 @@ def test_each_warning_is_given_once_and_the_stop_comes_at_the_moment_that_was_to
         match decide(evidence, Deadlines(HOUR), told, LEVELS, now):
             case Warn() as warn:
                 given.append((now - NOW, warn.level, warn.stops_at - NOW))
-                told = warn.given(told, now)
+                told = warn.remember(told, now)
             case Stop(reason):
                 assert (reason, now) == (IDLE, NOW + HOUR)
                 break
@@ -329,10 +323,10 @@ def test_each_warning_is_given_once_and_the_stop_comes_at_the_moment_that_was_to
 
 
 def test_a_warning_remembers_the_last_one_of_the_other_sort_and_no_more():
-    hard = warn_limit(15 * MINUTE, 15 * MINUTE).given(None, NOW)
-    first = warn_idle(9 * MINUTE, 15 * MINUTE).given(hard, NOW + SECOND)
-    second = warn_idle(5 * MINUTE, 5 * MINUTE).given(first, NOW + MINUTE)
-    again = warn_limit(5 * MINUTE, 5 * MINUTE).given(second, NOW + 2 * MINUTE)
+    hard = warn_limit(15 * MINUTE, 15 * MINUTE).remember(None, NOW)
+    first = warn_idle(9 * MINUTE, 15 * MINUTE).remember(hard, NOW + SECOND)
+    second = warn_idle(5 * MINUTE, 5 * MINUTE).remember(first, NOW + MINUTE)
+    again = warn_limit(5 * MINUTE, 5 * MINUTE).remember(second, NOW + 2 * MINUTE)
     assert hard == Warned(LIMIT, NOW + 15 * MINUTE, 15 * MINUTE, NOW)
     assert (first.other, second.other) == (hard, hard)
     assert again.other == replace(second, other=None)
@@ -379,8 +373,8 @@ def test_no_history_of_answers_stops_what_is_busy_unknown_or_unwarned(
             return
         if isinstance(verdict, Warn):
             assert verdict.stops_at > now
-            told = verdict.given(told, now)
-            shown = standing(told, evidence, deadlines, GRACE)
+            told = verdict.remember(told, now)
+            shown = standing_warning(told, evidence, deadlines, GRACE)
             assert shown is None or shown.stops_at == verdict.stops_at
 
 
@@ -410,19 +404,21 @@ def test_people_see_when_it_stops_as_things_stand(evidence, deadlines, told, end
 def test_a_warning_is_shown_while_it_is_true_and_no_longer():
     told = warned(IDLE, 5 * MINUTE, 5 * MINUTE, NONE)
     evidence, deadlines = idle(55 * MINUTE), Deadlines(HOUR)
-    assert standing(told, evidence, deadlines, GRACE) == told
-    assert standing(None, evidence, deadlines, GRACE) is None
+    assert standing_warning(told, evidence, deadlines, GRACE) == told
+    assert standing_warning(None, evidence, deadlines, GRACE) is None
     for changed in (
         learn(evidence, Answer((), NOW + SECOND), NOW + TICK),
         learn(evidence, Answer(("a",)), NOW + TICK),
         learn(evidence, None, NOW + TICK),
     ):
-        assert standing(told, changed, deadlines, GRACE) is None
-    assert standing(told, evidence, replace(deadlines, keep_until=NOW + HOUR), GRACE) is None
+        assert standing_warning(told, changed, deadlines, GRACE) is None
+    assert (
+        standing_warning(told, evidence, replace(deadlines, keep_until=NOW + HOUR), GRACE) is None
+    )
     hard = warned(LIMIT, 8 * MINUTE, 15 * MINUTE, NONE)
     both = replace(told, other=hard)
     busy = learn(evidence, Answer(("a",)), NOW + TICK)
-    assert standing(both, busy, session(8 * MINUTE), GRACE) == hard
+    assert standing_warning(both, busy, session(8 * MINUTE), GRACE) == hard
 
 
 def test_what_keeps_it_alive_is_said_in_words():

@@ -17,24 +17,18 @@ import pytest
 
 from gradienthub.rules.idleness import (
     SOFT,
-    Answer,
     Deadlines,
-    Effort,
-    Evidence,
     Reason,
     Refused,
     Stop,
-    Use,
     Warn,
     decide,
     ending,
     extend,
     hard_end,
-    learn,
     next_end,
-    shifted,
-    weigh,
 )
+from gradienthub.rules.use import Answer, Effort, Evidence, Use, learn, shift_moments, weigh
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = (
@@ -209,7 +203,7 @@ class Keeper:
         self.judge(verdict, answer, now)
         if isinstance(verdict, Warn):
             self.warnings.append((now, verdict))
-            self.warned = verdict.given(self.warned, now)
+            self.warned = verdict.remember(self.warned, now)
         elif isinstance(verdict, Stop):
             self.stop, self.stopped_at = verdict, now
         self.passed_at = now
@@ -555,7 +549,7 @@ def _idle_under_a_clock_that_is_set(by, after, *, seen, deadlines):
         if offset != by and real >= after:
             offset = by
             if seen:
-                evidence = shifted(evidence, by)
+                evidence = shift_moments(evidence, by)
         now = START + real + offset
         evidence = learn(evidence, Answer((), START - MINUTE), now)
         verdict = decide(evidence, deadlines, warned, LEVELS, now)
@@ -563,7 +557,7 @@ def _idle_under_a_clock_that_is_set(by, after, *, seen, deadlines):
             return real, verdict, told
         if isinstance(verdict, Warn):
             told.append(real)
-            warned = verdict.given(warned, now)
+            warned = verdict.remember(warned, now)
     raise AssertionError("it never stops")
 
 

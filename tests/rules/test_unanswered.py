@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gradienthub.rules.idleness import Evidence
 from gradienthub.rules.unanswered import silent_until, worked_since
+from gradienthub.rules.use import Evidence
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)

@@ -18,7 +18,7 @@ import pytest
 from ports import free_port
 from yarl import URL
 
-from gradienthub.rules.idleness import Answer, Use
+from gradienthub.rules.use import Answer, Use
 from gradienthub.service.evidence import IN_FLIGHT, LARGEST_BODY, Address, Notebooks
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -10,7 +10,7 @@ from home import Home
 from keeper import Keeping
 
 from gradienthub.ledger import findings, gaps, verify
-from gradienthub.rules.idleness import Answer
+from gradienthub.rules.use import Answer
 from gradienthub.testing import EngineIsAway
 
 

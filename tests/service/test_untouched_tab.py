@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hub_process import NODE_PROXY, PATIENCE, HubProcess
 
-from gradienthub.rules.idleness import Evidence, learn
+from gradienthub.rules.use import Evidence, learn
 from gradienthub.service.evidence import Notebooks
 
 playwright = pytest.importorskip("playwright.async_api")

@@ -15,8 +15,9 @@ from keeper import Keeping
 
 from gradienthub.ledger import LedgerAway
 from gradienthub.ledger.watches import Watched, extend_lease
-from gradienthub.rules.idleness import Answer, Effort, Reason, Warn
+from gradienthub.rules.idleness import Reason, Warn
 from gradienthub.rules.refusal import Refused
+from gradienthub.rules.use import Answer, Effort
 from gradienthub.service.hub_client import HubClient, HubServer, Stopped
 from gradienthub.service.watch import _learn
 from gradienthub.spawners.context import HubContext

@@ -5,7 +5,8 @@ from values import make_lease
 
 from gradienthub.ledger.watches import Watched
 from gradienthub.rules.catalog import InstanceType
-from gradienthub.rules.idleness import Deadlines, Evidence, Reason, Stop, Warn
+from gradienthub.rules.idleness import Deadlines, Reason, Stop, Warn
+from gradienthub.rules.use import Evidence
 from gradienthub.views.lease_view import Conditions, running_view
 from gradienthub.views.messages import Recipient, recipient, stopped_message, warning_message
 

@@ -8,7 +8,8 @@ from values import make_lease
 
 from gradienthub.ledger.watches import Watched
 from gradienthub.rules.catalog import InstanceType
-from gradienthub.rules.idleness import Deadlines, Evidence, Reason, Use, Warned
+from gradienthub.rules.idleness import Deadlines, Reason, Warned
+from gradienthub.rules.use import Evidence, Use
 from gradienthub.views.lease_view import Conditions, lease_view, machine_text, running_view
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

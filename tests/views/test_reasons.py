@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gradienthub.rules.idleness import DECIDED, Evidence, Reason, Stop, Use
+from gradienthub.rules.idleness import DECIDED, Reason, Stop
+from gradienthub.rules.use import Evidence, Use
 from gradienthub.views.reasons import (
     REASONS,
     cure_after,

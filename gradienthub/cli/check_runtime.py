@@ -18,7 +18,7 @@ from docker.errors import DockerException
 from docker.utils import kwargs_from_env
 
 from ..rules.catalog import ConfigurationFault
-from ..rules.container import Policy, hardened
+from ..rules.container import Policy, harden
 from ..rules.own_clocks import own_clocks
 from ..spawners import warm_program
 from ..spawners.docker import GradientDockerSpawner, start_until_ready, tell
@@ -164,7 +164,7 @@ class ImageTrial:
             working_dir=HOME,
             stdin_open=True,
             detach=True,
-            host_config=hardened(host, self.policy),
+            host_config=harden(host, self.policy),
             **new_trial(),
         )
         try:

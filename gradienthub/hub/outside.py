@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..ledger import capacity, findings, outside
-from ..rules.outside import in_words, join_known, place_outside
+from ..rules.outside import in_words, join_hubs_servers, place_outside
 from ..spawners.context import HubContext
 
 SOURCE = "outside"
@@ -16,7 +16,7 @@ async def note_outside(app: Any, context: HubContext) -> None:
     Raises LedgerAway and EngineAway.
     """
     settings, now = context.settings, context.clock()
-    seen = join_known(await context.engine.outside(), _known(app))
+    seen = join_hubs_servers(await context.engine.outside(), _known(app))
     placed = place_outside(seen, settings.house.hosts, str(app.hub.api_url))
     if not placed and not context.knows_outside:
         return  # nothing before, and nothing now

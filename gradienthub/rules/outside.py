@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
-from .container import CPU_PERIOD, pairs
+from .container import CPU_PERIOD
+from .environment import pairs
 from .placement import Host
+from .untrusted import as_list, as_mapping, as_whole
 
 #: Stands for every device of the machine, in what a container asks of its engine.
 ALL = "all"
@@ -42,32 +43,33 @@ class Placed:
     devices: tuple[str, ...]
 
 
-def read_container(detail: Mapping[str, Any]) -> Outside | None:
+def read_container(detail: Mapping[str, object]) -> Outside | None:
     """Read what an engine tells of a container; None where it is no notebook of JupyterHub."""
-    config, host = detail.get("Config") or {}, detail.get("HostConfig") or {}
-    variables = pairs(config.get("Env"))
+    config, host = as_mapping(detail.get("Config")), as_mapping(detail.get("HostConfig"))
+    variables = {name: str(value) for name, value in pairs(config.get("Env")).items()}
     if not {"JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN"} & variables.keys():
         return None
-    quota, period = host.get("CpuQuota") or 0, host.get("CpuPeriod") or CPU_PERIOD
+    quota, period = as_whole(host.get("CpuQuota")), as_whole(host.get("CpuPeriod")) or CPU_PERIOD
     return Outside(
         object_id=str(detail["Id"]),
         name=str(detail.get("Name", "")).lstrip("/"),
         user=variables.get("JUPYTERHUB_USER", ""),
         server=variables.get("JUPYTERHUB_SERVER_NAME", ""),
-        asked=tuple(_asked(host, variables)),
-        cpus=(host.get("NanoCpus") or 0) / 10**9 or max(0, quota) / period,
-        memory=max(0, host.get("Memory") or 0) / 10**9,
-        began_at=_moment((detail.get("State") or {}).get("StartedAt")),
+        asked=tuple(_asked_devices(host, variables)),
+        cpus=as_whole(host.get("NanoCpus")) / 10**9 or max(0, quota) / period,
+        memory=max(0, as_whole(host.get("Memory"))) / 10**9,
+        began_at=_moment(as_mapping(detail.get("State")).get("StartedAt")),
         hub_url=variables.get("JUPYTERHUB_API_URL", ""),
     )
 
 
-def _asked(host: Mapping[str, Any], variables: Mapping[str, str]) -> Iterable[str]:
-    for request in host.get("DeviceRequests") or ():
+def _asked_devices(host: Mapping[str, object], variables: Mapping[str, str]) -> Iterable[str]:
+    for request in map(as_mapping, as_list(host.get("DeviceRequests"))):
         if request.get("Driver") not in ("", None, "nvidia", "cdi"):
             continue
-        yield from request.get("DeviceIDs") or ([ALL] if request.get("Count") else [])
-    for device in host.get("Devices") or ():
+        ids = map(str, as_list(request.get("DeviceIDs")))
+        yield from list(ids) or ([ALL] if request.get("Count") else [])
+    for device in map(as_mapping, as_list(host.get("Devices"))):
         if "nvidia" in str(device.get("PathOnHost", "")):
             yield ALL
     named = variables.get("NVIDIA_VISIBLE_DEVICES", "")
@@ -77,10 +79,10 @@ def _asked(host: Mapping[str, Any], variables: Mapping[str, str]) -> Iterable[st
             yield word
 
 
-def _moment(said: Any) -> datetime | None:
+def _moment(word: object) -> datetime | None:
     try:
         # Engines write nanoseconds, which Python cuts off itself.
-        return datetime.fromisoformat(str(said))
+        return datetime.fromisoformat(str(word))
     except ValueError:
         return None
 
@@ -99,19 +101,21 @@ def devices_held(asked: Iterable[str], declared: Sequence[str]) -> tuple[str, ..
     return tuple(uuid for uuid in declared if uuid in held)
 
 
-def join_known(found: Iterable[Outside], known: Mapping[str, tuple[str, str]]) -> list[Outside]:
+def join_hubs_servers(
+    containers: Iterable[Outside], servers: Mapping[str, tuple[str, str]]
+) -> list[Outside]:
     """Name whose each of an engine's is at this hub, and add those that only the hub knows.
 
-    `known`: object id -> (user, server) of servers that the hub calls running.
+    `servers`: object id -> (user, server) of those that the hub calls running.
     """
     named = []
-    for one in found:
-        user, server = known.get(one.object_id, ("", ""))
-        named.append(replace(one, user=user, server=server))
-    seen = {one.object_id for one in named}
+    for container in containers:
+        user, server = servers.get(container.object_id, ("", ""))
+        named.append(replace(container, user=user, server=server))
+    seen = {container.object_id for container in named}
     return named + [
         Outside(object_id, object_id, user, server)
-        for object_id, (user, server) in known.items()
+        for object_id, (user, server) in servers.items()
         if object_id not in seen
     ]
 
@@ -120,10 +124,10 @@ def in_words(placed: Placed) -> str:
     """Say what runs outside, and what it has."""
     seen = placed.seen
     whose = f"{seen.user}'s notebook {seen.server}".strip() if seen.user else "A notebook"
-    known = [*placed.devices]
-    known += [f"{seen.cpus:g} CPUs"] if seen.cpus else []
-    known += [f"{seen.memory:g} GB"] if seen.memory else []
-    has = f"; nobody else can have its {', '.join(known)} meanwhile" if known else ""
+    parts = [*placed.devices]
+    parts += [f"{seen.cpus:g} CPUs"] if seen.cpus else []
+    parts += [f"{seen.memory:g} GB"] if seen.memory else []
+    has = f"; nobody else can have its {', '.join(parts)} meanwhile" if parts else ""
     return (
         f"{whose} ({seen.name[:60]}) runs outside of GradientHub: it began before, and is neither"
         f" billed nor stopped{has}"
@@ -139,9 +143,9 @@ def place_outside(seen: Iterable[Outside], hosts: Sequence[Host], hub_url: str) 
     if not hosts:
         return []
     placed = []
-    for one in seen:
-        found = ((host, devices_held(one.asked, [d.uuid for d in host.devices])) for host in hosts)
-        host, devices = next(((h, d) for h, d in found if d), (hosts[0], ()))
-        if devices or one.user or one.hub_url.rstrip("/") == hub_url.rstrip("/"):
-            placed.append(Placed(one, host, devices))
+    for server in seen:
+        held = ((h, devices_held(server.asked, [d.uuid for d in h.devices])) for h in hosts)
+        host, devices = next(((h, d) for h, d in held if d), (hosts[0], ()))
+        if devices or server.user or server.hub_url.rstrip("/") == hub_url.rstrip("/"):
+            placed.append(Placed(server, host, devices))
     return placed

@@ -33,7 +33,7 @@ from requests.exceptions import RequestException
 from traitlets import Bool, Dict, Enum, Float, Integer, Unicode, default
 from traitlets.config import Config
 
-from ..rules.container import VISIBLE
+from ..rules.environment import VISIBLE
 from ..rules.folders_seen import FolderTrial, Outcome
 from ..rules.outside import Outside, read_container
 from ..rules.ownership import Labelled, named_otherwise, slot_name

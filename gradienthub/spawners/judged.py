@@ -21,10 +21,10 @@ from ..rules.container import (
     Grant,
     Judged,
     Policy,
-    capability,
     differences,
     judge,
 )
+from ..rules.host_config import capability
 from ..rules.ownership import slot_name
 from ..rules.refusal import Refused
 from .labels import (

@@ -22,7 +22,7 @@ from typing import Any
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 from jupyterhub.utils import random_port
 
-from ..rules.container import others_variables
+from ..rules.environment import others_variables
 from ..rules.ownership import lease_name
 from . import adopted, warm_program
 from .base import Claim, GradientSpawner, Lease

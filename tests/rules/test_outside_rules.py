@@ -8,7 +8,7 @@ from gradienthub.rules.outside import (
     Outside,
     devices_held,
     in_words,
-    join_known,
+    join_hubs_servers,
     place_outside,
     read_container,
 )
@@ -73,7 +73,7 @@ def test_its_size_and_its_beginning_are_read():
 
 def test_the_hub_says_whose_it_is_and_adds_what_it_alone_knows():
     found = [Outside("c1", "jupyter-anna", user="anna"), Outside("c2", "other", user="bob")]
-    joined = join_known(found, {"c1": ("anna", "lab"), "4711": ("carl", "")})
+    joined = join_hubs_servers(found, {"c1": ("anna", "lab"), "4711": ("carl", "")})
     assert [(one.object_id, one.user, one.server) for one in joined] == [
         ("c1", "anna", "lab"),
         ("c2", "", ""),

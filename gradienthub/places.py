@@ -2,7 +2,6 @@
 
 import socket
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlparse
 
 from traitlets.config import Config
@@ -50,7 +49,7 @@ def proxy_is_elsewhere(c: Config) -> bool:
 
 def hub_host(hub: Config) -> str:
     """Return the name or address at which others reach the hub, as the hub itself finds it."""
-    hosts: list[Any] = [
+    hosts: list[object] = [
         urlparse(str(hub.get("hub_connect_url", ""))).hostname,
         hub.get("hub_connect_ip"),
         urlparse(str(hub.get("hub_bind_url", ""))).hostname,

@@ -2,20 +2,21 @@
 
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv6Address, ip_address, ip_interface, ip_network
-from typing import Any
+
+from .untrusted import as_list, as_mapping
 
 LOOPBACK = "127.0.0.1"
 #: Docker's option of a bridge network by which its containers reach each other.
 NEIGHBORS_OPTION = "com.docker.network.bridge.enable_icc"
 
 
-def interface_of(network: Mapping[str, Any]) -> str:
+def interface_of(network: Mapping[str, object]) -> str:
     """Return the name of the machine's interface of a bridge network, as the engine names it."""
-    options = network.get("Options") or {}
-    return str(options.get("com.docker.network.bridge.name") or f"br-{network['Id'][:12]}")
+    options = as_mapping(network.get("Options"))
+    return str(options.get("com.docker.network.bridge.name") or f"br-{str(network['Id'])[:12]}")
 
 
-def machine_addresses(network: Mapping[str, Any], on_interface: Iterable[str]) -> list[str]:
+def machine_addresses(network: Mapping[str, object], on_interface: Iterable[str]) -> list[str]:
     """List the machine's possible addresses on a network, the likeliest first, IPv4 before IPv6.
 
     `network` is what `docker network inspect` says, `on_interface` the addresses that the
@@ -27,13 +28,13 @@ def machine_addresses(network: Mapping[str, Any], on_interface: Iterable[str]) -
     """
     if network.get("Driver") == "host":
         return [LOOPBACK]
-    pools = (network.get("IPAM") or {}).get("Config") or []
-    gateways = [ip_interface(pool["Gateway"]).ip for pool in pools if pool.get("Gateway")]
+    pools = list(map(as_mapping, as_list(as_mapping(network.get("IPAM")).get("Config"))))
+    gateways = [ip_interface(str(pool["Gateway"])).ip for pool in pools if pool.get("Gateway")]
     if network.get("Driver") != "bridge":
         # Of another driver only what it says itself: its subnet may be a network of others.
         likely = gateways
     else:
-        subnets = [ip_network(pool["Subnet"], False) for pool in pools if pool.get("Subnet")]
+        subnets = [ip_network(str(pool["Subnet"]), False) for pool in pools if pool.get("Subnet")]
         likely = [
             *gateways,
             *(ip_address(address) for address in on_interface),
@@ -44,7 +45,7 @@ def machine_addresses(network: Mapping[str, Any], on_interface: Iterable[str]) -
     return [str(address) for address in usable]
 
 
-def lets_neighbors_talk(network: Mapping[str, Any], engine: Mapping[str, Any]) -> str:
+def lets_neighbors_talk(network: Mapping[str, object], engine: Mapping[str, object]) -> str:
     """Say why containers of a network reach each other, as far as the engine tells; or nothing.
 
     `engine` is what `docker info` says. Whether the engine may set packet filters at all is in
@@ -52,7 +53,8 @@ def lets_neighbors_talk(network: Mapping[str, Any], engine: Mapping[str, Any]) -
     """
     if network.get("Driver") != "bridge":
         return f"its driver {network.get('Driver')} cannot keep containers from each other"
-    if (network.get("Options") or {}).get(NEIGHBORS_OPTION, "true").lower() != "false":
+    options = as_mapping(network.get("Options"))
+    if str(options.get(NEIGHBORS_OPTION, "true")).lower() != "false":
         return f"its option {NEIGHBORS_OPTION} is not false"
     if engine.get("BridgeNfIptables") is False:
         return "the kernel filters nothing on bridges (net.bridge.bridge-nf-call-iptables)"

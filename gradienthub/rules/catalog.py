@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated, Any, Self, TypeVar, get_args
+from typing import Annotated, Self, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -135,7 +135,7 @@ def is_image_reference(image: str) -> bool:
 R = TypeVar("R", bound=BaseModel)
 
 
-def rows_from(model: type[R], rows: Mapping[str, Any], where: str) -> tuple[R, ...]:
+def rows_from(model: type[R], rows: Mapping[str, object], where: str) -> tuple[R, ...]:
     """Validate the rows of a table {name: {key: value}}. A value of None removes the row.
 
     Raises ConfigurationFault naming table, row, key, value and cure.
@@ -147,7 +147,7 @@ def rows_from(model: type[R], rows: Mapping[str, Any], where: str) -> tuple[R, .
     )
 
 
-def row_from(model: type[R], values: Mapping[str, Any], where: str) -> R:
+def row_from(model: type[R], values: Mapping[str, object], where: str) -> R:
     """Validate one row. Raises ConfigurationFault naming place, key, value and cure."""
     try:
         return model.model_validate(dict(values))
@@ -160,7 +160,7 @@ def row_from(model: type[R], values: Mapping[str, Any], where: str) -> R:
         ) from None
 
 
-def _named_row(model: type[R], name: object, row: Any, where: str) -> R:
+def _named_row(model: type[R], name: object, row: object, where: str) -> R:
     if not isinstance(row, Mapping):
         raise ConfigurationFault(
             f"{where} is {row!r}; write a dict of its keys, or None to remove the row"
@@ -184,8 +184,8 @@ def _fault(
     key = ".".join(str(part) for part in loc)
     place = f"{where}.{key}" if key else where
     if kind == "extra_forbidden":
-        known = _model_at(model, loc[:-1]).model_fields
-        return f"{place} is not a setting; known keys are {', '.join(known)}"
+        keys = _model_at(model, loc[:-1]).model_fields
+        return f"{place} is not a setting; known keys are {', '.join(keys)}"
     if kind == "missing":
         return f"{place} is missing; add it"
     return f"{place} = {value!r}: {message.removeprefix('Value error, ')}"

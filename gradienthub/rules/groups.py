@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 #: Characters of all group names together; a person in a thousand groups stays below it.
 LONGEST_GROUPS = 64_000
@@ -28,42 +27,43 @@ class Groups:
     trouble: str = ""
 
 
-def clean_groups(said: Any) -> Groups:
+def clean_groups(listed: object) -> Groups:
     """Return the groups that a provider or a hook named, in whatever shape.
 
     Objects count by their name, lists in lists are read, and what names no group is left out.
     """
-    if said is None:
+    if listed is None:
         return Groups(None)
-    if not isinstance(said, Collection) or isinstance(said, str | bytes | bytearray | Mapping):
-        return Groups((), trouble=f"they are no list but {type(said).__name__}")
+    if not isinstance(listed, Collection) or isinstance(listed, str | bytes | bytearray | Mapping):
+        return Groups((), trouble=f"they are no list but {type(listed).__name__}")
     names: set[str] = set()
-    odd = looked = length = 0
-    lists: list[tuple[Collection[Any], int]] = [(said, 1)]
+    nameless = looked = length = 0
+    lists: list[tuple[Collection[object], int]] = [(listed, 1)]
     while lists:
         some, depth = lists.pop()
-        for one in some:
+        for group in some:
             looked += 1
             if looked > MOST or length > LONGEST_GROUPS:
                 return Groups(None, unknown=True, trouble="they are too many")
-            if isinstance(one, list | tuple | set | frozenset):
+            if isinstance(group, list | tuple | set | frozenset):
                 if depth < DEEPEST:
-                    lists.append((one, depth + 1))
+                    lists.append((group, depth + 1))
                 else:
-                    odd += 1
+                    nameless += 1
                 continue
-            name = _name_of(one)
+            name = _name_of(group)
             if name is None:
-                odd += 1
+                nameless += 1
             elif name not in names:
                 names.add(name)
                 length += len(name)
     if length > LONGEST_GROUPS:
         return Groups(None, unknown=True, trouble="they are too many")
-    return Groups(tuple(sorted(names)), trouble=f"{odd} of them have no name" if odd else "")
+    trouble = f"{nameless} of them have no name" if nameless else ""
+    return Groups(tuple(sorted(names)), trouble=trouble)
 
 
-def too_many_to_list(info: Mapping[str, Any], key: str = "groups") -> bool:
+def too_many_to_list(info: Mapping[str, object], key: str = "groups") -> bool:
     """Return whether the provider says that it has more groups than it lists.
 
     Azure does so with `_claim_names` that point elsewhere, or with `hasgroups`.
@@ -75,18 +75,18 @@ def too_many_to_list(info: Mapping[str, Any], key: str = "groups") -> bool:
     return info.get("hasgroups") in (True, "true", "True")
 
 
-def _name_of(one: Any) -> str | None:
-    if isinstance(one, Mapping):
-        found = (one.get(key) for key in NAME_KEYS)
+def _name_of(group: object) -> str | None:
+    name = group
+    if isinstance(group, Mapping):
         words = (
             str(word) if isinstance(word, int) and not isinstance(word, bool) else word
-            for word in found
+            for word in (group.get(key) for key in NAME_KEYS)
         )
-        one = next((word for word in words if isinstance(word, str) and word.strip()), None)
-    if not isinstance(one, str) or not one.strip() or "\0" in one or len(one) > LONGEST_NAME:
+        name = next((word for word in words if isinstance(word, str) and word.strip()), None)
+    if not isinstance(name, str) or not name.strip() or "\0" in name or len(name) > LONGEST_NAME:
         return None
     try:
-        one.encode()
+        name.encode()
     except UnicodeEncodeError:
         return None  # half a character, which no database takes
-    return one
+    return name

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Any, Literal
+from typing import Literal
 
 from .catalog import is_image_reference
 from .duration import parse_duration, short_duration
@@ -41,10 +41,10 @@ class StartOptions:
     stop_at: datetime | None = None
     interface: Interface = "lab"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Return the same options as a request body would write them; parsing it gives an equal
         value."""
-        body: dict[str, Any] = {"instance_type": self.instance_type, "interface": self.interface}
+        body: dict[str, object] = {"instance_type": self.instance_type, "interface": self.interface}
         if self.runtime is not None:
             body["runtime"] = self.runtime
         if self.image is not None:
@@ -62,6 +62,27 @@ def parse_options(raw: object) -> StartOptions:
     """Parse a request body into options. Raises Refused (400) naming the field and the cure."""
     if not isinstance(raw, Mapping):
         raise Refused("bad_body", "Options are a JSON object.", f"Known keys: {', '.join(KEYS)}.")
+    _refuse_unknown(raw)
+    instance_type = _optional_text(raw, "instance_type")
+    if instance_type is None:
+        raise Refused(
+            "no_instance_type",
+            "No instance type was chosen.",
+            "Choose one on the form, or set instance_type.",
+            field="instance_type",
+        )
+    runtime, image = _runtime_or_image(raw)
+    return StartOptions(
+        instance_type=instance_type,
+        runtime=runtime,
+        image=image,
+        shutdown_after=_interval(raw),
+        stop_at=_stop_at(raw.get("stop_at")),
+        interface=_interface(raw.get("interface")),
+    )
+
+
+def _refuse_unknown(raw: Mapping[object, object]) -> None:
     for key in raw:
         if key not in KEYS:
             raise Refused(
@@ -71,14 +92,9 @@ def parse_options(raw: object) -> StartOptions:
                 " others: open the form and choose again.",
                 field=shown(key, 40),
             )
-    instance_type = _optional_text(raw, "instance_type")
-    if instance_type is None:
-        raise Refused(
-            "no_instance_type",
-            "No instance type was chosen.",
-            "Choose one on the form, or set instance_type.",
-            field="instance_type",
-        )
+
+
+def _runtime_or_image(raw: Mapping[str, object]) -> tuple[str | None, str | None]:
     image = _optional_text(raw, "image")
     runtime = _optional_text(raw, "runtime")
     if image is not None and runtime is not None:
@@ -92,14 +108,7 @@ def parse_options(raw: object) -> StartOptions:
             "Write it like ghcr.io/acme/train:1.4, without options or spaces.",
             field="image",
         )
-    return StartOptions(
-        instance_type=instance_type,
-        runtime=runtime,
-        image=image,
-        shutdown_after=_interval(raw),
-        stop_at=_stop_at(raw.get("stop_at")),
-        interface=_interface(raw.get("interface")),
-    )
+    return runtime, image
 
 
 def with_default_type(raw: object, instance_type: str | None) -> object:
@@ -174,9 +183,9 @@ def _stop_at(value: object) -> datetime | None:
 def _interface(value: object) -> Interface:
     if value is None:
         return "lab"
-    for known in INTERFACES:
-        if value == known:
-            return known
+    for interface in INTERFACES:
+        if value == interface:
+            return interface
     raise Refused(
         "bad_option",
         f"interface is {shown(value)}.",
@@ -185,7 +194,7 @@ def _interface(value: object) -> Interface:
     )
 
 
-def options_from_form(form: Mapping[str, Sequence[object]]) -> dict[str, Any]:
+def options_from_form(form: Mapping[str, Sequence[object]]) -> dict[str, object]:
     """Turn a posted form (field -> values) into a request body, which is then parsed as any other.
 
     Fields of the page itself (`_xsrf`, `display_name`, `step`) are left out. An untouched field is
@@ -194,7 +203,7 @@ def options_from_form(form: Mapping[str, Sequence[object]]) -> dict[str, Any]:
     `utc_offset` names (minutes east; UTC without script).
     """
     first = {key: values[0] for key, values in form.items() if values}
-    body: dict[str, Any] = {}
+    body: dict[str, object] = {}
     for key, value in first.items():
         if key in ("_xsrf", "display_name", "step", "utc_offset", "server_name"):
             continue
@@ -214,8 +223,9 @@ def options_from_form(form: Mapping[str, Sequence[object]]) -> dict[str, Any]:
         body.pop("image", None)
     if body.get("shutdown_after") == "never":
         body["shutdown_after"] = None
-    if isinstance(body.get("stop_at"), str):
-        body["stop_at"] = _with_zone(body["stop_at"], first.get("utc_offset"))
+    moment = body.get("stop_at")
+    if isinstance(moment, str):
+        body["stop_at"] = _with_zone(moment, first.get("utc_offset"))
     return body
 
 

@@ -6,7 +6,7 @@ the hub's warnings.
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import SupportsFloat
 
 from .duration import format_duration
 
@@ -30,32 +30,32 @@ CLOCKS = {
 }
 
 
-def own_clocks(config: Mapping[str, Any], arguments: Iterable[str] = ()) -> tuple[str, ...]:
+def own_clocks(config: Mapping[str, object], arguments: Iterable[str] = ()) -> tuple[str, ...]:
     """Return a sentence for each limit that is on, from Jupyter's merged configuration and from a
     command line.
     """
-    set_ = _set_by(config) | _given_on(arguments)
+    limits = _read_config(config) | _read_arguments(arguments)
     return tuple(
         f"{owner}.{name} = {seconds:g}: after {format_duration(timedelta(seconds=seconds))} without"
         f" activity it {CLOCKS[name][1]}"
-        for (owner, name), seconds in sorted(set_.items())
+        for (owner, name), seconds in sorted(limits.items())
     )
 
 
-def _set_by(config: Mapping[str, Any]) -> dict[tuple[str, str], float]:
-    found = {}
+def _read_config(config: Mapping[str, object]) -> dict[tuple[str, str], float]:
+    limits = {}
     for name, (owners, _) in CLOCKS.items():
         for owner in owners:
             section = config.get(owner)
             if isinstance(section, Mapping) and (seconds := _seconds(section.get(name))):
-                found[owner, name] = seconds
-    return found
+                limits[owner, name] = seconds
+    return limits
 
 
-def _given_on(arguments: Iterable[str]) -> dict[tuple[str, str], float]:
+def _read_arguments(arguments: Iterable[str]) -> dict[tuple[str, str], float]:
     """Read the settings of a command line: `--ServerApp.shutdown_no_activity_timeout=600`, or in
     two words."""
-    found = {}
+    limits = {}
     words = [word for argument in arguments for word in str(argument).split()]
     for word, following in zip(words, [*words, ""][1:], strict=True):
         flag, is_, value = word.lstrip("-").partition("=")
@@ -63,14 +63,14 @@ def _given_on(arguments: Iterable[str]) -> dict[tuple[str, str], float]:
         if name in CLOCKS and owner in CLOCKS[name][0] and word.startswith("-"):
             seconds = _seconds(value if is_ else following)
             if seconds:
-                found[owner, name] = seconds
-    return found
+                limits[owner, name] = seconds
+    return limits
 
 
-def _seconds(value: Any) -> float:
+def _seconds(value: object) -> float:
     """Parse seconds. Return zero for what is none, or switches the limit off."""
     try:
-        seconds = float(value)
-    except (TypeError, ValueError):
+        seconds = float(value) if isinstance(value, str | SupportsFloat) else 0.0
+    except (ValueError, OverflowError):
         return 0.0
     return seconds if 0 < seconds < timedelta.max.total_seconds() else 0.0

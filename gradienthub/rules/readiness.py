@@ -8,7 +8,6 @@ has done the first is shown the token.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 #: The question, below the server's own address. It never counts as use of the notebook.
 QUESTION = "api/status"
@@ -28,7 +27,7 @@ class Reply:
     hub_version: str = ""
     server: str = ""
     location: str = ""
-    body: Any = None
+    body: object = None
 
 
 @dataclass(frozen=True)

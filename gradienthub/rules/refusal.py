@@ -3,7 +3,7 @@
 import reprlib
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Self
 
 #: code -> HTTP status. 400 invalid, 402 money, 403 not entitled, 409 own cap or still stopping,
 #: 503 no capacity. The documentation lists exactly these codes; a test compares both.
@@ -95,7 +95,7 @@ class Refused(Exception):
     def __str__(self) -> str:
         return self.text
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
         # Exceptions are pickled and copied by their positional arguments; ours may have none.
         fields = (self.code, self.message, self.hint, self.field, self.retry_after)
         return type(self), (*fields, self.alternatives)
@@ -112,7 +112,7 @@ class Declined(Refused):
         """The status that it chose."""
         return self.own_status
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
         made, fields = super().__reduce__()
         return made, (*fields, self.own_status)
 
@@ -139,10 +139,10 @@ def disk_full() -> Refused:
     )
 
 
-def error_body(refused: Refused, **extra: Any) -> dict[str, Any]:
+def error_body(refused: Refused, **extra: object) -> dict[str, object]:
     """Build the one JSON shape of an error: the hub's `status` and `message`, and our code, hint
     and field."""
-    body: dict[str, Any] = {
+    body: dict[str, object] = {
         "status": refused.status,
         "code": refused.code,
         "message": refused.text,

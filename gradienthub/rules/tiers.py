@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -98,16 +98,16 @@ class ClaimRule(Row):
     value: str | int | bool
     tier: Slug
 
-    def matches(self, claims: Mapping[str, Any]) -> bool:
+    def matches(self, claims: Mapping[str, object]) -> bool:
         """Return whether these claims satisfy the rule."""
-        found: Any = claims
+        claim: object = claims
         for part in self.claim.split("."):
-            if not isinstance(found, Mapping) or part not in found:
+            if not isinstance(claim, Mapping) or part not in claim:
                 return False
-            found = found[part]
-        said = found if isinstance(found, list | tuple) else [found]
+            claim = claim[part]
+        values = claim if isinstance(claim, list | tuple) else [claim]
         # True == 1 in Python; a claim must not match by that accident.
-        return any(type(one) is type(self.value) and one == self.value for one in said)
+        return any(type(value) is type(self.value) and value == self.value for value in values)
 
 
 class TierRules(Row):
@@ -128,7 +128,7 @@ class Facts:
     person_tier: str | None = None
     person_tier_by: str | None = None
     groups: frozenset[str] = frozenset()
-    claims: Mapping[str, Any] = field(default_factory=dict)
+    claims: Mapping[str, object] = field(default_factory=dict)
     payment_method: bool = False
     approvals: frozenset[str] = frozenset()
 
@@ -184,9 +184,9 @@ def _tier(facts: Facts, tiers: Mapping[str, Tier], rules: TierRules) -> tuple[Ti
         for rule in rules.by_claim
         if rule.tier in tiers and rule.matches(facts.claims)
     ]
-    for found in (by_group, by_claim):
-        if found:
-            return max(found, key=lambda pair: pair[0].order)
+    for matching in (by_group, by_claim):
+        if matching:
+            return max(matching, key=lambda pair: pair[0].order)
     return tiers[rules.default], "default"
 
 

@@ -78,7 +78,7 @@ def _text(desk: Desk, found: Statement) -> str:
         f"Not reachable, not charged: {entry.note}, {start:%Y-%m-%d %H:%M} to"
         f" {end:%Y-%m-%d %H:%M} UTC"
         for entry in found.charges
-        for start, end in found.unreached(entry)
+        for start, end in found.unreachable_times(entry)
     ]
     if found.running:
         lines.append(f"Running notebooks have used {desk.amount(found.running)} more so far.")

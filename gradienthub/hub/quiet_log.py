@@ -2,7 +2,7 @@
 
 import logging
 
-from ..rules.log_lines import without_queries
+from ..rules.log_lines import cut_queries
 
 #: Whoever writes addresses of requests: Tornado of refused and failed ones, JupyterHub of all.
 LOGGERS = ("tornado.access", "tornado.application", "tornado.general", "gradienthub")
@@ -17,7 +17,7 @@ class WithoutQueries(logging.Filter):
             said = record.getMessage()
         except (TypeError, ValueError):
             return True
-        if (quiet := without_queries(said)) != said:
+        if (quiet := cut_queries(said)) != said:
             record.msg, record.args = quiet, ()
         return True
 

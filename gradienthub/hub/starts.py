@@ -24,7 +24,7 @@ from ..spawners.context import HubContext, hub_user
 from ..spawners.offer import start_seen
 from ..spawners.refused import StartRefused
 from ..views.form import INTERFACE_TITLES
-from ..views.start import Step, elapsed, phases, usual_text
+from ..views.start import Step, phases, seconds_since_admission, usual_text
 from .server_row import title_of_row
 from .stopping import stop_server
 from .users_api import GradientAPIHandler
@@ -172,7 +172,7 @@ class GradientSpawnPendingHandler(SpawnPendingHandler):
             view = replace(
                 view,
                 steps=tuple(phases(seen.lease, seen.place, now, download=seen.download)),
-                elapsed=elapsed(seen.lease, now),
+                elapsed=seconds_since_admission(seen.lease, now),
                 usual=usual_text(seen.usual).removeprefix("Usually "),
                 nothing=format_rounded(0, catalog.currency),
                 patience=_span(context.settings.answer_timeout),
@@ -280,7 +280,7 @@ class StartPhasesHandler(GradientAPIHandler):
                     "pending": spawner.pending or None,
                     "url": user.server_url(server_name) if spawner.ready else None,
                     "failed": failed,
-                    "elapsed": elapsed(seen.lease, now),
+                    "elapsed": seconds_since_admission(seen.lease, now),
                     "usual": usual_text(seen.usual),
                     "phases": [
                         asdict(phase)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from ..rules.action import Action
-from ..rules.credit import Credit, given
+from ..rules.credit import Credit, pay_debt
 from ..rules.entry import Kind
 from . import audit, extension, identity
 from .database import lock_admissions
@@ -58,7 +58,7 @@ def give(
     whose = {"hub_id": hub_id, "account_id": account_id, "currency": currency}
     reason = reason.replace("\0", " ")[:LONGEST_REASON]
     before = balance_of(tx, account_id, currency)
-    credit = given(
+    credit = pay_debt(
         Credit(str(uuid.uuid4()), amount, amount, now, expires_at),
         credits_of(tx, account_id, currency),
         before,

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ..rules.credit import Credit, restored, spent
-from ..rules.entry import Entry, Kind, month_of, posted_in
+from ..rules.credit import Credit, refund, use_up
+from ..rules.entry import Entry, Kind, month_of, posting_month
 from .schema import balances, credits, entries
 
 COLUMNS = tuple(field.name for field in fields(Entry))
@@ -64,13 +64,13 @@ def append(
         currency=currency,
         seq=last.seq + 1,
         at=at,
-        month=posted_in(month or month_of(at), at, last_month or ""),
+        month=posting_month(month or month_of(at), at, last_month or ""),
         kind=kind,
         amount=amount,
         balance=last.amount + amount,
         **{key: _clean(value) for key, value in details.items()},
     )
-    head = entry.sealed(last.head)
+    head = entry.seal(last.head)
     values = {name: getattr(entry, name) for name in COLUMNS}
     tx.execute(entries.insert().values(**values, hash=head))
     tx.execute(update(balances).where(*mine).values(amount=entry.balance, seq=entry.seq, head=head))
@@ -126,13 +126,13 @@ def use_credits(tx: Connection, account_id: str, currency: str, amount: int, bef
     `before` is the balance before that entry.
     """
     if amount >= 0:
-        changed = spent(credits_of(tx, account_id, currency), amount)
+        changed = use_up(credits_of(tx, account_id, currency), amount)
     else:
         rows = tx.execute(
             select(credits).where(
                 credits.c.account_id == account_id, credits.c.currency == currency
             )
         )
-        changed = restored([_credit(row) for row in rows], -amount, before)
+        changed = refund([_credit(row) for row in rows], -amount, before)
     for credit in changed:
         tx.execute(update(credits).where(credits.c.id == credit.id).values(unspent=credit.unspent))

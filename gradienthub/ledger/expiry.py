@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
-from ..rules.credit import expiring
+from ..rules.credit import find_expired
 from ..rules.entry import Kind, month_of
 from .database import lock_admissions
 from .entries import append, credits_of
@@ -53,7 +53,7 @@ def _expire(
             holds.c.account_id == account_id, holds.c.currency == currency
         )
     ).scalar_one()
-    found = expiring(credits_of(tx, account_id, currency), held=int(held), now=until)
+    found = find_expired(credits_of(tx, account_id, currency), held=int(held), now=until)
     for credit, gone in found:
         tx.execute(
             update(credits).where(credits.c.id == credit.id).values(unspent=credit.unspent - gone)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping, delete, select
 
-from ..rules.ownership import Labelled, Recorded, stranger
+from ..rules.ownership import Labelled, Recorded, record_fault
 from .batches import split_ids
 from .schema import leases, past_slots, warm_slots
 
@@ -36,7 +36,7 @@ def strangers(tx: Connection, hub_id: str, seen: Iterable[Labelled]) -> dict[str
     found = [one for one in seen if one.name]
     known = _leases(tx, hub_id, found)
     slots = _slots(tx, hub_id, {one.slot for one in found if one.slot})
-    return {one.object_id: why for one in found if (why := stranger(one, known, slots))}
+    return {one.object_id: why for one in found if (why := record_fault(one, known, slots))}
 
 
 def _leases(tx: Connection, hub_id: str, seen: list[Labelled]) -> dict[str, Recorded]:

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, exists, func, select, upd
 
 from ..rules.entry import Kind, month_of
 from ..rules.lease import Lease
-from ..rules.metering import Portion, by_day, by_month, charged_days, reachable
+from ..rules.metering import Portion, by_day, by_month, charged_days, reachable_time
 from ..rules.sharing import microseconds
 from . import gaps, usage
 from .entries import append, balance_of, use_credits
@@ -202,7 +202,7 @@ def _use_hold(
     tx: Connection, hold: Row[Any], lease: Lease, portion: Portion, begin: datetime
 ) -> None:
     """Take what is billed out of the lease's hold."""
-    spent = microseconds(reachable(begin, portion.end, lease.gaps))
+    spent = microseconds(reachable_time(begin, portion.end, lease.gaps))
     tx.execute(
         update(holds)
         .where(holds.c.lease_id == lease.id)

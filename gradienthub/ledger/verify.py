@@ -290,7 +290,7 @@ def _proof_of(
         terms,
         hold,
         said,
-        unsaid=said is None and expected,
+        unaudited=said is None and expected,
     )
 
 

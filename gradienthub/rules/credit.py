@@ -24,13 +24,13 @@ def in_order(credits: Iterable[Credit]) -> list[Credit]:
     )
 
 
-def given(credit: Credit, credits: Iterable[Credit], balance: int) -> Credit:
+def pay_debt(credit: Credit, credits: Iterable[Credit], balance: int) -> Credit:
     """Return a new credit with what is left of it once it has paid what the account owes."""
     owed = max(0, sum(c.unspent for c in credits) - balance)
     return replace(credit, unspent=credit.amount - min(credit.amount, owed))
 
 
-def spent(credits: Iterable[Credit], amount: int) -> list[Credit]:
+def use_up(credits: Iterable[Credit], amount: int) -> list[Credit]:
     """Return the credits that a charge of `amount` changes. What they do not cover is owed."""
     changed = []
     for credit in in_order(credits):
@@ -40,7 +40,7 @@ def spent(credits: Iterable[Credit], amount: int) -> list[Credit]:
     return changed
 
 
-def restored(credits: Iterable[Credit], amount: int, balance: int) -> list[Credit]:
+def refund(credits: Iterable[Credit], amount: int, balance: int) -> list[Credit]:
     """Return the credits that a refund of `amount` changes. It first pays what is owed."""
     credits = list(credits)
     amount -= min(amount, max(0, sum(c.unspent for c in credits) - balance))
@@ -52,7 +52,9 @@ def restored(credits: Iterable[Credit], amount: int, balance: int) -> list[Credi
     return changed
 
 
-def expiring(credits: Iterable[Credit], *, held: int, now: datetime) -> list[tuple[Credit, int]]:
+def find_expired(
+    credits: Iterable[Credit], *, held: int, now: datetime
+) -> list[tuple[Credit, int]]:
     """Return each credit that has expired, with what of it is written off now.
 
     Open leases hold what expires first, as their charges will use it first. So much is left until
@@ -60,9 +62,9 @@ def expiring(credits: Iterable[Credit], *, held: int, now: datetime) -> list[tup
     """
     due = [c for c in in_order(credits) if c.unspent and c.expires_at and c.expires_at <= now]
     free = max(0, sum(c.unspent for c in due) - held)
-    found = []
+    expired = []
     for credit in reversed(due):
         if gone := min(credit.unspent, free):
-            found.append((credit, gone))
+            expired.append((credit, gone))
             free -= gone
-    return found
+    return expired

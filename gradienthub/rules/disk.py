@@ -44,9 +44,9 @@ def means_no_room(error: BaseException) -> bool:
 
 def troubles(places: Iterable[Place], *, journal: str, unwritten: int) -> list[DiskTrouble]:
     """Return what an administrator is told. `journal` is why that file cannot be written."""
-    found = []
+    wrong = []
     if journal:
-        found.append(
+        wrong.append(
             DiskTrouble(
                 "journal",
                 "journal_full",
@@ -58,7 +58,7 @@ def troubles(places: Iterable[Place], *, journal: str, unwritten: int) -> list[D
         )
     for place in places:
         if place.left is not None and place.left < LEAST_LEFT:
-            found.append(
+            wrong.append(
                 DiskTrouble(
                     f"disk/{place.name}",
                     "disk_full",
@@ -66,4 +66,4 @@ def troubles(places: Iterable[Place], *, journal: str, unwritten: int) -> list[D
                     "Make room, or move it to a larger disk: starts are refused when it is full.",
                 )
             )
-    return found
+    return wrong

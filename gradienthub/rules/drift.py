@@ -62,26 +62,26 @@ def findings(
     objects: dict[str, list[OwnObject]] = {}
     for seen in census:
         objects.setdefault(seen.lease_id, []).append(seen)
-    found = []
+    disagreements = []
     for lease_id, seen_of_lease in objects.items():
         if lease_id in hub:
             continue
         if lease := leases.get(lease_id):
-            found += _of_open_lease(lease, seen_of_lease, lease_id in not_lost)
+            disagreements += _judge_open_lease(lease, seen_of_lease, lease_id in not_lost)
         else:
-            found += [_remove(s, "it belongs to no open lease") for s in seen_of_lease]
+            disagreements += [_remove(s, "it belongs to no open lease") for s in seen_of_lease]
     for lease_id, lease in leases.items():
         if lease_id not in objects and lease_id not in hub:
             why = "the engine has nothing for this open lease"
             reason = _end_reason(lease, died=True)
-            found.append(Finding(Repair.END_LEASE, lease_id, None, reason, why))
+            disagreements.append(Finding(Repair.END_LEASE, lease_id, None, reason, why))
     for lease_id in sorted(ended - leases.keys()):
         why = "the hub calls it running, but its lease is ended"
-        found.append(Finding(Repair.STOP_SERVER, lease_id, None, None, why))
-    return found
+        disagreements.append(Finding(Repair.STOP_SERVER, lease_id, None, None, why))
+    return disagreements
 
 
-def _of_open_lease(lease: Lease, objects: Iterable[OwnObject], not_lost: bool) -> list[Finding]:
+def _judge_open_lease(lease: Lease, objects: Iterable[OwnObject], not_lost: bool) -> list[Finding]:
     *others, last = sorted(objects, key=lambda seen: seen.alive)
     if last.alive and not_lost and lease.state is LeaseState.RUNNING:
         why = "it runs, and the hub's own database does not know it"

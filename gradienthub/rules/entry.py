@@ -48,14 +48,14 @@ class Entry:
     note: str = ""
     actor: str = ""
 
-    def sealed(self, previous: str) -> str:
+    def seal(self, previous: str) -> str:
         """Return the hash of this entry behind the one whose hash is `previous` ("" for the
         first)."""
-        body = [previous, *(_written(value) for value in astuple(self))]
+        body = [previous, *(_as_text(value) for value in astuple(self))]
         return sha256(dumps(body, ensure_ascii=True).encode()).hexdigest()
 
 
-def _written(value: object) -> object:
+def _as_text(value: object) -> object:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="microseconds")
     return value
@@ -78,7 +78,7 @@ def next_month(moment: datetime) -> datetime:
     return first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
 
 
-def posted_in(month: str, at: datetime, last: str) -> str:
+def posting_month(month: str, at: datetime, last: str) -> str:
     """Return the statement that an entry of `month`, written at `at` behind one of `last`, belongs
     to.
 

@@ -48,7 +48,7 @@ class _Signals:
 
     def newest(self) -> dict[str, tuple[datetime, Use]]:
         """Return the moments that are kept, the newest first."""
-        kept = sorted(self.moments.items(), key=lambda one: one[1][0], reverse=True)
+        kept = sorted(self.moments.items(), key=lambda moment: moment[1][0], reverse=True)
         return dict(kept[:MOST_MOMENTS])
 
 
@@ -81,7 +81,7 @@ def answer_from(
     moments = signals.newest()
     used_at, used_by = next(iter(moments.values()), (None, Use.KERNEL))
     return Answer(
-        _shown(busy), used_at, Use.KERNEL if busy else used_by, moments, tuple(signals.unread)
+        _shorten(busy), used_at, Use.KERNEL if busy else used_by, moments, tuple(signals.unread)
     )
 
 
@@ -104,11 +104,11 @@ def _read_kernels(kernels: object, paths: Mapping[str, str], signals: _Signals) 
     busy, missed = [], max(0, len(kernels) - MOST_ROWS)
     for row in kernels[:MOST_ROWS]:
         number, name, state = (_value(row, key) for key in ("id", "name", "execution_state"))
-        told = signals.add(_key("k", number), _value(row, "last_activity"), Use.KERNEL)
+        is_dated = signals.add(_key("k", number), _value(row, "last_activity"), Use.KERNEL)
         if state == "busy":
             path = paths.get(number) if isinstance(number, str) else None
             busy.append(path or (name if isinstance(name, str) and name else "a kernel"))
-        elif not told or not isinstance(state, str):
+        elif not is_dated or not isinstance(state, str):
             missed += 1
     signals.miss(missed, len(kernels), "kernels")
     return busy
@@ -160,7 +160,7 @@ def _moment(value: object, now: datetime) -> datetime | None:
     return None if moment - now > CLOCK_AHEAD else moment
 
 
-def _shown(names: Sequence[str]) -> tuple[str, ...]:
+def _shorten(names: Sequence[str]) -> tuple[str, ...]:
     """Shorten names to a few that are short and printable.
 
     Of a long path the end stays, which tells them apart.

@@ -76,8 +76,8 @@ def judge_end(code: int | None, *, came_back: bool) -> Outcome:
 
 def judge_refusal(words: str) -> Outcome:
     """Say what an engine's refusal to make the container means."""
-    said = words.lower()
-    mount = any(part in said for part in UNSEEN_WORDS[:2]) or (
-        UNSEEN_WORDS[2] in said and "mount" in said
+    text = words.lower()
+    mount = any(part in text for part in UNSEEN_WORDS[:2]) or (
+        UNSEEN_WORDS[2] in text and "mount" in text
     )
     return Outcome.UNSEEN if mount else Outcome.UNKNOWN

@@ -86,7 +86,7 @@ class Funds:
         ends = [
             carried(purse.left, [*purse.running, Running(price, now)], now) for purse in self.purses
         ]
-        return max(now, min(found)) if (found := [end for end in ends if end]) else None
+        return max(now, min(known_ends)) if (known_ends := [end for end in ends if end]) else None
 
 
 def carried(left: int, running: Sequence[Running], now: datetime) -> datetime | None:

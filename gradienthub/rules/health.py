@@ -136,12 +136,12 @@ def _for(span: timedelta) -> str:
 
 
 def _headline(facts: KeeperFacts, trouble: Trouble | None, standing: int, now: datetime) -> str:
-    found = f"{standing} finding{'' if standing == 1 else 's'}"
+    count = f"{standing} finding{'' if standing == 1 else 's'}"
     if trouble is not None:
-        known = f"{found} stood when somebody last looked" if standing else "No finding stands"
-        return f"Cannot tell what is wrong now. {known}."
+        last = f"{count} stood when somebody last looked" if standing else "No finding stands"
+        return f"Cannot tell what is wrong now. {last}."
     if standing:
-        return f"{found}."
+        return f"{count}."
     if not facts.wired or facts.passed_at is None:
         return "The hub itself finds nothing wrong. It runs without a keeper, which would look."
     return f"Nothing is wrong, as of {facts.passed_at:%Y-%m-%d %H:%M:%S} UTC."

@@ -166,37 +166,41 @@ def whose_login(
     session that goes on, so nothing is closed or opened by it. `moved` maps a provider to the one
     before it whose names it took over.
     """
-    found = [c for c in candidates if c.closed is not Closed.MERGED]
-    mine = _account_of_user(user, found)
-    says = _compare(mine, who, moved or {}) if mine else _Says.UNKNOWN
-    if mine and says is _Says.SAME:
-        return LoginAccount(Verdict.SAME, "the provider names the same subject", mine.account_id)
-    named = _named(user, who, found, mine, moved or {})
-    if refresh and mine and (named or says in (_Says.OTHER, _Says.ELSEWHERE)):
+    accounts = [c for c in candidates if c.closed is not Closed.MERGED]
+    own = _account_of_user(user, accounts)
+    says = _compare(own, who, moved or {}) if own else _Says.UNKNOWN
+    if own and says is _Says.SAME:
+        return LoginAccount(Verdict.SAME, "the provider names the same subject", own.account_id)
+    named = _find_named(user, who, accounts, own, moved or {})
+    if refresh and own and (named or says in (_Says.OTHER, _Says.ELSEWHERE)):
         why = "the provider names another subject for a session that goes on"
-        return LoginAccount(Verdict.SAME, why, mine.account_id, trusted=False)
+        return LoginAccount(Verdict.SAME, why, own.account_id, trusted=False)
     if named:
-        return _take(user, named, mine)
-    if mine and says is _Says.UNKNOWN:
-        return LoginAccount(Verdict.SAME, "it is the account of this hub user", mine.account_id)
-    leaves = mine.account_id if mine else None
-    closes = mine is not None and _only_user(mine, user)
-    if mine is None and (waiting := _prepared(user, found)):
+        return _bind(user, named, own)
+    if own and says is _Says.UNKNOWN:
+        return LoginAccount(Verdict.SAME, "it is the account of this hub user", own.account_id)
+    if own:
+        return _replace(user, own, says)
+    if waiting := _find_prepared(user, accounts):
         why = "an administrator prepared an account for this name"
         return LoginAccount(Verdict.PREPARED, why, waiting.account_id)
-    if mine is None:
-        why = "nobody here has this subject or this hub user"
-    elif says is _Says.ELSEWHERE:
+    return LoginAccount(Verdict.OPENED, "nobody here has this subject or this hub user")
+
+
+def _replace(user: HubUser, own: Candidate, says: _Says) -> LoginAccount:
+    """Open a new account for a hub user whose name another person has now."""
+    if says is _Says.ELSEWHERE:
         why = f"the name {user.name} comes from another provider now"
     else:
         why = f"the provider gave the name {user.name} to another subject"
-    return LoginAccount(Verdict.OPENED, why, leaves=leaves, closes=closes)
+    closes = _is_only_user(own, user)
+    return LoginAccount(Verdict.OPENED, why, leaves=own.account_id, closes=closes)
 
 
-def _take(user: HubUser, named: Candidate, mine: Candidate | None) -> LoginAccount:
+def _bind(user: HubUser, named: Candidate, own: Candidate | None) -> LoginAccount:
     """Bind the hub user to the account that the subject names."""
-    leaves = mine.account_id if mine else None
-    closes = mine is not None and _only_user(mine, user)
+    leaves = own.account_id if own else None
+    closes = own is not None and _is_only_user(own, user)
     if named.prepared:
         verdict, why = Verdict.PREPARED, "an administrator prepared an account for this subject"
     elif others := sorted(
@@ -208,42 +212,42 @@ def _take(user: HubUser, named: Candidate, mine: Candidate | None) -> LoginAccou
     return LoginAccount(verdict, why, named.account_id, leaves=leaves, closes=closes)
 
 
-def same_moment(one: datetime, other: datetime) -> bool:
+def same_moment(first: datetime, other: datetime) -> bool:
     """Return whether two readings are of one creation time: equal, or one lost its fraction.
 
     A user who is made again gets the same id within seconds, so that nothing wider is the same.
     """
-    apart = abs(one - other)
-    if (one.microsecond == 0) != (other.microsecond == 0):
+    apart = abs(first - other)
+    if (first.microsecond == 0) != (other.microsecond == 0):
         return apart <= TOLERANCE
     return apart <= ROUNDED
 
 
 def _account_of_user(user: HubUser, candidates: list[Candidate]) -> Candidate | None:
     """Return the account whose hub user this is: the open one, of those the nearest in time."""
-    found = []
+    owners = []
     for candidate in candidates:
         for bound in candidate.users:
             if not _is_user(bound, user):
                 continue
             apart = abs(bound.user.created - user.created)
-            found.append((apart != timedelta(0), candidate.closed is not None, apart, candidate))
-    return min(found, key=lambda row: row[:3])[3] if found else None
+            owners.append((apart != timedelta(0), candidate.closed is not None, apart, candidate))
+    return min(owners, key=lambda row: row[:3])[3] if owners else None
 
 
-def _named(
+def _find_named(
     user: HubUser,
     who: Subject | None,
     candidates: list[Candidate],
-    mine: Candidate | None,
+    own: Candidate | None,
     moved: Mapping[str, str],
 ) -> Candidate | None:
     """Return the account that the subject names; a deleted user's is not opened by it."""
     named = [
         c
         for c in candidates
-        if c is not mine
-        and not (mine and _kept_apart(mine, c, user))
+        if c is not own
+        and not (own and _is_kept_apart(own, c, user))
         and c.closed is not Closed.DELETED
         and _compare(c, who, moved) is _Says.SAME
     ]
@@ -252,7 +256,7 @@ def _named(
     return min(named, key=lambda c: (c.closed is not None, c.prepared, c.name != user.name))
 
 
-def _prepared(user: HubUser, candidates: list[Candidate]) -> Candidate | None:
+def _find_prepared(user: HubUser, candidates: list[Candidate]) -> Candidate | None:
     """Return the account that waits for this name; one that waits for a subject is not it."""
     waiting = [c for c in candidates if c.prepared and not c.closed and c.name == user.name]
     return next((c for c in waiting if not c.words), None)
@@ -272,9 +276,9 @@ def _compare(candidate: Candidate, who: Subject | None, moved: Mapping[str, str]
         if word.provider in ("", who.provider)
     ]
     if not same_kind:
-        known = {word.provider for word in candidate.words}
+        providers = {word.provider for word in candidate.words}
         expected = moved.get(who.provider)
-        return _Says.UNKNOWN if expected in known else _Says.ELSEWHERE
+        return _Says.UNKNOWN if expected in providers else _Says.ELSEWHERE
     for word in same_kind:
         if not word.key or "" in who.words:
             values = who.words.values()
@@ -294,13 +298,13 @@ def _strength(key: str) -> int:
     return SUBJECT_KEYS.index(key) if key in SUBJECT_KEYS else len(SUBJECT_KEYS)
 
 
-def _only_user(candidate: Candidate, user: HubUser) -> bool:
+def _is_only_user(candidate: Candidate, user: HubUser) -> bool:
     """Return whether the account has no other user at the hub."""
     return not any(bound.present and not _is_user(bound, user) for bound in candidate.users)
 
 
-def _kept_apart(mine: Candidate, other: Candidate, user: HubUser) -> bool:
-    return any(b.apart_from == other.account_id for b in mine.users if _is_user(b, user))
+def _is_kept_apart(own: Candidate, other: Candidate, user: HubUser) -> bool:
+    return any(b.apart_from == other.account_id for b in own.users if _is_user(b, user))
 
 
 def _is_user(bound: Bound, user: HubUser) -> bool:

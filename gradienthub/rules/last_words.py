@@ -67,8 +67,8 @@ def telling_lines(log: str) -> tuple[str, ...]:
     for grave in (True, False):
         for at in range(len(lines) - 1, -1, -1):
             if _says_why(lines[at], grave=grave) and not _is_inside(lines, at):
-                return _bounded(_block(lines, at))
-    return _bounded(lines[-PLAIN_LINES:])
+                return _shorten(_block(lines, at))
+    return _shorten(lines[-PLAIN_LINES:])
 
 
 def telling_line(log: str) -> str:
@@ -77,7 +77,7 @@ def telling_line(log: str) -> str:
     if not lines:
         return ""
     if _TRACEBACK.match(lines[0]):
-        return next((one.strip() for one in reversed(lines) if not one[:1].isspace()), "")
+        return next((line.strip() for line in reversed(lines) if not line[:1].isspace()), "")
     says_why = any(_says_why(lines[0], grave=grave) for grave in (True, False))
     return lines[0 if says_why else -1].strip()
 
@@ -140,7 +140,7 @@ def _block(lines: list[str], at: int) -> list[str]:
     return lines[at : _end(lines, at)]
 
 
-def _bounded(lines: list[str]) -> tuple[str, ...]:
+def _shorten(lines: list[str]) -> tuple[str, ...]:
     if len(lines) > MOST_LINES:
         lines = [*lines[:3], "    ...", *lines[3 - MOST_LINES + 1 :]]
     while len(lines) > 1 and sum(map(len, lines)) > MOST_CHARACTERS:

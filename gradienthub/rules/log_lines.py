@@ -6,6 +6,6 @@ import re
 _QUERY = re.compile(r"""(/[^\s?"'<>]*)\?[^\s"'<>)]+""")
 
 
-def without_queries(text: str) -> str:
+def cut_queries(text: str) -> str:
     """Return the text with the query of each address left out: tokens and codes may stand there."""
     return _QUERY.sub(r"\1?…", text) if "?" in text else text

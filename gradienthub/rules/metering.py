@@ -24,13 +24,13 @@ def bill(price: int, intervals: Iterable[Interval]) -> int:
     return charge(price, sum(spans, timedelta(0)))
 
 
-def reachable(start: datetime, end: datetime, gaps: Iterable[Gap] = ()) -> timedelta:
+def reachable_time(start: datetime, end: datetime, gaps: Iterable[Gap] = ()) -> timedelta:
     """Return how long a notebook could be reached between two moments, negative if turned round.
 
     Gaps may overlap and may reach beyond both.
     """
     if end < start:
-        return -reachable(end, start, gaps)
+        return -reachable_time(end, start, gaps)
     lost, last = timedelta(0), start
     for begin, until in sorted((low, high or end) for low, high in gaps):
         low, high = max(begin, last), min(until, end)
@@ -88,12 +88,14 @@ class Times:
     def billed(self, now: datetime) -> int:
         """Return the micro-units for its time until `now`, or until its end."""
         interval, _ = self.metered(now)
-        return charge(self.price, reachable(*interval, self.gaps)) if interval else 0
+        return charge(self.price, reachable_time(*interval, self.gaps)) if interval else 0
 
     def lost(self, now: datetime) -> timedelta:
         """Return for how long it could not be reached since its meter began, until `now`."""
         interval, _ = self.metered(now)
-        return interval[1] - interval[0] - reachable(*interval, self.gaps) if interval else ZERO
+        return (
+            interval[1] - interval[0] - reachable_time(*interval, self.gaps) if interval else ZERO
+        )
 
     @property
     def unreachable_since(self) -> datetime | None:
@@ -165,7 +167,7 @@ def _days(start: datetime, end: datetime) -> Iterator[tuple[datetime, Interval]]
 def _portion(
     price: int, begin: datetime, start: datetime, end: datetime, gaps: tuple[Gap, ...]
 ) -> Portion:
-    until, before = reachable(begin, end, gaps), reachable(begin, start, gaps)
+    until, before = reachable_time(begin, end, gaps), reachable_time(begin, start, gaps)
     billed = charge(price, until) - charge(price, before)
     return Portion(start, end, (until - before).total_seconds(), billed)
 

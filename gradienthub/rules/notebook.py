@@ -17,4 +17,4 @@ def find_titled(title: str, titles: Mapping[str, str]) -> str | None:
     `titles` are those of one person's notebooks by server name.
     """
     wanted = title.casefold()
-    return next((name for name, known in titles.items() if known.casefold() == wanted), None)
+    return next((name for name, other in titles.items() if other.casefold() == wanted), None)

@@ -36,7 +36,7 @@ def slot_name(slot: str) -> str:
     return f"gradient-warm-{slot}"
 
 
-def named_otherwise(seen: Labelled, claimed: Mapping[str, str]) -> str:
+def name_fault(seen: Labelled, claimed: Mapping[str, str]) -> str:
     """Say why an object is not what its labels say, by its name alone; or nothing.
 
     `claimed` are the warm servers that leases have: slot -> lease. Such a one keeps the labels of
@@ -56,7 +56,7 @@ def named_otherwise(seen: Labelled, claimed: Mapping[str, str]) -> str:
     return "" if seen.name in names else f"it is not named {names[-1]}, as ours is"
 
 
-def stranger(seen: Labelled, leases: Mapping[str, Recorded], slots: Mapping[str, str]) -> str:
+def record_fault(seen: Labelled, leases: Mapping[str, Recorded], slots: Mapping[str, str]) -> str:
     """Say why an object is not this hub's by its ledger; or nothing.
 
     `leases` and `slots` (slot -> object id, "" where not known yet) are what the ledger knows, also
@@ -64,7 +64,7 @@ def stranger(seen: Labelled, leases: Mapping[str, Recorded], slots: Mapping[str,
     what is ours. Before it is known, the name says it, which is one object's at a time.
     """
     if bool(seen.lease_id) == bool(seen.slot):
-        return named_otherwise(seen, {})
+        return name_fault(seen, {})
     claimed = {record.slot: lease_id for lease_id, record in leases.items() if record.slot}
     what = "lease" if seen.lease_id else "warm server"
     if record := leases.get(seen.lease_id or claimed.get(seen.slot, "")):
@@ -76,4 +76,4 @@ def stranger(seen: Labelled, leases: Mapping[str, Recorded], slots: Mapping[str,
     if recorded:
         same = recorded == seen.object_id
         return "" if same else f"the ledger knows another object of this {what}"
-    return named_otherwise(seen, claimed)
+    return name_fault(seen, claimed)

@@ -76,7 +76,7 @@ def extend(
             _raise(rising, until, paid, prices, limits)
             break
         level = min(level for level, _ in empty)
-        stay = set().union(*(limit.members & rising for one, limit in empty if one == level))
+        stay = set().union(*(limit.members & rising for its, limit in empty if its == level))
         _raise(stay, level, paid, prices, limits)
         rising -= stay
     return paid
@@ -97,7 +97,7 @@ class _Limit:
         """Return when it is empty if its rising leases rise together; None if it limits none."""
         if not self.members & rising:
             return None
-        waiting = sorted((paid[one], prices[one]) for one in self.holders & rising)
+        waiting = sorted((paid[lease], prices[lease]) for lease in self.holders & rising)
         left, rate, moment = max(0, self.left), 0, waiting[0][0]
         for until, price in waiting:
             if (needed := rate * microseconds(until - moment)) > left:
@@ -111,7 +111,7 @@ class _Limit:
 
 
 def _left(purse: Common, leases: Mapping[str, Paid]) -> int:
-    running = [leases[one] for one in purse.holders if one in leases]
+    running = [leases[holder] for holder in purse.holders if holder in leases]
     # Each hold is rounded to a micro-unit: what that can cost together is put aside.
     free = purse.money - purse.starting - len(running) // 2
     return free * _UNIT - sum(lease.exact for lease in running)
@@ -124,12 +124,12 @@ def _raise(
     prices: Mapping[str, int],
     limits: Iterable[_Limit],
 ) -> None:
-    for one in those:
-        if (more := level - paid[one]) > timedelta(0):
+    for lease in those:
+        if (more := level - paid[lease]) > timedelta(0):
             for limit in limits:
-                if one in limit.holders:
-                    limit.left -= prices[one] * microseconds(more)
-            paid[one] = level
+                if lease in limit.holders:
+                    limit.left -= prices[lease] * microseconds(more)
+            paid[lease] = level
 
 
 def microseconds(span: timedelta) -> int:

@@ -50,7 +50,7 @@ class Statement:
         """Charges behind which nobody knows how long the notebook ran on; that costs nothing."""
         return tuple(entry for entry in self.entries if entry.gap_until)
 
-    def unreached(self, entry: Entry) -> tuple[Interval, ...]:
+    def unreachable_times(self, entry: Entry) -> tuple[Interval, ...]:
         """Return when the notebook of a charge could not be reached, within the charged time."""
         if entry.from_at is None or entry.until_at is None:
             return ()

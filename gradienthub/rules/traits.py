@@ -114,7 +114,7 @@ class Overridden:
     used: object
 
 
-def overridden(
+def find_overridden(
     before: Mapping[str, object], hooked: Mapping[str, object], used: Mapping[str, object]
 ) -> list[Overridden]:
     """List what hooks set in vain: changed since `before`, and something else after the lease.

@@ -1,12 +1,12 @@
 """Verify an account: derive what is stored beside its entries again, and name every fault."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from hashlib import sha256
 from json import dumps
 
-from .credit import Credit, given, restored, spent
+from .credit import Credit, pay_debt, refund, use_up
 from .entry import Entry, Kind
 from .funds import HOLD
 from .lease import Lease
@@ -71,15 +71,15 @@ class Terms:
             "groups": list(self.groups),
         }
 
-    def differing(self, said: Mapping[str, object], *, hold: bool) -> list[str]:
+    def compare(self, row: Mapping[str, object], *, hold: bool) -> list[str]:
         """Return what differs from an audit row; what that does not say is not compared."""
         names = ["price", "currency", "instance_type", "tier", "custom_image"]
         names += ["credit_limit", "charge_overrun"] if hold else []
-        mine = self.as_json()
+        terms = self.as_json()
         # A row that was cut has text for each value.
-        wrong = [name for name in names if name in said and str(said[name]) != str(mine[name])]
-        digest = said.get("groups_digest")
-        return wrong + (["groups"] if digest and digest != mine["groups_digest"] else [])
+        wrong = [name for name in names if name in row and str(row[name]) != str(terms[name])]
+        digest = row.get("groups_digest")
+        return wrong + (["groups"] if digest and digest != terms["groups_digest"] else [])
 
 
 def digest_of(groups: Iterable[str]) -> str:
@@ -104,14 +104,14 @@ class StoredHold:
 class LeaseProof:
     """A lease with what has to agree with it: its hold, and what the audit has of its start.
 
-    `said` is None where the audit has no row of its start; `unsaid` tells that it ought to have.
+    `audit_row` is None where the audit has none of its start; `unaudited`: it ought to have one.
     """
 
     lease: Lease
     terms: Terms | None = None
     hold: StoredHold | None = None
-    said: Mapping[str, object] | None = None
-    unsaid: bool = False
+    audit_row: Mapping[str, object] | None = None
+    unaudited: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,13 +132,13 @@ class UsageSum:
     seconds: float = 0.0
     charged: int = 0
 
-    def plus(self, leases: int, portion: Portion) -> "UsageSum":
+    def add(self, leases: int, portion: Portion) -> "UsageSum":
         """Return it with one more."""
         return UsageSum(
             self.leases + leases, self.seconds + portion.seconds, self.charged + portion.billed
         )
 
-    def same(self, other: "UsageSum") -> bool:
+    def equals(self, other: "UsageSum") -> bool:
         """Return whether both say the same; seconds are sums of floats."""
         apart = abs(self.seconds - other.seconds)
         return (self.leases, self.charged) == (other.leases, other.charged) and apart < 0.01
@@ -154,7 +154,7 @@ def chain_faults(chain: Iterable[Sealed], kept: StoredAccount) -> list[str]:
         if missing:
             numbers = ", ".join(str(number) for number in missing[:5])
             faults.append(f"entry {numbers}{' …' if missing[5:] else ''} is missing")
-        elif entry.sealed(head) != sealed.hash:
+        elif entry.seal(head) != sealed.hash:
             faults.append(f"entry {entry.seq} ({_what(entry)}) was altered")
         elif entry.balance != balance + entry.amount:
             faults.append(f"entry {entry.seq} ({_what(entry)}) has a balance that does not add up")
@@ -195,16 +195,16 @@ def credit_faults(
                 new = Credit(
                     entry.credit_id or "", entry.amount, entry.amount, entry.at, entry.until_at
                 )
-                changed = [given(new, credits.values(), balance)]
+                changed = [pay_debt(new, credits.values(), balance)]
                 first = (entry.actor, entry.note) == welcome
                 rows[new.id] = StoredCredit(new, entry.hub_id, entry.note, entry.actor, first)
             case Kind.EXPIRY if old := credits.get(entry.credit_id or ""):
                 changed = [replace(old, unspent=old.unspent + entry.amount)]
             case Kind.TAKEN | Kind.CHARGE:
                 if entry.amount <= 0:
-                    changed = spent(credits.values(), -entry.amount)
+                    changed = use_up(credits.values(), -entry.amount)
                 else:
-                    changed = restored(credits.values(), entry.amount, balance)
+                    changed = refund(credits.values(), entry.amount, balance)
             case _:
                 pass
         credits |= {credit.id: credit for credit in changed}
@@ -226,7 +226,7 @@ def usage_of(
     The key's scope is empty: whose it is, the ledger says.
     """
     begins: dict[str, datetime] = {}
-    found: dict[tuple[str, UsageKey], UsageSum] = {}
+    sums: dict[tuple[str, UsageKey], UsageSum] = {}
     for entry in entries:
         proof = leases.get(entry.lease_id or "")
         if entry.kind is not Kind.CHARGE or proof is None or entry.lease_id is None:
@@ -244,9 +244,9 @@ def usage_of(
         for day, portion in days.items():
             key = UsageKey("", day, entry.instance_type or "", entry.currency)
             for group in ("", *(proof.terms.groups if proof.terms else ())):
-                before = found.get((group, key), UsageSum())
-                found[group, key] = before.plus(int(entry.closes and day == last), portion)
-    return found
+                before = sums.get((group, key), UsageSum())
+                sums[group, key] = before.add(int(entry.closes and day == last), portion)
+    return sums
 
 
 def usage_faults(
@@ -255,10 +255,8 @@ def usage_faults(
     """Return each row of usage that the entries do not give, with what is wrong."""
     faults = []
     for key in sorted(derived.keys() | stored.keys(), key=lambda k: (k.scope, k.day, str(k))):
-        mine, kept = derived.get(key, UsageSum()), stored.get(key)
-        if kept is not None and mine.same(kept):
-            continue
-        if kept is None and mine.same(UsageSum()):
+        due, kept = derived.get(key, UsageSum()), stored.get(key)
+        if due.equals(kept or UsageSum()):
             continue
         row = f"usage of {key.scope}, {key.day}, {key.instance_type}, {key.currency}"
         says = (
@@ -269,8 +267,8 @@ def usage_faults(
         faults.append(
             (
                 key,
-                f"{row} {says}; its entries give {mine.leases} leases, {mine.seconds:.0f} s,"
-                f" {mine.charged} charged",
+                f"{row} {says}; its entries give {due.leases} leases, {due.seconds:.0f} s,"
+                f" {due.charged} charged",
             )
         )
     return faults
@@ -283,51 +281,56 @@ def lease_faults(
 
     `leases` are all of this account that are billed and over, and all that have entries.
     """
-    billed: dict[str, int] = {}
-    first: dict[str, Entry] = {}
-    last: dict[str, Entry] = {}
-    faults = []
+    charges: dict[str, list[Entry]] = {}
     for entry in entries:
-        if entry.kind is not Kind.CHARGE or entry.lease_id is None:
-            continue
-        first.setdefault(entry.lease_id, entry)
-        last[entry.lease_id] = entry
-        billed[entry.lease_id] = billed.get(entry.lease_id, 0) + entry.billed
-        proof = leases.get(entry.lease_id)
+        if entry.kind is Kind.CHARGE and entry.lease_id is not None:
+            charges.setdefault(entry.lease_id, []).append(entry)
+    faults = []
+    for lease_id, of_lease in charges.items():
+        faults += _charge_faults(lease_id, leases.get(lease_id), of_lease)
+    for lease_id, proof in leases.items():
+        of_lease = charges.get(lease_id, [])
+        total = sum(entry.billed for entry in of_lease)
+        due = proof.lease.times.billed(now)
+        if proof.lease.times.final and due != total:
+            faults.append(f"lease {lease_id} was billed {total}, its times give {due}")
+        faults += [
+            f"lease {lease_id} {what}"
+            for what in (
+                *_terms_faults(proof),
+                *_hold_faults(proof, total),
+                *_time_faults(proof, of_lease),
+            )
+        ]
+    return faults
+
+
+def _charge_faults(
+    lease_id: str, proof: LeaseProof | None, charges: Iterable[Entry]
+) -> Iterable[str]:
+    for entry in charges:
         if proof is None:
-            faults.append(f"entry {entry.seq} is of lease {entry.lease_id}, which is gone")
+            yield f"entry {entry.seq} is of lease {lease_id}, which is gone"
         elif (entry.price, entry.instance_type, entry.account_id, entry.currency) != (
             proof.lease.price,
             proof.lease.instance_type,
             proof.lease.account_id,
             proof.lease.currency,
         ):
-            faults.append(
-                f"lease {entry.lease_id} is not the one that entry {entry.seq} charged: its price,"
+            yield (
+                f"lease {lease_id} is not the one that entry {entry.seq} charged: its price,"
                 " machine or account was altered"
             )
-    for lease_id, proof in leases.items():
-        total = billed.get(lease_id, 0)
-        times = proof.lease.times
-        if times.final and times.billed(now) != total:
-            faults.append(
-                f"lease {lease_id} was billed {total}, its times give {times.billed(now)}"
-            )
-        faults += [f"lease {lease_id} {what}" for what in _terms_faults(proof)]
-        faults += [f"lease {lease_id} {what}" for what in _hold_faults(proof, total)]
-        ends = first.get(lease_id), last.get(lease_id)
-        faults += [f"lease {lease_id} {what}" for what in _time_faults(proof, *ends)]
-    return faults
 
 
 def _terms_faults(proof: LeaseProof) -> list[str]:
-    if proof.unsaid:
+    if proof.unaudited:
         return ["has no start in the audit"]
-    if proof.said is None or proof.terms is None:
+    if proof.audit_row is None or proof.terms is None:
         return []
     return [
         f"is not what its start was: its {name} was altered"
-        for name in proof.terms.differing(proof.said, hold=proof.hold is not None)
+        for name in proof.terms.compare(proof.audit_row, hold=proof.hold is not None)
     ]
 
 
@@ -357,9 +360,10 @@ def _hold_faults(proof: LeaseProof, billed: int) -> list[str]:
     return faults
 
 
-def _time_faults(proof: LeaseProof, first: Entry | None, last: Entry | None) -> list[str]:
-    if first is None or last is None or not last.closes or not proof.lease.times.final:
+def _time_faults(proof: LeaseProof, charges: Sequence[Entry]) -> list[str]:
+    if not charges or not charges[-1].closes or not proof.lease.times.final:
         return []
+    first, last = charges[0], charges[-1]
     interval, gap_until = proof.lease.times.metered(last.at)
     billed = (first.from_at, last.until_at, last.gap_until)
     if interval is None or (*interval, gap_until) == billed:

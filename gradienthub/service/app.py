@@ -19,7 +19,7 @@ from tornado.httpserver import HTTPServer
 
 from .. import metrics
 from ..ledger import Ledger, LedgerAway, keepers
-from ..rules.log_lines import without_queries
+from ..rules.log_lines import cut_queries
 from .context import KeeperContext
 from .evidence import Notebooks
 from .gpu import Gpus
@@ -168,7 +168,7 @@ class QuietFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        return without_queries(super().format(record))
+        return cut_queries(super().format(record))
 
 
 def write_log() -> None:

@@ -30,7 +30,7 @@ from ..rules.refusal import shown
 from ..rules.unanswered import worked_since
 from ..rules.use import Answer, Effort, learn, shift_moments, weigh
 from ..settings import KeeperPolicy
-from ..views.reasons import explained
+from ..views.reasons import explain
 from . import bystanders
 from .context import KeeperContext
 from .evidence import Address
@@ -546,7 +546,7 @@ class Watch:
     async def _still(
         self, one: Watched, server: HubServer, stop: Stop, policy: KeeperPolicy
     ) -> Stop | None:
-        """Return the stop, explained, if it is still due after it waited for its turn.
+        """Return the stop, explain, if it is still due after it waited for its turn.
 
         Meanwhile the notebook may have been used, extended, given money or stopped.
         """
@@ -567,7 +567,7 @@ class Watch:
                 answer = await self.looks.ask(self._address(one, server), now)
             known = replace(known, evidence=learn(known.evidence, answer, now))
         verdict = _verdict(known, policy, now)
-        return explained(verdict, known.evidence) if isinstance(verdict, Stop) else None
+        return explain(verdict, known.evidence) if isinstance(verdict, Stop) else None
 
     # -- around -----------------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ from traitlets.config import Config
 from ..rules.environment import VISIBLE
 from ..rules.folders_seen import FolderTrial, Outcome
 from ..rules.outside import Outside, read_container
-from ..rules.ownership import Labelled, named_otherwise, slot_name
+from ..rules.ownership import Labelled, name_fault, slot_name
 from ..rules.refusal import Refused, shown
 from . import adopted, warm_program
 from .answering import end_of_log
@@ -197,7 +197,7 @@ class DockerEngine(Engine):
             )
             known = self.object_ids.get(found.lease_id or found.slot)
             if known is None:
-                why = named_otherwise(own, self.claimed)
+                why = name_fault(own, self.claimed)
             else:
                 # Somebody may have renamed what is ours; an id is one container's for ever.
                 same = known == found.object_id

@@ -18,7 +18,7 @@ from ..rules.idleness import Reason
 from ..rules.lease import Lease
 from ..rules.phase import Phase
 from ..rules.refusal import Refused, disk_full
-from ..rules.traits import overridden
+from ..rules.traits import find_overridden
 from ..views.start import GOING_ON
 from . import admitting, hooked, spawn_form
 from .answering import LOOK_EVERY_WARM, charged_for, until_it_answers
@@ -73,7 +73,7 @@ class StartOrder(StopOrder):
         """Name in the log and in the audit what a hook set and the lease overrides."""
         before = hooked.with_defaults(self, self._configured, hooks_left)
         self._configured = hooked.set_values(self)
-        found = overridden(before, hooks_left, self._configured)
+        found = find_overridden(before, hooks_left, self._configured)
         if not found:
             return
         context = self.context

@@ -11,7 +11,7 @@ from ..rules.catalog import Runtime
 from ..rules.refusal import Refused
 from ..settings import Settings
 from .form import Attempt, build_view
-from .start import spoken
+from .start import span_text
 from .stock import Group
 from .tier import month_text, storage_text
 
@@ -58,7 +58,7 @@ def machines_view(
         storage=storage_text(offer.allowance.tier),
         running=form.running,
         max_running=form.max_running,
-        usual=tuple((runtime.title, spoken(seen.median)) for runtime, seen in usual),
+        usual=tuple((runtime.title, span_text(seen.median)) for runtime, seen in usual),
         problem=None,
         help_url=settings.help_url,
         support_email=settings.support_email,

@@ -106,7 +106,7 @@ def _here(url: str) -> str:
     return f" at {url}" if url else ""
 
 
-def explained(stop: Stop, evidence: Evidence) -> Stop:
+def explain(stop: Stop, evidence: Evidence) -> Stop:
     """Return the stop with the whole sentence for its owner, which is written with the lease.
 
     Of idleness that is also the last use; a hard end says in `why` what is to come.

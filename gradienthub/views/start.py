@@ -73,7 +73,7 @@ def phases(
     download: str = "",
 ) -> list[Step]:
     """List the steps of the start that this lease is on; None is one that waits for admission."""
-    current = going_on(lease)
+    current = current_phase(lease)
     at = NAMES.index(current)
     ready = current == Phase.ANSWERED
     steps = []
@@ -99,7 +99,7 @@ def phases(
     return steps
 
 
-def going_on(lease: Lease | None) -> Phase:
+def current_phase(lease: Lease | None) -> Phase:
     """Return the name of the step that is going on, or that a stopped start came to."""
     if lease is None:
         return Phase.ADMITTED
@@ -146,7 +146,7 @@ def _line(state: StepState, lease: Lease | None, place: int) -> str:
         return f"{before} before you on {lease.host}."
     if state == "done" and lease.turn_at is not None:
         waited = lease.turn_at - lease.admitted_at
-        after = f"after {spoken(waited)}" if waited >= AT_ONCE else "at once"
+        after = f"after {span_text(waited)}" if waited >= AT_ONCE else "at once"
         return f"Your turn came {after}."
     return ""
 
@@ -172,7 +172,7 @@ def _seconds(name: Phase, state: StepState, lease: Lease | None, now: datetime) 
     return max(0.0, float((ended - begun).total_seconds()))
 
 
-def elapsed(lease: Lease | None, now: datetime) -> float:
+def seconds_since_admission(lease: Lease | None, now: datetime) -> float:
     """Return the seconds since admission; 0 before it."""
     if lease is None:
         return 0.0
@@ -184,11 +184,11 @@ def usual_text(usual: Usual | None) -> str:
     if usual is None:
         return ""
     if usual.count < ENOUGH_STARTS:
-        return f"Usually {spoken(usual.median)}"
-    return f"Usually {spoken(usual.median)}, 9 of 10 within {spoken(usual.nine_of_ten)}"
+        return f"Usually {span_text(usual.median)}"
+    return f"Usually {span_text(usual.median)}, 9 of 10 within {span_text(usual.nine_of_ten)}"
 
 
-def spoken(span: timedelta) -> str:
+def span_text(span: timedelta) -> str:
     """Write a short duration, tenths of a second below ten: "0.4 s", "31 s", "1 min 5 s"."""
     seconds = max(0.0, span.total_seconds())
     if span < AT_ONCE:

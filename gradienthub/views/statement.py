@@ -7,7 +7,7 @@ from datetime import datetime
 from json import dumps
 
 from ..rules.entry import Entry, Kind
-from ..rules.metering import Interval, reachable
+from ..rules.metering import Interval, reachable_time
 from ..rules.money import plain_amount
 from ..rules.statement import Statement
 
@@ -49,7 +49,9 @@ def as_json(statement: Statement) -> dict[str, object]:
         "charges": statement.total(Kind.CHARGE),
         "closing": statement.closing,
         "running": statement.running,
-        "entries": [_line(entry, statement.unreached(entry)) for entry in statement.entries],
+        "entries": [
+            _line(entry, statement.unreachable_times(entry)) for entry in statement.entries
+        ],
         "head": statement.head,
     }
 
@@ -92,7 +94,7 @@ def as_csv(statement: Statement) -> str:
         "balance": plain_amount(statement.closing),
         "currency": statement.currency,
     }
-    rows = [_csv_row(entry, statement.unreached(entry)) for entry in statement.entries]
+    rows = [_csv_row(entry, statement.unreachable_times(entry)) for entry in statement.entries]
     return table_csv(
         CSV_COLUMNS,
         [[row.get(column) or "" for column in CSV_COLUMNS] for row in (*rows, closing)],
@@ -102,7 +104,7 @@ def as_csv(statement: Statement) -> str:
 def _csv_row(entry: Entry, unreached: Sequence[Interval]) -> dict[str, str | None]:
     """Return the cells of an entry by column."""
     charged = (
-        reachable(entry.from_at, entry.until_at, unreached)
+        reachable_time(entry.from_at, entry.until_at, unreached)
         if entry.from_at and entry.until_at
         else None
     )

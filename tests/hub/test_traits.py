@@ -18,7 +18,7 @@ from traitlets.config import Config
 
 from gradienthub.hub import traits
 from gradienthub.ledger import audit
-from gradienthub.rules.traits import Fate, Overridden, overridden, table_of
+from gradienthub.rules.traits import Fate, Overridden, find_overridden, table_of
 from gradienthub.spawners.docker import GradientDockerSpawner
 from gradienthub.spawners.local import GradientLocalSpawner
 from gradienthub.spawners.sections import configured
@@ -162,7 +162,7 @@ def test_only_what_a_hook_changed_and_the_lease_overrides_is_named():
     before = {"image": "a", "cmd": None, "args": [1]}
     hooked = {"image": "b", "cmd": ["x"], "args": [1]}
     used = {"image": "c", "cmd": ["x"], "args": [2]}
-    assert overridden(before, hooked, used) == [Overridden("image", "b", "c")]
+    assert find_overridden(before, hooked, used) == [Overridden("image", "b", "c")]
 
 
 async def rows_of(home):

@@ -297,7 +297,7 @@ def test_a_rewrite_with_every_hash_made_anew_disagrees_with_the_lease_and_with_t
             balance += cheaper
             entry = replace(entry, amount=cheaper, balance=balance, billed=-cheaper
                             if entry.lease_id else 0)  # fmt: skip
-            previous = entry.sealed(previous)
+            previous = entry.seal(previous)
             tx.execute(entries.update().where(entries.c.id == row.id).values(
                 amount=cheaper, balance=balance, billed=entry.billed, hash=previous))  # fmt: skip
         tx.execute(balances.update().values(amount=balance, head=previous))

@@ -192,7 +192,7 @@ def test_the_statement_lists_when_it_could_not_be_reached(bank):
         currency="USD", now=bank.now,
     )  # fmt: skip
     (charge,) = said.charges
-    assert said.unreached(charge) == ((since, since + 5 * MINUTE),)
+    assert said.unreachable_times(charge) == ((since, since + 5 * MINUTE),)
 
 
 def test_what_runs_says_since_when_it_cannot_be_reached_and_costs_no_more(bank):

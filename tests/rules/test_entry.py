@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradienthub.rules.credit import Credit, expiring, restored, spent
-from gradienthub.rules.credit import given as give
-from gradienthub.rules.entry import Entry, Kind, month_of, next_month, parse_month, posted_in
+from gradienthub.rules.credit import Credit, find_expired, refund, use_up
+from gradienthub.rules.credit import pay_debt as give
+from gradienthub.rules.entry import Entry, Kind, month_of, next_month, parse_month, posting_month
 from gradienthub.rules.metering import Times, by_day, by_month
 from gradienthub.rules.money import charge
 from gradienthub.rules.statement import Statement
@@ -38,13 +38,13 @@ def test_a_change_of_any_field_changes_the_hash(name):
         datetime: lambda: value + timedelta(microseconds=1), Kind: lambda: Kind.EXPIRY,
         type(None): lambda: "x" if name == "credit_id" else NOW,
     }[type(value)]()  # fmt: skip
-    assert replace(ENTRY, **{name: other}).sealed("") != ENTRY.sealed("")
+    assert replace(ENTRY, **{name: other}).seal("") != ENTRY.seal("")
 
 
 def test_the_hash_covers_the_one_before_and_knows_no_time_zones():
-    assert ENTRY.sealed("") != ENTRY.sealed("x")
+    assert ENTRY.seal("") != ENTRY.seal("x")
     elsewhere = replace(ENTRY, at=NOW.astimezone(timezone(timedelta(hours=5))))
-    assert elsewhere.sealed("") == ENTRY.sealed("")
+    assert elsewhere.seal("") == ENTRY.seal("")
 
 
 def test_months_are_utc_and_roll_over():
@@ -56,10 +56,10 @@ def test_months_are_utc_and_roll_over():
 
 
 def test_what_comes_late_is_on_the_next_statement_and_a_clock_far_ahead_draws_nothing_with_it():
-    assert posted_in("2026-11", NOW, "") == "2026-11"
-    assert posted_in("2026-11", NOW, "2026-12") == "2026-12"
-    assert posted_in("2026-12", NOW, "2026-11") == "2026-12"
-    assert posted_in("2026-11", NOW, "2099-01") == "2026-11"
+    assert posting_month("2026-11", NOW, "") == "2026-11"
+    assert posting_month("2026-11", NOW, "2026-12") == "2026-12"
+    assert posting_month("2026-12", NOW, "2026-11") == "2026-12"
+    assert posting_month("2026-11", NOW, "2099-01") == "2026-11"
 
 
 # -- portions ------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ def credit(name, amount, unspent=None, days=None):
 
 def test_what_expires_first_is_used_up_first():
     credits = [credit("ever", 10), credit("late", 10, days=9), credit("soon", 10, days=1)]
-    assert [(c.id, c.unspent) for c in spent(credits, 15)] == [("soon", 0), ("late", 5)]
+    assert [(c.id, c.unspent) for c in use_up(credits, 15)] == [("soon", 0), ("late", 5)]
 
 
 def test_a_new_credit_pays_what_is_owed_first():
@@ -125,20 +125,20 @@ def test_a_new_credit_pays_what_is_owed_first():
 
 def test_a_hold_keeps_expired_credit_until_it_ends():
     old = credit("old", 10, days=-1)
-    assert expiring([old], held=4, now=NOW) == [(old, 6)]
-    assert expiring([old], held=12, now=NOW) == []
-    assert expiring([credit("ever", 10)], held=0, now=NOW) == []
+    assert find_expired([old], held=4, now=NOW) == [(old, 6)]
+    assert find_expired([old], held=12, now=NOW) == []
+    assert find_expired([credit("ever", 10)], held=0, now=NOW) == []
 
 
 @given(st.lists(st.tuples(st.integers(1, 50), st.none() | st.integers(-3, 3)), max_size=5),
        st.integers(0, 300))  # fmt: skip
 def test_spending_and_giving_back_is_no_change_and_never_leaves_the_amount(given_, amount):
     credits = {str(n): credit(str(n), a, days=d) for n, (a, d) in enumerate(given_)}
-    after = credits | {c.id: c for c in spent(credits.values(), amount)}
+    after = credits | {c.id: c for c in use_up(credits.values(), amount)}
     total = sum(c.amount for c in credits.values())
     assert sum(c.unspent for c in after.values()) == max(0, total - amount)
     assert all(0 <= c.unspent <= c.amount for c in after.values())
-    back = after | {c.id: c for c in restored(after.values(), amount, total - amount)}
+    back = after | {c.id: c for c in refund(after.values(), amount, total - amount)}
     assert back == credits
 
 

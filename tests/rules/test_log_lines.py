@@ -2,7 +2,7 @@
 
 import pytest
 
-from gradienthub.rules.log_lines import without_queries
+from gradienthub.rules.log_lines import cut_queries
 
 
 @pytest.mark.parametrize(
@@ -17,4 +17,4 @@ from gradienthub.rules.log_lines import without_queries
     ],
 )
 def test_a_query_is_left_out_and_nothing_else(said, written):
-    assert without_queries(said) == written
+    assert cut_queries(said) == written

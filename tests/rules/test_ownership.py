@@ -2,7 +2,7 @@
 
 import pytest
 
-from gradienthub.rules.ownership import Labelled, Recorded, named_otherwise, stranger
+from gradienthub.rules.ownership import Labelled, Recorded, name_fault, record_fault
 
 LEASE = Labelled("box-1", "gradient-lease-a", "lease-a", "")
 WAITING = Labelled("box-2", "gradient-warm-slot-1", "", "slot-1")
@@ -23,7 +23,7 @@ LEASES = {"lease-a": Recorded("box-1"), "lease-b": Recorded("box-2", "slot-1")}
     ],
 )
 def test_what_the_ledger_made_is_ours(seen, leases, slots):
-    assert stranger(seen, leases, slots) == ""
+    assert record_fault(seen, leases, slots) == ""
 
 
 @pytest.mark.parametrize(
@@ -46,18 +46,18 @@ def test_what_the_ledger_made_is_ours(seen, leases, slots):
 )
 def test_what_only_says_that_it_is_ours_is_a_stranger(seen, why):
     leases = LEASES | {"lease-c": Recorded()}
-    assert why in stranger(seen, leases, {"slot-2": ""})
+    assert why in record_fault(seen, leases, {"slot-2": ""})
 
 
 def test_what_somebody_renamed_is_still_ours():
-    assert stranger(Labelled("box-1", "my-notebook", "lease-a", ""), LEASES, {}) == ""
-    assert stranger(Labelled("box-2", "my-warm", "", "slot-1"), LEASES, {}) == ""
+    assert record_fault(Labelled("box-1", "my-notebook", "lease-a", ""), LEASES, {}) == ""
+    assert record_fault(Labelled("box-2", "my-warm", "", "slot-1"), LEASES, {}) == ""
 
 
 def test_by_its_name_alone_a_copy_is_known_and_a_claimed_warm_server_is_not_taken_for_one():
     claimed = {"slot-1": "lease-b"}
     for ours in (LEASE, WAITING, CLAIMED):
-        assert named_otherwise(ours, claimed) == ""
-    assert named_otherwise(CLAIMED, {}) == ""
-    assert named_otherwise(Labelled("box-9", "quirky_tesla", "lease-a", ""), {})
-    assert named_otherwise(Labelled("box-9", "gradient-lease-a", "", "slot-1"), claimed)
+        assert name_fault(ours, claimed) == ""
+    assert name_fault(CLAIMED, {}) == ""
+    assert name_fault(Labelled("box-9", "quirky_tesla", "lease-a", ""), {})
+    assert name_fault(Labelled("box-9", "gradient-lease-a", "", "slot-1"), claimed)

@@ -10,7 +10,7 @@ from gradienthub.views.reasons import (
     REASONS,
     cure_after,
     cure_before,
-    explained,
+    explain,
     last_use,
     why_stopped,
 )
@@ -44,7 +44,7 @@ def test_every_reason_has_a_short_word_a_sentence_and_what_to_do(reason):
 )
 def test_a_decision_is_explained_once_for_log_ledger_page_and_mail(stop, why):
     evidence = Evidence(used_at=USED, used_by=Use.KERNEL)
-    assert explained(stop, evidence) == Stop(stop.reason, why)
+    assert explain(stop, evidence) == Stop(stop.reason, why)
     assert why_stopped(stop.reason, why, HOUR, Use.PERSON, USED + HOUR) == why
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from string import Formatter
-from typing import Any
 
 from .catalog import ConfigurationFault
+from .untrusted import as_list, as_mapping
 
 #: Names in a template that make what it names one person's.
 PERSONAL = frozenset({"username", "raw_username", "safe_username"})
@@ -51,11 +51,12 @@ def is_personal(template: str) -> bool:
     return bool(fields & PERSONAL)
 
 
-def parse_adopted(trait: str, value: Mapping[Any, Any]) -> tuple[OldVolume, ...]:
+def parse_adopted(trait: str, value: Mapping[str, object]) -> tuple[OldVolume, ...]:
     """Parse `adopted_volumes`. Raises ConfigurationFault with name, value and cure."""
-    found = []
+    volumes = []
     for template, asked in value.items():
-        mode, where = "rw", asked
+        mode: object = "rw"
+        where = asked
         if isinstance(asked, Mapping):
             mode, where = asked.get("mode", "rw"), asked.get("folder")
         if not isinstance(template, str) or not template:
@@ -67,13 +68,13 @@ def parse_adopted(trait: str, value: Mapping[Any, Any]) -> tuple[OldVolume, ...]
             )
         if mode not in ("rw", "ro"):
             raise ConfigurationFault(f'{trait}[{template!r}]: mode {mode!r}; write "rw" or "ro"')
-        found.append(OldVolume(template, str(where), mode == "ro"))
-    folders = [volume.folder for volume in found]
+        volumes.append(OldVolume(template, str(where), mode == "ro"))
+    folders = [volume.folder for volume in volumes]
     if twice := {name for name in folders if folders.count(name) > 1}:
         raise ConfigurationFault(
             f"{trait}: {', '.join(sorted(twice))} stands twice; name each once"
         )
-    return tuple(found)
+    return tuple(volumes)
 
 
 def _is_plain_name(where: object) -> bool:
@@ -120,9 +121,9 @@ class Old:
     """
 
     spawner: str
-    traits: Mapping[str, Any]
-    services: Sequence[Mapping[str, Any]] = ()
-    roles: Sequence[Mapping[str, Any]] = ()
+    traits: Mapping[str, object]
+    services: Sequence[Mapping[str, object]] = ()
+    roles: Sequence[Mapping[str, object]] = ()
     ours: frozenset[str] = frozenset()
     default_runtime: str = "python"
     other_runtimes: tuple[str, ...] = ()
@@ -135,7 +136,7 @@ class Takeover:
     `services` and `roles` are names of those that go.
     """
 
-    settings: Mapping[str, Mapping[str, Any]]
+    settings: Mapping[str, Mapping[str, object]]
     drops: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
@@ -145,7 +146,7 @@ class Takeover:
     def lines(self) -> list[str]:
         """Spell the settings as lines of a configuration file."""
         return [
-            f"c.{section}.{name} = {_spelled(value)}"
+            f"c.{section}.{name} = {_spell(value)}"
             for section, traits in self.settings.items()
             for name, value in traits.items()
         ]
@@ -153,8 +154,8 @@ class Takeover:
 
 @dataclass
 class _Making:
-    hub: dict[str, Any] = field(default_factory=dict)
-    spawner: dict[str, Any] = field(default_factory=dict)
+    hub: dict[str, object] = field(default_factory=dict)
+    spawner: dict[str, object] = field(default_factory=dict)
     drops: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -167,26 +168,28 @@ def take_over_docker(old: Old, section: str = "GradientDockerSpawner") -> Takeov
     _volumes(old, making)
     _command(old, making)
     _passthrough(old, making)
-    settings: dict[str, Mapping[str, Any]] = {"JupyterHub": {"spawner_class": "gradient-docker"}}
+    settings: dict[str, Mapping[str, object]] = {"JupyterHub": {"spawner_class": "gradient-docker"}}
     if making.hub:
         settings["GradientHub"] = making.hub
     if making.spawner:
         settings[section] = making.spawner
-    return _with_cullers(old, settings, making)
+    return _replace_cullers(old, settings, making)
 
 
 def take_over_simple(old: Old, home: str) -> Takeover:
     """Turn the traits of a SimpleLocalProcessSpawner, whose people have homes of this template."""
     making = _Making(spawner={"adopted_volumes": {home: OLD_FILES}})
     making.drops += [n for n in ("home_dir_template", "notebook_dir") if n in old.traits]
-    settings: dict[str, Mapping[str, Any]] = {
+    settings: dict[str, Mapping[str, object]] = {
         "JupyterHub": {"spawner_class": "gradient-local"},
         "GradientLocalSpawner": making.spawner,
     }
-    return _with_cullers(old, settings, making)
+    return _replace_cullers(old, settings, making)
 
 
-def _with_cullers(old: Old, settings: Mapping[str, Mapping[str, Any]], making: _Making) -> Takeover:
+def _replace_cullers(
+    old: Old, settings: Mapping[str, Mapping[str, object]], making: _Making
+) -> Takeover:
     cullers = culler_names(old.services)
     if cullers:
         making.notes.append(
@@ -196,12 +199,12 @@ def _with_cullers(old: Old, settings: Mapping[str, Mapping[str, Any]], making: _
     roles = tuple(
         str(role.get("name"))
         for role in old.roles
-        if role.get("services") and set(role["services"]) <= set(cullers)
+        if role.get("services") and set(as_list(role["services"])) <= set(cullers)
     )
     return Takeover(settings, tuple(making.drops), tuple(making.notes), cullers, roles)
 
 
-def culler_names(services: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+def culler_names(services: Iterable[Mapping[str, object]]) -> tuple[str, ...]:
     """Name the services that run a stock idle culler, however its command is written."""
     return tuple(
         str(service.get("name"))
@@ -224,12 +227,15 @@ def _images(old: Old, making: _Making) -> None:
             'allowed_images is "*": give the tiers that may bring any image custom_images = ["*"].'
         )
         allowed = None
-    titles = dict(allowed) if isinstance(allowed, Mapping) else {a: a for a in allowed or ()}
+    if isinstance(allowed, Mapping):
+        titles = {str(title): str(each) for title, each in allowed.items()}
+    else:
+        titles = {str(each): str(each) for each in as_list(allowed)}
     images: dict[str, str] = {}
     if isinstance(image, str) and image:
         images[image] = next((t for t, i in titles.items() if i == image and t != i), image)
     for title, each in titles.items():
-        images.setdefault(str(each), str(title))
+        images.setdefault(each, title)
     if not images:
         return
     if "runtimes" in old.ours:
@@ -237,7 +243,7 @@ def _images(old: Old, making: _Making) -> None:
             f"c.GradientHub.runtimes is yours already; see that it has {', '.join(images)}."
         )
         return
-    runtimes: dict[str, Any] = {}
+    runtimes: dict[str, object] = {}
     for each, title in images.items():
         # The first is what a start without a choice gets, under the name that all tiers know.
         name = _slug(title, runtimes) if runtimes else old.default_runtime
@@ -248,15 +254,15 @@ def _images(old: Old, making: _Making) -> None:
 
 def _slug(title: str, taken: Iterable[str]) -> str:
     name = re.sub(r"[^a-z0-9]+", "-", title.rpartition("/")[2].lower()).strip("-")[:40] or "image"
-    return _numbered(name.strip("-"), taken)
+    return _number(name.strip("-"), taken)
 
 
-def _numbered(name: str, taken: Iterable[str]) -> str:
+def _number(name: str, taken: Iterable[object]) -> str:
     """Return the name, with the first free number behind it where it is taken."""
-    found, number, others = name, 2, set(taken)
-    while found in others:
-        found, number = f"{name}-{number}", number + 1
-    return found
+    free, number, others = name, 2, set(taken)
+    while free in others:
+        free, number = f"{name}-{number}", number + 1
+    return free
 
 
 def _limits(old: Old, making: _Making) -> None:
@@ -275,7 +281,7 @@ def _limits(old: Old, making: _Making) -> None:
     making.hub["instance_types"] = {
         "standard": {
             "title": "Standard",
-            "cpus": float(cpus),
+            "cpus": float(str(cpus)),
             "memory": round(memory / 10**9, 3),
             "price": "0",
         }
@@ -287,7 +293,7 @@ def _limits(old: Old, making: _Making) -> None:
         )
 
 
-def _bytes(value: Any) -> float:
+def _bytes(value: object) -> float:
     text = str(value).strip().upper()
     if text[-1:] in UNITS:
         return float(text[:-1]) * UNITS[text[-1]]
@@ -299,7 +305,7 @@ def _volumes(old: Old, making: _Making) -> None:
     if not isinstance(volumes, Mapping) or not volumes:
         return
     shown_at = _parts(old.traits.get("notebook_dir") or USUAL_HOME)
-    adopted: dict[str, Any] = {}
+    adopted: dict[str, object] = {}
     left = dict(volumes)
     for template, target in volumes.items():
         bind = target.get("bind", "") if isinstance(target, Mapping) else target
@@ -334,24 +340,23 @@ def _parts(path: object) -> list[str]:
     return [part for part in str(path).split("/") if part not in ("", "~", ".")]
 
 
-def _unique(name: str, adopted: Mapping[str, Any]) -> str:
+def _unique(name: str, adopted: Mapping[str, object]) -> str:
     taken = (v["folder"] if isinstance(v, Mapping) else v for v in adopted.values())
-    return _numbered(name or OLD_FILES, taken)
+    return _number(name or OLD_FILES, taken)
 
 
 def _command(old: Old, making: _Making) -> None:
-    extra = old.traits.get("extra_create_kwargs")
-    command = extra.get("command") if isinstance(extra, Mapping) else None
+    extra = as_mapping(old.traits.get("extra_create_kwargs"))
+    command = extra.get("command")
     cmd = old.traits.get("cmd") if command is None else command
     if isinstance(cmd, str) and " " in cmd.strip():
         making.spawner["cmd"] = cmd.split()
         making.drops.append("cmd")
         making.notes.append(f"cmd {cmd!r} is one word to the engine; it becomes a list.")
     elif command is not None:
-        making.spawner["cmd"] = [command] if isinstance(command, str) else list(command)
+        making.spawner["cmd"] = as_list(command)
         making.drops.append("cmd")
     if command is not None:
-        assert isinstance(extra, Mapping)
         making.spawner["extra_create_kwargs"] = {k: v for k, v in extra.items() if k != "command"}
         making.drops.append("extra_create_kwargs")
 
@@ -360,18 +365,16 @@ def _passthrough(old: Old, making: _Making) -> None:
     """Drop what the lease says anyway, and name what a lease must not be given past the ledger."""
     always = ("remove", "name_template", "notebook_dir", "default_url", "start_timeout")
     making.drops += [n for n in always if n in old.traits and n not in making.drops]
-    extra = old.traits.get("extra_host_config")
-    if isinstance(extra, Mapping):
-        odd = [key for key in PAST_THE_LEDGER if extra.get(key)]
-        if odd:
-            making.notes.append(
-                f"extra_host_config has {', '.join(odd)}: every notebook would have all GPUs, past"
-                " the ledger. Remove it; declare the GPUs in c.GradientHub.hosts, and leases bring"
-                " their own."
-            )
+    extra = as_mapping(old.traits.get("extra_host_config"))
+    if granting := [key for key in PAST_THE_LEDGER if extra.get(key)]:
+        making.notes.append(
+            f"extra_host_config has {', '.join(granting)}: every notebook would have all GPUs, past"
+            " the ledger. Remove it; declare the GPUs in c.GradientHub.hosts, and leases bring"
+            " their own."
+        )
 
 
-def _spelled(value: Any) -> str:
+def _spell(value: object) -> str:
     if isinstance(value, Mapping) and len(repr(value)) > 60:
         rows = "".join(f"    {key!r}: {each!r},\n" for key, each in value.items())
         return "{\n" + rows + "}"

@@ -156,7 +156,7 @@ def build_view(
     tier = allowance.tier
     stock = Stock(house, allowance, offer.taken, now)
     groups = stock.groups(values.get("instance_type", ""), attempt.refused)
-    machine = stock.checked(groups)
+    machine = stock.checked_machine(groups)
     interval, stop_at = _interval(values, tier), stop_at_of(values)
     if stop_at is not None and stop_at <= now:
         stop_at = None

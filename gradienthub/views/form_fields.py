@@ -63,7 +63,7 @@ def prefill(
             notes.append(f"The link’s {shown(written, 40)} is not an option.")
         elif value == "":
             continue
-        elif why := _not_taken(key, value, house, allowance, now):
+        elif why := _fault_of(key, value, house, allowance, now):
             notes.append(f"The link’s {key} {shown(value, 40)} was left out: {why}")
         else:
             entries[key] = value
@@ -78,7 +78,7 @@ def prefill(
     return entries, notes
 
 
-def _not_taken(
+def _fault_of(
     key: str, value: str, house: House, allowance: Allowance, now: datetime
 ) -> str | None:
     tier = allowance.tier
@@ -99,7 +99,7 @@ def _not_taken(
     if key == "interface" and value not in INTERFACES:
         return f"choose {' or '.join(INTERFACES)}."
     if key == "shutdown_after":
-        return _interval_not_taken(value, tier)
+        return _interval_fault(value, tier)
     if key == "stop_at":
         moment = stop_at_of({"stop_at": value})
         return None if moment and moment > now else "it is not a moment in the future."
@@ -111,7 +111,7 @@ def _not_taken(
     return None
 
 
-def _interval_not_taken(value: str, tier: Tier) -> str | None:
+def _interval_fault(value: str, tier: Tier) -> str | None:
     if value == "never":
         return "this tier’s notebooks stop when idle." if tier.shutdown_required else None
     try:

@@ -135,7 +135,7 @@ def lease_view(
 ) -> LeaseView:
     """Return the view of a lease: what it is, what it cost so far, why it was stopped."""
     view = _settled_view(lease, machine, evidence, now)
-    return view.model_copy(update=_behind(view, Reason(view.reason))) if view.reason else view
+    return view.model_copy(update=_texts_after(view, Reason(view.reason))) if view.reason else view
 
 
 def running_view(
@@ -145,7 +145,7 @@ def running_view(
     view = lease_view(run.lease, machine, now, run.evidence)
     if run.lease.state is not LeaseState.RUNNING:
         return view
-    return view.model_copy(update=_ahead(run, conditions, now))
+    return view.model_copy(update=_outlook(run, conditions, now))
 
 
 def _settled_view(
@@ -250,7 +250,7 @@ def machine_text(lease: Lease, machine: InstanceType | None) -> str:
     return " · ".join([*parts, f"{lease.cpus:g} vCPU", f"{lease.memory:g} GB"])
 
 
-def _behind(view: LeaseView, reason: Reason) -> dict[str, object]:
+def _texts_after(view: LeaseView, reason: Reason) -> dict[str, object]:
     """Return the texts of the reason for which it was stopped."""
     after = view.shutdown_after
     return {
@@ -266,7 +266,7 @@ def _behind(view: LeaseView, reason: Reason) -> dict[str, object]:
     }
 
 
-def _ahead(run: Watched, conditions: Conditions, now: datetime) -> dict[str, object]:
+def _outlook(run: Watched, conditions: Conditions, now: datetime) -> dict[str, object]:
     """Return what keeps it and what ends it, with the warning that stands and what Extend gives."""
     evidence, deadlines = run.evidence, run.deadlines
     end = run.ending(conditions.grace)

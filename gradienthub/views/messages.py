@@ -48,29 +48,32 @@ def warning_message(view: LeaseView, warn: Warn, url: str = "") -> tuple[str, st
 
     `url`: the Notebooks page as people reach it, "" if unknown.
     """
-    notebook, left = _plain(shown(view.notebook)), format_duration(warn.stops_at - view.now)
+    notebook, left = _flatten(shown(view.notebook)), format_duration(warn.stops_at - view.now)
     lines = [
-        f"Notebook {notebook} of {_name(view)} on {_plain(view.machine)} stops at"
+        f"Notebook {notebook} of {_name(view)} on {_flatten(view.machine)} stops at"
         f" {_moment(warn.stops_at)}, in {left}.",
-        f"Why: {_plain(warn.why)}.",
+        f"Why: {_flatten(warn.why)}.",
         _cost(view),
         _to_keep(view, warn.reason, url),
     ]
-    return f"{notebook} stops in {left}: {_plain(warn.why)}", "\n".join(lines)
+    return f"{notebook} stops in {left}: {_flatten(warn.why)}", "\n".join(lines)
 
 
 def stopped_message(view: LeaseView, stop: Stop, url: str = "") -> tuple[str, str]:
     """Return (title, body) of a stop that was asked for or found; `url` as in `warning_message`."""
-    notebook, why = _plain(shown(view.notebook)), _plain(stop.why or REASONS[stop.reason].sentence)
+    notebook, why = (
+        _flatten(shown(view.notebook)),
+        _flatten(stop.why or REASONS[stop.reason].sentence),
+    )
     if service := service_of(view.stopped_by):
-        why = f"the service {_plain(shown(service, 60))} stopped it"
+        why = f"the service {_flatten(shown(service, 60))} stopped it"
     at = view.stop_requested_at or view.ended_at or view.now
     ran = f" after {format_duration(at - view.answered_at)}" if view.answered_at else ""
     lines = [
-        f"Notebook {notebook} of {_name(view)} on {_plain(view.machine)} was stopped at"
+        f"Notebook {notebook} of {_name(view)} on {_flatten(view.machine)} was stopped at"
         f" {_moment(at)}{ran}.",
         f"Why: {why}.",
-        *([f"Note: {_plain(shown(view.words_given, 400))}"] if view.words_given else []),
+        *([f"Note: {_flatten(shown(view.words_given, 400))}"] if view.words_given else []),
         _cost(view),
         cure_after(stop.reason, url),
     ]
@@ -95,13 +98,13 @@ def _cost(view: LeaseView) -> str:
 
 
 def _name(view: LeaseView) -> str:
-    return _plain(view.user[:100])
+    return _flatten(view.user[:100])
 
 
 def _moment(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
-def _plain(text: str) -> str:
+def _flatten(text: str) -> str:
     """Return one line without what a mail header or a chat service would take for its own."""
     return "".join(c if c.isprintable() else " " for c in text[:LONGEST_TEXT]).translate(_HARMLESS)

@@ -200,11 +200,11 @@ def notebook_row(
         return _row(server, "new" if server.state == ServerState.STOPPED else server.state)
     view = view_of(run, server.last_activity, settings, now)
     if server.state == ServerState.RUNNING:
-        row = _running(server, run, view, now)
+        row = _running_row(server, run, view, now)
     elif server.state == ServerState.STARTING:
-        row = _starting(server, view)
+        row = _starting_row(server, view)
     else:
-        row = _stopped(server, run.lease, view, now)
+        row = _stopped_row(server, run.lease, view, now)
         row = replace(row, restart=tuple(entries_of(kept.options).items()) if kept.options else ())
     return replace(
         row,
@@ -223,7 +223,7 @@ def _row(server: ServerSeen, kind: str) -> NotebookRow:
 # -- running ------------------------------------------------------------------------------------
 
 
-def _starting(server: ServerSeen, view: LeaseView) -> NotebookRow:
+def _starting_row(server: ServerSeen, view: LeaseView) -> NotebookRow:
     after = view.shutdown_after
     will = f"Will stop after {_span(after)} idle." if after else "Nothing stops it when idle."
     return replace(
@@ -236,9 +236,9 @@ def _starting(server: ServerSeen, view: LeaseView) -> NotebookRow:
     )
 
 
-def _running(server: ServerSeen, run: Watched, view: LeaseView, now: datetime) -> NotebookRow:
+def _running_row(server: ServerSeen, run: Watched, view: LeaseView, now: datetime) -> NotebookRow:
     if view.warning and view.stops_at:
-        row = _warned(server, view, view.stops_at - now)
+        row = _warned_row(server, view, view.stops_at - now)
     else:
         begun = view.answered_at
         row = replace(
@@ -246,7 +246,7 @@ def _running(server: ServerSeen, run: Watched, view: LeaseView, now: datetime) -
             at=begun,
             at_word="since",
             why=Line(format_duration(now - begun) if begun else ""),
-            lines=tuple(_keeping(server, run, view, now)),
+            lines=tuple(_keeping_lines(server, run, view, now)),
         )
     until = view.extend.until if view.extend else None
     return replace(
@@ -258,7 +258,7 @@ def _running(server: ServerSeen, run: Watched, view: LeaseView, now: datetime) -
     )
 
 
-def _warned(server: ServerSeen, view: LeaseView, left: timedelta) -> NotebookRow:
+def _warned_row(server: ServerSeen, view: LeaseView, left: timedelta) -> NotebookRow:
     idle = view.stop_reason == Reason.IDLE
     return replace(
         _row(server, "warned"),
@@ -266,15 +266,15 @@ def _warned(server: ServerSeen, view: LeaseView, left: timedelta) -> NotebookRow
         at_word="at",
         stops_at=view.stops_at,
         left=countdown(left),
-        lines=tuple(_warning(view)),
+        lines=tuple(_warning_lines(view)),
         why=Line("idle since", view.used_at) if idle else Line(view.stop_why),
         news=f"{server.title} stops in {_minutes(left)}: {view.stop_why}.",
     )
 
 
-def _warning(view: LeaseView) -> Iterable[Line]:
+def _warning_lines(view: LeaseView) -> Iterable[Line]:
     """Yield what is to be known of a stop that is near, and what Extend would give."""
-    yield from _unreachable(view)
+    yield from _unreachable_lines(view)
     if words := _before_stop(view):
         yield Line(words)
     if view.counts_requests:
@@ -294,11 +294,13 @@ def _before_stop(view: LeaseView) -> str:
     return view.stop_cure if view.stop_reason in SOFT else ""
 
 
-def _keeping(server: ServerSeen, run: Watched, view: LeaseView, now: datetime) -> Iterable[Line]:
+def _keeping_lines(
+    server: ServerSeen, run: Watched, view: LeaseView, now: datetime
+) -> Iterable[Line]:
     """Yield what keeps it alive, or when it stops and why."""
     if run.lease.answered_at is None:
         return
-    yield from _unreachable(view)
+    yield from _unreachable_lines(view)
     evidence, deadlines = evidence_of(run, server.last_activity), run.deadlines
     why = why_kept(evidence, deadlines, now)
     after = deadlines.shutdown_after
@@ -329,7 +331,7 @@ def _keeping(server: ServerSeen, run: Watched, view: LeaseView, now: datetime) -
         yield Line("It ends at", hard.at, f" in any case: {hard.why}.")
 
 
-def _unreachable(view: LeaseView) -> Iterable[Line]:
+def _unreachable_lines(view: LeaseView) -> Iterable[Line]:
     if view.unreachable_since:
         yield Line("Not reachable since", view.unreachable_since, "; this time is not charged.")
 
@@ -355,7 +357,7 @@ def _minutes(span: timedelta) -> str:
 # -- not running --------------------------------------------------------------------------------
 
 
-def _stopped(server: ServerSeen, lease: Lease, view: LeaseView, now: datetime) -> NotebookRow:
+def _stopped_row(server: ServerSeen, lease: Lease, view: LeaseView, now: datetime) -> NotebookRow:
     kind: str = server.state
     if kind == ServerState.STOPPED:
         kind = {Reason.CRASHED.value: "crashed", Reason.START_FAILED.value: "unstarted"}.get(
@@ -369,7 +371,7 @@ def _stopped(server: ServerSeen, lease: Lease, view: LeaseView, now: datetime) -
         at=ended,
         at_word="at" if ended and ended.date() == now.date() else "on",
         why=_reason(lease, view),
-        lines=tuple(_advice(kind, lease, view)),
+        lines=tuple(_advice_lines(kind, lease, view)),
         cost=view.cost_text,
         cost_note="never ready" if ran is None else f"ran {format_duration(ran)}",
         last_words="\n".join(telling_lines(lease.last_words or "")) if failed else "",
@@ -410,11 +412,11 @@ def _by_other(by: str) -> str:
     return f"by admin {by}" if by else "by an administrator"
 
 
-def _advice(kind: str, lease: Lease, view: LeaseView) -> Iterable[Line]:
+def _advice_lines(kind: str, lease: Lease, view: LeaseView) -> Iterable[Line]:
     if view.words_given:
         yield Line(f"Reason given: “{view.words_given}”")
     if view.reason == Reason.ENDED_ITSELF:
-        yield from _ended_itself(lease)
+        yield from _own_end_lines(lease)
     if kind == "crashed":
         yield Line("Saved files are safe; unsaved cells are lost.")
     if kind == "crashed" and lease.out_of_memory:
@@ -423,7 +425,7 @@ def _advice(kind: str, lease: Lease, view: LeaseView) -> Iterable[Line]:
         )
 
 
-def _ended_itself(lease: Lease) -> Iterable[Line]:
+def _own_end_lines(lease: Lease) -> Iterable[Line]:
     yield Line("It ended by itself, in order; saved files are safe.")
     if not ended_by(lease.last_words or ""):
         yield Line(

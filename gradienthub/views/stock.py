@@ -104,7 +104,7 @@ class Stock:
             if (of_kind := tuple(card for k, card in cards if k == kind))
         )
 
-    def checked(self, groups: Sequence[Group]) -> InstanceType | None:
+    def checked_machine(self, groups: Sequence[Group]) -> InstanceType | None:
         """Return the machine whose card is checked, or None."""
         cards = (card for group in groups for card in group.cards if card.checked)
         return next((self.house.catalog.instance_type(card.name) for card in cards), None)

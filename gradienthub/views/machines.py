@@ -1,7 +1,7 @@
 """Machines: every instance type with its price, what is free, and who may start it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from ..ledger.leases import Usual
@@ -24,19 +24,19 @@ class MachinesView:
     `storage` are what the tier costs and promises, "" for nothing.
     """
 
-    groups: tuple[Group, ...]
-    locks: Mapping[str, str]
-    tier: str
-    given_by: str
-    per_month: str
-    storage: str
-    running: int
-    max_running: int
-    usual: tuple[tuple[str, str], ...]
-    problem: Refused | None
     help_url: str
     support_email: str
     as_of: datetime
+    problem: Refused | None = None
+    groups: tuple[Group, ...] = ()
+    locks: Mapping[str, str] = field(default_factory=dict)
+    tier: str = ""
+    given_by: str = ""
+    per_month: str = ""
+    storage: str = ""
+    running: int = 0
+    max_running: int = 0
+    usual: tuple[tuple[str, str], ...] = ()
 
 
 def machines_view(
@@ -46,6 +46,9 @@ def machines_view(
     house = settings.house
     form = build_view(house, offer, Attempt(), now)
     return MachinesView(
+        help_url=settings.help_url,
+        support_email=settings.support_email,
+        as_of=now,
         groups=form.groups,
         locks={
             machine.name: refused.text
@@ -59,15 +62,9 @@ def machines_view(
         running=form.running,
         max_running=form.max_running,
         usual=tuple((runtime.title, span_text(seen.median)) for runtime, seen in usual),
-        problem=None,
-        help_url=settings.help_url,
-        support_email=settings.support_email,
-        as_of=now,
     )
 
 
 def away_view(settings: Settings, problem: Refused, now: datetime) -> MachinesView:
     """Return the page while nothing is known of what is free: the reason alone."""
-    return MachinesView(
-        (), {}, "", "", "", "", 0, 0, (), problem, settings.help_url, settings.support_email, now
-    )
+    return MachinesView(settings.help_url, settings.support_email, now, problem)

@@ -15,8 +15,9 @@ from typing import Literal
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
-from .rules.idleness import Answer, Reason
+from .rules.idleness import Reason
 from .rules.phase import LeaseState
+from .rules.use import Answer
 
 NAMESPACE = "gradienthub"
 #: The instance type of leases whose own is no longer in the catalog.

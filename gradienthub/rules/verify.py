@@ -285,7 +285,7 @@ def lease_faults(
     for entry in entries:
         if entry.kind is Kind.CHARGE and entry.lease_id is not None:
             charges.setdefault(entry.lease_id, []).append(entry)
-    faults = []
+    faults: list[str] = []
     for lease_id, of_lease in charges.items():
         faults += _charge_faults(lease_id, leases.get(lease_id), of_lease)
     for lease_id, proof in leases.items():

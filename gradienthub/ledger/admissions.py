@@ -1,23 +1,20 @@
 """Admissions: a start is checked, and takes what it needs, in one transaction."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 
 from ..rules.action import Action
-from ..rules.admission import Plan, admit, entitle
+from ..rules.admission import Entitled, Plan, Situation, admit, entitle
 from ..rules.idleness import Reason
-from ..rules.lease import Claim, Lease
+from ..rules.lease import Lease
 from ..rules.options import StartOptions
 from ..rules.phase import Phase
-from ..rules.refusal import Refused, shown
+from ..rules.refusal import Refused
 from ..rules.tiers import Allowance
 from ..rules.unanswered import SILENT_WINDOW
 from ..rules.verify import Terms
-from ..rules.warm import WarmChoice, choose
 from ..settings import Settings
 from . import (
     accounts,
@@ -31,7 +28,7 @@ from . import (
     warm_slots,
 )
 from .database import lock_admissions
-from .lease_rows import lease_from, lease_query
+from .lease_rows import row_of
 from .schema import device_holders, lease_devices, leases
 from .schema import notebooks as notebook_table
 
@@ -88,87 +85,52 @@ def admit_start(
         account_id=account.id,
         scopes=usage.scopes_of(account.id, allowance.groups),
     )
-    outcome = _decide(tx, request, settings, account.id, allowance, now)
-    if isinstance(outcome, Refused):
-        audit.record(
-            tx,
-            hub_id=hub_id,
-            actor=request.actor,
-            account_id=account.id,
-            action=Action.REFUSED,
-            detail={
-                "code": outcome.code,
-                "message": outcome.message,
-                "server": request.server_name,
-                "options": request.options.as_json(),
-            },
-            now=now,
-        )
-        return outcome
-    choice = _choose_warm_slot(tx, settings, allowance, outcome)
-    outcome = replace(outcome, placement=choice.placement)
-    return _take(tx, request, settings, account, allowance, outcome, now, choice)
-
-
-def _choose_warm_slot(
-    tx: Connection, settings: Settings, allowance: Allowance, plan: Plan
-) -> WarmChoice:
-    """Choose the warm server for this start, and those that make way for it."""
-    entitled = plan.entitled
-    return choose(
-        plan.placement,
-        entitled.instance_type,
-        runtime=entitled.runtime.name if entitled.runtime else None,
-        image=entitled.image,
-        slots=warm_slots.of_hub(tx, settings.hub_id),
-        hosts=settings.house.hosts,
-        load=capacity.taken(tx, settings).load,
-        groups=allowance.host_groups,
+    plan: Plan | Refused | Entitled = entitle(request.options, allowance, settings.house, now)
+    if isinstance(plan, Entitled):
+        situation = _situation(tx, request, settings, account.id, allowance, plan, now)
+        plan = admit(plan, allowance, settings.house, situation, now)
+    if isinstance(plan, Plan):
+        return _take(tx, request, settings, account, plan, now)
+    audit.record(
+        tx,
+        hub_id=hub_id,
+        actor=request.actor,
+        account_id=account.id,
+        action=Action.REFUSED,
+        detail={
+            "code": plan.code,
+            "message": plan.message,
+            "server": request.server_name,
+            "options": request.options.as_json(),
+        },
+        now=now,
     )
+    return plan
 
 
-def _decide(
+def _situation(
     tx: Connection,
     request: Request,
     settings: Settings,
     account_id: str,
     allowance: Allowance,
+    wanted: Entitled,
     now: datetime,
-) -> Plan | Refused:
-    entitled = entitle(request.options, allowance, settings.house, now)
-    if isinstance(entitled, Refused):
-        return entitled
+) -> Situation:
+    """Read what this start meets."""
     taken = capacity.taken(tx, settings)
-    own = [lease for lease in taken.leases if lease.account_id == account_id]
     notebook = notebooks.find(tx, account_id=account_id, server_name=request.server_name)
-    older = next((r for r in taken.rows if notebook and r.notebook_id == notebook.id), None)
-    if notebook and older and older.stop_requested_at is None:
-        return Refused(
-            "still_stopping",
-            f"{shown(notebook.title)} runs already.",
-            "It is the server of another user name of yours, or from before the hub lost its"
-            " database: reload the list of your notebooks in a minute, or stop it there.",
-            retry_after=timedelta(seconds=60),
-        )
-    if notebook and older:
-        return Refused(
-            "still_stopping",
-            f"{shown(notebook.title)} is still stopping.",
-            "Its machine is free once the engine says so: try again in a moment.",
-            retry_after=timedelta(seconds=10),
-        )
-    return admit(
-        entitled,
-        allowance,
-        settings.house,
-        own=own,
-        everybody=taken.leases,
+    paid = wanted.instance_type.price > 0
+    return Situation(
+        account_id=account_id,
+        notebook_id=notebook.id if notebook else None,
+        leases=taken.leases,
         load=taken.load,
-        image_failures=_image_failures(tx, account_id, entitled.image, now)
-        if entitled.custom_image
+        slots=warm_slots.of_hub(tx, settings.hub_id),
+        image_failures=_image_failures(tx, account_id, wanted.image, now)
+        if wanted.custom_image
         else 0,
-        silent_starts=_silent_starts(tx, account_id, now) if entitled.instance_type.price else (),
-        now=now,
+        silent_starts=_silent_starts(tx, account_id, now) if paid else (),
         funds=holds.funds_of(
             tx,
             hub_id=settings.hub_id,
@@ -178,7 +140,7 @@ def _decide(
             currency=settings.house.catalog.currency,
             now=now,
         )
-        if entitled.instance_type.price
+        if paid
         else None,
     )
 
@@ -188,11 +150,10 @@ def _take(
     request: Request,
     settings: Settings,
     account: accounts.Account,
-    allowance: Allowance,
     plan: Plan,
     now: datetime,
-    choice: WarmChoice,
 ) -> Lease:
+    """Write what the plan says: the lease, its devices, warm servers and money, and the audit."""
     notebook = notebooks.notebook_of(
         tx,
         hub_id=settings.hub_id,
@@ -206,141 +167,123 @@ def _take(
         .where(notebook_table.c.id == notebook.id)
         .values(options=request.options.as_json())
     )
-    _write(tx, request, settings, account, notebook.id, allowance, plan, now, choice)
-    row = warm_slots.claim(tx, choice.claims, request.lease_id) if choice.claims else None
-    warm_slots.evict(tx, choice.evicts, request.lease_id)
-    _take_devices(tx, request.lease_id, settings.hub_id, plan.placement.devices, now)
+    claim = warm_slots.claim(tx, plan.choice.claims) if plan.choice.claims else None
+    lease = _lease(request, settings, account, notebook, plan, now)
+    lease = replace(lease, claim=claim, object_id=claim.object_id if claim else None)
+    tx.execute(leases.insert().values(row_of(lease)))
+    warm_slots.evict(tx, lease.evicts, lease.id)
+    _take_devices(tx, lease)
     # Also where the price is so small that it holds nothing yet.
     if plan.price:
         holds.take(
             tx,
             hub_id=settings.hub_id,
-            lease_id=request.lease_id,
+            lease_id=lease.id,
             account_id=account.id,
             currency=plan.currency,
             amount=plan.hold,
-            tier=allowance.tier,
+            tier=plan.allowance.tier,
             charge_overrun=settings.charge_overrun,
         )
-    detail = {
-        "lease": request.lease_id,
-        "server": request.server_name,
-        **_terms(settings, allowance, plan).as_json(),
-        "options": request.options.as_json(),
-        "host": plan.placement.host,
-        "devices": plan.placement.devices,
-        "tier_given_by": allowance.given_by,
-    }
-    _record_start(tx, request, settings.hub_id, account.id, detail, now)
-    lease = tx.execute(lease_query().where(leases.c.id == request.lease_id)).one()
-    return replace(
-        lease_from(lease, devices=plan.placement.devices),
-        claim=_claim(row) if row else None,
-        evicts=choice.evicts,
-    )
-
-
-def _record_start(
-    tx: Connection,
-    request: Request,
-    hub_id: str,
-    account_id: str,
-    detail: dict[str, Any],
-    now: datetime,
-) -> None:
     audit.record(
         tx,
-        hub_id=hub_id,
+        hub_id=settings.hub_id,
         actor=request.actor,
-        account_id=account_id,
+        account_id=account.id,
         action=Action.START,
-        detail=detail,
+        detail={
+            "lease": lease.id,
+            "server": request.server_name,
+            **_terms(settings, plan).as_json(),
+            "options": request.options.as_json(),
+            "host": lease.host,
+            "devices": lease.devices,
+            "tier_given_by": plan.allowance.given_by,
+        },
         now=now,
     )
+    return lease
 
 
-def _terms(settings: Settings, allowance: Allowance, plan: Plan) -> Terms:
+def _terms(settings: Settings, plan: Plan) -> Terms:
     """Build what the lease will cost, as the audit keeps it."""
+    tier = plan.allowance.tier
     return Terms(
         price=plan.price,
         currency=plan.currency,
         instance_type=plan.entitled.instance_type.name,
-        tier=allowance.tier.name,
+        tier=tier.name,
         custom_image=plan.entitled.custom_image,
-        groups=tuple(sorted(allowance.groups)),
-        credit_limit=holds.credit_limit_of(allowance.tier) if plan.price else None,
+        groups=tuple(sorted(plan.allowance.groups)),
+        credit_limit=holds.credit_limit_of(tier) if plan.price else None,
         charge_overrun=bool(plan.price) and settings.charge_overrun,
     )
 
 
-def _write(
-    tx: Connection,
+def _lease(
     request: Request,
     settings: Settings,
     account: accounts.Account,
-    notebook_id: str,
-    allowance: Allowance,
+    notebook: notebooks.Notebook,
     plan: Plan,
     now: datetime,
-    choice: WarmChoice,
-) -> None:
-    """Write the lease's row, with the terms of its start."""
-    entitled = plan.entitled
-    instance_type = entitled.instance_type
-    host = next(h for h in settings.house.hosts if h.name == plan.placement.host)
-    tx.execute(
-        leases.insert().values(
-            id=request.lease_id,
-            hub_id=settings.hub_id,
-            account_id=account.id,
-            notebook_id=notebook_id,
-            instance_type=instance_type.name,
-            price=plan.price,
-            currency=plan.currency,
-            tier=allowance.tier.name,
-            tier_given_by=allowance.given_by[:255],
-            groups=sorted(allowance.groups),
-            runtime=entitled.runtime and entitled.runtime.name,
-            image=entitled.image,
-            custom_image=entitled.custom_image,
-            interface=entitled.interface,
-            host=host.name,
-            host_key=capacity.host_key(settings.hub_id, host),
-            cpus=instance_type.cpus,
-            memory=instance_type.memory,
-            shutdown_after=entitled.shutdown_after,
-            stop_at=entitled.stop_at,
-            session_ends_at=plan.session_ends_at,
-            phase=Phase.ADMITTED,
-            phase_at=now,
-            admitted_at=now,
-            warm_slot=choice.claims,
-        )
+) -> Lease:
+    """Make the lease of an admitted start."""
+    entitled, placement = plan.entitled, plan.placement
+    machine = entitled.instance_type
+    host = next(h for h in settings.house.hosts if h.name == placement.host)
+    return Lease(
+        id=request.lease_id,
+        hub_id=settings.hub_id,
+        account_id=account.id,
+        account_name=account.name,
+        notebook_id=notebook.id,
+        server_name=notebook.server_name,
+        display_name=notebook.display_name,
+        instance_type=machine.name,
+        price=plan.price,
+        currency=plan.currency,
+        tier=plan.allowance.tier.name,
+        tier_given_by=plan.allowance.given_by[:255],
+        groups=tuple(sorted(plan.allowance.groups)),
+        runtime=entitled.runtime and entitled.runtime.name,
+        image=entitled.image,
+        custom_image=entitled.custom_image,
+        interface=entitled.interface,
+        host=host.name,
+        host_key=capacity.host_key(settings.hub_id, host),
+        devices=placement.devices,
+        cpus=machine.cpus,
+        memory=machine.memory,
+        shutdown_after=entitled.shutdown_after,
+        stop_at=entitled.stop_at,
+        session_ends_at=plan.session_ends_at,
+        phase=Phase.ADMITTED,
+        phase_at=now,
+        admitted_at=now,
+        warm_slot=plan.choice.claims,
+        evicts=plan.choice.evicts,
     )
 
 
-def _take_devices(
-    tx: Connection, lease_id: str, hub_id: str, devices: tuple[str, ...], now: datetime
-) -> None:
+def _take_devices(tx: Connection, lease: Lease) -> None:
     """Write who holds each device now, which the database allows one only, and which devices the
     lease had."""
-    for device in devices:
+    for device in lease.devices:
         tx.execute(
             device_holders.insert().values(
                 device_uuid=device,
-                hub_id=hub_id,
+                hub_id=lease.hub_id,
                 holder_kind="lease",
-                holder_id=lease_id,
-                since=now,
+                holder_id=lease.id,
+                since=lease.admitted_at,
             )
         )
         tx.execute(
-            lease_devices.insert().values(lease_id=lease_id, device_uuid=device, hub_id=hub_id)
+            lease_devices.insert().values(
+                lease_id=lease.id, device_uuid=device, hub_id=lease.hub_id
+            )
         )
-
-
-def _claim(row: Mapping[str, Any]) -> Claim:
-    return Claim(row["id"], row["object_id"], row["address"], row["digest"], row["ready_at"])
 
 
 def _image_failures(tx: Connection, account_id: str, image: str | None, now: datetime) -> int:

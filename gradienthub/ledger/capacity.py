@@ -24,7 +24,6 @@ def host_key(hub_id: str, host: Host) -> str:
 class Taken:
     """What open leases hold of these hosts. Warm servers make way, so that they hold nothing."""
 
-    rows: tuple[Any, ...]
     leases: tuple[OpenLease, ...]
     load: Load
 
@@ -67,7 +66,6 @@ def taken(tx: Connection, settings: Settings) -> Taken:
         memory[names[key]] = memory.get(names[key], 0) + its_memory
     held_devices, warm_devices = warm_slots.held_devices(tx, settings.hub_id)
     return Taken(
-        rows=tuple(rows),
         leases=tuple(_open_lease(row) for row in rows),
         load=Load(
             cpus=cpus,
@@ -83,7 +81,8 @@ def _open_lease(row: Any) -> OpenLease:
     return OpenLease(
         id=row.id,
         account_id=row.account_id,
-        notebook=title_of(row.display_name, row.server_name),
+        notebook_id=row.notebook_id,
+        title=title_of(row.display_name, row.server_name),
         instance_type=row.instance_type,
         price=row.price,
         hard_end=min((end for end in (row.stop_at, row.session_ends_at) if end), default=None),

@@ -71,6 +71,12 @@ def lease_from(
     return Lease(**columns, devices=tuple(devices), gaps=lost, forgiven=forgiven)
 
 
+def row_of(lease: Lease) -> dict[str, object]:
+    """Return the columns of a lease, as `lease_from` reads them."""
+    row: dict[str, object] = {column.key: getattr(lease, column.key) for column in leases.c}
+    return row | {"groups": None if lease.groups is None else list(lease.groups)}
+
+
 def _phase_of(row: Row[Any]) -> Phase:
     """Return what the moments of a row say, whose word for its phase is another version's."""
     moments = (

@@ -1,7 +1,7 @@
 """Notebooks: what a person owns, keyed by our own id and found by server name."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -54,6 +54,7 @@ def notebook_of(
         tx.execute(
             update(notebooks).where(notebooks.c.id == found.id).values(display_name=display_name)
         )
+        found = replace(found, display_name=display_name)
     return found
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
+from ..rules.lease import Claim
 from ..rules.phase import SlotState, may_turn
 from ..rules.warm import Slot
 from . import objects
@@ -72,13 +73,12 @@ def held_devices(tx: Connection, hub_id: str) -> tuple[frozenset[str], frozenset
     return frozenset(row.device_uuid for row in rows) - warm, warm
 
 
-def claim(tx: Connection, slot_id: str, lease_id: str) -> dict[str, Any]:
-    """Give this warm server to a start: its row goes, and the lease names it from now on."""
+def claim(tx: Connection, slot_id: str) -> Claim:
+    """Give this warm server to a start, whose lease names it from now on: its row goes."""
     row = tx.execute(select(warm_slots).where(warm_slots.c.id == slot_id)).one()
-    tx.execute(update(leases).where(leases.c.id == lease_id).values(object_id=row.object_id))
     tx.execute(delete(device_holders).where(device_holders.c.holder_id == slot_id))
     tx.execute(delete(warm_slots).where(warm_slots.c.id == slot_id))
-    return dict(row._mapping)
+    return Claim(row.id, row.object_id, row.address, row.digest, row.ready_at)
 
 
 def evict(tx: Connection, slot_ids: Iterable[str], lease_id: str) -> None:

@@ -14,6 +14,7 @@ from .placement import Host, Load, Placement, fits, place, room
 from .refusal import Refused, shown
 from .tiers import Allowance, Tier, cheapest_with
 from .unanswered import silent_until
+from .warm import Kind, Slot, WarmChoice, choose
 
 #: A custom image that started and never answered this often within an hour is refused.
 IMAGE_FAILURES = 3
@@ -26,7 +27,8 @@ class OpenLease:
 
     id: str
     account_id: str
-    notebook: str
+    notebook_id: str
+    title: str
     instance_type: str
     price: int
     hard_end: datetime | None
@@ -59,16 +61,48 @@ class Entitled:
         return self.runtime is None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """What a start meets: its account, what is open and taken, and what may still be spent.
+
+    `leases` are all open leases that share these hosts, the oldest first. `notebook_id` is None for
+    a new notebook, `funds` where nothing limits them. `image_failures` counts how often this custom
+    image did not answer within the last hour; `silent_starts` are when starts of the account had
+    paid machines and never answered.
+    """
+
+    account_id: str
+    notebook_id: str | None = None
+    leases: Sequence[OpenLease] = ()
+    load: Load
+    slots: Sequence[Slot] = ()
+    funds: Funds | None = None
+    image_failures: int = 0
+    silent_starts: Iterable[Span] = ()
+
+    @property
+    def own(self) -> list[OpenLease]:
+        """The account's open leases."""
+        return [lease for lease in self.leases if lease.account_id == self.account_id]
+
+
 @dataclass(frozen=True)
 class Plan:
-    """An admitted start: what it gets, at which price, until when, and what it reserves."""
+    """An admitted start: what it gets and by which tier, at which price, until when, what it
+    reserves, and which warm servers it claims or takes the place of."""
 
     entitled: Entitled
-    placement: Placement
+    allowance: Allowance
+    choice: WarmChoice
     price: int
     currency: str
     session_ends_at: datetime | None
     hold: int = 0
+
+    @property
+    def placement(self) -> Placement:
+        """Where it goes, with which devices."""
+        return self.choice.placement
 
 
 def entitle(
@@ -260,51 +294,71 @@ def admit(
     entitled: Entitled,
     allowance: Allowance,
     house: House,
-    *,
-    own: Sequence[OpenLease],
-    everybody: Sequence[OpenLease],
-    load: Load,
-    image_failures: int,
+    situation: Situation,
     now: datetime,
-    funds: Funds | None = None,
-    silent_starts: Iterable[Span] = (),
 ) -> Plan | Refused:
-    """Plan the start, or say why not.
-
-    `own` are the account's open leases without one of the same notebook, `everybody` all open
-    leases that share these hosts, `image_failures` how often this person's custom image did not
-    answer within the last hour, `funds` what they may still spend (None: nothing limits it),
-    `silent_starts` when starts of theirs had paid machines and never answered.
-    """
-    if entitled.custom_image and image_failures >= IMAGE_FAILURES:
-        return _image_failing(entitled.image or "", image_failures)
-    if refused := _cap(entitled.instance_type, allowance, own):
-        return refused
+    """Plan the start, or say why not."""
     machine = entitled.instance_type
-    if machine.price and (free_at := silent_until(silent_starts, now)):
-        return _never_answering(free_at, now)
-    if funds and (refused := refusal(machine.price, machine.title, funds)):
+    if refused := _refusal(entitled, allowance, situation, now):
         return refused
-    placement = place(machine, house.hosts, load, allowance.host_groups)
+    placement = place(machine, house.hosts, situation.load, allowance.host_groups)
     if placement is None:
-        return _no_capacity(
-            machine,
-            allowance,
-            house,
-            own=own,
-            everybody=everybody,
-            load=load,
-            now=now,
-        )
+        return _no_capacity(machine, allowance, house, situation, now)
     limit = allowance.tier.session_limit_of(machine)
     return Plan(
         entitled=entitled,
-        placement=placement,
+        allowance=allowance,
+        choice=choose(
+            placement,
+            Kind(machine, entitled.runtime and entitled.runtime.name, entitled.image),
+            situation.slots,
+            hosts=house.hosts,
+            load=situation.load,
+            groups=allowance.host_groups,
+        ),
         price=machine.price,
         currency=house.catalog.currency,
         session_ends_at=now + limit if limit else None,
         hold=hold_for(machine.price),
     )
+
+
+def _refusal(
+    entitled: Entitled, allowance: Allowance, situation: Situation, now: datetime
+) -> Refused | None:
+    """Return why nobody asks for room at all."""
+    machine = entitled.instance_type
+    if refused := _still_open(situation):
+        return refused
+    if entitled.custom_image and situation.image_failures >= IMAGE_FAILURES:
+        return _image_failing(entitled.image or "", situation.image_failures)
+    if refused := _cap(machine, allowance, situation.own):
+        return refused
+    if machine.price and (free_at := silent_until(situation.silent_starts, now)):
+        return _never_answering(free_at, now)
+    return situation.funds and refusal(machine.price, machine.title, situation.funds)
+
+
+def _still_open(situation: Situation) -> Refused | None:
+    """Refuse a second lease of one notebook; the caller has ended those that the engine lost."""
+    for lease in situation.leases:
+        if lease.notebook_id != situation.notebook_id:
+            continue
+        if lease.stopping:
+            return Refused(
+                "still_stopping",
+                f"{shown(lease.title)} is still stopping.",
+                "Its machine is free once the engine says so: try again in a moment.",
+                retry_after=timedelta(seconds=10),
+            )
+        return Refused(
+            "still_stopping",
+            f"{shown(lease.title)} runs already.",
+            "It is the server of another user name of yours, or from before the hub lost its"
+            " database: reload the list of your notebooks in a minute, or stop it there.",
+            retry_after=timedelta(seconds=60),
+        )
+    return None
 
 
 def _image_failing(image: str, failures: int) -> Refused:
@@ -342,7 +396,7 @@ def _cap(
 
 
 def _too_many(running: Sequence[OpenLease], what: str) -> Refused:
-    names = ", ".join(shown(lease.notebook) for lease in running[:5])
+    names = ", ".join(shown(lease.title) for lease in running[:5])
     return Refused(
         "too_many_running",
         f"{what} are in use: {names}.",
@@ -356,14 +410,12 @@ def _no_capacity(
     wanted: InstanceType,
     allowance: Allowance,
     house: House,
-    *,
-    own: Sequence[OpenLease],
-    everybody: Sequence[OpenLease],
-    load: Load,
+    situation: Situation,
     now: datetime,
 ) -> Refused:
+    load, own = situation.load, situation.own
     total = room(wanted, house.hosts, load, allowance.host_groups).total
-    ends = next_free(wanted, house, everybody, load=load, groups=allowance.host_groups)
+    ends = next_free(wanted, house, situation.leases, load=load, groups=allowance.host_groups)
     # A free type is no way out for who has all the free notebooks they may have.
     others = [
         t for t in alternatives(wanted, allowance, house, load) if _cap(t, allowance, own) is None

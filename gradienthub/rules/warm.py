@@ -35,6 +35,26 @@ class Slot:
 
 
 @dataclass(frozen=True)
+class Kind:
+    """What a start asks for, and what a warm server must be made of to serve it."""
+
+    machine: InstanceType
+    runtime: str | None
+    image: str | None
+
+    def matches(self, slot: Slot) -> bool:
+        """Return whether the warm server is of this kind, also where its type was changed since."""
+        machine = self.machine
+        return (slot.instance_type, slot.runtime, slot.image, slot.cpus, slot.memory) == (
+            machine.name,
+            self.runtime,
+            self.image,
+            machine.cpus,
+            machine.memory,
+        ) and len(slot.devices) == machine.gpus
+
+
+@dataclass(frozen=True)
 class WarmChoice:
     """Where a start goes, which warm server it claims (None: a cold start), which make way."""
 
@@ -45,11 +65,9 @@ class WarmChoice:
 
 def choose(
     placement: Placement,
-    wanted: InstanceType,
-    *,
-    runtime: str | None,
-    image: str | None,
+    kind: Kind,
     slots: Sequence[Slot],
+    *,
     hosts: Sequence[Host],
     load: Load,
     groups: Iterable[str],
@@ -60,7 +78,7 @@ def choose(
     `load` is what leases hold, without warm servers. Those whose machine does not fit any more
     beside the start, or whose device it takes, make way.
     """
-    groups = frozenset(groups)
+    wanted, groups = kind.machine, frozenset(groups)
     open_hosts = {
         host.name for host in hosts if host.open_to(groups) and fits(wanted, host, load) > 0
     }
@@ -68,10 +86,9 @@ def choose(
         slot
         for slot in slots
         if slot.state == SlotState.READY
-        and (slot.instance_type, slot.runtime, slot.image) == (wanted.name, runtime, image)
+        and kind.matches(slot)
         and slot.host in open_hosts
         and (load.held_devices | load.faulty_devices).isdisjoint(slot.devices)
-        and (slot.cpus, slot.memory, len(slot.devices)) == (wanted.cpus, wanted.memory, wanted.gpus)
     ]
     # The one that has waited longest: `slots` are oldest first.
     claimed = waiting[0] if waiting else None

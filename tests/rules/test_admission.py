@@ -17,6 +17,7 @@ from gradienthub.rules.admission import (
     House,
     OpenLease,
     Plan,
+    Situation,
     admit,
     alternatives,
     entitle,
@@ -27,9 +28,11 @@ from gradienthub.rules.catalog import Catalog, InstanceType, Runtime, rows_from
 from gradienthub.rules.funds import Funds
 from gradienthub.rules.metering import quote
 from gradienthub.rules.options import parse_options
+from gradienthub.rules.phase import SlotState
 from gradienthub.rules.placement import Host, Load, Placement, room
 from gradienthub.rules.refusal import Refused
 from gradienthub.rules.tiers import Allowance, Tier, refuse_notebook
+from gradienthub.rules.warm import Slot, WarmChoice
 
 NOW = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -98,10 +101,11 @@ def lease(instance_type: str = "p5000", notebook: str = "other", **keys: Any) ->
     known = {
         "id": f"lease-{notebook}",
         "account_id": "somebody",
+        "notebook_id": f"notebook-{notebook}",
         "price": a_type(instance_type).price,
         "hard_end": None,
     }
-    return OpenLease(notebook=notebook, instance_type=instance_type, **{**known, **keys})
+    return OpenLease(title=notebook, instance_type=instance_type, **{**known, **keys})
 
 
 def asked(allowance: Allowance, house: House = HOUSE, **options: Any) -> Entitled | Refused:
@@ -117,6 +121,7 @@ def start(
     own: tuple[OpenLease, ...] = (),
     everybody: tuple[OpenLease, ...] = (),
     load: Load | None = None,
+    slots: tuple[Slot, ...] = (),
     image_failures: int = 0,
     silent_starts: Sequence[tuple[datetime, datetime]] = (),
     **options: Any,
@@ -124,17 +129,16 @@ def start(
     entitled = asked(allowance, house, **options)
     if isinstance(entitled, Refused):
         return entitled
-    return admit(
-        entitled,
-        allowance,
-        house,
-        own=own,
-        everybody=(*own, *everybody),
+    situation = Situation(
+        account_id="anna",
+        notebook_id="notebook",
+        leases=(*(replace(lease, account_id="anna") for lease in own), *everybody),
         load=load or Load(),
+        slots=slots,
         image_failures=image_failures,
         silent_starts=silent_starts,
-        now=NOW,
     )
+    return admit(entitled, allowance, house, situation, NOW)
 
 
 def held(*devices: str, **cpus: float) -> Load:
@@ -158,11 +162,36 @@ def test_an_admitted_start_says_what_it_gets_at_which_price_until_when():
             stop_at=None,
             interface="lab",
         ),
-        placement=Placement("rack", ("GPU-rack-0",)),
+        allowance=person("free", payment_method=False),
+        choice=WarmChoice(Placement("rack", ("GPU-rack-0",)), None, ()),
         price=0,
         currency="USD",
         session_ends_at=NOW + 12 * HOUR,
     )
+
+
+def test_the_plan_names_the_warm_server_that_it_claims_with_its_device_and_those_that_make_way():
+    where = {"host": "rack", "instance_type": "p5000", "cpus": 8, "memory": 30}
+    torch, python = (
+        Slot(
+            **where,
+            id=name,
+            runtime=name,
+            image=RUNTIMES[name]["image"],
+            devices=(device,),
+            state=SlotState.READY,
+        )
+        for name, device in (("torch", "GPU-rack-0"), ("python", "GPU-rack-1"))
+    )
+    warm = Load(warm_devices=frozenset({"GPU-rack-0", "GPU-rack-1"}))
+    plan = start(person(), load=warm, slots=(torch, python))
+    assert isinstance(plan, Plan)
+    assert (plan.choice.claims, plan.choice.evicts) == ("python", ())
+    assert plan.placement == Placement("rack", ("GPU-rack-1",))
+    cold = start(person(), load=warm, slots=(torch,), runtime="python")
+    assert isinstance(cold, Plan)
+    assert cold.choice.claims is None
+    assert cold.choice.evicts == (("torch",) if cold.placement.devices == torch.devices else ())
 
 
 def test_a_tier_without_session_limit_sets_no_end():
@@ -368,6 +397,17 @@ GOLDEN: list[tuple[str, Any, str, str | None, str]] = [
      lambda: start(person(), stop_at="9999-12-31T23:59:59Z"), "stop_at", None,
      "The end time 9999-12-31 23:59 UTC is more than 366 days away. Choose an earlier one, or leave"
      " it out."),
+    ("still_stopping",
+     lambda: start(person(), everybody=(
+         lease(notebook="thesis", notebook_id="notebook", stopping=True),)),
+     None, "0:00:10",
+     "“thesis” is still stopping. Its machine is free once the engine says so: try again in a"
+     " moment."),
+    ("still_stopping",
+     lambda: start(person(), own=(lease(notebook="thesis", notebook_id="notebook"),)),
+     None, "0:01:00",
+     "“thesis” runs already. It is the server of another user name of yours, or from before the hub"
+     " lost its database: reload the list of your notebooks in a minute, or stop it there."),
     ("image_failing",
      lambda: start(person(), image="ghcr.io/acme/x", image_failures=3), "image", None,
      "The image “ghcr.io/acme/x” started 3 times within an hour and never answered. It needs"
@@ -558,19 +598,12 @@ class World:
         entitled = entitle(options, allowance, CROWDED, now)
         if isinstance(entitled, Refused):
             return entitled
-        plan = admit(
-            entitled,
-            allowance,
-            CROWDED,
-            own=self.leases(account),
-            everybody=self.leases(),
-            load=self.load(),
-            image_failures=0,
-            now=now,
-        )
+        situation = Situation(account_id=account, leases=self.leases(), load=self.load())
+        plan = admit(entitled, allowance, CROWDED, situation, now)
         if isinstance(plan, Plan):
+            name = f"n{number}"
             made = OpenLease(
-                f"lease-{number}", account, f"n{number}", wanted, plan.price, plan.session_ends_at
+                f"lease-{number}", account, name, name, wanted, plan.price, plan.session_ends_at
             )
             self.running.append((made, plan.entitled.instance_type, plan.placement))
         return plan

@@ -4,7 +4,7 @@ import pytest
 
 from gradienthub.rules.catalog import InstanceType
 from gradienthub.rules.placement import Device, Host, Load, Placement, place
-from gradienthub.rules.warm import Pool, Slot, choose, next_fill, surplus
+from gradienthub.rules.warm import Kind, Pool, Slot, choose, next_fill, surplus
 
 CPU = InstanceType(name="cpu", title="CPU", cpus=1, memory=2, price=0)
 GPU = InstanceType(name="gpu", title="GPU", gpu_model="T4", gpus=1, cpus=2, memory=4, price=0)
@@ -28,8 +28,8 @@ def chosen(wanted, slots, *, load=EMPTY, hosts=(RACK,), runtime="python", image=
     """What a start of this type gets."""
     placement = place(wanted, hosts, load, groups)
     assert placement is not None
-    return choose(placement, wanted, runtime=runtime, image=image, slots=slots, hosts=hosts,
-                  load=load, groups=groups)  # fmt: skip
+    kind = Kind(wanted, runtime, image)
+    return choose(placement, kind, slots, hosts=hosts, load=load, groups=groups)
 
 
 def test_the_one_that_has_waited_longest_is_claimed_with_its_host_and_device():

@@ -157,7 +157,7 @@ def test_a_locked_machine_cannot_be_chosen_and_says_what_it_needs(
 
 def test_a_taken_machine_says_when_the_next_is_free_at_the_latest(view: MakeView) -> None:
     ends = NOW + timedelta(hours=2)
-    lease = OpenLease("1", "somebody", "theirs", "t4", 510_000, hard_end=ends)
+    lease = OpenLease("1", "somebody", "n", "theirs", "t4", 510_000, hard_end=ends)
     t4 = card(view(taken=Taken((), (lease,), BOTH_T4)), "t4")
     assert (t4.state, t4.note, t4.next_free) == ("none", "None of 2 free.", ends)
     assert t4.disabled

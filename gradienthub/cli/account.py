@@ -91,10 +91,6 @@ def _moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _act(desk: Desk) -> account_acts.Act:
-    return account_acts.Act(desk.hub_id, desk.actor, desk.now)
-
-
 def _do(desk: Desk, args: argparse.Namespace, work: Callable[[Any], list[Change]]) -> None:
     """Do it in one transaction and print what was done; with --dry-run nothing is kept."""
 
@@ -147,28 +143,26 @@ def _subject(word: dict[str, str]) -> str:
 def _bind(desk: Desk, args: argparse.Namespace) -> None:
     if sum(map(bool, (args.name, args.all, args.closed_since))) != 1:
         raise UsageFault("Name one person, or give --all or --closed-since TIME")
-    act = _act(desk)
     if args.all:
-        _do(desk, args, lambda tx: account_bindings.bind_all(tx, act))
+        _do(desk, args, lambda tx: account_bindings.bind_all(tx, desk.by))
     elif args.closed_since:
-        _do(desk, args, lambda tx: account_bindings.bind_closed(tx, act, args.closed_since))
+        _do(desk, args, lambda tx: account_bindings.bind_closed(tx, desk.by, args.closed_since))
     else:
-        _do(desk, args, lambda tx: account_bindings.bind(tx, act, args.name, to=args.to))
+        _do(desk, args, lambda tx: account_bindings.bind(tx, desk.by, args.name, to=args.to))
 
 
 def _unbind(desk: Desk, args: argparse.Namespace) -> None:
     if bool(args.name) == bool(args.bound_since):
         raise UsageFault("Name one person, or give --bound-since TIME")
-    act = _act(desk)
     if args.name:
-        _do(desk, args, lambda tx: account_bindings.unbind(tx, act, args.name))
+        _do(desk, args, lambda tx: account_bindings.unbind(tx, desk.by, args.name))
     else:
-        _do(desk, args, lambda tx: account_bindings.unbind_since(tx, act, args.bound_since))
+        _do(desk, args, lambda tx: account_bindings.unbind_since(tx, desk.by, args.bound_since))
 
 
 def _merge(desk: Desk, args: argparse.Namespace) -> None:
     gone, into = desk.account_id(args.gone), desk.account_id(args.into)
-    _do(desk, args, lambda tx: account_merge.merge(tx, _act(desk), gone, into))
+    _do(desk, args, lambda tx: account_merge.merge(tx, desk.by, gone, into))
     root = desk.settings.storage_root / "accounts"
     if not args.json:
         print(
@@ -204,7 +198,7 @@ def _prepare(desk: Desk, args: argparse.Namespace) -> None:
 
 def _make(tx: Any, desk: Desk, wanted: Wanted) -> list[Change]:
     account, made = account_acts.prepare(
-        tx, _act(desk), wanted.name, subject=wanted.subject, provider=wanted.provider
+        tx, desk.by, wanted.name, subject=wanted.subject, provider=wanted.provider
     )
     who: dict[str, Any] = {"hub_id": desk.hub_id, "actor": desk.actor, "now": desk.now}
     done = ["waits for the first login"] if made else ["has an account already"]

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..ledger import Ledger, account_acts, accounts, statements
+from ..ledger import By, Ledger, account_acts, accounts, statements
 from ..ledger.accounts import Account, NoSuchAccount
 from ..rules.duration import parse_duration
 from ..rules.money import format_amount, parse_amount
@@ -28,6 +28,11 @@ class Desk:
         self.actor = f"cli {config.os_user()}"
         self.now = now
         self.currency = settings.house.catalog.currency
+
+    @property
+    def by(self) -> By:
+        """Who acts, at which hub, and when."""
+        return By(self.hub_id, self.actor, self.now)
 
     def amount(self, micros: int) -> str:
         """Format an amount of money for people, exactly."""
@@ -51,9 +56,8 @@ class Desk:
             pass
         if not name.strip() or len(name) > 255:
             raise config.UsageFault("A user name has 1 to 255 characters")
-        act = account_acts.Act(self.hub_id, self.actor, self.now)
         near = self._near(name)
-        account, made = self.ledger.write(account_acts.prepare, act, name)
+        account, made = self.ledger.write(account_acts.prepare, self.by, name)
         if made:
             print(
                 f"{name} has not logged in yet: an account waits for them"

@@ -6,7 +6,7 @@ from typing import Any
 from jupyterhub import orm
 from jupyterhub.utils import utcnow
 
-from ..ledger import audit, servers
+from ..ledger import By, audit, servers
 from ..ledger.servers import LeaseWithoutServer
 from ..rules.action import Action
 from ..spawners.context import HubContext
@@ -109,17 +109,14 @@ async def _stopped(app: Any, user: Any, name: str) -> None:
 def _write_audit(tx: Any, context: HubContext, kept: LeaseWithoutServer, user_name: str) -> None:
     audit.record(
         tx,
-        hub_id=context.settings.hub_id,
-        actor="hub",
-        account_id=None,
-        action=Action.SERVER_GIVEN_BACK,
+        By(context.settings.hub_id, "hub", context.clock()),
+        Action.SERVER_GIVEN_BACK,
         detail={
             "lease": kept.lease.id,
             "user": user_name,
             "server": kept.lease.server_name,
             "why": "the hub's own database did not know this running notebook",
         },
-        now=context.clock(),
     )
 
 

@@ -4,6 +4,7 @@ A public function takes a connection and is one transaction; `Ledger.write` and 
 It reads rows, asks `rules/`, writes. None spans an engine call, a hub call or an await.
 """
 
-from .database import Ledger, LedgerAway
+from .by import By
+from .database import Ledger, LedgerAway, Transaction
 
-__all__ = ["Ledger", "LedgerAway"]
+__all__ = ["By", "Ledger", "LedgerAway", "Transaction"]

@@ -1,7 +1,6 @@
 """What administrators do about who has which account: prepare one, list them, write it down."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
@@ -11,16 +10,8 @@ from ..rules.identity import Closed
 from ..rules.refusal import Refused, shown
 from . import accounts as people
 from . import audit, identity
+from .by import By
 from .schema import accounts, identities, leases, subjects
-
-
-@dataclass(frozen=True)
-class Act:
-    """Who acts, when, at which hub."""
-
-    hub_id: str
-    actor: str
-    now: datetime
 
 
 @dataclass(frozen=True)
@@ -41,7 +32,7 @@ class Rehearsed(Exception):
 
 
 def prepare(
-    tx: Connection, act: Act, name: str, *, subject: str = "", provider: str = ""
+    tx: Connection, by: By, name: str, *, subject: str = "", provider: str = ""
 ) -> tuple[people.Account, bool]:
     """Return the open account of that name, made for its owner's first login if there is none.
 
@@ -49,24 +40,30 @@ def prepare(
     takes it, whatever its user name; `provider` narrows it to one provider.
     """
     try:
-        found, made = people.find(tx, hub_id=act.hub_id, name=name), False
+        found, made = people.find(tx, hub_id=by.hub_id, name=name), False
     except people.NoSuchAccount:
-        account_id = identity.open_account(tx, hub_id=act.hub_id, name=name, now=act.now)
-        tx.execute(update(accounts).where(accounts.c.id == account_id).values(prepared_at=act.now))
-        found, made = people.find(tx, hub_id=act.hub_id, name=name), True
-        record_act(tx, act, account_id, Action.ACCOUNT_PREPARED, {"name": name, "subject": subject})
+        account_id = identity.open_account(tx, hub_id=by.hub_id, name=name, now=by.now)
+        tx.execute(update(accounts).where(accounts.c.id == account_id).values(prepared_at=by.now))
+        found, made = people.find(tx, hub_id=by.hub_id, name=name), True
+        audit.record(
+            tx,
+            by,
+            Action.ACCOUNT_PREPARED,
+            account_id=account_id,
+            detail={"name": name, "subject": subject},
+        )
     if subject:
-        _expect(tx, act, found, subject, provider)
+        _expect(tx, by, found, subject, provider)
     return found, made
 
 
-def _expect(tx: Connection, act: Act, account: people.Account, subject: str, provider: str) -> None:
+def _expect(tx: Connection, by: By, account: people.Account, subject: str, provider: str) -> None:
     """Let this subject name the account. Raises Refused where it names another, or is too late."""
     taken = tx.execute(
         select(accounts.c.id, accounts.c.name)
         .join(subjects, subjects.c.account_id == accounts.c.id)
         .where(
-            subjects.c.hub_id == act.hub_id,
+            subjects.c.hub_id == by.hub_id,
             subjects.c.subject == subject,
             subjects.c.provider.in_({provider, ""}),
             subjects.c.replaced_at.is_(None),
@@ -86,12 +83,12 @@ def _expect(tx: Connection, act: Act, account: people.Account, subject: str, pro
         )
     tx.execute(
         subjects.insert().values(
-            hub_id=act.hub_id,
+            hub_id=by.hub_id,
             provider=provider[:64],
             key="",
             subject=subject[:255],
             account_id=account.id,
-            bound_at=act.now,
+            bound_at=by.now,
         )
     )
 
@@ -168,18 +165,3 @@ def require_nothing_running(tx: Connection, account_id: str) -> None:
             f" notebook{'' if running == 1 else 's'}.",
             "Stop what runs first (`gradienthub stop LEASE`), and try again.",
         )
-
-
-def record_act(
-    tx: Connection, act: Act, account_id: str, action: Action, detail: dict[str, Any]
-) -> None:
-    """Write down in the audit what an administrator did to an account."""
-    audit.record(
-        tx,
-        hub_id=act.hub_id,
-        actor=act.actor,
-        account_id=account_id,
-        action=action,
-        detail=detail,
-        now=act.now,
-    )

@@ -8,32 +8,33 @@ from sqlalchemy import Connection, Row, and_, func, select, update
 from ..rules.action import Action
 from ..rules.identity import Closed, HubUser, Subject
 from ..rules.refusal import shown
-from . import identity, identity_findings
-from .account_acts import Act, Change, build_refusal, record_act, require_nothing_running
+from . import audit, identity, identity_findings
+from .account_acts import Change, build_refusal, require_nothing_running
+from .by import By
 from .schema import accounts, balances, identities, notebooks, subjects
 
 EVER = datetime.min.replace(tzinfo=UTC)
 
 
-def bind(tx: Connection, act: Act, name: str, *, to: str = "") -> list[Change]:
+def bind(tx: Connection, by: By, name: str, *, to: str = "") -> list[Change]:
     """Give a name back the account it had before; `to` chooses one by its id."""
-    current = _current_user(tx, act.hub_id, name)
-    old = _old_account(tx, act.hub_id, name, to, current)
+    current = _current_user(tx, by.hub_id, name)
+    old = _old_account(tx, by.hub_id, name, to, current)
     if current is None:
         tx.execute(
             update(accounts)
             .where(accounts.c.id == old.id)
-            .values(prepared_at=act.now, closed_at=None, closed_why=None, name=name)
+            .values(prepared_at=by.now, closed_at=None, closed_why=None, name=name)
         )
-        record_act(tx, act, old.id, Action.ACCOUNT_PREPARED, {"name": name})
+        audit.record(tx, by, Action.ACCOUNT_PREPARED, account_id=old.id, detail={"name": name})
         changes = [Change(old.id, name, f"waits for the next login of {name}")]
     else:
-        changes = _switch(tx, act, current, old.id, "an administrator bound the name to it")
-    identity_findings.report(tx, hub_id=act.hub_id, now=act.now)
+        changes = _switch(tx, by, current, old.id, "an administrator bound the name to it")
+    identity_findings.report(tx, hub_id=by.hub_id, now=by.now)
     return changes
 
 
-def bind_closed(tx: Connection, act: Act, since: datetime) -> list[Change]:
+def bind_closed(tx: Connection, by: By, since: datetime) -> list[Change]:
     """Give every name that was closed since then its account back: they are the same people.
 
     Of several accounts of one person the oldest is the one that they had: whoever has it already
@@ -42,7 +43,7 @@ def bind_closed(tx: Connection, act: Act, since: datetime) -> list[Change]:
     closed = tx.execute(
         select(accounts.c.id)
         .where(
-            accounts.c.hub_id == act.hub_id,
+            accounts.c.hub_id == by.hub_id,
             accounts.c.closed_why == Closed.REPLACED.value,
             accounts.c.closed_at >= since,
         )
@@ -53,12 +54,12 @@ def bind_closed(tx: Connection, act: Act, since: datetime) -> list[Change]:
         current = identity.user_instead(tx, row.id)
         if current is not None:
             why = "an administrator said that they are the same person"
-            changes += _switch(tx, act, current, row.id, why)
-    identity_findings.report(tx, hub_id=act.hub_id, now=act.now)
+            changes += _switch(tx, by, current, row.id, why)
+    identity_findings.report(tx, hub_id=by.hub_id, now=by.now)
     return changes
 
 
-def bind_all(tx: Connection, act: Act) -> list[Change]:
+def bind_all(tx: Connection, by: By) -> list[Change]:
     """Give every account whose users are gone, and that no subject finds, back to its name.
 
     A name that has an older account keeps that: `merge` moves what was opened meanwhile.
@@ -66,7 +67,7 @@ def bind_all(tx: Connection, act: Act) -> list[Change]:
     names = tx.execute(
         select(accounts.c.name, func.count())
         .where(
-            accounts.c.hub_id == act.hub_id,
+            accounts.c.hub_id == by.hub_id,
             accounts.c.closed_at.is_(None),
             accounts.c.prepared_at.is_(None),
             ~identity.has_user(),
@@ -79,48 +80,50 @@ def bind_all(tx: Connection, act: Act) -> list[Change]:
     changes: list[Change] = []
     for name, count in names:
         if count == 1:
-            changes += bind(tx, act, name)
+            changes += bind(tx, by, name)
     return changes
 
 
-def unbind(tx: Connection, act: Act, name: str) -> list[Change]:
+def unbind(tx: Connection, by: By, name: str) -> list[Change]:
     """Take a name's user off the account that a command or a subject bound it to.
 
     They have the account of before again, where a command had bound them, else a new one. A later
     login does not bind them again.
     """
-    current = _current_user(tx, act.hub_id, name)
+    current = _current_user(tx, by.hub_id, name)
     if current is None:
         raise build_refusal(
             f"The hub has no user {shown(name)} with an account.", "Nothing is bound."
         )
-    changes = _undo(tx, act, current)
-    identity_findings.report(tx, hub_id=act.hub_id, now=act.now)
+    changes = _undo(tx, by, current)
+    identity_findings.report(tx, hub_id=by.hub_id, now=by.now)
     return changes
 
 
-def unbind_since(tx: Connection, act: Act, since: datetime) -> list[Change]:
+def unbind_since(tx: Connection, by: By, since: datetime) -> list[Change]:
     """Undo what `bind` did since then."""
     rows = tx.execute(
         select(identities).where(
-            identities.c.hub_id == act.hub_id,
+            identities.c.hub_id == by.hub_id,
             identities.c.apart_from.is_not(None),
             identities.c.replaced_at.is_(None),
             identities.c.bound_at >= since,
         )
     ).all()
-    changes = [change for row in rows for change in _undo(tx, act, row)]
-    identity_findings.report(tx, hub_id=act.hub_id, now=act.now)
+    changes = [change for row in rows for change in _undo(tx, by, row)]
+    identity_findings.report(tx, hub_id=by.hub_id, now=by.now)
     return changes
 
 
-def _undo(tx: Connection, act: Act, current: Row[Any]) -> list[Change]:
+def _undo(tx: Connection, by: By, current: Row[Any]) -> list[Change]:
     why = "an administrator took the name off it"
     if current.apart_from:
-        return _switch(tx, act, current, current.apart_from, why, closes=Closed.REPLACED)
-    new = identity.open_account(tx, hub_id=act.hub_id, name=current.name, now=act.now)
-    record_act(tx, act, new, Action.ACCOUNT_OPENED, {"user": current.name, "why": why})
-    return _switch(tx, act, current, new, why, words=False, closes=Closed.REPLACED)
+        return _switch(tx, by, current, current.apart_from, why, closes=Closed.REPLACED)
+    new = identity.open_account(tx, hub_id=by.hub_id, name=current.name, now=by.now)
+    audit.record(
+        tx, by, Action.ACCOUNT_OPENED, account_id=new, detail={"user": current.name, "why": why}
+    )
+    return _switch(tx, by, current, new, why, words=False, closes=Closed.REPLACED)
 
 
 def _current_user(tx: Connection, hub_id: str, name: str) -> Row[Any] | None:
@@ -177,7 +180,7 @@ def _old_account(
 
 def _switch(
     tx: Connection,
-    act: Act,
+    by: By,
     current: Row[Any],
     to: str,
     why: str,
@@ -200,16 +203,16 @@ def _switch(
                 # Back: only those that came with the bind.
                 subjects.c.bound_at >= (current.bound_at if current.apart_from else EVER),
             )
-            .values(account_id=to, bound_at=act.now)
+            .values(account_id=to, bound_at=by.now)
         )
     user = HubUser(current.hub_user_id, current.user_created, current.name)
     identity.bind_user(
         tx,
-        hub_id=act.hub_id,
+        hub_id=by.hub_id,
         account_id=to,
         user=user,
         who=Subject(current.provider, current.subject),
-        now=act.now,
+        now=by.now,
         before_id=left,
         apart_from=left,
     )
@@ -218,16 +221,24 @@ def _switch(
         .where(accounts.c.id == to)
         .values(closed_at=None, closed_why=None, prepared_at=None)
     )
-    record_act(tx, act, to, Action.ACCOUNT_BOUND, {"user": user.name, "from": left, "why": why})
+    audit.record(
+        tx,
+        by,
+        Action.ACCOUNT_BOUND,
+        account_id=to,
+        detail={"user": user.name, "from": left, "why": why},
+    )
     changes = [Change(to, user.name, f"is the account of {user.name} now; it was {left}")]
     still_used = select(accounts.c.id).where(accounts.c.id == left, identity.has_user())
     if tx.execute(still_used).first() is None:
         tx.execute(
             update(accounts)
             .where(accounts.c.id == left)
-            .values(closed_at=act.now, closed_why=closes.value)
+            .values(closed_at=by.now, closed_why=closes.value)
         )
-        record_act(tx, act, left, Action.ACCOUNT_CLOSED, {"user": user.name, "why": why})
+        audit.record(
+            tx, by, Action.ACCOUNT_CLOSED, account_id=left, detail={"user": user.name, "why": why}
+        )
         has = _contents(tx, left)
         more = f"; it has {has}: `gradienthub account merge {left} {to}` moves them" if has else ""
         changes.append(Change(left, user.name, f"is closed{more}"))

@@ -10,8 +10,9 @@ from ..rules.identity import Closed
 from ..rules.money import format_amount
 from ..rules.notebook import title_of
 from ..rules.refusal import Refused, shown
-from . import credits, expiry, identity_findings, usage
-from .account_acts import Act, Change, build_refusal, record_act, require_nothing_running
+from . import audit, credits, expiry, identity_findings, usage
+from .account_acts import Change, build_refusal, require_nothing_running
+from .by import By
 from .entries import balance_of, credits_of
 from .schema import (
     accounts,
@@ -26,14 +27,14 @@ from .schema import (
 )
 
 
-def merge(tx: Connection, act: Act, gone: str, into: str) -> list[Change]:
+def merge(tx: Connection, by: By, gone: str, into: str) -> list[Change]:
     """Move what an account has into another one, and close it.
 
     Money goes as entries of both, so that each chain stays as it was and all adds up: what was
     charged stays on the statements of the account that is closed. Raises Refused while it runs
     something, or where both have a notebook of one name.
     """
-    one, other = (_row(tx, act.hub_id, id_) for id_ in (gone, into))
+    one, other = (_row(tx, by.hub_id, id_) for id_ in (gone, into))
     if one.id == other.id:
         raise build_refusal("An account cannot be merged into itself.", "Name two accounts.")
     if other.closed_at is not None:
@@ -43,14 +44,14 @@ def merge(tx: Connection, act: Act, gone: str, into: str) -> list[Change]:
     require_nothing_running(tx, one.id)
     require_nothing_running(tx, other.id)
     changes = [
-        *_move_money(tx, act, one, other),
+        *_move_money(tx, by, one, other),
         *_move_notebooks(tx, one, other),
-        *_move_grants(tx, act, one, other),
+        *_move_grants(tx, by, one, other),
     ]
     tx.execute(
         update(subjects)
         .where(subjects.c.account_id == one.id, subjects.c.replaced_at.is_(None))
-        .values(account_id=other.id, bound_at=act.now)
+        .values(account_id=other.id, bound_at=by.now)
     )
     tx.execute(
         update(identities)
@@ -61,16 +62,22 @@ def merge(tx: Connection, act: Act, gone: str, into: str) -> list[Change]:
         update(accounts)
         .where(accounts.c.id == one.id)
         .values(
-            closed_at=act.now,
+            closed_at=by.now,
             closed_why=Closed.MERGED.value,
             merged_into=other.id,
             prepared_at=None,
         )
     )
     for account_id in (one.id, other.id):
-        record_act(tx, act, account_id, Action.ACCOUNT_MERGED, {"from": one.id, "into": other.id})
+        audit.record(
+            tx,
+            by,
+            Action.ACCOUNT_MERGED,
+            account_id=account_id,
+            detail={"from": one.id, "into": other.id},
+        )
     changes.append(Change(one.id, one.name, f"is closed: it is part of {other.id} now"))
-    identity_findings.report(tx, hub_id=act.hub_id, now=act.now)
+    identity_findings.report(tx, hub_id=by.hub_id, now=by.now)
     return changes
 
 
@@ -89,20 +96,20 @@ def _row(tx: Connection, hub_id: str, account_id: str) -> Row[Any]:
     return row
 
 
-def _move_money(tx: Connection, act: Act, one: Row[Any], other: Row[Any]) -> list[Change]:
+def _move_money(tx: Connection, by: By, one: Row[Any], other: Row[Any]) -> list[Change]:
     """Take the balance out of one account and give it to the other, credit by credit."""
     currencies = tx.execute(
         select(balances.c.currency).where(balances.c.account_id == one.id)
     ).scalars()
-    expiry.expire(tx, hub_id=act.hub_id, until=act.now, now=act.now, account_id=one.id)
+    expiry.expire(tx, hub_id=by.hub_id, until=by.now, now=by.now, account_id=one.id)
     changes = []
     for currency in list(currencies):
         balance = balance_of(tx, one.id, currency)
         terms: dict[str, Any] = {
-            "hub_id": act.hub_id,
+            "hub_id": by.hub_id,
             "currency": currency,
-            "actor": act.actor,
-            "now": act.now,
+            "actor": by.actor,
+            "now": by.now,
         }
         if balance > 0:
             _move_credit(tx, one, other, balance, terms)
@@ -186,7 +193,7 @@ def _move_notebooks(tx: Connection, one: Row[Any], other: Row[Any]) -> list[Chan
     ]
 
 
-def _move_grants(tx: Connection, act: Act, one: Row[Any], other: Row[Any]) -> list[Change]:
+def _move_grants(tx: Connection, by: By, one: Row[Any], other: Row[Any]) -> list[Change]:
     """Move tier, payment method, approvals, requests and budget where the other has none."""
     values: dict[str, Any] = {"payment_method": one.payment_method or other.payment_method}
     changes = []
@@ -208,12 +215,12 @@ def _move_grants(tx: Connection, act: Act, one: Row[Any], other: Row[Any]) -> li
         tx.execute((moving.where(more) if more is not None else moving).values(account_id=other.id))
     scopes = [usage.account_scope(id_) for id_ in (one.id, other.id)]
     set_ = select(budgets.c.currency).where(
-        budgets.c.hub_id == act.hub_id, budgets.c.scope == scopes[1]
+        budgets.c.hub_id == by.hub_id, budgets.c.scope == scopes[1]
     )
     tx.execute(
         update(budgets)
         .where(
-            budgets.c.hub_id == act.hub_id,
+            budgets.c.hub_id == by.hub_id,
             budgets.c.scope == scopes[0],
             budgets.c.currency.not_in(list(tx.execute(set_).scalars())),
         )

@@ -11,6 +11,7 @@ from ..rules.action import Action
 from ..rules.identity import HubUser, Subject
 from ..rules.tiers import Allowance, Facts, Tier, TierRules, resolve
 from . import audit, identity, identity_findings
+from .by import By
 from .identity import close_user, rename_user, reopen
 from .schema import accounts, approvals, identities, logins
 
@@ -298,12 +299,10 @@ def set_tier(
     )
     audit.record(
         tx,
-        hub_id=hub_id,
-        actor=actor,
+        By(hub_id, actor, now),
+        Action.TIER,
         account_id=account.id,
-        action=Action.TIER,
         detail={"from": account.tier, "to": tier},
-        now=now,
     )
 
 
@@ -314,12 +313,10 @@ def set_payment_method(
     tx.execute(update(accounts).where(accounts.c.id == account.id).values(payment_method=there))
     audit.record(
         tx,
-        hub_id=hub_id,
-        actor=actor,
+        By(hub_id, actor, now),
+        Action.PAYMENT_METHOD,
         account_id=account.id,
-        action=Action.PAYMENT_METHOD,
         detail={"there": there},
-        now=now,
     )
 
 
@@ -349,16 +346,14 @@ def approve(
     )
     audit.record(
         tx,
-        hub_id=hub_id,
-        actor=actor,
+        By(hub_id, actor, now),
+        Action.APPROVE,
         account_id=account.id,
-        action=Action.APPROVE,
         detail={
             "instance_type": instance_type,
             "reason": reason[:400],
             "expires_at": expires_at and expires_at.isoformat(),
         },
-        now=now,
     )
 
 
@@ -380,11 +375,9 @@ def withdraw(
     if gone and now:
         audit.record(
             tx,
-            hub_id=hub_id,
-            actor=actor,
+            By(hub_id, actor, now),
+            Action.WITHDRAW,
             account_id=account.id,
-            action=Action.WITHDRAW,
             detail={"instance_type": instance_type},
-            now=now,
         )
     return bool(gone)

@@ -27,6 +27,7 @@ from . import (
     usage,
     warm_slots,
 )
+from .by import By
 from .database import lock_admissions
 from .lease_rows import row_of
 from .schema import device_holders, lease_devices, leases
@@ -93,17 +94,15 @@ def admit_start(
         return _take(tx, request, settings, account, plan, now)
     audit.record(
         tx,
-        hub_id=hub_id,
-        actor=request.actor,
+        By(hub_id, request.actor, now),
+        Action.REFUSED,
         account_id=account.id,
-        action=Action.REFUSED,
         detail={
             "code": plan.code,
             "message": plan.message,
             "server": request.server_name,
             "options": request.options.as_json(),
         },
-        now=now,
     )
     return plan
 
@@ -187,10 +186,9 @@ def _take(
         )
     audit.record(
         tx,
-        hub_id=settings.hub_id,
-        actor=request.actor,
+        By(settings.hub_id, request.actor, now),
+        Action.START,
         account_id=account.id,
-        action=Action.START,
         detail={
             "lease": lease.id,
             "server": request.server_name,
@@ -200,7 +198,6 @@ def _take(
             "devices": lease.devices,
             "tier_given_by": plan.allowance.given_by,
         },
-        now=now,
     )
     return lease
 

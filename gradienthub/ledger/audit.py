@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, select
 
 from ..rules.action import MONEY, Action
 from .batches import AT_ONCE
+from .by import By
 from .schema import accounts, audit
 
 LONGEST_DETAIL = 2000
@@ -18,13 +19,11 @@ LONGEST_VALUE = 150
 
 def record(
     tx: Connection,
-    *,
-    hub_id: str,
-    actor: str,
-    account_id: str | None,
+    by: By,
     action: Action,
-    detail: Mapping[str, Any],
-    now: datetime,
+    *,
+    account_id: str | None = None,
+    detail: Mapping[str, object],
 ) -> None:
     """Add one row. A detail that is too long is cut to what fits, and says so."""
     body = dict(detail)
@@ -32,9 +31,9 @@ def record(
         body = _cut(body)
     tx.execute(
         audit.insert().values(
-            hub_id=hub_id,
-            at=now,
-            actor=actor[:255],
+            hub_id=by.hub_id,
+            at=by.now,
+            actor=by.actor,
             account_id=account_id,
             action=action[:32],
             detail=body,
@@ -42,8 +41,8 @@ def record(
     )
 
 
-def _cut(detail: Mapping[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {"cut": True}
+def _cut(detail: Mapping[str, object]) -> dict[str, object]:
+    kept: dict[str, object] = {"cut": True}
     for key, value in detail.items():
         more = kept | {key[:40]: str(value)[:LONGEST_VALUE]}
         if len(dumps(more)) <= LONGEST_DETAIL:

@@ -6,6 +6,7 @@ from sqlalchemy import Connection, delete
 
 from ..rules.action import Action
 from . import audit, extension, usage
+from .by import By
 from .database import lock_admissions
 from .limits import Budget, of_hub, warn_once
 from .schema import budgets
@@ -49,10 +50,8 @@ def put(
         )
     audit.record(
         tx,
-        hub_id=hub_id,
-        actor=actor,
+        By(hub_id, actor, now),
+        Action.BUDGET,
         account_id=usage.account_in(scope),
-        action=Action.BUDGET,
         detail={"scope": scope, "currency": currency, "soft": soft, "hard": hard},
-        now=now,
     )

@@ -11,6 +11,7 @@ from ..rules.action import Action
 from ..rules.credit import Credit, pay_debt
 from ..rules.entry import Kind
 from . import audit, extension, identity
+from .by import By
 from .database import lock_admissions
 from .entries import append, balance_of, credits_of, use_credits
 from .schema import credits
@@ -110,12 +111,10 @@ def _note(
 ) -> None:
     audit.record(
         tx,
-        hub_id=hub_id,
-        actor=actor,
+        By(hub_id, actor, now),
+        action,
         account_id=account_id,
-        action=action,
         detail=detail,
-        now=now,
     )
 
 
@@ -167,12 +166,10 @@ def take(
     )
     audit.record(
         tx,
-        hub_id=hub_id,
-        actor=actor,
+        By(hub_id, actor, now),
+        Action.CREDIT_TAKEN,
         account_id=account_id,
-        action=Action.CREDIT_TAKEN,
         detail={"amount": amount, "currency": currency, "reason": reason},
-        now=now,
     )
 
 

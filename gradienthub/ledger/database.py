@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from alembic import command
 from alembic.config import Config as AlembicConfig
@@ -27,6 +27,8 @@ READERS = 2
 
 P = ParamSpec("P")
 R = TypeVar("R")
+#: What a function of the ledger is given: a connection inside of one transaction.
+Transaction: TypeAlias = Connection
 
 
 class LedgerAway(Exception):

@@ -9,6 +9,7 @@ from ..rules.action import Action
 from ..rules.device_faults import FAILURES
 from ..rules.refusal import shown
 from . import audit
+from .by import By
 from .database import lock_admissions
 from .findings import NewFinding
 from .schema import device_faults, devices, lease_devices
@@ -131,10 +132,7 @@ def _record(
 ) -> None:
     audit.record(
         tx,
-        hub_id=hub_id,
-        actor=actor,
-        account_id=None,
-        action=action,
+        By(hub_id, actor, now),
+        action,
         detail={"device": uuid} | ({"why": why[:400]} if why else {}),
-        now=now,
     )

@@ -32,6 +32,7 @@ from ..rules.identity import (
     whose_login,
 )
 from . import audit
+from .by import By
 from .schema import accounts, identities, logins, subjects
 
 #: A login is recorded just before the hub creates its user; older ones belong to somebody before.
@@ -651,12 +652,10 @@ def _note(
         detail |= {"provider": who.provider, "subject": who.subject}
     audit.record(
         tx,
-        hub_id=hub_id,
-        actor="hub",
+        By(hub_id, "hub", now),
+        action,
         account_id=account_id,
-        action=action,
         detail=detail,
-        now=now,
     )
 
 

@@ -20,6 +20,7 @@ from . import (
     servers,
     warm_slots,
 )
+from .by import By
 from .database import lock_admissions
 from .lease_rows import last_lease, lease_from, lease_query, leases_from
 from .schema import device_holders, leases, watches
@@ -138,12 +139,10 @@ def note_stop(
         ).scalar_one()
         audit.record(
             tx,
-            hub_id=hub_id,
-            actor=actor,
+            By(hub_id, actor, now),
+            Action.STOP,
             account_id=account_id,
-            action=Action.STOP,
             detail={"lease": lease_id, "reason": reason.value} | ({"note": note} if note else {}),
-            now=now,
         )
         charges.settle(tx, lease_id, now)
     return first

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, or_, select, update
 from ..rules.action import Action
 from ..rules.entry import month_of, month_start, next_month
 from . import audit, usage
+from .by import By
 from .schema import accounts, budgets
 
 
@@ -107,10 +108,9 @@ def warn_once(tx: Connection, *, hub_id: str, budget: Budget, spent: int, now: d
     if told:
         audit.record(
             tx,
-            hub_id=hub_id,
-            actor="keeper",
+            By(hub_id, "keeper", now),
+            Action.BUDGET_PASSED,
             account_id=usage.account_in(budget.scope),
-            action=Action.BUDGET_PASSED,
             detail={
                 "scope": budget.scope,
                 "soft": budget.soft,
@@ -118,6 +118,5 @@ def warn_once(tx: Connection, *, hub_id: str, budget: Budget, spent: int, now: d
                 "currency": budget.currency,
                 "month": month,
             },
-            now=now,
         )
     return bool(told)

@@ -11,6 +11,7 @@ from ..rules.action import Action
 from ..rules.refusal import Refused
 from . import audit
 from .accounts import Account, approve
+from .by import By
 from .schema import accounts, approval_requests
 
 LONGEST_REASON = 400
@@ -80,12 +81,10 @@ def ask(
     )
     audit.record(
         tx,
-        hub_id=hub_id,
-        actor=account.name,
+        By(hub_id, account.name, now),
+        Action.APPROVAL_ASKED,
         account_id=account.id,
-        action=Action.APPROVAL_ASKED,
         detail={"instance_type": instance_type, "reason": reason},
-        now=now,
     )
     return request_id
 
@@ -138,12 +137,10 @@ def decide(
     elif answered:
         audit.record(
             tx,
-            hub_id=hub_id,
-            actor=actor,
+            By(hub_id, actor, now),
+            Action.APPROVAL_REFUSED,
             account_id=account.id,
-            action=Action.APPROVAL_REFUSED,
             detail={"instance_type": instance_type, "answer": answer},
-            now=now,
         )
     return bool(answered)
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, delete, select
 
 from ..rules.action import Action
 from . import audit
+from .by import By
 from .database import lock_admissions
 from .schema import accounts, adopted_volumes
 
@@ -95,12 +96,10 @@ def note_refused(
     """Write down that a volume named like this person was not given to them."""
     audit.record(
         tx,
-        hub_id=hub_id,
-        actor="hub",
+        By(hub_id, "hub", now),
+        Action.VOLUME_REFUSED,
         account_id=account_id,
-        action=Action.VOLUME_REFUSED,
         detail={"volume": volume, "why": why},
-        now=now,
     )
 
 
@@ -126,10 +125,8 @@ def _record(
 ) -> None:
     audit.record(
         tx,
-        hub_id=hub_id,
-        actor=by,
+        By(hub_id, by, now),
+        action,
         account_id=account_id,
-        action=action,
         detail={"volume": volume},
-        now=now,
     )

@@ -16,6 +16,7 @@ from ..rules.services import BEFORE_NAME
 from ..rules.tiers import Tier
 from ..rules.use import Evidence, Use
 from . import audit, gaps
+from .by import By
 from .findings import NewFinding
 from .lease_rows import last_lease, lease_from, lease_query, leases_from
 from .schema import accounts, lease_devices, leases, watches
@@ -345,16 +346,14 @@ def extend_lease(
     )
     audit.record(
         tx,
-        hub_id=found.lease.hub_id,
-        actor=actor,
+        By(found.lease.hub_id, actor, now),
+        Action.EXTEND,
         account_id=found.lease.account_id,
-        action=Action.EXTEND,
         detail={
             "lease": lease_id,
             "keep_until": given.keep_until and given.keep_until.isoformat(),
             "stop_at": given.stop_at and given.stop_at.isoformat(),
         }
         | ({"program": True} if program else {}),
-        now=now,
     )
     return watched(tx, lease_id) or found

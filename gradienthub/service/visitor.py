@@ -20,7 +20,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from jupyterhub.services.auth import HubOAuth, HubOAuthenticated
 from tornado import web
 
-from ..ledger import LedgerAway
+from ..ledger import By, LedgerAway
 from ..rules.refusal import Refused, error_body, ledger_away
 from ..settings import Published
 from .context import KeeperContext
@@ -119,6 +119,11 @@ class KeeperHandler(HubOAuthenticated, web.RequestHandler):
         """What this keeper shares."""
         context: KeeperContext = self.settings["context"]
         return context
+
+    @property
+    def by(self) -> By:
+        """Who acts, at which hub, and when, for the audit."""
+        return By(self.context.hub_id, self.visitor.actor, self.context.clock())
 
     @property
     def by_token(self) -> bool:

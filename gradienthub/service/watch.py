@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from .. import metrics
-from ..ledger import LedgerAway, audit, findings, gaps, holds, keepers, watches
+from ..ledger import By, LedgerAway, audit, findings, gaps, holds, keepers, watches
 from ..ledger.findings import NewFinding
 from ..ledger.watches import Watched
 from ..rules.action import Action
@@ -508,12 +508,10 @@ class Watch:
     ) -> None:
         audit.record(
             tx,
-            hub_id=self.context.hub_id,
-            actor="keeper",
+            By(self.context.hub_id, "keeper", now),
+            action,
             account_id=one.lease.account_id,
-            action=action,
             detail={"lease": one.id, "reason": reason} | more,
-            now=now,
         )
 
     # -- stop -------------------------------------------------------------------------------

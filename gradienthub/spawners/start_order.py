@@ -10,7 +10,7 @@ from typing import Any
 from jupyterhub.utils import maybe_future
 
 from .. import metrics
-from ..ledger import LedgerAway, audit, device_faults, leases, servers, warm_slots
+from ..ledger import By, LedgerAway, audit, device_faults, leases, servers, warm_slots
 from ..rules.action import Action
 from ..rules.device_faults import blamed_devices
 from ..rules.disk import means_no_room
@@ -83,12 +83,10 @@ class StartOrder(StopOrder):
                 self.log.warning("%s: %s", self._log_name, hooked.in_words(self, one))
         await context.ledger.awrite(
             audit.record,
-            hub_id=context.settings.hub_id,
-            actor=self.actor(),
+            By(context.settings.hub_id, self.actor(), context.clock()),
+            Action.OVERRIDDEN,
             account_id=lease.account_id,
-            action=Action.OVERRIDDEN,
             detail={"lease": lease.id, "server": self.name, **hooked.as_detail(found)},
-            now=context.clock(),
         )
 
     async def _prepare_cold(self, lease: Lease) -> None:

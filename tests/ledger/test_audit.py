@@ -6,7 +6,7 @@ from json import dumps
 import pytest
 from home import NOW
 
-from gradienthub.ledger import accounts, audit
+from gradienthub.ledger import By, accounts, audit
 from gradienthub.ledger.accounts import HubUser
 from gradienthub.rules.action import MONEY, Action
 
@@ -16,9 +16,8 @@ def rows(ledger, **kwargs):
 
 
 def record(ledger, at=NOW, **kwargs):
-    values = {"hub_id": "h", "actor": "anna", "account_id": None, "action": "start",
-              "detail": {}, "now": at}  # fmt: skip
-    ledger.write(audit.record, **(values | kwargs))
+    by = By(kwargs.pop("hub_id", "h"), kwargs.pop("actor", "anna"), at)
+    ledger.write(audit.record, by, kwargs.pop("action", "start"), **({"detail": {}} | kwargs))
 
 
 @pytest.mark.parametrize(

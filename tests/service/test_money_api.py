@@ -3,7 +3,7 @@
 import asyncio
 from types import SimpleNamespace
 
-from gradienthub.ledger import account_acts, accounts, credits
+from gradienthub.ledger import By, account_acts, accounts, credits
 from gradienthub.rules.money import MICRO
 
 T4 = 510_000
@@ -149,10 +149,10 @@ async def test_a_credit_is_given_and_written_down(bank):
 async def test_accounts_are_paged_whatever_characters_their_names_have(bank):
     at = await bank()
     ledger, now = at.keeper.ledger, at.home.clock()
-    act = account_acts.Act(at.keeper.context.hub_id, "ada", now)
+    by = By(at.keeper.context.hub_id, "ada", now)
     hard = {"auth0|64af1", "auth0|64af2|", "a&b=c", '["x"]', "\N{PARTY POPPER}" * 255}
     for name in hard:
-        await ledger.awrite(account_acts.prepare, act, name)
+        await ledger.awrite(account_acts.prepare, by, name)
     names, after = [], ""
     while after is not None:
         page = (await at.ask("GET", f"accounts?limit=1&after={after}", "ada")).body

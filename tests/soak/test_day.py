@@ -26,7 +26,7 @@ from hub_process import HubProcess
 from private_engine import IMAGE, LABELED, SILENT, PrivateEngine, missing
 from sqlalchemy import select
 
-from gradienthub.ledger import Ledger, account_acts, account_bindings, accounts, keepers, verify
+from gradienthub.ledger import By, Ledger, account_acts, account_bindings, accounts, keepers, verify
 from gradienthub.ledger.schema import device_holders, entries, leases
 
 KILLS = int(os.environ.get("GRADIENTHUB_SOAK", "5"))
@@ -289,8 +289,8 @@ class Killer:
 
     async def _everybody_is_bound(self):
         """Bind who has no user any more; the hub tells the ledger of that in its first pass."""
-        act = account_acts.Act(self.hub.hub_id, "cli ada", now())
-        await self.ledger.awrite(account_bindings.bind_all, act)
+        by = By(self.hub.hub_id, "cli ada", now())
+        await self.ledger.awrite(account_bindings.bind_all, by)
         listing = await self.ledger.aread(account_acts.listing, self.hub.hub_id)
         return {"prepared"} == {row["state"] for row in listing}
 

@@ -16,7 +16,17 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, text
 from traitlets.config import Config
 
-from gradienthub.ledger import Ledger, accounts, admissions, holds, leases, statements, usage
+from gradienthub.ledger import (
+    By,
+    Ledger,
+    accounts,
+    admissions,
+    grants,
+    holds,
+    leases,
+    statements,
+    usage,
+)
 from gradienthub.ledger.accounts import HubUser
 from gradienthub.ledger.schema import entries as entry_table
 from gradienthub.ledger.schema import leases as lease_table
@@ -69,14 +79,8 @@ def start(ledger: Ledger, house: Settings, number: int, at: datetime) -> str:
         tx.execute(text("UPDATE accounts SET payment_method = true"))
         lease = admissions.admit_start(tx, request, house, at)
         if isinstance(lease, Refused):
-            accounts.set_payment_method(
-                tx,
-                accounts.find(tx, hub_id="bench", name=f"u{number}"),
-                hub_id="bench",
-                there=True,
-                actor="bench",
-                now=at,
-            )
+            account = accounts.find(tx, hub_id="bench", name=f"u{number}")
+            grants.set_payment_method(tx, By("bench", "bench", at), account, True)
             lease = admissions.admit_start(tx, request, house, at)
         assert not isinstance(lease, Refused), lease
         leases.note_phase(tx, lease.id, Phase.STARTING, at)

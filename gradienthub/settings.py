@@ -440,6 +440,11 @@ class Published(Row):
     help_url: str
     support_email: str
 
+    @property
+    def house(self) -> House:
+        """What is configured, as admission takes it."""
+        return House(self.catalog, self.tiers, self.hosts)
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -28,7 +28,8 @@ from traitlets.config import Config
 from gradienthub.configuration import configure
 from gradienthub.hub import settle, startup
 from gradienthub.hub.users_api import CULLER, KEEPER
-from gradienthub.ledger import Ledger, accounts, fleet, leases
+from gradienthub.ledger import By, Ledger, accounts, fleet, grants, leases
+from gradienthub.ledger.grants import Decision
 from gradienthub.rules.lease import Lease
 from gradienthub.settings import GradientHub, Settings
 from gradienthub.spawners.context import HubContext, hub_user
@@ -445,17 +446,14 @@ class Home:
         ledger, hub_id, now = self.context.ledger, self.settings.hub_id, self.clock()
         user = hub_user(self.app.users[name])
         account = await ledger.awrite(accounts.account_of, hub_id=hub_id, user=user, now=now)
+        by, house = By(hub_id, "ada", now), self.settings.house
         if tier:
-            await ledger.awrite(
-                accounts.set_tier, account, hub_id=hub_id, tier=tier, actor="ada", now=now
-            )
+            await ledger.awrite(grants.set_tier, by, account, tier, house)
         if pays:
-            await ledger.awrite(accounts.set_payment_method, account, hub_id=hub_id, there=True,
-                                actor="ada", now=now)  # fmt: skip
+            await ledger.awrite(grants.set_payment_method, by, account, True)
         for instance_type in approved:
-            await ledger.awrite(accounts.approve, account, hub_id=hub_id, reason="a test",
-                                instance_type=instance_type, expires_at=None, actor="ada",
-                                now=now)  # fmt: skip
+            decision = Decision(instance_type, grant=True, reason="a test")
+            await ledger.awrite(grants.decide, by, account, decision, house)
 
     async def start_server(
         self, name: str, instance_type: str = "free-t4", server: str = "", **options: Any

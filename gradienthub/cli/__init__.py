@@ -63,6 +63,8 @@ COMMANDS = (
     mount_helper,
     upgrade_db,
 )
+#: The status of a refusal of what makes no sense.
+WRONG_ARGUMENT = 400
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageFault as fault:
         return _say(fault, 2)
     except Refused as refused:
-        return _say(refused.text, 1)
+        return _say(refused.text, 2 if refused.status == WRONG_ARGUMENT else 1)
     except NoSuchAccount as fault:
         return _say(fault.args[0], 1)
     except (ConfigurationFault, TraitError) as fault:

@@ -3,7 +3,8 @@
 import argparse
 from typing import Any
 
-from ..ledger import requests
+from ..ledger import grants, requests
+from ..ledger.grants import Decision
 from .columns import aligned
 from .desk import Desk, add_act, span
 
@@ -19,17 +20,26 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     )
     acts = parser.add_subparsers(required=True, metavar="ACTION")
     add_act(acts, "list", _list, "requests that wait for an answer, the oldest first")
-    grant = add_act(acts, "grant", _grant, "grant an instance type to a person", "name")
+    add_grant(acts, "grant", "grant an instance type to a person")
     refuse = add_act(acts, "refuse", _refuse, "refuse a request", "name")
-    for act in (grant, refuse):
-        act.add_argument("type", metavar="TYPE")
-        act.add_argument("--reason", default="", help="what they are told, up to 400 characters")
+    _add_type_and_reason(refuse)
+
+
+def add_grant(acts: "argparse._SubParsersAction[Any]", word: str, says: str) -> None:
+    """Add the act that grants an instance type, under the word that it has in this command."""
+    grant = add_act(acts, word, _grant, says, "name")
+    _add_type_and_reason(grant)
     grant.add_argument(
         "--expires",
         type=span,
         metavar="30d",
         help="how long it lasts (default: until it is withdrawn)",
     )
+
+
+def _add_type_and_reason(act: argparse.ArgumentParser) -> None:
+    act.add_argument("type", metavar="TYPE")
+    act.add_argument("--reason", default="", help="what they are told, up to 400 characters")
 
 
 def _list(desk: Desk, _args: argparse.Namespace) -> None:
@@ -43,32 +53,26 @@ def _list(desk: Desk, _args: argparse.Namespace) -> None:
 
 
 def _grant(desk: Desk, args: argparse.Namespace) -> None:
-    type_name = desk.type_name(args.type)
-    answered = _decide(desk, args, grant=True)
+    decision = Decision(args.type, True, args.reason, args.expires)
+    account, answered = desk.grant(
+        args.name, lambda tx, account: grants.decide(tx, desk.by, account, decision, desk.house)
+    )
     until = desk.now + args.expires if args.expires else None
     print(
-        f"{args.name}: approved for {type_name}"
+        f"{account.name}: approved for {args.type}"
         f" {f'until {until:%Y-%m-%d %H:%M} UTC' if until else 'until it is withdrawn'}"
         f"{'' if answered else ' (no request waited for it)'}"
     )
+    machine = desk.house.catalog.instance_type(args.type)
+    if machine is not None and not machine.needs_approval:
+        print(f"  {args.type} needs no approval at present.")
+    tier = desk.allowance(account).tier
+    if machine is not None and not tier.allows_type(machine):
+        print(f"  Their tier {tier.name} does not have {args.type}; an approval does not add it.")
 
 
-def _refuse(desk: Desk, args: argparse.Namespace) -> int:
-    answered = _decide(desk, args, grant=False)
-    print(f"{args.name}: {'refused' if answered else 'no request waits for'} {args.type}")
-    return 0 if answered else 1
-
-
-def _decide(desk: Desk, args: argparse.Namespace, *, grant: bool) -> bool:
-    expires = getattr(args, "expires", None)
-    return desk.ledger.write(
-        requests.decide,
-        desk.account_to_be(args.name) if grant else desk.account(args.name),
-        hub_id=desk.hub_id,
-        instance_type=args.type,
-        grant=grant,
-        answer=args.reason,
-        expires_at=desk.now + expires if expires else None,
-        actor=desk.actor,
-        now=desk.now,
-    )
+def _refuse(desk: Desk, args: argparse.Namespace) -> None:
+    decision = Decision(args.type, False, args.reason)
+    account = desk.account(args.name)
+    desk.ledger.write(grants.decide, desk.by, account, decision, desk.house)
+    print(f"{args.name}: refused {args.type}")

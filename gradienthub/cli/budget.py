@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from ..ledger import budgets, usage
+from ..ledger import Transaction, grants, limits, usage
 from .columns import aligned
 from .config import UsageFault
 from .desk import Desk, add_act, money
@@ -30,24 +30,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         whose.add_argument("--group", metavar="GROUP")
 
 
-def _scope(desk: Desk, args: argparse.Namespace) -> str:
-    if args.group:
-        return usage.group_scope(args.group)
-    return usage.account_scope(desk.account_to_be(args.user).id)
-
-
 def _set(desk: Desk, args: argparse.Namespace) -> None:
     if args.soft is None and args.hard is None:
         raise UsageFault("Give --soft, --hard or both; `gradienthub budget clear` removes one")
-    if args.soft is not None and args.hard is not None and args.soft > args.hard:
-        raise UsageFault("--soft is above --hard and would never warn; make it smaller")
     _put(desk, args, args.soft, args.hard)
-    said = [
+    amounts = [
         f"{word} {desk.amount(amount)}"
         for word, amount in (("soft", args.soft), ("hard", args.hard))
         if amount is not None
     ]
-    print(f"{args.user or args.group}: {', '.join(said)} a month")
+    print(f"{args.user or args.group}: {', '.join(amounts)} a month")
 
 
 def _clear(desk: Desk, args: argparse.Namespace) -> None:
@@ -56,21 +48,18 @@ def _clear(desk: Desk, args: argparse.Namespace) -> None:
 
 
 def _put(desk: Desk, args: argparse.Namespace, soft: int | None, hard: int | None) -> None:
-    desk.ledger.write(
-        budgets.put,
-        hub_id=desk.hub_id,
-        scope=_scope(desk, args),
-        currency=desk.currency,
-        soft=soft,
-        hard=hard,
-        actor=desk.actor,
-        now=desk.now,
-    )
+    def put(tx: Transaction, scope: str) -> None:
+        grants.set_budget(tx, desk.by, scope, soft, hard, desk.house)
+
+    if args.group:
+        desk.ledger.write(put, usage.group_scope(args.group))
+    else:
+        desk.grant(args.user, lambda tx, account: put(tx, usage.account_scope(account.id)))
 
 
 def _list(desk: Desk, _args: argparse.Namespace) -> None:
     rows = [("OF", "SOFT", "HARD", "CHARGED THIS MONTH", "SET BY")]
-    for budget in desk.ledger.read(budgets.of_hub, hub_id=desk.hub_id, now=desk.now):
+    for budget in desk.ledger.read(limits.of_hub, hub_id=desk.hub_id, now=desk.now):
         rows.append(
             (
                 f"group {budget.group}"

@@ -1,10 +1,11 @@
 """gradienthub credit: money given to accounts, payments recorded, what is left."""
 
 import argparse
-from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
-from ..ledger import credits, idempotency, statements
+from ..ledger import credits, grants, idempotency, statements
+from ..ledger.grants import Transfer
 from .columns import aligned
 from .desk import Desk, add_act, money, span
 
@@ -38,23 +39,24 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 
 
 def _give(desk: Desk, args: argparse.Namespace) -> None:
-    account = desk.account_to_be(args.name)
-    expires_at = desk.now + args.expires if args.expires else None
-    _once(
-        desk,
-        args,
-        "credit",
-        account.id,
-        lambda tx, money: credits.give(tx, **money, expires_at=expires_at),
+    account, credit = desk.grant(
+        args.name,
+        lambda tx, account: grants.give_credit(
+            tx, desk.by, account.id, _transfer(args, args.expires), desk.house
+        ),
     )
-    until = f" until {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else ""
+    until = f" until {credit.expires_at:%Y-%m-%d %H:%M} UTC" if credit.expires_at else ""
     print(f"{account.name}: {desk.amount(args.amount)} given{until}; {_has(desk, account.id)}")
 
 
 def _take(desk: Desk, args: argparse.Namespace) -> None:
     account_id = desk.account_id(args.name)
-    _once(desk, args, "take", account_id, lambda tx, money: credits.take(tx, **money))
+    desk.ledger.write(grants.take_credit, desk.by, account_id, _transfer(args), desk.house)
     print(f"{args.name}: {desk.amount(args.amount)} taken back; {_has(desk, account_id)}")
+
+
+def _transfer(args: argparse.Namespace, lasts: timedelta | None = None) -> Transfer:
+    return Transfer(args.amount, args.reason, lasts=lasts, key=args.key)
 
 
 def _key(text: str) -> str:
@@ -63,51 +65,14 @@ def _key(text: str) -> str:
     return text
 
 
-def _once(
-    desk: Desk,
-    args: argparse.Namespace,
-    what: str,
-    account_id: str,
-    act: Callable[[Any, dict[str, Any]], str | None],
-) -> None:
-    """Do it, once for each key."""
-    money = {
-        "hub_id": desk.hub_id,
-        "account_id": account_id,
-        "currency": desk.currency,
-        "amount": args.amount,
-        "reason": args.reason,
-        "actor": desk.actor,
-        "now": desk.now,
-    }
-    said = {
-        "what": what,
-        "account": account_id,
-        "amount": args.amount,
-        "reason": args.reason,
-        "expires": str(getattr(args, "expires", None)),
-    }
-    desk.ledger.write(
-        lambda tx: idempotency.once(
-            tx,
-            lambda: act(tx, money),
-            hub_id=desk.hub_id,
-            actor=desk.actor,
-            key=args.key,
-            said=said,
-            now=desk.now,
-        )
-    )
-
-
 def _has(desk: Desk, account_id: str) -> str:
     standing = desk.ledger.read(
         statements.standing, account_id=account_id, currency=desk.currency, now=desk.now
     )
-    said = f"balance {desk.amount(standing.balance)}"
-    if standing.running:
-        said += f", running notebooks have used {desk.amount(standing.running)} of it"
-    return said
+    balance = f"balance {desk.amount(standing.balance)}"
+    if not standing.running:
+        return balance
+    return f"{balance}, running notebooks have used {desk.amount(standing.running)} of it"
 
 
 def _show(desk: Desk, args: argparse.Namespace) -> None:

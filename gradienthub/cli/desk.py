@@ -2,12 +2,15 @@
 
 import argparse
 import difflib
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from ..ledger import By, Ledger, account_acts, accounts, statements
+from ..ledger import By, Ledger, Transaction, account_acts, accounts, statements
+from ..ledger.account_acts import Change, Rehearsed
 from ..ledger.accounts import Account, NoSuchAccount
 from ..rules.duration import parse_duration
 from ..rules.money import format_amount, parse_amount
@@ -16,6 +19,8 @@ from ..settings import Settings
 from . import config
 
 Act = Callable[["Desk", argparse.Namespace], int | None]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Desk:
@@ -27,6 +32,7 @@ class Desk:
         self.hub_id = settings.hub_id
         self.actor = f"cli {config.os_user()}"
         self.now = now
+        self.house = settings.house
         self.currency = settings.house.catalog.currency
 
     @property
@@ -45,29 +51,31 @@ class Desk:
         except NoSuchAccount:
             raise NoSuchAccount(self._no_account(name)) from None
 
-    def account_to_be(self, name: str) -> Account:
-        """Return the account of that name, prepared for its owner's first login if there is none.
+    def grant(self, name: str, act: Callable[[Transaction, Account], R]) -> tuple[Account, R]:
+        """Do an act for the account of that name, prepared for a first login if there is none.
 
         What is prepared is said, with the names that are near: it may be a slip of the finger.
         """
-        try:
-            return self.ledger.read(accounts.find, hub_id=self.hub_id, name=name)
-        except NoSuchAccount:
-            pass
         if not name.strip() or len(name) > 255:
             raise config.UsageFault("A user name has 1 to 255 characters")
-        near = self._near(name)
-        account, made = self.ledger.write(account_acts.prepare, self.by, name)
+
+        def work(tx: Transaction) -> tuple[Account, bool, R]:
+            account, made = account_acts.prepare(tx, self.by, name)
+            return account, made, act(tx, account)
+
+        account, made, result = self.ledger.write(work)
         if made:
+            near = ", ".join(self._near(name))
             print(
                 f"{name} has not logged in yet: an account waits for them"
-                + (f" (similar: {', '.join(near)}; `gradienthub account merge`)" if near else "")
+                + (f" (similar: {near}; `gradienthub account merge`)" if near else "")
             )
-        return account
+        return account, result
 
     def _near(self, name: str) -> list[str]:
         everyone = self.ledger.read(accounts.everyone, hub_id=self.hub_id)
-        return difflib.get_close_matches(name, [account.name for account in everyone], n=3)
+        names = [account.name for account in everyone if account.name != name]
+        return difflib.get_close_matches(name, names, n=3)
 
     def _no_account(self, name: str) -> str:
         near = self._near(name)
@@ -82,36 +90,20 @@ class Desk:
         return self.ledger.read(
             accounts.allowance_of,
             account,
-            tiers=self.settings.house.tiers,
+            tiers=self.house.tiers,
             rules=self.settings.tier_rules,
             now=self.now,
         )
-
-    def tier_name(self, name: str) -> str:
-        """Return the name of a tier there is. Raises UsageFault with those there are."""
-        if name not in self.settings.house.tiers:
-            raise config.UsageFault(
-                f"There is no tier {name!r}; known are {', '.join(self.settings.house.tiers)}"
-            )
-        return name
-
-    def type_name(self, name: str) -> str:
-        """Return the name of an instance type there is. Raises UsageFault with those there are."""
-        catalog = self.settings.house.catalog
-        if catalog.instance_type(name) is None:
-            known = ", ".join(t.name for t in catalog.instance_types)
-            raise config.UsageFault(f"There is no instance type {name!r}; known are {known}")
-        return name
 
     def account_id(self, name: str) -> str:
         """Return the id of an account by name or id, also of one that is closed.
 
         Raises NoSuchAccount.
         """
-        found = self.ledger.read(statements.account_ids, hub_id=self.hub_id, name=name)
-        if not found:
+        ids = self.ledger.read(statements.account_ids, hub_id=self.hub_id, name=name)
+        if not ids:
             raise NoSuchAccount(self._no_account(name))
-        return found[0]
+        return ids[0]
 
 
 def add_act(
@@ -123,6 +115,49 @@ def add_act(
         parser.add_argument(name, metavar=name.upper())
     on_desk(parser, act)
     return parser
+
+
+def add_change(
+    acts: "argparse._SubParsersAction[Any]", word: str, act: Act, says: str, *names: str
+) -> argparse.ArgumentParser:
+    """Add an act like `add_act` that can be rehearsed, and says what it changed also as JSON."""
+    parser = add_act(acts, word, act, says, *names)
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be done, and do nothing"
+    )
+    parser.add_argument("--json", action="store_true", help="for programs")
+    return parser
+
+
+def make_changes(
+    desk: Desk,
+    args: argparse.Namespace,
+    act: Callable[Concatenate[Transaction, By, P], list[Change]],
+    *what: P.args,
+    **more: P.kwargs,
+) -> None:
+    """Do it in one transaction and print what was done; with --dry-run nothing is kept."""
+
+    def work(tx: Transaction) -> list[Change]:
+        changes = act(tx, desk.by, *what, **more)
+        if args.dry_run:
+            raise Rehearsed(changes)
+        return changes
+
+    try:
+        changes = desk.ledger.write(work)
+    except Rehearsed as rehearsed:
+        changes = rehearsed.outcome
+    if args.json:
+        report = {"dry_run": args.dry_run, "changes": [asdict(change) for change in changes]}
+        print(json.dumps(report, indent=2))
+        return
+    for change in changes:
+        print(f"{change.name} ({change.account_id}): {change.what}")
+    if not changes:
+        print("There is nothing to do.")
+    elif args.dry_run:
+        print("A dry run: nothing was changed.")
 
 
 def on_desk(parser: argparse.ArgumentParser, act: Act) -> None:
@@ -153,12 +188,8 @@ def span(text: str) -> timedelta:
 
 
 def money(text: str) -> int:
-    """Parse an argument that is an amount of money in currency units into micro-units; more
-    than 0."""
+    """Parse an argument that is an amount of money in currency units into micro-units."""
     try:
-        amount = parse_amount(text)
+        return parse_amount(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    if not amount:
-        raise argparse.ArgumentTypeError("the amount must be more than 0")
-    return amount

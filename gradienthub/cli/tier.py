@@ -4,12 +4,13 @@ import argparse
 from datetime import datetime
 from typing import Any
 
-from ..ledger import accounts
+from ..ledger import accounts, grants
 from ..ledger.accounts import Account
 from ..rules.tiers import Tier
 from ..views.tier import month_text, storage_text
+from .approve import add_grant
 from .columns import aligned
-from .desk import Desk, add_act, span
+from .desk import Desk, add_act
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
@@ -28,15 +29,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     add_act(acts, "clear", _clear, "leave a person's tier to groups and claims again", "name")
     payment = add_act(acts, "payment", _payment, "record whether there is a payment method", "name")
     payment.add_argument("there", choices=("yes", "no"))
-    approve = add_act(acts, "approve", _approve, "approve an instance type for a person", "name")
-    approve.add_argument("type", metavar="TYPE")
-    approve.add_argument("--reason", default="", help="kept with it, up to 400 characters")
-    approve.add_argument(
-        "--expires",
-        type=span,
-        metavar="30d",
-        help="how long it lasts (default: until it is withdrawn)",
-    )
+    add_grant(acts, "approve", "approve an instance type for a person")
     withdraw = add_act(acts, "withdraw", _withdraw, "take an approval back", "name")
     withdraw.add_argument("type", metavar="TYPE")
 
@@ -119,11 +112,11 @@ def _approval(approval: accounts.Approval, now: datetime) -> str:
 
 
 def _set(desk: Desk, args: argparse.Namespace) -> None:
-    tier = desk.tier_name(args.tier)
-    account = desk.account_to_be(args.name)
+    account, _ = desk.grant(
+        args.name, lambda tx, account: grants.set_tier(tx, desk.by, account, args.tier, desk.house)
+    )
     before = desk.allowance(account)
-    _set_tier(desk, account, tier)
-    print(f"{account.name}: tier {tier}, was {before.tier.name} (given by {before.given_by})")
+    print(f"{account.name}: tier {args.tier}, was {before.tier.name} (given by {before.given_by})")
 
 
 def _clear(desk: Desk, args: argparse.Namespace) -> None:
@@ -131,66 +124,22 @@ def _clear(desk: Desk, args: argparse.Namespace) -> None:
     if account.tier is None:
         print(f"{account.name}: no tier was set for the person; nothing to clear")
         return
-    _set_tier(desk, account, None)
+    desk.ledger.write(grants.set_tier, desk.by, account, None, desk.house)
     after = desk.allowance(desk.account(args.name))
     print(f"{account.name}: tier {after.tier.name} (given by {after.given_by}), was {account.tier}")
 
 
-def _set_tier(desk: Desk, account: Account, tier: str | None) -> None:
-    desk.ledger.write(
-        accounts.set_tier, account, hub_id=desk.hub_id, tier=tier, actor=desk.actor, now=desk.now
-    )
-
-
 def _payment(desk: Desk, args: argparse.Namespace) -> None:
-    account = desk.account_to_be(args.name)
     there = args.there == "yes"
-    desk.ledger.write(
-        accounts.set_payment_method,
-        account,
-        hub_id=desk.hub_id,
-        there=there,
-        actor=desk.actor,
-        now=desk.now,
+    account, _ = desk.grant(
+        args.name, lambda tx, account: grants.set_payment_method(tx, desk.by, account, there)
     )
     print(f"{account.name}: {'a' if there else 'no'} payment method")
 
 
-def _approve(desk: Desk, args: argparse.Namespace) -> None:
-    type_name = desk.type_name(args.type)
-    account = desk.account_to_be(args.name)
-    expires_at = desk.now + args.expires if args.expires else None
-    desk.ledger.write(
-        accounts.approve,
-        account,
-        hub_id=desk.hub_id,
-        instance_type=type_name,
-        reason=args.reason,
-        expires_at=expires_at,
-        actor=desk.actor,
-        now=desk.now,
-    )
-    until = f"until {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else "until it is withdrawn"
-    print(f"{account.name}: approved for {type_name} {until}")
-    wanted = desk.settings.house.catalog.instance_type(type_name)
-    if wanted is not None and not wanted.needs_approval:
-        print(f"  {type_name} needs no approval at present.")
-    tier = desk.allowance(account).tier
-    if wanted is not None and not tier.allows_type(wanted):
-        print(f"  Their tier {tier.name} does not have {type_name}; an approval does not add it.")
-
-
 def _withdraw(desk: Desk, args: argparse.Namespace) -> None:
     account = desk.account(args.name)
-    # Not `type_name`: an approval outlives its instance type, and must be withdrawable then.
-    gone = desk.ledger.write(
-        accounts.withdraw,
-        account,
-        hub_id=desk.hub_id,
-        instance_type=args.type,
-        actor=desk.actor,
-        now=desk.now,
-    )
+    gone = desk.ledger.write(grants.withdraw, desk.by, account, args.type)
     print(
         f"{account.name}: {'' if gone else 'had no '}approval for {args.type}"
         f"{' withdrawn' if gone else ''}"

@@ -1,6 +1,6 @@
 """Merging accounts: one gets what another has, and the other is closed."""
 
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
@@ -13,6 +13,7 @@ from ..rules.refusal import Refused, shown
 from . import audit, credits, expiry, identity_findings, usage
 from .account_acts import Change, build_refusal, require_nothing_running
 from .by import By
+from .credits import NewCredit
 from .entries import balance_of, credits_of
 from .schema import (
     accounts,
@@ -105,66 +106,34 @@ def _move_money(tx: Connection, by: By, one: Row[Any], other: Row[Any]) -> list[
     changes = []
     for currency in list(currencies):
         balance = balance_of(tx, one.id, currency)
-        terms: dict[str, Any] = {
-            "hub_id": by.hub_id,
-            "currency": currency,
-            "actor": by.actor,
-            "now": by.now,
-        }
         if balance > 0:
-            _move_credit(tx, one, other, balance, terms)
+            _move_credit(tx, by, one, other, NewCredit(currency, balance, f"Merged from {one.id}"))
         elif balance < 0:
-            credits.give(
-                tx,
-                account_id=one.id,
-                amount=-balance,
-                expires_at=None,
-                reason=f"Merged into {other.id}",
-                **terms,
-            )
-            credits.take(
-                tx, account_id=other.id, amount=-balance, reason=f"Merged from {one.id}", **terms
-            )
+            debt = NewCredit(currency, -balance, f"Merged into {other.id}")
+            credits.give(tx, by, one.id, debt)
+            reason = f"Merged from {one.id}"
+            credits.take(tx, by, other.id, currency=currency, amount=-balance, reason=reason)
         if balance:
             word = "balance" if balance > 0 else "debt"
-            changes.append(
-                Change(
-                    other.id,
-                    other.name,
-                    f"gets the {word} of {format_amount(abs(balance), currency)}",
-                )
-            )
+            what = f"gets the {word} of {format_amount(abs(balance), currency)}"
+            changes.append(Change(other.id, other.name, what))
     return changes
 
 
-def _move_credit(
-    tx: Connection, one: Row[Any], other: Row[Any], balance: int, terms: Mapping[str, Any]
-) -> None:
+def _move_credit(tx: Connection, by: By, one: Row[Any], other: Row[Any], whole: NewCredit) -> None:
     """Move a balance above 0; each part keeps the expiry of the credit that it comes from."""
-    left = balance
-    given = credits_of(tx, one.id, terms["currency"])
-    credits.take(tx, account_id=one.id, amount=balance, reason=f"Merged into {other.id}", **terms)
-    for credit in given:
+    currency, left = whole.currency, whole.amount
+    parts = credits_of(tx, one.id, currency)
+    into = f"Merged into {other.id}"
+    credits.take(tx, by, one.id, currency=currency, amount=left, reason=into)
+    for credit in parts:
         part = min(credit.unspent, left)
         left -= part
         if part:
-            credits.give(
-                tx,
-                account_id=other.id,
-                amount=part,
-                expires_at=credit.expires_at,
-                reason=f"Merged from {one.id}",
-                **terms,
-            )
+            new = replace(whole, amount=part, expires_at=credit.expires_at)
+            credits.give(tx, by, other.id, new)
     if left:
-        credits.give(
-            tx,
-            account_id=other.id,
-            amount=left,
-            expires_at=None,
-            reason=f"Merged from {one.id}",
-            **terms,
-        )
+        credits.give(tx, by, other.id, replace(whole, amount=left))
 
 
 def _move_notebooks(tx: Connection, one: Row[Any], other: Row[Any]) -> list[Change]:

@@ -3,15 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NotRequired, TypedDict, Unpack
 
-from sqlalchemy import Connection, Row, delete, or_, select, update
+from sqlalchemy import Row, delete, or_, select, update
 
-from ..rules.action import Action
 from ..rules.identity import HubUser, Subject
 from ..rules.tiers import Allowance, Facts, Tier, TierRules, resolve
-from . import audit, identity, identity_findings
-from .by import By
+from . import identity, identity_findings
+from .database import Transaction
 from .identity import close_user, rename_user, reopen
 from .schema import accounts, approvals, identities, logins
 
@@ -20,12 +19,12 @@ __all__ = [
     "Account",
     "Approval",
     "HubUser",
+    "LoginFacts",
     "NoSuchAccount",
     "Subject",
     "account_of",
     "allowance_of",
     "approvals_of",
-    "approve",
     "close_user",
     "everyone",
     "find",
@@ -33,10 +32,7 @@ __all__ = [
     "record_login",
     "rename_user",
     "reopen",
-    "set_payment_method",
-    "set_tier",
     "take_login",
-    "withdraw",
 ]
 
 LONGEST_CLAIMS = 8000
@@ -82,65 +78,63 @@ class NoSuchAccount(LookupError):
     """No open account of that name at this hub."""
 
 
-def record_login(
-    tx: Connection,
-    *,
-    hub_id: str,
-    name: str,
-    who: Subject,
-    groups: Iterable[str] | None,
-    claims: Mapping[str, Any] | None,
-    now: datetime,
-    groups_unknown: bool = False,
-) -> None:
-    """Keep what the provider said at a login until the hub has the user.
+class LoginFacts(TypedDict):
+    """What a provider said of somebody at a login, or when a session was refreshed.
 
     None for groups or claims: nothing new was said of them, and what is known stands.
     """
-    login = _login(who, groups, claims, now, groups_unknown)
-    identity.record_login(tx, hub_id=hub_id, name=name, login=login)
+
+    who: Subject
+    groups: Iterable[str] | None
+    claims: Mapping[str, object] | None
+    #: There are too many groups to list; those of before count.
+    groups_unknown: NotRequired[bool]
+    #: A session goes on, which opens and closes no account.
+    refresh: NotRequired[bool]
+
+
+def record_login(
+    tx: Transaction, *, hub_id: str, name: str, now: datetime, **facts: Unpack[LoginFacts]
+) -> None:
+    """Keep what the provider said at a login until the hub has the user."""
+    identity.record_login(tx, hub_id=hub_id, name=name, login=_login(facts, now))
 
 
 def take_login(
-    tx: Connection,
+    tx: Transaction,
     *,
     hub_id: str,
     user: HubUser,
-    who: Subject,
-    groups: Iterable[str] | None,
-    claims: Mapping[str, Any] | None,
     now: datetime,
-    groups_unknown: bool = False,
-    refresh: bool = False,
     moved: Mapping[str, str] | None = None,
     hub_groups: Iterable[str] | None = None,
+    **facts: Unpack[LoginFacts],
 ) -> None:
     """Let the account of a user whom the hub has take what the provider said of them.
 
-    First what a login before it said, because None leaves that as it is. `refresh`: the provider
-    speaks of a session that goes on, which opens and closes no account.
+    First what a login before it said, because None leaves that as it is.
     """
     account_of(tx, hub_id=hub_id, user=user, now=now, hub_groups=hub_groups)
-    login = replace(_login(who, groups, claims, now, groups_unknown), refresh=refresh)
+    login = _login(facts, now)
     _, changed = identity.identify(tx, hub_id=hub_id, user=user, login=login, now=now, moved=moved)
     if changed:
         identity_findings.report(tx, hub_id=hub_id, now=now)
 
 
-def _login(
-    who: Subject,
-    groups: Iterable[str] | None,
-    claims: Mapping[str, Any] | None,
-    at: datetime,
-    groups_unknown: bool,
-) -> identity.Login:
+def _login(facts: LoginFacts, at: datetime) -> identity.Login:
+    groups = facts["groups"]
     return identity.Login(
-        who, None if groups is None else tuple(groups), claims, at, groups_unknown
+        who=facts["who"],
+        groups=None if groups is None else tuple(groups),
+        claims=facts["claims"],
+        at=at,
+        groups_unknown=facts.get("groups_unknown", False),
+        refresh=facts.get("refresh", False),
     )
 
 
 def account_of(
-    tx: Connection,
+    tx: Transaction,
     *,
     hub_id: str,
     user: HubUser,
@@ -172,13 +166,13 @@ def account_of(
     return account
 
 
-def look_up(tx: Connection, *, hub_id: str, user: HubUser) -> Account | None:
+def look_up(tx: Transaction, *, hub_id: str, user: HubUser) -> Account | None:
     """Return this user's account; None where they have none. Opens and changes nothing."""
     account_id = identity.peek(tx, hub_id=hub_id, user=user)
     return _account(tx, account_id) if account_id else None
 
 
-def _account(tx: Connection, account_id: str) -> Account:
+def _account(tx: Transaction, account_id: str) -> Account:
     return _from_row(tx.execute(select(accounts).where(accounts.c.id == account_id)).one())
 
 
@@ -198,7 +192,7 @@ def _from_row(row: Row[Any]) -> Account:
 
 
 def allowance_of(
-    tx: Connection,
+    tx: Transaction,
     account: Account,
     *,
     groups: frozenset[str] | None = None,
@@ -228,7 +222,7 @@ def allowance_of(
     return resolve(facts, tiers, rules)
 
 
-def find(tx: Connection, *, hub_id: str, name: str) -> Account:
+def find(tx: Transaction, *, hub_id: str, name: str) -> Account:
     """Return the open account of that name, or of a hub user of that name. Raises NoSuchAccount.
 
     Of several the one with a present user counts first, then the newest; an account that is only
@@ -263,7 +257,7 @@ def find(tx: Connection, *, hub_id: str, name: str) -> Account:
 
 
 def everyone(
-    tx: Connection, *, hub_id: str, after: str = "", limit: int | None = None
+    tx: Transaction, *, hub_id: str, after: str = "", limit: int | None = None
 ) -> list[Account]:
     """Open accounts of this hub by name behind `after`, at most `limit` (None: all)."""
     rows = tx.execute(
@@ -275,7 +269,7 @@ def everyone(
     return [_from_row(row) for row in rows]
 
 
-def approvals_of(tx: Connection, account: Account) -> list[Approval]:
+def approvals_of(tx: Transaction, account: Account) -> list[Approval]:
     """List every approval of the account, expired ones too, by instance type."""
     rows = tx.execute(
         select(approvals)
@@ -286,98 +280,3 @@ def approvals_of(tx: Connection, account: Account) -> list[Approval]:
         Approval(row.instance_type, row.reason, row.granted_by, row.granted_at, row.expires_at)
         for row in rows
     ]
-
-
-def set_tier(
-    tx: Connection, account: Account, *, hub_id: str, tier: str | None, actor: str, now: datetime
-) -> None:
-    """Set a person's tier, or leave it to groups and claims again (None)."""
-    tx.execute(
-        update(accounts)
-        .where(accounts.c.id == account.id)
-        .values(tier=tier, tier_by=actor if tier else None)
-    )
-    audit.record(
-        tx,
-        By(hub_id, actor, now),
-        Action.TIER,
-        account_id=account.id,
-        detail={"from": account.tier, "to": tier},
-    )
-
-
-def set_payment_method(
-    tx: Connection, account: Account, *, hub_id: str, there: bool, actor: str, now: datetime
-) -> None:
-    """Record that the account has, or no longer has, a payment method."""
-    tx.execute(update(accounts).where(accounts.c.id == account.id).values(payment_method=there))
-    audit.record(
-        tx,
-        By(hub_id, actor, now),
-        Action.PAYMENT_METHOD,
-        account_id=account.id,
-        detail={"there": there},
-    )
-
-
-def approve(
-    tx: Connection,
-    account: Account,
-    *,
-    hub_id: str,
-    instance_type: str,
-    reason: str,
-    expires_at: datetime | None,
-    actor: str,
-    now: datetime,
-) -> None:
-    """Grant an approval for one instance type; an earlier one of the same type is replaced."""
-    withdraw(tx, account, hub_id=hub_id, instance_type=instance_type, actor=actor, now=None)
-    tx.execute(
-        approvals.insert().values(
-            account_id=account.id,
-            hub_id=hub_id,
-            instance_type=instance_type,
-            reason=reason[:400],
-            granted_by=actor,
-            granted_at=now,
-            expires_at=expires_at,
-        )
-    )
-    audit.record(
-        tx,
-        By(hub_id, actor, now),
-        Action.APPROVE,
-        account_id=account.id,
-        detail={
-            "instance_type": instance_type,
-            "reason": reason[:400],
-            "expires_at": expires_at and expires_at.isoformat(),
-        },
-    )
-
-
-def withdraw(
-    tx: Connection,
-    account: Account,
-    *,
-    hub_id: str,
-    instance_type: str,
-    actor: str,
-    now: datetime | None,
-) -> bool:
-    """Take an approval back; False if there was none. `now` None leaves no audit row."""
-    gone = tx.execute(
-        delete(approvals).where(
-            approvals.c.account_id == account.id, approvals.c.instance_type == instance_type
-        )
-    ).rowcount
-    if gone and now:
-        audit.record(
-            tx,
-            By(hub_id, actor, now),
-            Action.WITHDRAW,
-            account_id=account.id,
-            detail={"instance_type": instance_type},
-        )
-    return bool(gone)

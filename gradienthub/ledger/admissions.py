@@ -59,9 +59,7 @@ def admit_start(
     """
     lock_admissions(tx)
     hub_id = settings.hub_id
-    account = accounts.account_of(
-        tx, hub_id=hub_id, user=request.user, now=now, hub_groups=request.groups
-    )
+    account = credits.open_account(tx, request.user, request.groups, settings, now)
     accounts.reopen(tx, account.id, hub_id=hub_id, user=request.user, now=now)
     allowance = accounts.allowance_of(
         tx,
@@ -69,14 +67,6 @@ def admit_start(
         groups=request.groups,
         tiers=settings.house.tiers,
         rules=settings.tier_rules,
-        now=now,
-    )
-    credits.welcome(
-        tx,
-        hub_id=hub_id,
-        account_id=account.id,
-        currency=settings.house.catalog.currency,
-        amount=settings.new_account_credit,
         now=now,
     )
     extension.catch_up(

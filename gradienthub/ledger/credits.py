@@ -1,18 +1,20 @@
 """Credits: money given to an account, with amount, reason and expiry; taken back; expired."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from ..rules.action import Action
 from ..rules.credit import Credit, pay_debt
-from ..rules.entry import Kind
+from ..rules.entry import Entry, Kind, month_of
+from ..rules.refusal import Refused
+from ..settings import Settings
 from . import audit, extension, identity
+from .accounts import Account, HubUser, account_of
 from .by import By
-from .database import lock_admissions
+from .database import Transaction, lock_admissions
 from .entries import append, balance_of, credits_of, use_credits
 from .schema import credits
 
@@ -22,7 +24,17 @@ WELCOME = ("hub", "A new account")
 
 
 @dataclass(frozen=True)
-class Given:
+class NewCredit:
+    """Money to give, in micro-units; `expires_at` None lasts for ever."""
+
+    currency: str
+    amount: int
+    reason: str
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class CreditRecord:
     """A credit as it was given; `unspent` is what no charge has used up (micro-units)."""
 
     id: str
@@ -35,204 +47,141 @@ class Given:
     expires_at: datetime | None
 
 
-def give(
-    tx: Connection,
-    *,
-    hub_id: str,
-    account_id: str,
-    currency: str,
-    amount: int,
-    reason: str,
-    expires_at: datetime | None,
-    actor: str,
-    now: datetime,
-    welcome: bool = False,
-) -> str:
-    """Give a credit or record a payment of `amount` micro-units; its id.
+_QUERY = select(*(credits.c[field.name] for field in fields(CreditRecord)))
 
-    It pays what is owed first.
-    Raises ValueError for an amount that is not above 0 and an expiry that is not in the future.
+
+def give(tx: Transaction, by: By, account_id: str, new: NewCredit, *, welcome: bool = False) -> str:
+    """Give a credit or record a payment; return its id. It pays what is owed first.
+
+    Raises Refused for an amount that is not above 0 and an expiry that is not in the future.
     """
-    _refuse_nonsense(amount, expires_at, now)
+    require_amount("amount", new.amount)
+    if new.expires_at is not None and new.expires_at <= by.now:
+        raise Refused("bad_body", "A credit must expire in the future.", field="expires")
     lock_admissions(tx)
-    extension.catch_up(tx, hub_id=hub_id, now=now, account_id=account_id)
-    whose = {"hub_id": hub_id, "account_id": account_id, "currency": currency}
-    reason = reason.replace("\0", " ")[:LONGEST_REASON]
-    before = balance_of(tx, account_id, currency)
+    extension.catch_up(tx, hub_id=by.hub_id, now=by.now, account_id=account_id)
     credit = pay_debt(
-        Credit(str(uuid.uuid4()), amount, amount, now, expires_at),
-        credits_of(tx, account_id, currency),
-        before,
+        Credit(str(uuid.uuid4()), new.amount, new.amount, by.now, new.expires_at),
+        credits_of(tx, account_id, new.currency),
+        balance_of(tx, account_id, new.currency),
     )
-    _insert(
-        tx,
-        credit,
-        **whose,
-        reason=reason,
-        given_by=actor[:255],
-        welcome=welcome,
+    reason = _storable(new.reason)
+    tx.execute(
+        credits.insert().values(
+            **vars(credit),
+            hub_id=by.hub_id,
+            account_id=account_id,
+            currency=new.currency,
+            reason=reason,
+            given_by=by.actor,
+            welcome=welcome,
+        )
     )
-    append(
-        tx,
-        **whose,
-        kind=Kind.CREDIT,
-        amount=amount,
-        at=now,
-        credit_id=credit.id,
-        until_at=expires_at,
-        note=reason,
-        actor=actor[:255],
-    )
-    detail = {
-        "amount": amount,
-        "currency": currency,
-        "reason": reason,
-        "expires_at": expires_at and expires_at.isoformat(),
-    }
-    _note(tx, Action.CREDIT, hub_id, account_id, actor, detail, now)
+    entry = _entry(by, account_id, new.currency, new.amount, reason)
+    append(tx, replace(entry, credit_id=credit.id, until_at=new.expires_at))
+    detail = _detail(entry) | {"expires_at": new.expires_at and new.expires_at.isoformat()}
+    audit.record(tx, by, Action.CREDIT, account_id=account_id, detail=detail)
     return credit.id
 
 
-def _refuse_nonsense(amount: int, expires_at: datetime | None, now: datetime) -> None:
-    if amount <= 0:
-        raise ValueError("a credit must be more than 0")
-    if expires_at is not None and expires_at <= now:
-        raise ValueError("a credit must expire in the future")
-
-
-def _note(
-    tx: Connection,
-    action: Action,
-    hub_id: str,
-    account_id: str,
-    actor: str,
-    detail: dict[str, Any],
-    now: datetime,
-) -> None:
-    audit.record(
-        tx,
-        By(hub_id, actor, now),
-        action,
-        account_id=account_id,
-        detail=detail,
-    )
-
-
-def _insert(tx: Connection, credit: Credit, **terms: Any) -> None:
-    """Write the row of a new credit; `terms` are whose it is, and why."""
-    tx.execute(
-        credits.insert().values(
-            id=credit.id,
-            amount=credit.amount,
-            unspent=credit.unspent,
-            given_at=credit.given_at,
-            expires_at=credit.expires_at,
-            **terms,
-        )
-    )
-
-
 def take(
-    tx: Connection,
-    *,
-    hub_id: str,
-    account_id: str,
-    currency: str,
-    amount: int,
-    reason: str,
-    actor: str,
-    now: datetime,
+    tx: Transaction, by: By, account_id: str, *, currency: str, amount: int, reason: str
 ) -> None:
     """Take `amount` micro-units back, for a credit given by mistake. May leave a debt.
 
-    Raises ValueError for an amount that is not above 0.
+    Raises Refused for an amount that is not above 0.
     """
-    if amount <= 0:
-        raise ValueError("what is taken back must be more than 0")
+    require_amount("amount", amount)
     lock_admissions(tx)
-    extension.catch_up(tx, hub_id=hub_id, now=now, account_id=account_id)
-    reason = reason.replace("\0", " ")[:LONGEST_REASON]
+    extension.catch_up(tx, hub_id=by.hub_id, now=by.now, account_id=account_id)
     use_credits(tx, account_id, currency, amount, balance_of(tx, account_id, currency))
-    append(
-        tx,
-        hub_id=hub_id,
+    entry = append(tx, _entry(by, account_id, currency, -amount, _storable(reason)))
+    audit.record(tx, by, Action.CREDIT_TAKEN, account_id=account_id, detail=_detail(entry))
+
+
+def require_amount(field: str, amount: int | None) -> None:
+    """Raise Refused for an amount that is there and not above 0."""
+    if amount is not None and amount <= 0:
+        raise Refused("bad_body", f"{field} must be more than 0.", field=field)
+
+
+def _storable(reason: str) -> str:
+    return reason.replace("\0", " ")[:LONGEST_REASON]
+
+
+def _entry(by: By, account_id: str, currency: str, amount: int, reason: str) -> Entry:
+    return Entry(
+        hub_id=by.hub_id,
         account_id=account_id,
         currency=currency,
-        kind=Kind.TAKEN,
-        amount=-amount,
-        at=now,
+        seq=0,
+        at=by.now,
+        month=month_of(by.now),
+        kind=Kind.CREDIT if amount > 0 else Kind.TAKEN,
+        amount=amount,
+        balance=0,
         note=reason,
-        actor=actor[:255],
+        actor=by.actor,
     )
-    audit.record(
+
+
+def _detail(entry: Entry) -> dict[str, object]:
+    """Build what the audit keeps of money that was given or taken."""
+    return {"amount": abs(entry.amount), "currency": entry.currency, "reason": entry.note}
+
+
+def open_account(
+    tx: Transaction, user: HubUser, groups: frozenset[str], settings: Settings, now: datetime
+) -> Account:
+    """Return this user's account, made on first sight, with the credit that a new one gets."""
+    account = account_of(tx, hub_id=settings.hub_id, user=user, now=now, hub_groups=groups)
+    welcome(
         tx,
-        By(hub_id, actor, now),
-        Action.CREDIT_TAKEN,
-        account_id=account_id,
-        detail={"amount": amount, "currency": currency, "reason": reason},
+        hub_id=settings.hub_id,
+        account_id=account.id,
+        currency=settings.house.catalog.currency,
+        amount=settings.new_account_credit,
+        now=now,
     )
+    return account
 
 
 def welcome(
-    tx: Connection, *, hub_id: str, account_id: str, currency: str, amount: int, now: datetime
+    tx: Transaction, *, hub_id: str, account_id: str, currency: str, amount: int, now: datetime
 ) -> bool:
-    """Give a new account its credit, once; whether it got it now.
+    """Give a new account its credit, once; return whether it got it now.
 
     Whoever had an account here before, by the provider's subject, by the hub's user or by a name
     whose user was never deleted, gets none again.
     """
-    if not amount or _welcomed(tx, hub_id, account_id):
+    if not amount or _is_welcomed(tx, hub_id, account_id):
         return False
     lock_admissions(tx)
-    if _welcomed(tx, hub_id, account_id):
+    if _is_welcomed(tx, hub_id, account_id):
         return False
-    give(
-        tx,
-        hub_id=hub_id,
-        account_id=account_id,
-        currency=currency,
-        amount=amount,
-        reason=WELCOME[1],
-        expires_at=None,
-        actor=WELCOME[0],
-        now=now,
-        welcome=True,
-    )
+    by = By(hub_id, WELCOME[0], now)
+    give(tx, by, account_id, NewCredit(currency, amount, WELCOME[1]), welcome=True)
     return True
 
 
-def _welcomed(tx: Connection, hub_id: str, account_id: str) -> bool:
+def _is_welcomed(tx: Transaction, hub_id: str, account_id: str) -> bool:
     welcomed = select(credits.c.id).where(credits.c.welcome.is_(True))
     if tx.execute(welcomed.where(credits.c.account_id == account_id)).first():
         return True
-    return (
-        tx.execute(
-            welcomed.where(
-                credits.c.account_id.in_(identity.of_same_person(tx, hub_id, account_id))
-            )
-        ).first()
-        is not None
-    )
+    same = credits.c.account_id.in_(identity.of_same_person(tx, hub_id, account_id))
+    return tx.execute(welcomed.where(same)).first() is not None
 
 
-def of_account(tx: Connection, account_id: str) -> list[Given]:
+def of_account(tx: Transaction, account_id: str) -> list[CreditRecord]:
     """List every credit of the account, used up and expired ones too, the newest first."""
     rows = tx.execute(
-        select(credits)
-        .where(credits.c.account_id == account_id)
-        .order_by(credits.c.given_at.desc(), credits.c.id)
+        _QUERY.where(credits.c.account_id == account_id).order_by(
+            credits.c.given_at.desc(), credits.c.id
+        )
     )
-    return [_given(row) for row in rows]
+    return [CreditRecord(*row) for row in rows]
 
 
-def _given(row: Any) -> Given:
-    return Given(
-        row.id,
-        row.currency,
-        row.amount,
-        row.unspent,
-        row.reason,
-        row.given_by,
-        row.given_at,
-        row.expires_at,
-    )
+def read(tx: Transaction, credit_id: str) -> CreditRecord:
+    """Return a credit that was given."""
+    return CreditRecord(*tx.execute(_QUERY.where(credits.c.id == credit_id)).one())

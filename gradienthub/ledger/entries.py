@@ -1,15 +1,15 @@
 """Entries: an account's lines, only ever added, each chained to the one before."""
 
 from collections.abc import Sequence
-from dataclasses import fields
-from datetime import datetime
+from dataclasses import fields, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Row, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ..rules.credit import Credit, refund, use_up
-from ..rules.entry import Entry, Kind, month_of, posting_month
+from ..rules.entry import Entry, Kind, posting_month
+from .database import Transaction
 from .schema import balances, credits, entries
 
 COLUMNS = tuple(field.name for field in fields(Entry))
@@ -18,7 +18,7 @@ ENTRY = [*(entries.c[name] for name in COLUMNS), entries.c.hash]
 _KIND = COLUMNS.index("kind")
 
 
-def balance_of(tx: Connection, account_id: str, currency: str) -> int:
+def balance_of(tx: Transaction, account_id: str, currency: str) -> int:
     """Return what the account has, micro-units; below 0 is what it owes."""
     return (
         tx.execute(
@@ -30,61 +30,37 @@ def balance_of(tx: Connection, account_id: str, currency: str) -> int:
     )
 
 
-def append(
-    tx: Connection,
-    *,
-    hub_id: str,
-    account_id: str,
-    currency: str,
-    kind: Kind,
-    amount: int,
-    at: datetime,
-    month: str | None = None,
-    **details: Any,
-) -> Entry:
+def append(tx: Transaction, draft: Entry) -> Entry:
     """Add one entry behind the account's last, and to its balance. The caller has the money lock.
 
-    `month` is the statement it belongs to, that of `at` unless given; a statement that is over
-    gets no more entries, so one that comes late is on the next.
+    Its number, month and balance follow from the entry before: a statement that is over gets no
+    more entries, so one that comes late is on the next.
     """
-    chain = {"account_id": account_id, "currency": currency}
-    _insert_if_absent(tx, balances, {**chain, "hub_id": hub_id, "amount": 0, "seq": 0, "head": ""})
-    mine = [balances.c.account_id == account_id, balances.c.currency == currency]
+    chain = {"account_id": draft.account_id, "currency": draft.currency}
+    new = {**chain, "hub_id": draft.hub_id, "amount": 0, "seq": 0, "head": ""}
+    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    tx.execute(dialect.insert(balances).values(**new).on_conflict_do_nothing())
+    mine = [balances.c[name] == value for name, value in chain.items()]
     last = tx.execute(select(balances).where(*mine).with_for_update()).one()
-    last_month = tx.execute(
-        select(entries.c.month).where(
-            entries.c.account_id == account_id,
-            entries.c.currency == currency,
-            entries.c.seq == last.seq,
-        )
-    ).scalar()
-    entry = Entry(
-        hub_id=hub_id,
-        account_id=account_id,
-        currency=currency,
+    same = [entries.c[name] == value for name, value in chain.items()]
+    last_month = tx.execute(select(entries.c.month).where(*same, entries.c.seq == last.seq))
+    entry = replace(
+        draft,
         seq=last.seq + 1,
-        at=at,
-        month=posting_month(month or month_of(at), at, last_month or ""),
-        kind=kind,
-        amount=amount,
-        balance=last.amount + amount,
-        **{key: _clean(value) for key, value in details.items()},
+        month=posting_month(draft.month, draft.at, last_month.scalar() or ""),
+        balance=last.amount + draft.amount,
+        note=_storable(draft.note),
+        actor=_storable(draft.actor),
     )
     head = entry.seal(last.head)
-    values = {name: getattr(entry, name) for name in COLUMNS}
-    tx.execute(entries.insert().values(**values, hash=head))
+    tx.execute(entries.insert().values(**vars(entry), hash=head))
     tx.execute(update(balances).where(*mine).values(amount=entry.balance, seq=entry.seq, head=head))
     return entry
 
 
-def _clean(value: Any) -> Any:
+def _storable(text: str) -> str:
     # A zero byte is no text to PostgreSQL, and what is hashed must be what is stored.
-    return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
-
-
-def _insert_if_absent(tx: Connection, table: Any, values: dict[str, Any]) -> None:
-    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-    tx.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def entry_of(row: Sequence[Any]) -> Entry:
@@ -104,7 +80,7 @@ def unread_entry_of(row: Sequence[Any]) -> Entry:
         return Entry(*row[: len(COLUMNS)])
 
 
-def credits_of(tx: Connection, account_id: str, currency: str) -> list[Credit]:
+def credits_of(tx: Transaction, account_id: str, currency: str) -> list[Credit]:
     """Return the account's credits that are not used up."""
     rows = tx.execute(
         select(credits).where(
@@ -120,7 +96,7 @@ def _credit(row: Row[Any]) -> Credit:
     return Credit(row.id, row.amount, row.unspent, row.given_at, row.expires_at)
 
 
-def use_credits(tx: Connection, account_id: str, currency: str, amount: int, before: int) -> None:
+def use_credits(tx: Transaction, account_id: str, currency: str, amount: int, before: int) -> None:
     """Let `amount` of a charge use up credits; a negative one gives back what a charge used.
 
     `before` is the balance before that entry.

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from ..rules.credit import find_expired
-from ..rules.entry import Kind, month_of
+from ..rules.entry import Entry, Kind, month_of
 from .database import lock_admissions
 from .entries import append, credits_of
 from .schema import credits, holds
@@ -58,17 +58,19 @@ def _expire(
         tx.execute(
             update(credits).where(credits.c.id == credit.id).values(unspent=credit.unspent - gone)
         )
-        append(
-            tx,
+        entry = Entry(
             hub_id=hub_id,
             account_id=account_id,
             currency=currency,
-            kind=Kind.EXPIRY,
-            amount=-gone,
+            seq=0,
             at=now,
             month=month_of(credit.expires_at or until),
+            kind=Kind.EXPIRY,
+            amount=-gone,
+            balance=0,
             credit_id=credit.id,
             note="Expired",
             actor="keeper",
         )
+        append(tx, entry)
     return len(found)

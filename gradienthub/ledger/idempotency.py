@@ -6,13 +6,13 @@ After the header of draft-ietf-httpapi-idempotency-key-header, with a key of the
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, timedelta
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import delete, select
 
 from ..rules.refusal import Refused, shown
-from .database import lock_admissions
+from .by import By
+from .database import Transaction, lock_admissions
 from .schema import idempotency_keys
 
 #: Characters of a key.
@@ -22,56 +22,64 @@ REMEMBERED = timedelta(days=30)
 
 
 def once(
-    tx: Connection,
-    act: Callable[[], str | None],
-    *,
-    hub_id: str,
-    actor: str,
+    tx: Transaction,
+    by: By,
     key: str,
-    said: Mapping[str, Any],
-    now: datetime,
+    request: Mapping[str, object],
+    act: Callable[[], str],
 ) -> str:
     """Return what `act` returns, or returned when this actor first used the key; it acts at once
-    without a key. None is told as "".
+    without a key.
 
-    `said` is what the request asks for (JSON). Raises Refused `key_used` where the key stands for
+    `request` is what is asked for (JSON). Raises Refused `key_used` where the key stands for
     another request.
     """
     if not key:
-        return act() or ""
+        return act()
     lock_admissions(tx)
-    keys = idempotency_keys.c
-    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-    tx.execute(delete(idempotency_keys).where(keys.hub_id == hub_id, keys.at < now - REMEMBERED))
-    known = tx.execute(
-        select(keys.digest, keys.result).where(
-            keys.hub_id == hub_id, keys.actor == actor[:255], keys.key == key
+    digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+    before = _result_of(tx, by, key, digest)
+    if before is not None:
+        return before
+    result = act()
+    tx.execute(
+        idempotency_keys.insert().values(
+            hub_id=by.hub_id,
+            actor=by.actor,
+            key=key,
+            digest=digest,
+            result=result,
+            at=by.now,
+            seal=seal_of(by, key, digest, result),
         )
-    ).first()
-    if known is not None:
-        if known.digest != digest:
-            raise Refused(
-                "key_used",
-                f"The key {shown(key)} was used for another request.",
-                "Nothing was done. Choose a new key for each new request, and the same only to try"
-                " one again.",
-            )
-        return str(known.result)
-    result = act() or ""
-    row = {
-        "hub_id": hub_id,
-        "actor": actor[:255],
-        "key": key,
-        "digest": digest,
-        "result": result,
-        "at": now,
-    }
-    tx.execute(idempotency_keys.insert().values(**row, seal=seal_of(row)))
+    )
     return result
 
 
-def seal_of(row: Mapping[str, Any]) -> str:
+def _result_of(tx: Transaction, by: By, key: str, digest: str) -> str | None:
+    """Return what the request of this digest did under the key; None where it is new."""
+    keys = idempotency_keys.c
+    old = (keys.hub_id == by.hub_id) & (keys.at < by.now - REMEMBERED)
+    tx.execute(delete(idempotency_keys).where(old))
+    known = tx.execute(
+        select(keys.digest, keys.result).where(
+            keys.hub_id == by.hub_id, keys.actor == by.actor, keys.key == key
+        )
+    ).first()
+    if known is None:
+        return None
+    if known.digest != digest:
+        raise Refused(
+            "key_used",
+            f"The key {shown(key)} was used for another request.",
+            "Nothing was done. Choose a new key for each new request, and the same only to try"
+            " one again.",
+        )
+    return str(known.result)
+
+
+def seal_of(by: By, key: str, digest: str, result: str) -> str:
     """Return the hash of a key's row."""
-    values = [row["hub_id"], row["actor"], row["key"], row["digest"], row["result"]]
-    moment = row["at"].astimezone(UTC).isoformat(timespec="microseconds")
-    return hashlib.sha256(json.dumps([*values, moment]).encode()).hexdigest()
+    moment = by.now.astimezone(UTC).isoformat(timespec="microseconds")
+    values = [by.hub_id, by.actor, key, digest, result, moment]
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()

@@ -52,19 +52,9 @@ def open_account(
 
     Unless `own`, nothing is opened: who never came is an account that nobody has.
     """
-    hub_id = settings.hub_id
-    if not own and accounts.look_up(tx, hub_id=hub_id, user=user) is None:
+    if not own and accounts.look_up(tx, hub_id=settings.hub_id, user=user) is None:
         return accounts.Account("", user.name, None, None, False, frozenset(), {})
-    account = accounts.account_of(tx, hub_id=hub_id, user=user, now=now, hub_groups=groups)
-    credits.welcome(
-        tx,
-        hub_id=hub_id,
-        account_id=account.id,
-        currency=settings.house.catalog.currency,
-        amount=settings.new_account_credit,
-        now=now,
-    )
-    return account
+    return credits.open_account(tx, user, groups, settings, now)
 
 
 def offer_of(

@@ -4,17 +4,18 @@ A charge is the difference between the bill of all its time and what its entries
 doing it again, late, or after a crash in between changes nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, exists, func, select, update
+from sqlalchemy import ColumnElement, Row, exists, func, select, update
 
-from ..rules.entry import Kind, month_of
+from ..rules.entry import Entry, Kind, month_of
 from ..rules.lease import Lease
 from ..rules.metering import Portion, by_day, by_month, charged_days, reachable_time
 from ..rules.sharing import microseconds
 from . import gaps, usage
+from .database import Transaction
 from .entries import append, balance_of, use_credits
 from .lease_rows import lease_from, lease_query
 from .schema import entries, holds, leases
@@ -31,7 +32,7 @@ class _Written:
 
 
 def close_month(
-    tx: Connection,
+    tx: Transaction,
     *,
     hub_id: str,
     first: datetime,
@@ -53,7 +54,7 @@ def close_month(
 
 
 def unclosed_since(
-    tx: Connection,
+    tx: Transaction,
     *,
     hub_id: str,
     first: datetime,
@@ -88,7 +89,7 @@ def _unclosed(
 
 
 def post(
-    tx: Connection,
+    tx: Transaction,
     lease: Lease,
     *,
     begin: datetime,
@@ -104,25 +105,25 @@ def post(
         return
     portions = by_month(lease.price, begin, start, end, lease.gaps)
     for portion in portions:
-        last = portion is portions[-1]
-        _write(
-            tx,
-            lease,
-            portion,
-            now=now,
-            begin=begin,
-            closes=closes and last and not before.closed,
-            gap_until=gap_until if last else None,
-            forgiven_before=before.forgiven,
-        )
+        hold = tx.execute(select(holds).where(holds.c.lease_id == lease.id)).first()
+        entry = _charge(lease, portion, _uncovered(portion, hold, before.forgiven), now)
+        if portion is portions[-1]:
+            closing = closes and not before.closed
+            entry = replace(entry, gap_until=gap_until, closes=closing)
+        account = {"account_id": lease.account_id, "currency": lease.currency}
+        use_credits(tx, **account, amount=-entry.amount, before=balance_of(tx, **account))
+        append(tx, entry)
+        if hold:
+            _use_hold(tx, hold, lease, portion, begin)
+        _count(tx, lease, portion, entry, begin)
 
 
-def billed_of(tx: Connection, lease_id: str) -> int:
+def billed_of(tx: Transaction, lease_id: str) -> int:
     """Return what a lease's entries bill already."""
     return _written(tx, lease_id).billed
 
 
-def _written(tx: Connection, lease_id: str) -> _Written:
+def _written(tx: Transaction, lease_id: str) -> _Written:
     rows = tx.execute(
         select(entries.c.billed, entries.c.forgiven, entries.c.until_at, entries.c.closes)
         .where(entries.c.lease_id == lease_id)
@@ -136,56 +137,45 @@ def _written(tx: Connection, lease_id: str) -> _Written:
     )
 
 
-def _write(
-    tx: Connection,
-    lease: Lease,
-    portion: Portion,
-    *,
-    begin: datetime,
-    closes: bool,
-    gap_until: datetime | None,
-    forgiven_before: int,
-    now: datetime,
-) -> None:
-    hold = tx.execute(select(holds).where(holds.c.lease_id == lease.id)).first()
-    if portion.billed >= 0:
-        overrun = max(0, portion.billed - (hold.amount if hold else 0))
-        forgiven = 0 if hold and hold.charge_overrun else overrun
-    else:
+def _uncovered(portion: Portion, hold: Row[Any] | None, forgiven_before: int) -> tuple[int, int]:
+    """Return what no hold covers of a portion, and what of that is not charged."""
+    if portion.billed < 0:
         # Time that was billed and turns out not to have been used: what was forgiven of it first.
-        overrun = forgiven = -min(forgiven_before, -portion.billed)
-    charged = portion.billed - forgiven
-    account = {"account_id": lease.account_id, "currency": lease.currency}
-    use_credits(tx, **account, amount=charged, before=balance_of(tx, **account))
-    append(
-        tx,
+        refunded = -min(forgiven_before, -portion.billed)
+        return refunded, refunded
+    overrun = max(0, portion.billed - (hold.amount if hold else 0))
+    return overrun, 0 if hold and hold.charge_overrun else overrun
+
+
+def _charge(lease: Lease, portion: Portion, uncovered: tuple[int, int], now: datetime) -> Entry:
+    overrun, forgiven = uncovered
+    return Entry(
         hub_id=lease.hub_id,
-        **account,
-        kind=Kind.CHARGE,
-        amount=-charged,
+        account_id=lease.account_id,
+        currency=lease.currency,
+        seq=0,
         at=now,
         month=month_of(min(portion.start, portion.end)),
+        kind=Kind.CHARGE,
+        amount=forgiven - portion.billed,
+        balance=0,
         lease_id=lease.id,
         instance_type=lease.instance_type,
         price=lease.price,
         from_at=portion.start,
         until_at=portion.end,
-        gap_until=gap_until,
         billed=portion.billed,
         overrun=overrun,
         forgiven=forgiven,
-        closes=closes,
         note=lease.title,
         actor=lease.stopped_by or "",
     )
-    if hold:
-        _use_hold(tx, hold, lease, portion, begin)
-    days = charged_days(
-        by_day(lease.price, begin, portion.start, portion.end, lease.gaps),
-        portion.end,
-        forgiven=forgiven,
-        closes=closes,
-    )
+
+
+def _count(tx: Transaction, lease: Lease, portion: Portion, entry: Entry, begin: datetime) -> None:
+    """Count what an entry charges for a portion in the usage of its days."""
+    used = by_day(lease.price, begin, portion.start, portion.end, lease.gaps)
+    days = charged_days(used, portion.end, forgiven=entry.forgiven, closes=entry.closes)
     if days:
         usage.add(
             tx,
@@ -194,12 +184,12 @@ def _write(
             instance_type=lease.instance_type,
             currency=lease.currency,
             days=days,
-            leases=int(closes),
+            leases=int(entry.closes),
         )
 
 
 def _use_hold(
-    tx: Connection, hold: Row[Any], lease: Lease, portion: Portion, begin: datetime
+    tx: Transaction, hold: Row[Any], lease: Lease, portion: Portion, begin: datetime
 ) -> None:
     """Take what is billed out of the lease's hold."""
     spent = microseconds(reachable_time(begin, portion.end, lease.gaps))

@@ -1,6 +1,5 @@
 """Verify rows that no chain covers: each against its second record, in the audit or in itself."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from ..rules.action import Action
+from .by import By
 from .idempotency import seal_of
 from .schema import (
     accounts,
@@ -95,12 +95,9 @@ def _key_faults(tx: Connection) -> list[Discrepancy]:
     return [
         Discrepancy(None, "the hub", "", f"the key {row.key[:40]!r} of {row.actor} was altered")
         for row in rows
-        if row.seal is not None and row.seal != seal_of(_mapping(row))
+        if row.seal is not None
+        and row.seal != seal_of(By(row.hub_id, row.actor, row.at), row.key, row.digest, row.result)
     ]
-
-
-def _mapping(row: Any) -> Mapping[str, Any]:
-    return dict(row._mapping)
 
 
 def _stray_rows(tx: Connection, hub_id: str) -> list[Discrepancy]:

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
-from ..ledger import accounts, budgets, credits, holds, requests, statements, usage
+from ..ledger import accounts, credits, grants, holds, limits, requests, statements, usage
 from ..ledger.accounts import Account
-from ..rules.admission import House, entitle
+from ..rules.admission import entitle
 from ..rules.entry import Kind, month_of, month_start, parse_month
 from ..rules.funds import Funds, refusal
 from ..rules.metering import quote
@@ -290,7 +290,7 @@ def purse_of(
     mine = holds.held(tx, hub_id=hub_id, now=now, account_id=account.id)
     mine = [one for one in mine if one.lease.currency == currency]
     scopes = usage.scopes_of(account.id, allowance.groups)
-    limits = budgets.of_hub(tx, hub_id=hub_id, now=now, currency=currency, scopes=scopes)
+    budgets = limits.of_hub(tx, hub_id=hub_id, now=now, currency=currency, scopes=scopes)
     spent = {purse.group: purse.spent for purse in (*funds.purses, *funds.soft) if purse.spent}
     return PurseView(
         account=account.id,
@@ -306,17 +306,17 @@ def purse_of(
         running=has.running,
         per_hour=sum(one.lease.price for one in mine if one.lease.answered_at),
         available=funds.available,
-        budgets=[_budget(limit, spent) for limit in limits],
+        budgets=[_budget(budget, spent) for budget in budgets],
         approvals=sorted(allowance.approvals),
     )
 
 
-def _budget(limit: budgets.Budget, spent: dict[str, int]) -> BudgetView:
+def _budget(budget: limits.Budget, spent: dict[str, int]) -> BudgetView:
     return BudgetView(
-        group=limit.group,
-        soft=limit.soft,
-        hard=limit.hard,
-        spent=spent.get(limit.group or "", limit.charged),
+        group=budget.group,
+        soft=budget.soft,
+        hard=budget.hard,
+        spent=spent.get(budget.group or "", budget.charged),
     )
 
 
@@ -327,8 +327,7 @@ async def make_quote(handler: ApiHandler, query: Nothing, body: QuoteBody) -> Qu
     now, table = context.clock(), published.catalog
     account = await person(handler, handler.visitor.name)
     allowance, funds = await handler.read(allowed_funds, context.hub_id, account, published, now)
-    house = House(catalog=table, tiers=published.tiers, hosts=published.hosts)
-    wanted = entitle(options, allowance, house, now)
+    wanted = entitle(options, allowance, published.house, now)
     if isinstance(wanted, Refused):
         raise wanted
     machine = wanted.instance_type
@@ -498,30 +497,11 @@ async def list_requests(handler: ApiHandler, query: RequestsQuery) -> Page[Reque
     return Page(items=[RequestView.model_validate(one) for one in found])
 
 
-def known_type(handler: KeeperHandler, name: str) -> str:
-    """Return the name of a machine there is."""
-    if handler.published.catalog.instance_type(name) is None:
-        known = ", ".join(one.name for one in handler.published.catalog.instance_types[:20])
-        raise Refused(
-            "unknown_instance_type",
-            f"There is no instance type {shown(name)}.",
-            f"Known: {known}.",
-            field="instance_type",
-        )
-    return name
-
-
 async def ask(handler: KeeperHandler, body: AskBody) -> None:
     """Ask for a machine that needs an approval, for oneself."""
     account = await person(handler, handler.visitor.name)
-    await handler.record(
-        requests.ask,
-        account,
-        hub_id=handler.context.hub_id,
-        instance_type=known_type(handler, body.instance_type),
-        reason=body.reason,
-        now=handler.context.clock(),
-    )
+    grants.require_instance_type(body.instance_type, handler.published.house)
+    await handler.record(requests.ask, handler.by, account, body.instance_type, body.reason)
 
 
 async def ask_approval(handler: ApiHandler, query: Nothing, body: AskBody) -> Page[RequestView]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from ..ledger import accounts, audit, budgets, credits, requests, statements, usage
+from ..ledger import accounts, audit, credits, limits, requests, statements, usage
 from ..ledger.accounts import Account
 from ..ledger.requests import ApprovalRequest
 from ..rules.duration import format_duration
@@ -223,8 +223,8 @@ class AccountsHandler(MoneyPage):
             limit=ON_A_PAGE,
         )
         waiting = await self.read(requests.waiting, hub_id=context.hub_id)
-        limits = await self.read(
-            budgets.of_hub,
+        budgets = await self.read(
+            limits.of_hub,
             hub_id=context.hub_id,
             now=context.clock(),
             currency=self.published.catalog.currency,
@@ -238,7 +238,7 @@ class AccountsHandler(MoneyPage):
                 waiting=waiting,
                 next=older,
                 refused=refused,
-                groups=[one for one in limits if one.group is not None],
+                groups=[budget for budget in budgets if budget.group is not None],
                 said=SAID.get(self.get_query_argument("said", ""), ""),
                 sent=self.sent_back(refused),
             )

@@ -4,19 +4,20 @@ The pages and REST v1 do it through the same functions.
 """
 
 from collections.abc import Callable
-from datetime import datetime
-from typing import Any, TypeVar
+from datetime import datetime, timedelta
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..ledger import accounts, budgets, credits, idempotency, requests, usage
+from ..ledger import grants, limits, usage
 from ..ledger.accounts import Account
-from ..ledger.credits import LONGEST_REASON
+from ..ledger.credits import LONGEST_REASON, CreditRecord
+from ..ledger.grants import Decision, Transfer
 from ..rules.duration import parse_duration
 from ..rules.money import parse_amount
-from ..rules.refusal import Refused, shown
+from ..rules.refusal import Refused
 from .api import ApiHandler, Input, Nothing, Operation, Page
-from .money_operations import RUNS_MONEY, CreditView, PurseView, known_type, one_account, person
+from .money_operations import RUNS_MONEY, CreditView, PurseView, one_account, person
 from .visitor import KeeperHandler
 
 T = TypeVar("T")
@@ -44,7 +45,7 @@ class DecideBody(Input):
 
     instance_type: str
     grant: bool
-    answer: str = Field(default="", max_length=requests.LONGEST_REASON)
+    answer: str = Field(default="", max_length=grants.LONGEST_REASON)
     expires: str = EXPIRES
 
 
@@ -100,28 +101,18 @@ def in_field(field: str, parse: Callable[[str], T], text: str) -> T:
         raise Refused("bad_body", f"{field}: {fault}."[:400], field=field) from None
 
 
-def some_amount(field: str, text: str) -> int:
-    """Return an amount above 0 in micro-units."""
-    amount = in_field(field, parse_amount, text[:40])
-    if not amount:
-        raise Refused("bad_body", f"{field}: it must be more than 0.", field=field)
-    return amount
+def _duration(body: CreditBody | DecideBody) -> timedelta | None:
+    """Return how long something lasts; None where nothing is said of it."""
+    return in_field("expires", parse_duration, body.expires) if body.expires else None
 
 
-def expiry(text: str, now: datetime) -> datetime | None:
-    """Parse how long something lasts into its end; None for an empty text."""
-    return now + in_field("expires", parse_duration, text) if text else None
+def _amount(field: str, text: str | None) -> int | None:
+    return in_field(field, parse_amount, text) if text else None
 
 
-def limits(body: LimitsBody) -> tuple[int | None, int | None]:
-    """Return (soft, hard) in micro-units."""
-    soft = some_amount("soft", body.soft) if body.soft else None
-    hard = some_amount("hard", body.hard) if body.hard else None
-    if soft is not None and hard is not None and soft > hard:
-        raise Refused(
-            "bad_body", "soft is above hard and would never warn.", "Make it smaller.", field="soft"
-        )
-    return soft, hard
+def _transfer(body: TakeBody, key: str, lasts: timedelta | None = None) -> Transfer:
+    amount = in_field("amount", parse_amount, body.amount)
+    return Transfer(amount, body.reason, body.currency, lasts, key)
 
 
 # -- acts ---------------------------------------------------------------------------------------
@@ -129,147 +120,54 @@ def limits(body: LimitsBody) -> tuple[int | None, int | None]:
 
 async def give_credit(
     handler: KeeperHandler, account: Account, body: CreditBody, key: str = ""
-) -> str:
-    """Give it, once for each key; the credit's id."""
-    now = handler.context.clock()
-    given = {**_money_of(handler, account, body), "expires_at": expiry(body.expires, now)}
-    return await _once(handler, "credit", account, body, key, lambda tx: credits.give(tx, **given))
+) -> CreditRecord:
+    """Give a credit, once for each key."""
+    handler.need(handler.visitor.runs_money, "give or take credit")
+    transfer, house = _transfer(body, key, _duration(body)), handler.published.house
+    return await handler.record(grants.give_credit, handler.by, account.id, transfer, house)
 
 
 async def take_credit(
     handler: KeeperHandler, account: Account, body: TakeBody, key: str = ""
 ) -> None:
     """Take money back, once for each key. May leave a debt."""
-    taken = _money_of(handler, account, body)
-    await _once(handler, "take", account, body, key, lambda tx: credits.take(tx, **taken))
-
-
-def _money_of(handler: KeeperHandler, account: Account, body: TakeBody) -> dict[str, Any]:
     handler.need(handler.visitor.runs_money, "give or take credit")
-    currency = handler.published.catalog.currency
-    if body.currency not in ("", currency):
-        raise Refused(
-            "bad_body",
-            f"currency: this hub's money is {currency}, not {shown(body.currency)}.",
-            field="currency",
-        )
-    return {
-        "hub_id": handler.context.hub_id,
-        "account_id": account.id,
-        "currency": currency,
-        "amount": some_amount("amount", body.amount),
-        "reason": body.reason,
-        "actor": handler.visitor.actor,
-        "now": handler.context.clock(),
-    }
-
-
-async def _once(
-    handler: KeeperHandler,
-    what: str,
-    account: Account,
-    body: Input,
-    key: str,
-    act: Callable[[Any], str | None],
-) -> str:
-    said = {"what": what, "account": account.id, **body.model_dump()}
-    return await handler.record(
-        lambda tx: idempotency.once(
-            tx,
-            lambda: act(tx),
-            hub_id=handler.context.hub_id,
-            actor=handler.visitor.actor,
-            key=key,
-            said=said,
-            now=handler.context.clock(),
-        )
-    )
+    transfer, house = _transfer(body, key), handler.published.house
+    await handler.record(grants.take_credit, handler.by, account.id, transfer, house)
 
 
 async def set_budget(handler: KeeperHandler, scope: str, body: LimitsBody) -> None:
     """Set the month's budget of `usage.account_scope` or `usage.group_scope`."""
     handler.need(handler.visitor.runs_money, "set budgets")
-    soft, hard = limits(body)
-    await handler.record(
-        budgets.put,
-        hub_id=handler.context.hub_id,
-        scope=scope,
-        currency=handler.published.catalog.currency,
-        soft=soft,
-        hard=hard,
-        actor=handler.visitor.actor,
-        now=handler.context.clock(),
-    )
+    soft, hard = _amount("soft", body.soft), _amount("hard", body.hard)
+    house = handler.published.house
+    await handler.record(grants.set_budget, handler.by, scope, soft, hard, house)
 
 
 async def set_tier(handler: KeeperHandler, account: Account, tier: str | None) -> None:
     """Set a person's tier, or leave it to groups and claims (None)."""
     handler.need(handler.visitor.runs_money, "set tiers")
-    known = handler.published.tiers
-    if tier is not None and tier not in known:
-        raise Refused(
-            "bad_body",
-            f"There is no tier {shown(tier)}.",
-            f"Known: {', '.join(known)}.",
-            field="tier",
-        )
-    await handler.record(
-        accounts.set_tier,
-        account,
-        hub_id=handler.context.hub_id,
-        tier=tier,
-        actor=handler.visitor.actor,
-        now=handler.context.clock(),
-    )
+    await handler.record(grants.set_tier, handler.by, account, tier, handler.published.house)
 
 
 async def set_payment_method(handler: KeeperHandler, account: Account, there: bool) -> None:
     """Record that the account has a payment method, or none."""
     handler.need(handler.visitor.runs_money, "record payment methods")
-    await handler.record(
-        accounts.set_payment_method,
-        account,
-        hub_id=handler.context.hub_id,
-        there=there,
-        actor=handler.visitor.actor,
-        now=handler.context.clock(),
-    )
+    await handler.record(grants.set_payment_method, handler.by, account, there)
 
 
 async def decide(handler: KeeperHandler, account: Account, body: DecideBody) -> None:
     """Grant a machine, or refuse a request that waits."""
     handler.need(handler.visitor.runs_money, "answer requests")
-    now = handler.context.clock()
-    # A refused request may be for a machine that is gone since.
-    name = known_type(handler, body.instance_type) if body.grant else body.instance_type
-    answered = await handler.record(
-        requests.decide,
-        account,
-        hub_id=handler.context.hub_id,
-        instance_type=name,
-        grant=body.grant,
-        answer=body.answer,
-        expires_at=expiry(body.expires, now),
-        actor=handler.visitor.actor,
-        now=now,
-    )
-    if not (answered or body.grant):
-        raise Refused(
-            "not_found", f"No request for {shown(name)} waits for an answer.", field="instance_type"
-        )
+    decision = Decision(body.instance_type, body.grant, body.answer, _duration(body))
+    house = handler.published.house
+    await handler.record(grants.decide, handler.by, account, decision, house)
 
 
 async def withdraw(handler: KeeperHandler, account: Account, instance_type: str) -> None:
     """Take an approval back. What runs goes on."""
     handler.need(handler.visitor.runs_money, "withdraw approvals")
-    await handler.record(
-        accounts.withdraw,
-        account,
-        hub_id=handler.context.hub_id,
-        instance_type=instance_type[:100],
-        actor=handler.visitor.actor,
-        now=handler.context.clock(),
-    )
+    await handler.record(grants.withdraw, handler.by, account, instance_type)
 
 
 # -- REST v1 ------------------------------------------------------------------------------------
@@ -286,9 +184,8 @@ async def post_credit(
 ) -> CreditView:
     """Give a credit, or record a payment."""
     account = await _of(handler, name)
-    credit_id = await give_credit(handler, account, body, handler.idempotency_key)
-    given = await handler.read(credits.of_account, account.id)
-    return CreditView.model_validate(next(one for one in given if one.id == credit_id))
+    credit = await give_credit(handler, account, body, handler.idempotency_key)
+    return CreditView.model_validate(credit)
 
 
 async def post_taken(handler: ApiHandler, query: Nothing, body: TakeBody, name: str) -> PurseView:
@@ -339,10 +236,10 @@ async def list_budgets(handler: ApiHandler, query: Nothing) -> Page[LimitView]:
     handler.need(handler.visitor.runs_money, "see everybody's budgets")
     context = handler.context
     currency = handler.published.catalog.currency
-    found = await handler.read(
-        budgets.of_hub, hub_id=context.hub_id, now=context.clock(), currency=currency
+    budgets = await handler.read(
+        limits.of_hub, hub_id=context.hub_id, now=context.clock(), currency=currency
     )
-    return Page(items=[LimitView.model_validate(one) for one in found])
+    return Page(items=[LimitView.model_validate(budget) for budget in budgets])
 
 
 async def put_group_budget(

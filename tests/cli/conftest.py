@@ -10,7 +10,7 @@ import pytest
 
 from gradienthub.cli import main
 from gradienthub.cli.config import HubConfig, load
-from gradienthub.ledger import Ledger, accounts, admissions, fleet
+from gradienthub.ledger import By, Ledger, accounts, admissions, fleet, grants
 from gradienthub.ledger.accounts import Account, HubUser
 from gradienthub.ledger.admissions import Request
 from gradienthub.rules.lease import Lease
@@ -118,14 +118,7 @@ class HubFolder:
             actor=name,
         )
         account = self.account(name)
-        self.ledger.write(
-            accounts.set_payment_method,
-            account,
-            hub_id="this-hub",
-            there=True,
-            actor="test",
-            now=NOW,
-        )
+        self.ledger.write(grants.set_payment_method, By("this-hub", "test", NOW), account, True)
         lease = self.ledger.write(admissions.admit_start, request, self.load().settings, NOW)
         assert isinstance(lease, Lease), lease
         return lease

@@ -74,7 +74,7 @@ def test_a_class_is_imported_from_a_file_and_each_wrong_line_is_named(hub, tmp_p
     assert said.code == 2
     for words in (
         "line 5: anna is in line 2 already",
-        "line 6: There is no tier 'gold'",
+        "line 6: There is no tier “gold”",
         "line 7: ",
         "line 8: it has another number of columns",
         "nothing was imported",

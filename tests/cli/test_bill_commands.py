@@ -9,7 +9,7 @@ import pytest
 import steps
 from sqlalchemy import text
 
-from gradienthub.ledger import accounts, holds, leases, requests
+from gradienthub.ledger import By, accounts, holds, leases, requests
 from gradienthub.rules.idleness import Reason
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -62,7 +62,7 @@ def test_credit_is_given_with_reason_and_expiry_and_shown(hub):
 
 
 @pytest.mark.parametrize(
-    "amount", ["-5", "0", "nan", "inf", "1e99", "100000.01", "0.0000001", "5 EUR", "٥", "1_0"]
+    "amount", ["-5", "nan", "inf", "1e99", "100000.01", "0.0000001", "5 EUR", "٥", "1_0"]
 )
 def test_an_amount_that_is_none_is_refused_with_a_reason(hub, amount):
     hub.start_once()
@@ -71,6 +71,23 @@ def test_an_amount_that_is_none_is_refused_with_a_reason(hub, amount):
     assert said.code == 2
     assert "argument AMOUNT: " in said.err
     assert hub.run("credit", "show", "ann").out.startswith("ann: balance $0.00")
+
+
+def test_an_amount_of_nothing_is_refused_by_every_act(hub):
+    hub.start_once()
+    hub.account("ann")
+    for words in (
+        ("credit", "give", "ann", "0", "--reason", "x"),
+        ("credit", "take", "ann", "0", "--reason", "x"),
+        ("budget", "set", *LAB, "--soft", "0"),
+        ("budget", "set", *LAB, "--hard", "0"),
+        ("account", "prepare", "bob", "--credit", "0"),
+    ):
+        said = hub.run(*words)
+        assert said.code == 2, words
+        assert "must be more than 0" in said.err, words
+    assert hub.run("credit", "show", "ann").out.startswith("ann: balance $0.00")
+    assert "bob" not in hub.run("account", "list").out
 
 
 # -- budgets -------------------------------------------------------------------------------------
@@ -89,7 +106,8 @@ def test_a_budget_is_set_listed_and_cleared(spent):
 
 
 def test_a_budget_that_would_never_warn_is_a_wrong_argument(spent):
-    assert spent.run("budget", "set", *LAB, "--soft", "5", "--hard", "3").code == 2
+    said = spent.run("budget", "set", *LAB, "--soft", "5", "--hard", "3")
+    assert (said.code, "soft is above hard and would never warn" in said.err) == (2, True)
     assert spent.run("budget", "set", *LAB).code == 2
 
 
@@ -99,8 +117,7 @@ def test_a_budget_that_would_never_warn_is_a_wrong_argument(spent):
 def test_a_request_is_listed_granted_and_then_waits_no_more(hub):
     hub.start_once()
     ann = hub.account("ann")
-    hub.ledger.write(requests.ask, ann, hub_id="this-hub", instance_type="a100",
-                     reason="a  large\nmodel", now=NOW)  # fmt: skip
+    hub.ledger.write(requests.ask, By("this-hub", "ann", NOW), ann, "a100", "a  large\nmodel")
     assert "a large model" in hub.run("approve", "list").out
     said = hub.run("approve", "grant", "ann", "a100", "--expires", "30d")
     assert said.out.startswith("ann: approved for a100 until ")
@@ -116,8 +133,7 @@ def test_a_request_is_listed_granted_and_then_waits_no_more(hub):
 def test_a_refused_request_tells_why_and_grants_nothing(hub):
     hub.start_once()
     ann = hub.account("ann")
-    hub.ledger.write(requests.ask, ann, hub_id="this-hub", instance_type="a100", reason="want",
-                     now=NOW)  # fmt: skip
+    hub.ledger.write(requests.ask, By("this-hub", "ann", NOW), ann, "a100", "want")
     assert hub.run("approve", "refuse", "ann", "a100", "--reason", "ask your lab").code == 0
     [answered] = hub.ledger.read(requests.of_account, ann.id)
     assert (answered.granted, answered.answer) == (False, "ask your lab")

@@ -12,7 +12,17 @@ from gradienthub.cli.check_result import Severity
 from gradienthub.cli.check_scene import look
 from gradienthub.cli.checks import judge
 from gradienthub.cli.config import os_user
-from gradienthub.ledger import accounts, admissions, audit, findings, keepers, leases, watches
+from gradienthub.ledger import (
+    By,
+    accounts,
+    admissions,
+    audit,
+    findings,
+    grants,
+    keepers,
+    leases,
+    watches,
+)
 from gradienthub.ledger.accounts import HubUser
 from gradienthub.ledger.admissions import Request
 from gradienthub.ledger.findings import NewFinding
@@ -38,9 +48,7 @@ def running(hub, name="ann", server="", title="Thesis", **options):
     begun = now() - 60 * MINUTE
     user = HubUser(sum(map(ord, name)), datetime(2026, 1, 1, tzinfo=UTC), name)
     account = hub.ledger.write(accounts.account_of, hub_id="this-hub", user=user, now=begun)
-    hub.ledger.write(
-        accounts.set_payment_method, account, hub_id="this-hub", there=True, actor="t", now=begun
-    )
+    hub.ledger.write(grants.set_payment_method, By("this-hub", "t", begun), account, True)
     chosen = {"instance_type": "t4", "shutdown_after": "1h", **options}
     request = Request(
         f"lease-{name}-{server}", user, frozenset({"lab-bio"}), server, title,

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gradienthub.cli.config import os_user
-from gradienthub.ledger import accounts, audit
+from gradienthub.ledger import By, accounts, audit, grants
+from gradienthub.ledger.grants import Decision
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_a_cleared_tier_is_left_to_groups_and_claims(seen):
 def test_a_tier_that_does_not_exist_is_a_wrong_argument(seen):
     said = seen.run("tier", "set", "ann", "gold")
     assert said.code == 2
-    assert "known are free, pro" in said.err
+    assert "Known: free, pro." in said.err
     assert found(seen).tier is None
 
 
@@ -125,16 +126,9 @@ def test_wrong_arguments_end_with_2_and_grant_nothing(seen, words):
 
 def test_an_expired_approval_is_shown_as_expired(seen):
     now = datetime.now(UTC)
-    seen.ledger.write(
-        accounts.approve,
-        found(seen),
-        hub_id="this-hub",
-        instance_type="a100",
-        reason="",
-        expires_at=now - timedelta(days=1),
-        actor="ada",
-        now=now - timedelta(days=2),
-    )
+    by, house = By("this-hub", "ada", now - timedelta(days=2)), seen.load().settings.house
+    decision = Decision("a100", grant=True, lasts=timedelta(days=1))
+    seen.ledger.write(grants.decide, by, found(seen), decision, house)
     assert "EXPIRED" in seen.run("tier", "show", "ann").out
     assert "a100" not in seen.run("tier", "list").out
 

@@ -6,7 +6,8 @@ import pytest
 from home import NOW, TIERS
 
 from gradienthub.hub import charging
-from gradienthub.ledger import LedgerAway, credits, statements, verify
+from gradienthub.ledger import By, LedgerAway, credits, statements, verify
+from gradienthub.ledger.credits import NewCredit
 from gradienthub.ledger.schema import holds as hold_table
 from gradienthub.testing import DiesAtStart, NeverAnswers
 
@@ -27,11 +28,8 @@ async def home(hub):
 
 
 async def give(home, name, amount):
-    await home.context.ledger.awrite(
-        credits.give, hub_id=home.settings.hub_id, account_id=await home.account_id(name),
-        currency="USD", amount=amount, reason="a test", expires_at=None, actor="ada",
-        now=home.clock(),
-    )  # fmt: skip
+    by, new = By(home.settings.hub_id, "ada", home.clock()), NewCredit("USD", amount, "a test")
+    await home.context.ledger.awrite(credits.give, by, await home.account_id(name), new)
 
 
 async def charges(home, name):

@@ -9,7 +9,19 @@ import steps
 from home import HOSTS, NOW
 from sqlalchemy import select
 
-from gradienthub.ledger import Ledger, accounts, admissions, credits, gaps, holds, leases, verify
+from gradienthub.ledger import (
+    By,
+    Ledger,
+    accounts,
+    admissions,
+    credits,
+    gaps,
+    grants,
+    holds,
+    leases,
+    verify,
+)
+from gradienthub.ledger.credits import NewCredit
 from gradienthub.ledger.schema import entries
 from gradienthub.rules.idleness import Reason
 from gradienthub.rules.lease import Lease
@@ -41,6 +53,10 @@ class Bank:
         self.settings = settings
         self.now = NOW
 
+    @property
+    def by(self) -> By:
+        return By(HUB, "ada", self.now)
+
     def later(self, span: timedelta) -> datetime:
         self.now += span
         return self.now
@@ -49,20 +65,24 @@ class Bank:
         user = accounts.HubUser(sum(map(ord, name)), NOW, name)
         found = self.ledger.write(accounts.account_of, hub_id=HUB, user=user, now=self.now)
         if not found.payment_method:
-            self.ledger.write(accounts.set_payment_method, found, hub_id=HUB, there=True,
-                              actor="ada", now=self.now)  # fmt: skip
+            self.ledger.write(grants.set_payment_method, self.by, found, True)
         return found
 
     def tier(self, name: str, tier: str) -> None:
-        self.ledger.write(accounts.set_tier, self.account(name), hub_id=HUB, tier=tier,
-                          actor="ada", now=self.now)  # fmt: skip
+        self.ledger.write(grants.set_tier, self.by, self.account(name), tier, self.settings.house)
 
     def credit(self, name: str, amount: int, expires_in: timedelta | None = None) -> str:
-        return self.ledger.write(
-            credits.give, hub_id=HUB, account_id=self.account(name).id, currency="USD",
-            amount=amount, reason="a test", expires_at=expires_in and self.now + expires_in,
-            actor="ada", now=self.now,
+        new = NewCredit("USD", amount, "a test", expires_in and self.now + expires_in)
+        return self.ledger.write(credits.give, self.by, self.account(name).id, new)
+
+    def take(self, name: str, amount: int, reason: str = "") -> None:
+        self.ledger.write(
+            credits.take, self.by, self.account(name).id, currency="USD", amount=amount,
+            reason=reason,
         )  # fmt: skip
+
+    def budget(self, scope: str, *, soft: int | None = None, hard: int | None = None) -> None:
+        self.ledger.write(grants.set_budget, self.by, scope, soft, hard, self.settings.house)
 
     def ask(
         self, name: str, instance_type: str = "t4", server: str = "", groups: tuple[str, ...] = (),

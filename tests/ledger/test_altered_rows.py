@@ -8,7 +8,7 @@ from bank import HOUR, HUB, MINUTE, usd
 from sqlalchemy import JSON, BigInteger, Boolean, Date, Float, Integer, String, select
 from sqlalchemy.exc import IntegrityError
 
-from gradienthub.ledger import audit, budgets, credits, idempotency, usage, verify
+from gradienthub.ledger import audit, credits, idempotency, usage, verify
 from gradienthub.ledger.schema import Moment, metadata
 from gradienthub.rules.phase import Phase
 
@@ -81,11 +81,8 @@ def rich(bank, request):
     bank.credit("ann", usd(5), expires_in=30 * 24 * HOUR)
     bank.credit("ann", usd(1), expires_in=HOUR / 2)
     for scope in (usage.account_scope(ann), usage.group_scope("lab")):
-        write(budgets.put, hub_id=HUB, scope=scope, currency="USD", soft=usd(0.1), hard=usd(40),
-              actor="ada", now=bank.now)  # fmt: skip
-    write(lambda tx: idempotency.once(
-        tx, lambda: "a-credit", hub_id=HUB, actor="ada", key="one", said={"amount": "5"},
-        now=bank.now))  # fmt: skip
+        bank.budget(scope, soft=usd(0.1), hard=usd(40))
+    write(idempotency.once, bank.by, "one", {"amount": "5"}, lambda: "a-credit")
     stopped = bank.start("ann", "t4", "stopped", groups=("lab",))
     crashed = bank.start("ann", "c1", "crashed")
     bank.run(10 * MINUTE, stopped, crashed)

@@ -6,8 +6,9 @@ from json import dumps
 import pytest
 from home import NOW
 
-from gradienthub.ledger import By, accounts, audit
+from gradienthub.ledger import By, accounts, audit, grants
 from gradienthub.ledger.accounts import HubUser
+from gradienthub.ledger.grants import Decision
 from gradienthub.rules.action import MONEY, Action
 
 
@@ -86,15 +87,15 @@ def test_rows_are_pruned_a_few_at_a_time_and_none_is_passed_over(ledger):
     assert since == NOW - timedelta(days=1)
 
 
-def test_what_an_administrator_grants_is_in_the_audit(ledger):
+def test_what_an_administrator_grants_is_in_the_audit(ledger, settings):
     account = ledger.write(accounts.account_of, hub_id="h", user=HubUser(1, NOW, "anna"), now=NOW)
-    common = {"hub_id": "h", "actor": "ada", "now": NOW}
-    ledger.write(accounts.set_tier, account, tier="pro", **common)
-    ledger.write(accounts.set_payment_method, account, there=True, **common)
-    ledger.write(accounts.approve, account, instance_type="a100", reason="a course",
-                 expires_at=None, **common)  # fmt: skip
-    assert ledger.write(accounts.withdraw, account, instance_type="a100", **common) is True
-    assert ledger.write(accounts.withdraw, account, instance_type="a100", **common) is False
+    by = By("h", "ada", NOW)
+    ledger.write(grants.set_tier, by, account, "pro", settings.house)
+    ledger.write(grants.set_payment_method, by, account, True)
+    decision = Decision("a100", grant=True, reason="a course")
+    ledger.write(grants.decide, by, account, decision, settings.house)
+    assert ledger.write(grants.withdraw, by, account, "a100") is True
+    assert ledger.write(grants.withdraw, by, account, "a100") is False
     told = [(row["action"], row["actor"], row["detail"]) for row in rows(ledger)]
     # The list begins with the opening of the account, by the hub.
     opened = told.pop()

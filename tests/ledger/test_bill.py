@@ -8,7 +8,7 @@ import steps
 from bank import HOUR, HUB, MINUTE, T4, T4_HOLD, usd
 from sqlalchemy import select
 
-from gradienthub.ledger import accounts, budgets, charges, credits, holds, leases, statements, usage
+from gradienthub.ledger import accounts, charges, credits, holds, leases, statements, usage
 from gradienthub.ledger.schema import audit
 from gradienthub.ledger.schema import holds as hold_table
 from gradienthub.ledger.schema import leases as lease_table
@@ -336,7 +336,7 @@ def test_a_clock_that_jumps_back_charges_nothing_and_breaks_nothing(bank):
 
 @pytest.mark.parametrize("amount", [0, -1])
 def test_a_credit_that_is_none_is_no_credit(bank, amount):
-    with pytest.raises(ValueError, match="more than 0"):
+    with pytest.raises(Refused, match="more than 0"):
         bank.credit("ann", amount)
 
 
@@ -370,8 +370,7 @@ def test_expiring_credit_does_not_take_what_a_running_lease_holds(bank):
 def test_credit_taken_back_may_leave_a_debt_that_the_next_pays(bank):
     account = bank.account("ann")
     bank.credit("ann", usd(2))
-    bank.ledger.write(credits.take, hub_id=HUB, account_id=account.id, currency="USD",
-                      amount=usd(3), reason="by mistake", actor="ada", now=bank.now)  # fmt: skip
+    bank.take("ann", usd(3), "by mistake")
     assert bank.balance("ann") == -usd(1)
     bank.credit("ann", usd(5))
     [new, _old] = bank.ledger.read(credits.of_account, account.id)
@@ -405,24 +404,18 @@ def test_somebody_deleted_who_comes_back_is_not_welcomed_again(bank):
 
 
 def test_credit_in_another_currency_pays_nothing_here(bank):
-    euros = {"currency": "EUR", "amount": usd(50), "reason": "", "expires_at": None}
-    bank.ledger.write(credits.give, hub_id=HUB, account_id=bank.account("ann").id, actor="ada",
-                      now=bank.now, **euros)  # fmt: skip
+    euros = credits.NewCredit("EUR", usd(50), "")
+    bank.ledger.write(credits.give, bank.by, bank.account("ann").id, euros)
     assert bank.ask("ann").code == "no_credit"
 
 
 # -- budgets -------------------------------------------------------------------------------------
 
 
-def put(bank, scope, *, soft=None, hard=None):
-    bank.ledger.write(budgets.put, hub_id=HUB, scope=scope, currency="USD", soft=soft, hard=hard,
-                      actor="ada", now=bank.now)  # fmt: skip
-
-
 def test_every_budget_somebody_is_under_must_allow(bank):
     bank.credit("ann", usd(50))
-    put(bank, usage.group_scope("lab"), hard=T4_HOLD * 2)
-    put(bank, usage.account_scope(bank.account("ann").id), hard=T4_HOLD * 3)
+    bank.budget(usage.group_scope("lab"), hard=T4_HOLD * 2)
+    bank.budget(usage.account_scope(bank.account("ann").id), hard=T4_HOLD * 3)
     for server in ("one", "two"):
         bank.start("ann", "t4", server, groups=("lab",))
     no = bank.ask("ann", "t4", "three", groups=("lab",))
@@ -437,7 +430,7 @@ def test_every_budget_somebody_is_under_must_allow(bank):
 
 
 def test_a_groups_budget_is_shared_by_all_in_it(bank):
-    put(bank, usage.group_scope("lab"), hard=T4_HOLD)
+    bank.budget(usage.group_scope("lab"), hard=T4_HOLD)
     for name in ("ann", "bob"):
         bank.credit(name, usd(50))
     lease = bank.start("ann", groups=("lab",))
@@ -448,7 +441,7 @@ def test_a_groups_budget_is_shared_by_all_in_it(bank):
 
 def test_a_budget_is_of_the_month_and_free_again_in_the_next(bank):
     bank.credit("ann", usd(50))
-    put(bank, usage.account_scope(bank.account("ann").id), hard=T4)
+    bank.budget(usage.account_scope(bank.account("ann").id), hard=T4)
     lease = bank.start("ann")
     bank.run(58 * MINUTE, lease)
     bank.stop(lease)
@@ -459,7 +452,7 @@ def test_a_budget_is_of_the_month_and_free_again_in_the_next(bank):
 
 def test_a_soft_budget_warns_once_a_month_and_stops_nothing(bank):
     bank.credit("ann", usd(50))
-    put(bank, usage.group_scope("lab"), soft=T4 // 2)
+    bank.budget(usage.group_scope("lab"), soft=T4 // 2)
     lease = bank.start("ann", groups=("lab",))
     for _ in range(60):
         bank.run(MINUTE, lease)
@@ -471,8 +464,8 @@ def test_a_soft_budget_warns_once_a_month_and_stops_nothing(bank):
 
 
 def test_a_soft_budget_above_the_hard_one_is_a_slip(bank):
-    with pytest.raises(ValueError, match="soft"):
-        put(bank, usage.group_scope("lab"), soft=2, hard=1)
+    with pytest.raises(Refused, match="soft"):
+        bank.budget(usage.group_scope("lab"), soft=2, hard=1)
 
 
 def test_reports_say_who_used_what_when(bank):

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select, text
 
-from gradienthub.ledger import Ledger, budgets, credits, statements, usage, verify
+from gradienthub.ledger import Ledger, statements, usage, verify
 from gradienthub.ledger.entries import ENTRY, entry_of
 from gradienthub.ledger.schema import balances, entries
 from gradienthub.ledger.schema import leases as lease_table
@@ -39,7 +39,7 @@ STEP = st.one_of(
     st.tuples(st.just("grant"), st.sampled_from(PEOPLE), st.integers(1, usd(20)),
               st.none() | MINUTES.filter(bool)),
     st.tuples(st.just("take"), st.sampled_from(PEOPLE), st.integers(1, usd(5))),
-    st.tuples(st.just("budget"), st.integers(0, usd(10))),
+    st.tuples(st.just("budget"), st.integers(1, usd(10))),
 )  # fmt: skip
 
 
@@ -102,15 +102,9 @@ def live(bank, history):
             case "grant":
                 bank.credit(*rest)
             case "take":
-                bank.ledger.write(
-                    credits.take, hub_id=HUB, account_id=bank.account(rest[0]).id, currency="USD",
-                    amount=rest[1], reason="", actor="ada", now=bank.now,
-                )  # fmt: skip
+                bank.take(*rest)
             case "budget":
-                bank.ledger.write(
-                    budgets.put, hub_id=HUB, scope=usage.group_scope("lab"), currency="USD",
-                    soft=None, hard=rest[0], actor="ada", now=bank.now,
-                )  # fmt: skip
+                bank.budget(usage.group_scope("lab"), hard=rest[0])
     return running, quotes
 
 

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import steps
-from bank import HOUR, HUB, MINUTE, usd
+from bank import HOUR, MINUTE, usd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_bill_history import a_bank, shared  # noqa: F401
 
-from gradienthub.ledger import budgets, credits, usage
+from gradienthub.ledger import usage
 from gradienthub.ledger.schema import credits as credit_table
 from gradienthub.ledger.schema import entries, leases
 from gradienthub.rules.lease import Lease
@@ -67,8 +67,7 @@ def test_a_start_while_the_keeper_is_away_does_not_spend_what_runs_has_used(bank
 def test_money_taken_back_while_the_keeper_is_away_does_not_unpay_what_was_used(bank):
     lease = the_lease(bank, credit=usd(60))
     bank.later(30 * MINUTE)
-    bank.ledger.write(credits.take, hub_id=HUB, account_id=bank.account("ann").id, currency="USD",
-                      amount=usd(60), reason="", actor="ada", now=bank.now)  # fmt: skip
+    bank.take("ann", usd(60))
     bank.stop(lease)
     assert bank.charges("ann") == [usd(30)]
 
@@ -86,8 +85,7 @@ def test_a_lease_over_two_months_ends_while_nobody_looks_and_each_month_pays_its
     bank.now = datetime(2026, 11, 30, 22, 0, tzinfo=UTC)
     lease = the_lease(bank)
     scope = usage.account_scope(bank.account("ann").id)
-    bank.ledger.write(budgets.put, hub_id=HUB, scope=scope, currency="USD", soft=None,
-                      hard=usd(90), actor="ada", now=bank.now)  # fmt: skip
+    bank.budget(scope, hard=usd(90))
     bank.later(3 * HOUR)
     bank.stop(lease)
     assert bank.charges("ann") == [usd(90), usd(60)]
@@ -202,14 +200,11 @@ def live(bank, acts, looks, begin=datetime(2026, 11, 29, 17, tzinfo=UTC)):
             case "credit":
                 bank.credit(one.who, one.value, one.other * HOUR if one.other else None)
             case "take":
-                bank.ledger.write(credits.take, hub_id=HUB, account_id=bank.account(one.who).id,
-                                  currency="USD", amount=one.value, reason="", actor="ada",
-                                  now=bank.now)  # fmt: skip
+                bank.take(one.who, one.value)
             case "budget":
                 scope = (usage.group_scope("lab") if one.other
                          else usage.account_scope(bank.account(one.who).id))  # fmt: skip
-                bank.ledger.write(budgets.put, hub_id=HUB, scope=scope, currency="USD", soft=None,
-                                  hard=one.value, actor="ada", now=bank.now)  # fmt: skip
+                bank.budget(scope, hard=one.value)
             case "tier":
                 bank.tier(one.who, "postpaid" if one.value else "prepaid")
     for lease in running:

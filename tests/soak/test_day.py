@@ -26,7 +26,16 @@ from hub_process import HubProcess
 from private_engine import IMAGE, LABELED, SILENT, PrivateEngine, missing
 from sqlalchemy import select
 
-from gradienthub.ledger import By, Ledger, account_acts, account_bindings, accounts, keepers, verify
+from gradienthub.ledger import (
+    By,
+    Ledger,
+    account_acts,
+    account_bindings,
+    accounts,
+    grants,
+    keepers,
+    verify,
+)
 from gradienthub.ledger.schema import device_holders, entries, leases
 
 KILLS = int(os.environ.get("GRADIENTHUB_SOAK", "5"))
@@ -415,10 +424,8 @@ class Day:
             )
             assert (status, said["code"]) == (402, "payment_method_required"), said
             account = await self.ledger.aread(accounts.find, hub_id=self.hub.hub_id, name=name)
-            await self.ledger.awrite(
-                accounts.set_payment_method, account, hub_id=self.hub.hub_id, there=True,
-                actor="tester", now=now(),
-            )  # fmt: skip
+            by = By(self.hub.hub_id, "tester", now())
+            await self.ledger.awrite(grants.set_payment_method, by, account, True)
 
     async def no_process_is_left(self):
         """Whether no keeper of any of the day's hubs runs."""

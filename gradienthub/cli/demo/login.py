@@ -6,7 +6,8 @@ from typing import Any
 
 from jupyterhub.authenticators.shared import SharedPasswordAuthenticator
 
-from ...ledger import accounts
+from ...ledger import By, accounts, grants
+from ...ledger.grants import Decision
 from ...spawners.context import HubContext, hub_user
 from .tables import people
 
@@ -26,16 +27,10 @@ class DemoAuthenticator(SharedPasswordAuthenticator):
         ledger.upgrade()
         account = ledger.write(accounts.account_of, hub_id=hub_id, user=hub_user(user), now=now)
         if account.tier is None:
-            who: dict[str, Any] = {"hub_id": hub_id, "actor": "the demo", "now": now}
-            ledger.write(accounts.set_tier, account, tier=person.tier, **who)
-            ledger.write(accounts.set_payment_method, account, there=person.pays, **who)
+            by, house = By(hub_id, "the demo", now), context.settings.house
+            ledger.write(grants.set_tier, by, account, person.tier, house)
+            ledger.write(grants.set_payment_method, by, account, person.pays)
             for name in person.approved:
-                ledger.write(
-                    accounts.approve,
-                    account,
-                    instance_type=name,
-                    reason="the demo",
-                    expires_at=None,
-                    **who,
-                )
+                decision = Decision(name, grant=True, reason="the demo")
+                ledger.write(grants.decide, by, account, decision, house)
         return result

@@ -28,7 +28,6 @@ from . import (
     warm_slots,
 )
 from .by import By
-from .database import lock_admissions
 from .lease_rows import row_of
 from .schema import device_holders, lease_devices, leases
 from .schema import notebooks as notebook_table
@@ -57,7 +56,6 @@ def admit_start(
     An older open lease of the same notebook must be ended first; the caller asks the engine.
     A refusal leaves only its audit row.
     """
-    lock_admissions(tx)
     hub_id = settings.hub_id
     account = credits.open_account(tx, request.user, request.groups, settings, now)
     accounts.reopen(tx, account.id, hub_id=hub_id, user=request.user, now=now)

@@ -11,7 +11,6 @@ from sqlalchemy import Connection, delete, func, or_, select
 
 from ..rules.entry import month_start
 from . import expiry, gaps
-from .database import lock_admissions
 from .extension import Closing, catch_up, cover, others_share
 from .lease_rows import lease_from, lease_query
 from .postings import billed_of, post
@@ -23,7 +22,6 @@ def settle(tx: Connection, lease_id: str, now: datetime) -> None:
 
     Part of the transaction that wrote so; does nothing for one that runs, and is safe to repeat.
     """
-    lock_admissions(tx)
     row = tx.execute(lease_query().where(leases.c.id == lease_id)).first()
     if row is None:
         return

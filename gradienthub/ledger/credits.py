@@ -14,7 +14,7 @@ from ..settings import Settings
 from . import audit, extension, identity
 from .accounts import Account, HubUser, account_of
 from .by import By
-from .database import Transaction, lock_admissions
+from .database import Transaction
 from .entries import append, balance_of, credits_of, use_credits
 from .schema import credits
 
@@ -58,7 +58,6 @@ def give(tx: Transaction, by: By, account_id: str, new: NewCredit, *, welcome: b
     require_amount("amount", new.amount)
     if new.expires_at is not None and new.expires_at <= by.now:
         raise Refused("bad_body", "A credit must expire in the future.", field="expires")
-    lock_admissions(tx)
     extension.catch_up(tx, hub_id=by.hub_id, now=by.now, account_id=account_id)
     credit = pay_debt(
         Credit(str(uuid.uuid4()), new.amount, new.amount, by.now, new.expires_at),
@@ -92,7 +91,6 @@ def take(
     Raises Refused for an amount that is not above 0.
     """
     require_amount("amount", amount)
-    lock_admissions(tx)
     extension.catch_up(tx, hub_id=by.hub_id, now=by.now, account_id=account_id)
     use_credits(tx, account_id, currency, amount, balance_of(tx, account_id, currency))
     entry = append(tx, _entry(by, account_id, currency, -amount, _storable(reason)))
@@ -155,9 +153,6 @@ def welcome(
     whose user was never deleted, gets none again.
     """
     if not amount or _is_welcomed(tx, hub_id, account_id):
-        return False
-    lock_admissions(tx)
-    if _is_welcomed(tx, hub_id, account_id):
         return False
     by = By(hub_id, WELCOME[0], now)
     give(tx, by, account_id, NewCredit(currency, amount, WELCOME[1]), welcome=True)

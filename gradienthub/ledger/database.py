@@ -20,10 +20,15 @@ from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-#: Serialises admissions of all hubs on one PostgreSQL: an arbitrary but fixed advisory lock key.
-ADMISSION_LOCK = 7_164_712_201
+#: Lets one transaction at a time write to a ledger on PostgreSQL, of all its hubs: an arbitrary but
+#: fixed key of an advisory lock.
+WRITE_LOCK = 7_164_712_201
 BUSY_SECONDS = 5
 READERS = 2
+LOCK = text(
+    f"SELECT set_config('lock_timeout', '{BUSY_SECONDS}s', true),"
+    f" pg_advisory_xact_lock({WRITE_LOCK})"
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,7 +75,8 @@ class Ledger:
                     # decision rests on; two processes could then both admit.
                     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
                 elif write:
-                    connection.execute(text(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'"))
+                    # As SQLite: one writes at a time, from the reads that its decision rests on.
+                    connection.execute(LOCK)
                 yield connection
                 connection.commit()
         except DBAPIError as error:
@@ -88,7 +94,7 @@ class Ledger:
     def write(
         self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Run `function` in one write transaction."""
+        """Run `function` in one write transaction, the only one of this ledger meanwhile."""
         with self._write_lock, self._transaction(write=True) as connection:
             return function(connection, *args, **kwargs)
 
@@ -157,12 +163,6 @@ VERSION_TABLE = "gradienthub_version"
 
 async def _in_lane(lane: ThreadPoolExecutor, call: Callable[[], R]) -> R:
     return await asyncio.get_running_loop().run_in_executor(lane, call)
-
-
-def lock_admissions(connection: Connection) -> None:
-    """Let one admission at a time read and write. SQLite's BEGIN IMMEDIATE already does."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text(f"SELECT pg_advisory_xact_lock({ADMISSION_LOCK})"))
 
 
 def _alembic() -> AlembicConfig:

@@ -10,7 +10,6 @@ from ..rules.device_faults import FAILURES
 from ..rules.refusal import shown
 from . import audit
 from .by import By
-from .database import lock_admissions
 from .findings import NewFinding
 from .schema import device_faults, devices, lease_devices
 
@@ -19,7 +18,6 @@ def note(
     tx: Connection, *, hub_id: str, uuids: Iterable[str], why: str, now: datetime
 ) -> tuple[str, ...]:
     """Count a failed start for each of these devices; return those that are out of rent by it."""
-    lock_admissions(tx)
     out = []
     for uuid in uuids:
         row = tx.execute(select(device_faults).where(device_faults.c.device_uuid == uuid)).first()
@@ -39,7 +37,6 @@ def take_out(
     """Take a declared device out of rent by hand. False where it is not declared."""
     if not _is_declared(tx, hub_id, uuid):
         return False
-    lock_admissions(tx)
     _put(tx, hub_id, uuid, FAILURES, now, why, now)
     _record(tx, hub_id, Action.DEVICE_OUT, actor, uuid, why, now)
     return True

@@ -31,7 +31,7 @@ def balance_of(tx: Transaction, account_id: str, currency: str) -> int:
 
 
 def append(tx: Transaction, draft: Entry) -> Entry:
-    """Add one entry behind the account's last, and to its balance. The caller has the money lock.
+    """Add one entry behind the account's last, and to its balance.
 
     Its number, month and balance follow from the entry before: a statement that is over gets no
     more entries, so one that comes late is on the next.

@@ -7,7 +7,6 @@ from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from ..rules.credit import find_expired
 from ..rules.entry import Entry, Kind, month_of
-from .database import lock_admissions
 from .entries import append, credits_of
 from .schema import credits, holds
 
@@ -29,8 +28,6 @@ def expire(
     """
     query = select(credits.c.account_id, credits.c.currency).distinct()
     rows = tx.execute(query.where(*_due(hub_id, until, account_id))).all()
-    if rows:
-        lock_admissions(tx)
     return sum(_expire(tx, hub_id, row.account_id, row.currency, until, now) for row in rows)
 
 

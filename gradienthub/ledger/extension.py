@@ -79,7 +79,7 @@ def catch_up(
     """Extend holds, close months and write expired credit off, in their order, until `now`.
 
     Of the whole hub; with `account_id`, of what shares money with this account and these `scopes`.
-    The caller has the money lock. `written` is the time that entries get, `now` unless given.
+    `written` is the time that entries get, `now` unless given.
     """
     if account_id is not None and _shares(tx, hub_id, account_id, scopes, now):
         account_id = None

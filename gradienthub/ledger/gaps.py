@@ -8,7 +8,6 @@ from sqlalchemy import Connection, Select, delete, func, select, update
 
 from ..rules.metering import Gap
 from .batches import split_ids
-from .database import lock_admissions
 from .schema import entries, gaps, leases
 
 
@@ -31,14 +30,10 @@ def note(
     are stopped or ended keep what they have.
     """
     working = working or {}
-    reached, silent = [*reached, *working], list(silent)
+    reached = [*reached, *working]
     lasting = _lasting(tx, hub_id)
-    if lasting & set(reached) or set(silent) - lasting:
-        # Whoever charges a lease that stops now must have read the same gaps.
-        lock_admissions(tx)
-        lasting = _lasting(tx, hub_id)
-        _end(tx, lasting & set(reached), working, now)
-        _begin(tx, hub_id, set(silent) - lasting, now)
+    _end(tx, lasting & set(reached), working, now)
+    _begin(tx, hub_id, set(silent) - lasting, now)
     for ids in split_ids(reached):
         tx.execute(
             update(leases)

@@ -17,7 +17,7 @@ from . import audit, credits, extension, usage
 from .accounts import Account
 from .by import By
 from .credits import CreditRecord, NewCredit, require_amount
-from .database import Transaction, lock_admissions
+from .database import Transaction
 from .idempotency import once
 from .schema import accounts, approval_requests, approvals, budgets
 
@@ -112,7 +112,6 @@ def set_budget(
         raise Refused(
             "bad_body", "soft is above hard and would never warn.", "Make it smaller.", field="soft"
         )
-    lock_admissions(tx)
     account_id = usage.account_in(scope)
     # What was used until now is paid by the limits of until now.
     extension.catch_up(tx, hub_id=by.hub_id, now=by.now, account_id=account_id)

@@ -10,7 +10,6 @@ from ..rules.sharing import microseconds
 from ..rules.tiers import Tier
 from . import charges, extension, limits, usage
 from .batches import split_ids
-from .database import lock_admissions
 from .entries import balance_of
 from .extension import Held, account_purse, budget_purse, held
 from .schema import holds, leases
@@ -97,7 +96,6 @@ def tick(tx: Connection, *, hub_id: str, seen: Iterable[str], now: datetime) -> 
     settles what was missed and writes expired credit off. Its cost grows with what runs, not with
     what ran. Safe to repeat, and to call late: what ran on without a hold is an overrun.
     """
-    lock_admissions(tx)
     _note_seen(tx, hub_id, list(seen), now)
     charges.settle_missed(tx, hub_id=hub_id, now=now)
     _hold_the_unheld(tx, hub_id)

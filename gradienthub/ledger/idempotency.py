@@ -12,7 +12,7 @@ from sqlalchemy import delete, select
 
 from ..rules.refusal import Refused, shown
 from .by import By
-from .database import Transaction, lock_admissions
+from .database import Transaction
 from .schema import idempotency_keys
 
 #: Characters of a key.
@@ -36,7 +36,6 @@ def once(
     """
     if not key:
         return act()
-    lock_admissions(tx)
     digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
     before = _result_of(tx, by, key, digest)
     if before is not None:

@@ -5,7 +5,6 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from .database import lock_admissions
 from .schema import keepers
 
 #: By how much the clocks of two keepers' machines may differ.
@@ -32,7 +31,6 @@ def take(
     `gone` is a holder that the caller knows to have died, so that its expiry is not waited for. An
     expiry that is far beyond `until` was written before the clock was set back, and says nothing.
     """
-    lock_admissions(tx)
     row = holder(tx, hub_id)
     if row is None:
         tx.execute(keepers.insert().values(hub_id=hub_id, holder=me, expires_at=until))

@@ -21,7 +21,6 @@ from . import (
     warm_slots,
 )
 from .by import By
-from .database import lock_admissions
 from .lease_rows import last_lease, lease_from, lease_query, leases_from
 from .schema import device_holders, leases, watches
 from .schema import notebooks as notebook_table
@@ -119,7 +118,6 @@ def note_stop(
 
     `note` is what its owner is told by whoever stops it.
     """
-    lock_admissions(tx)
     first = _take_step(
         tx,
         lease_id,
@@ -164,7 +162,6 @@ def end(
     corpse = corpse or Corpse()
     if reason is Reason.CRASHED:
         reason = drift.how_it_died(corpse.exit_code, out_of_memory=corpse.out_of_memory)
-    lock_admissions(tx)
     ended = _take_step(
         tx,
         lease_id,

@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, select
 
 from ..rules.outside import Placed
-from .database import lock_admissions
 from .schema import device_holders, outside_servers
 
 OUTSIDE = "outside"
@@ -29,7 +28,6 @@ def replace(
 
     A device that a lease holds stays the lease's.
     """
-    lock_admissions(tx)
     rows = {one.seen.object_id[:128]: one for one in placed}
     tx.execute(delete(outside_servers).where(outside_servers.c.hub_id == hub_id))
     mine = (device_holders.c.hub_id == hub_id) & (device_holders.c.holder_kind == OUTSIDE)

@@ -9,7 +9,6 @@ from sqlalchemy import Connection, delete, select
 from ..rules.action import Action
 from . import audit
 from .by import By
-from .database import lock_admissions
 from .schema import accounts, adopted_volumes
 
 
@@ -57,7 +56,6 @@ def bind(
 
     Safe to call twice. Only a binding that is made leaves an audit row.
     """
-    lock_admissions(tx)
     owner = owner_of(tx, hub_id=hub_id, volume=volume)
     if owner is not None:
         return owner

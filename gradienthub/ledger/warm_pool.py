@@ -10,7 +10,6 @@ from ..rules.phase import SlotState
 from ..rules.warm import Fill, Pool, Slot, next_fill, surplus
 from ..settings import Settings
 from . import capacity, schema, warm_slots
-from .database import lock_admissions
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,6 @@ def read_pool(tx: Connection, hub_id: str) -> PoolState:
 def let_go_surplus(tx: Connection, settings: Settings) -> None:
     """Withdraw the warm servers that no pool of the configuration wants any more."""
     # A start that has just read what waits may still claim one of them.
-    lock_admissions(tx)
     paused = warm_slots.paused(tx, settings.hub_id) is not None
     warm_slots.let_go(
         tx, surplus(() if paused else settings.pools, warm_slots.of_hub(tx, settings.hub_id))
@@ -46,7 +44,6 @@ def let_go_surplus(tx: Connection, settings: Settings) -> None:
 
 def let_go(tx: Connection, hub_id: str, slot_id: str) -> bool:
     """Withdraw this warm server from claims. Return False if somebody has claimed it."""
-    lock_admissions(tx)
     warm_slots.let_go(tx, [slot_id])
     return slot_id not in warm_slots.claimed(tx, hub_id)
 
@@ -63,7 +60,6 @@ def add(
     `pools` are those that can be filled now, each with its digest. The row is written and the
     devices are taken before the engine hears of it.
     """
-    lock_admissions(tx)
     if warm_slots.paused(tx, settings.hub_id) is not None:
         return None
     there = warm_slots.of_hub(tx, settings.hub_id)

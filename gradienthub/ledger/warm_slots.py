@@ -11,7 +11,6 @@ from ..rules.lease import Claim
 from ..rules.phase import SlotState, may_turn
 from ..rules.warm import Slot
 from . import objects
-from .database import lock_admissions
 from .schema import device_holders, leases, warm_pauses, warm_slots
 
 WARM = "warm"
@@ -181,7 +180,6 @@ def claimed(tx: Connection, hub_id: str) -> dict[str, str]:
 
 def pause(tx: Connection, *, hub_id: str, actor: str, now: datetime) -> None:
     """Pause warm servers: none is filled from now on, and none that waits is claimed."""
-    lock_admissions(tx)
     tx.execute(
         update(warm_slots).where(warm_slots.c.hub_id == hub_id).values(state=SlotState.LEAVING)
     )

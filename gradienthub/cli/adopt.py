@@ -140,9 +140,7 @@ def _bind(args: argparse.Namespace) -> int:
     code = 0
     with desk.open_desk(hub) as at:
         for volume in args.unbind:
-            gone = at.ledger.write(
-                volumes.unbind, hub_id=at.hub_id, volume=volume, by=at.actor, now=at.now
-            )
+            gone = at.ledger.write(volumes.unbind, at.by, volume)
             print(f"{volume}: {'nobody has it now' if gone else 'nobody had it'}")
         for wish in wishes:
             code = max(code, _bind_one(at, wish))
@@ -162,14 +160,7 @@ def _bind_one(at: desk.Desk, wish: _Wish) -> int:
     except NoSuchAccount as fault:
         print(f"{wish.volume}: not bound: {fault.args[0]}")
         return 1
-    owner = at.ledger.write(
-        volumes.bind,
-        hub_id=at.hub_id,
-        volume=wish.volume,
-        account_id=account.id,
-        by=at.actor,
-        now=at.now,
-    )
+    owner = at.ledger.write(volumes.bind, at.by, wish.volume, account.id)
     if owner != account.id:
         print(
             f"{wish.volume}: not bound: it is another account's;"

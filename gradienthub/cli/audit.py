@@ -109,7 +109,7 @@ def _print_rows(args: argparse.Namespace) -> int:
             hub_id=desk.hub_id,
             account_id=desk.account(args.user).id if args.user else None,
             action=args.action,
-            since=args.since,
+            between=(args.since, None),
             limit=args.limit,
         )
     if args.json:
@@ -121,7 +121,7 @@ def _print_rows(args: argparse.Namespace) -> int:
     return 0
 
 
-def _row(row: dict[str, Any]) -> tuple[str, ...]:
+def _row(row: audit.AuditRow) -> tuple[str, ...]:
     told = (f"{key}={value}" for key, value in words_of(row["detail"]))
     return (
         f"{row['at']:%Y-%m-%d %H:%M:%S} UTC",

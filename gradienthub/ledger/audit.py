@@ -3,22 +3,39 @@
 from collections.abc import Mapping
 from datetime import datetime
 from json import dumps
-from typing import Any
+from typing import TypedDict, cast
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import delete, select
 
 from ..rules.action import MONEY, Action
 from .batches import AT_ONCE
 from .by import By
+from .database import Transaction
 from .schema import accounts, audit
 
 LONGEST_DETAIL = 2000
 #: So that one value fits, whatever its characters: JSON writes an emoji as twelve.
 LONGEST_VALUE = 150
+#: From the first moment until just before the second; None: without a limit.
+Between = tuple[datetime | None, datetime | None]
+ALWAYS: Between = (None, None)
+
+
+class AuditRow(TypedDict):
+    """A row as it is listed, with the name of its account."""
+
+    id: int
+    hub_id: str
+    at: datetime
+    actor: str
+    account_id: str | None
+    account_name: str | None
+    action: str
+    detail: dict[str, object]
 
 
 def record(
-    tx: Connection,
+    tx: Transaction,
     by: By,
     action: Action,
     *,
@@ -51,20 +68,20 @@ def _cut(detail: Mapping[str, object]) -> dict[str, object]:
 
 
 def rows(
-    tx: Connection,
+    tx: Transaction,
     *,
     hub_id: str,
     account_id: str | None = None,
     action: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    between: Between = ALWAYS,
     before: int | None = None,
     limit: int = 100,
-) -> list[dict[str, Any]]:
-    """Return the newest rows, of one account or of all, of one action or of all, with account_name.
+) -> list[AuditRow]:
+    """Return the newest rows, of one account or of all, of one action or of all.
 
-    From `since` until just before `until`. `before` is the id of the last row of the page before.
+    `before` is the id of the last row of the page before.
     """
+    since, until = between
     query = (
         select(audit, accounts.c.name.label("account_name"))
         .join(accounts, accounts.c.id == audit.c.account_id, isouter=True)
@@ -82,18 +99,18 @@ def rows(
         query = query.where(audit.c.at >= since)
     if until is not None:
         query = query.where(audit.c.at < until)
-    return [dict(row._mapping) for row in tx.execute(query)]
+    return [cast("AuditRow", row._asdict()) for row in tx.execute(query)]
 
 
 def prune(
-    tx: Connection, *, hub_id: str, since: datetime | None, before: datetime, limit: int = AT_ONCE
+    tx: Transaction, *, hub_id: str, since: datetime | None, before: datetime, limit: int = AT_ONCE
 ) -> datetime:
     """Delete rows from before `before`, the oldest first: at most `limit`, none that money needs.
 
     Returns until when all is pruned: `since` of the next call, so that rows that stay are not read
     again. It is `before` once nothing is left.
     """
-    old = (
+    query = (
         select(audit.c.id, audit.c.at)
         .where(
             audit.c.hub_id == hub_id,
@@ -104,7 +121,7 @@ def prune(
         .limit(limit)
     )
     if since is not None:
-        old = old.where(audit.c.at >= since)
-    rows = tx.execute(old).all()
-    tx.execute(delete(audit).where(audit.c.id.in_([row.id for row in rows])))
-    return rows[-1].at if len(rows) == limit else before
+        query = query.where(audit.c.at >= since)
+    old = tx.execute(query).all()
+    tx.execute(delete(audit).where(audit.c.id.in_([row.id for row in old])))
+    return old[-1].at if len(old) == limit else before

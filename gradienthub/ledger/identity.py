@@ -630,7 +630,7 @@ def _tell_once(
         hub_id=hub_id,
         account_id=account_id,
         action=Action.SUBJECT_REFUSED,
-        since=now - timedelta(hours=1),
+        between=(now - timedelta(hours=1), None),
         limit=1,
     )
     if not newest:

@@ -6,7 +6,17 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
-from ..ledger import accounts, credits, grants, holds, limits, requests, statements, usage
+from ..ledger import (
+    Transaction,
+    accounts,
+    credits,
+    grants,
+    holds,
+    limits,
+    requests,
+    statements,
+    usage,
+)
 from ..ledger.accounts import Account
 from ..rules.admission import entitle
 from ..rules.entry import Kind, month_of, month_start, parse_month
@@ -258,7 +268,7 @@ async def person(handler: KeeperHandler, name: str) -> Account:
 
 
 def allowed_funds(
-    tx: Any, hub_id: str, account: Account, published: Published, now: datetime
+    tx: Transaction, hub_id: str, account: Account, published: Published, now: datetime
 ) -> tuple[Allowance, Funds]:
     """Return what the account may do and spend."""
     allowance = accounts.allowance_of(
@@ -281,7 +291,7 @@ def allowed_funds(
 
 
 def purse_of(
-    tx: Any, hub_id: str, account: Account, published: Published, now: datetime
+    tx: Transaction, hub_id: str, account: Account, published: Published, now: datetime
 ) -> PurseView:
     """Return what the account has and may."""
     allowance, funds = allowed_funds(tx, hub_id, account, published, now)
@@ -464,7 +474,7 @@ async def list_accounts(handler: ApiHandler, query: Paging) -> Page[PurseView]:
 
 
 def purses(
-    tx: Any, hub_id: str, published: Published, now: datetime, *, after: str, limit: int
+    tx: Transaction, hub_id: str, published: Published, now: datetime, *, after: str, limit: int
 ) -> tuple[list[PurseView], bool]:
     """Open accounts by name behind `after`, at most `limit`; and whether there are more."""
     found = accounts.everyone(tx, hub_id=hub_id, after=after, limit=limit + 1)

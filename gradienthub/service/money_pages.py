@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from ..ledger import accounts, audit, credits, limits, requests, statements, usage
+from ..ledger import Transaction, accounts, audit, credits, limits, requests, statements, usage
 from ..ledger.accounts import Account
 from ..ledger.requests import ApprovalRequest
 from ..rules.duration import format_duration
@@ -119,7 +119,7 @@ class UsageHandler(MoneyPage):
 
 
 def _usage_rows(
-    tx: Any, page: MoneyPage, account: Account, month: datetime, now: datetime
+    tx: Transaction, page: MoneyPage, account: Account, month: datetime, now: datetime
 ) -> dict[str, Any]:
     hub_id, published = page.context.hub_id, page.published
     currency = published.catalog.currency
@@ -292,7 +292,7 @@ class AccountHandler(MoneyPage):
         )
 
 
-def _account_rows(tx: Any, page: MoneyPage, account: Account) -> dict[str, Any]:
+def _account_rows(tx: Transaction, page: MoneyPage, account: Account) -> dict[str, Any]:
     hub_id, now = page.context.hub_id, page.context.clock()
     return {
         "purse": money_operations.purse_of(tx, hub_id, account, page.published, now),

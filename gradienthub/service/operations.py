@@ -404,13 +404,13 @@ async def list_findings(handler: ApiHandler, query: FindingsQuery) -> FindingsVi
     )
 
 
-def within(day: date | None) -> dict[str, datetime | None]:
-    """Return the audit's `since` and `until` of a day of UTC; nothing of none."""
+def within(day: date | None) -> audit.Between:
+    """Return the moments that bound a day of UTC; none of None."""
     # There is no day after the last one of all time.
     if day is None or day == date.max:
-        return {"since": None, "until": None}
+        return audit.ALWAYS
     start = datetime.combine(day, time(), UTC)
-    return {"since": start, "until": start + timedelta(days=1)}
+    return start, start + timedelta(days=1)
 
 
 async def list_audit(handler: ApiHandler, query: AuditQuery) -> Page[AuditView]:
@@ -423,7 +423,7 @@ async def list_audit(handler: ApiHandler, query: AuditQuery) -> Page[AuditView]:
         action=query.action or None,
         before=decode_number_cursor(query.after),
         limit=query.limit,
-        **within(query.day),
+        between=within(query.day),
     )
     found = [
         AuditView(

@@ -220,7 +220,7 @@ class AuditHandler(PageHandler):
             limit=50,
             account_id=None if everybody else account.id if account else "-",
             before=decode_number_cursor(self.get_query_argument("after", "")),
-            **within(day),
+            between=within(day),
         )
         chosen = {
             "user": user,

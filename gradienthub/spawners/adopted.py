@@ -13,7 +13,7 @@ from typing import Any
 from traitlets import Dict
 from traitlets.config import Config, Configurable
 
-from ..ledger import LedgerAway, volumes
+from ..ledger import By, LedgerAway, volumes
 from ..rules.adoption import OldVolume, Whose, judge_volume, parse_adopted
 from .context import HubContext, hub_user
 from .sections import configured, section_of
@@ -119,13 +119,11 @@ async def _given(spawner: Any, volume: OldVolume, source: str, age: Age) -> bool
     if whose is Whose.TAKE:
         taken = await context.ledger.awrite(
             volumes.bind,
-            hub_id=hub_id,
-            volume=source,
-            account_id=account_id,
-            by="hub",
+            By(hub_id, "hub", context.clock()),
+            source,
+            account_id,
             folder=volume.folder,
             server_name=spawner.name,
-            now=context.clock(),
         )
         whose = Whose.THEIRS if taken == account_id else Whose.ANOTHERS
     if whose is Whose.THEIRS:
@@ -150,11 +148,10 @@ async def _tell_refused(spawner: Any, source: str, why: str) -> None:
     try:
         await context.ledger.awrite(
             volumes.note_refused,
-            hub_id=context.settings.hub_id,
-            account_id=account_id,
-            volume=source,
-            why=why,
-            now=context.clock(),
+            By(context.settings.hub_id, "hub", context.clock()),
+            source,
+            account_id,
+            why,
         )
     except LedgerAway:
         log.warning("%s: the audit lacks a row for it: the ledger is away", spawner._log_name)

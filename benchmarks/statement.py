@@ -212,13 +212,13 @@ def main() -> None:
             assert found.entries or args.past < 100_000
 
         first, end = NOW.date() - timedelta(days=365), NOW.date() + timedelta(days=1)
-        span = {"hub_id": "bench", "currency": "USD", "first": first, "end": end}
+        span = usage.Period("bench", "USD", first, end)
         rows = [
             (f"statement of one account among {args.past} leases", timed(20, statement)),
-            ("a year by day and type", timed(5, lambda: ledger.read(usage.by_day, **span))),
+            ("a year by day and type", timed(5, lambda: ledger.read(usage.by_day, span))),
             (
                 f"a year by user, {len(everyone)} users",
-                timed(5, lambda: ledger.read(usage.by_user, **span)),
+                timed(5, lambda: ledger.read(usage.by_user, span)),
             ),
             (f"tick, {len(running)} running, no past", before),
             (f"tick, {len(running)} running, {args.past} past leases", after),

@@ -81,24 +81,19 @@ def _print(desk: Desk, args: argparse.Namespace) -> None:
 
 
 def _rows(desk: Desk, args: argparse.Namespace, first: date, end: date) -> Sequence[Used]:
-    span: dict[str, Any] = {
-        "hub_id": desk.hub_id,
-        "currency": desk.currency,
-        "first": first,
-        "end": end,
-    }
+    period = usage.Period(desk.hub_id, desk.currency, first, end)
     if args.by == "user":
-        return desk.ledger.read(usage.by_user, **span)
+        return desk.ledger.read(usage.by_user, period)
     if args.by == "group":
-        return desk.ledger.read(usage.by_group, **span)
+        return desk.ledger.read(usage.by_group, period)
     scope = usage.HUB
     if args.user:
         scope = usage.account_scope(desk.account_id(args.user))
     elif args.group:
         scope = usage.group_scope(args.group)
     if args.by == "type":
-        return desk.ledger.read(usage.by_type, **span, scope=scope)
-    days = desk.ledger.read(usage.by_day, **span, scope=scope)
+        return desk.ledger.read(usage.by_type, period, scope)
+    days = desk.ledger.read(usage.by_day, period, scope)
     return [
         Used(f"{day.day} {day.instance_type}", day.leases, day.seconds, day.charged) for day in days
     ]

@@ -50,14 +50,8 @@ def of_hub(
     rows = tx.execute(query).all()
     charged: dict[tuple[str, str], int] = {}
     for each in {row.currency for row in rows}:
-        found = usage.charged_between(
-            tx,
-            hub_id=hub_id,
-            scopes=[row.scope for row in rows],
-            currency=each,
-            first=month_start(now).date(),
-            end=next_month(now).date(),
-        )
+        month = usage.Period(hub_id, each, month_start(now).date(), next_month(now).date())
+        found = usage.charged_in(tx, month, [row.scope for row in rows])
         charged |= {(scope, each): amount for scope, amount in found.items()}
     names = _names(tx, [row.scope for row in rows])
     return [

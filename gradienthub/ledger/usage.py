@@ -1,18 +1,28 @@
 """Usage: what was used and charged a day, by machine, for the hub, each account and each group."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Column, ColumnElement, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ..rules.metering import Portion
+from .database import Transaction
 from .schema import accounts, usage
 
 HUB = "hub"
 ACCOUNT, GROUP = "account:", "group:"
+
+
+@dataclass(frozen=True)
+class Period:
+    """Days of a hub's usage in one currency, from `first` until just before `end`."""
+
+    hub_id: str
+    currency: str
+    first: date
+    end: date
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ def scopes_of(account_id: str, groups: Iterable[str]) -> list[str]:
 
 
 def add(
-    tx: Connection,
+    tx: Transaction,
     *,
     hub_id: str,
     scopes: Iterable[str],
@@ -90,7 +100,7 @@ def add(
         for scope in [HUB, *scopes]
         for day, portion in days.items()
     ]
-    dialect: Any = postgresql if tx.dialect.name == "postgresql" else sqlite
+    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
     insert = dialect.insert(usage)
     counted = ("leases", "seconds", "charged")
     tx.execute(
@@ -102,98 +112,74 @@ def add(
     )
 
 
-def charged_between(
-    tx: Connection, *, hub_id: str, scopes: Iterable[str], currency: str, first: date, end: date
-) -> dict[str, int]:
-    """Return the micro-units charged to each scope from the day `first` to before `end`.
-
-    A scope without any is left out.
-    """
+def charged_in(tx: Transaction, period: Period, scopes: Iterable[str]) -> dict[str, int]:
+    """Return the micro-units charged to each scope; one without any is left out."""
     rows = tx.execute(
         select(usage.c.scope, func.sum(usage.c.charged))
-        .where(
-            usage.c.hub_id == hub_id,
-            usage.c.scope.in_(list(scopes)),
-            usage.c.day >= first,
-            usage.c.day < end,
-            usage.c.currency == currency,
-        )
+        .where(*_conditions(period), usage.c.scope.in_(list(scopes)))
         .group_by(usage.c.scope)
     )
     return {row[0]: int(row[1]) for row in rows}
 
 
-def by_day(
-    tx: Connection, *, hub_id: str, currency: str, first: date, end: date, scope: str = HUB
-) -> list[Day]:
+def by_day(tx: Transaction, period: Period, scope: str = HUB) -> list[Day]:
     """List days and machines of the hub, or of one account or group (`account_scope`,
-    `group_scope`), from the day `first` to before `end`. A lease that runs counts once its month or
-    it is over."""
+    `group_scope`). A lease that runs counts once its month or it is over."""
     rows = tx.execute(
         select(usage)
-        .where(
-            usage.c.hub_id == hub_id,
-            usage.c.scope == scope,
-            usage.c.day >= first,
-            usage.c.day < end,
-            usage.c.currency == currency,
-        )
+        .where(*_conditions(period), usage.c.scope == scope)
         .order_by(usage.c.day, usage.c.instance_type)
     )
     return [Day(row.day, row.instance_type, row.leases, row.seconds, row.charged) for row in rows]
 
 
-def by_type(
-    tx: Connection, *, hub_id: str, currency: str, first: date, end: date, scope: str = HUB
-) -> list[Used]:
+def by_type(tx: Transaction, period: Period, scope: str = HUB) -> list[Used]:
     """Return what each machine was used by the hub, or one account or group, the dearest first."""
-    return _summed(tx, usage.c.instance_type, usage.c.scope == scope, hub_id, currency, first, end)
+    return _sum_up(tx, period, usage.c.instance_type, usage.c.scope == scope)
 
 
-def by_user(tx: Connection, *, hub_id: str, currency: str, first: date, end: date) -> list[Used]:
+def by_user(tx: Transaction, period: Period) -> list[Used]:
     """Return what each account used, by name, the dearest first; deleted ones too."""
-    mine = _summed(tx, usage.c.scope, _below(ACCOUNT), hub_id, currency, first, end)
-    names = {
-        row.id: row.name
-        for row in tx.execute(
-            select(accounts.c.id, accounts.c.name).where(accounts.c.hub_id == hub_id)
-        )
-    }
+    ids = select(accounts.c.id, accounts.c.name).where(accounts.c.hub_id == period.hub_id)
+    names = {row.id: row.name for row in tx.execute(ids)}
     named = [
-        Used(names.get(account_id, account_id), one.leases, one.seconds, one.charged)
-        for one in mine
-        if (account_id := one.what.removeprefix(ACCOUNT))
+        replace(used, what=names.get(account_id, account_id))
+        for used in _sum_up(tx, period, usage.c.scope, _begins_with(ACCOUNT))
+        if (account_id := used.what.removeprefix(ACCOUNT))
     ]
-    return sorted(named, key=lambda one: (-one.charged, one.what))
+    return sorted(named, key=lambda used: (-used.charged, used.what))
 
 
-def by_group(tx: Connection, *, hub_id: str, currency: str, first: date, end: date) -> list[Used]:
+def by_group(tx: Transaction, period: Period) -> list[Used]:
     """Return what each group used, the dearest first. Who is in two groups counts in both."""
     return [
-        Used(one.what.removeprefix(GROUP), one.leases, one.seconds, one.charged)
-        for one in _summed(tx, usage.c.scope, _below(GROUP), hub_id, currency, first, end)
+        replace(used, what=used.what.removeprefix(GROUP))
+        for used in _sum_up(tx, period, usage.c.scope, _begins_with(GROUP))
     ]
 
 
-def _below(prefix: str) -> Any:
+def _begins_with(prefix: str) -> ColumnElement[bool]:
     # A range, not LIKE: only a range is looked up in the primary key.
     return (usage.c.scope >= prefix) & (usage.c.scope < prefix[:-1] + chr(ord(prefix[-1]) + 1))
 
 
-def _summed(
-    tx: Connection, what: Any, where: Any, hub_id: str, currency: str, first: date, end: date
+def _sum_up(
+    tx: Transaction, period: Period, what: Column[str], where: ColumnElement[bool]
 ) -> list[Used]:
     charged = func.sum(usage.c.charged)
     rows = tx.execute(
         select(what, func.sum(usage.c.leases), func.sum(usage.c.seconds), charged)
-        .where(
-            usage.c.hub_id == hub_id,
-            where,
-            usage.c.day >= first,
-            usage.c.day < end,
-            usage.c.currency == currency,
-        )
+        .where(*_conditions(period), where)
         .group_by(what)
         .order_by(charged.desc(), what)
     )
     return [Used(row[0], int(row[1]), float(row[2]), int(row[3])) for row in rows]
+
+
+def _conditions(period: Period) -> list[ColumnElement[bool]]:
+    return [
+        usage.c.hub_id == period.hub_id,
+        usage.c.currency == period.currency,
+        usage.c.day >= period.first,
+        usage.c.day < period.end,
+    ]

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
@@ -367,42 +367,33 @@ async def get_usage(handler: ApiHandler, query: UsageQuery) -> UsageView:
             "Choose a shorter range of days.",
             field="last",
         )
-    report = {
-        "hub_id": context.hub_id,
-        "currency": published.catalog.currency,
-        "first": first,
-        "end": last + timedelta(days=1),
-    }
-    items = await _used(handler, query, report)
-    return UsageView(
-        first=first, last=last, by=query.by, currency=published.catalog.currency, items=items
-    )
+    currency = published.catalog.currency
+    period = usage.Period(context.hub_id, currency, first, last + timedelta(days=1))
+    items = await _used(handler, query, period)
+    return UsageView(first=first, last=last, by=query.by, currency=currency, items=items)
 
 
-async def _used(handler: ApiHandler, query: UsageQuery, report: Any) -> list[UsedView]:
+async def _used(handler: ApiHandler, query: UsageQuery, period: usage.Period) -> list[UsedView]:
     if query.by in ("user", "group"):
         handler.need(handler.visitor.sees_all, "see what is another's")
         if query.user:
             raise Refused("bad_query", "user goes with by=day and by=type.", field="user")
-        found = await handler.read(
-            usage.by_user if query.by == "user" else usage.by_group, **report
-        )
-        return [UsedView(**vars(one)) for one in found]
+        by = usage.by_user if query.by == "user" else usage.by_group
+        return [UsedView(**vars(used)) for used in await handler.read(by, period)]
     account_id = await whose(handler, query)
     scope = usage.HUB if account_id is None else usage.account_scope(account_id)
     if query.by == "type":
-        types = await handler.read(usage.by_type, **report, scope=scope)
-        return [UsedView(**vars(one)) for one in types]
-    days = await handler.read(usage.by_day, **report, scope=scope)
+        types = await handler.read(usage.by_type, period, scope)
+        return [UsedView(**vars(used)) for used in types]
     return [
         UsedView(
-            day=one.day,
-            what=one.instance_type,
-            leases=one.leases,
-            seconds=one.seconds,
-            charged=one.charged,
+            day=day.day,
+            what=day.instance_type,
+            leases=day.leases,
+            seconds=day.seconds,
+            charged=day.charged,
         )
-        for one in days
+        for day in await handler.read(usage.by_day, period, scope)
     ]
 
 

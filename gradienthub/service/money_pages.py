@@ -123,14 +123,8 @@ def _usage_rows(
 ) -> dict[str, Any]:
     hub_id, published = page.context.hub_id, page.published
     currency = published.catalog.currency
-    used = usage.by_day(
-        tx,
-        hub_id=hub_id,
-        currency=currency,
-        first=month.date(),
-        end=next_month(month).date(),
-        scope=usage.account_scope(account.id),
-    )
+    period = usage.Period(hub_id, currency, month.date(), next_month(month).date())
+    used = usage.by_day(tx, period, usage.account_scope(account.id))
     newest: dict[str, ApprovalRequest] = {}
     for one in requests.of_account(tx, account.id):
         newest.setdefault(one.instance_type, one)

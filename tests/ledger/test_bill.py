@@ -313,8 +313,8 @@ def test_days_and_months_add_up_whatever_the_calendar(bank, begin):
     bank.tick(lease)
     bank.stop(lease)
     assert sum(bank.charges("ann")) == 72 * T4
-    days = bank.ledger.read(usage.by_day, hub_id=HUB, currency="USD", first=begin.date(),
-                            end=(begin + timedelta(days=5)).date())  # fmt: skip
+    period = usage.Period(HUB, "USD", begin.date(), (begin + timedelta(days=5)).date())
+    days = bank.ledger.read(usage.by_day, period)
     assert sum(day.seconds for day in days) == 72 * 3600
     assert sum(day.charged for day in days) == 72 * T4
     assert sum(day.leases for day in days) == 1
@@ -474,13 +474,13 @@ def test_reports_say_who_used_what_when(bank):
         lease = bank.start(name, "t4", groups=groups)
         bank.run(HOUR, lease)
         bank.stop(lease)
-    span = {"hub_id": HUB, "currency": "USD", "first": bank.now.date(),
-            "end": bank.now.date() + timedelta(days=1)}  # fmt: skip
+    today = bank.now.date()
+    span = usage.Period(HUB, "USD", today, today + timedelta(days=1))
     read = bank.ledger.read
-    assert [(u.what, u.charged) for u in read(usage.by_user, **span)] == [("ann", T4), ("bob", T4)]
-    assert [(u.what, u.charged, u.seconds) for u in read(usage.by_group, **span)] == [
+    assert [(u.what, u.charged) for u in read(usage.by_user, span)] == [("ann", T4), ("bob", T4)]
+    assert [(u.what, u.charged, u.seconds) for u in read(usage.by_group, span)] == [
         ("lab", 2 * T4, 7200.0), ("bio", T4, 3600.0)]  # fmt: skip
-    assert [(u.what, u.leases) for u in read(usage.by_type, **span)] == [("t4", 2)]
+    assert [(u.what, u.leases) for u in read(usage.by_type, span)] == [("t4", 2)]
 
 
 def test_a_settle_that_dies_in_the_middle_leaves_nothing_and_is_done_later(bank, monkeypatch):

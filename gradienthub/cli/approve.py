@@ -46,8 +46,13 @@ def _list(desk: Desk, _args: argparse.Namespace) -> None:
     waiting = desk.ledger.read(requests.waiting, hub_id=desk.hub_id)
     rows = [("ASKED", "NAME", "TYPE", "REASON")]
     rows += [
-        (f"{one.asked_at:%Y-%m-%d %H:%M} UTC", one.account_name, one.instance_type, one.reason)
-        for one in waiting
+        (
+            f"{request.asked_at:%Y-%m-%d %H:%M} UTC",
+            request.account_name,
+            request.instance_type,
+            request.reason,
+        )
+        for request in waiting
     ]
     print(aligned(rows) if waiting else "Nobody waits for an approval.")
 

@@ -116,10 +116,10 @@ def _read(desk: Desk, path: Path) -> tuple[list[tuple[int, Wanted]], list[str]]:
     header = [name.strip().lower() for name in reader.fieldnames or ()]
     unknown = [name for name in header if name not in COLUMNS]
     if "name" not in header or unknown or len(set(header)) != len(header):
-        said = f"unknown: {', '.join(unknown)}" if unknown else f"it is {', '.join(header) or '-'}"
+        fault = f"unknown: {', '.join(unknown)}" if unknown else f"it is {', '.join(header) or '-'}"
         raise UsageFault(
             f"{path}: the first line names the columns, name and any of"
-            f" {', '.join(COLUMNS[1:])}, each once; {said}"
+            f" {', '.join(COLUMNS[1:])}, each once; {fault}"
         )
     reader.fieldnames = header
     wanted: list[tuple[int, Wanted]] = []

@@ -40,10 +40,10 @@ def append(tx: Transaction, draft: Entry) -> Entry:
     new = {**chain, "hub_id": draft.hub_id, "amount": 0, "seq": 0, "head": ""}
     dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
     tx.execute(dialect.insert(balances).values(**new).on_conflict_do_nothing())
-    mine = [balances.c[name] == value for name, value in chain.items()]
-    last = tx.execute(select(balances).where(*mine).with_for_update()).one()
-    same = [entries.c[name] == value for name, value in chain.items()]
-    last_month = tx.execute(select(entries.c.month).where(*same, entries.c.seq == last.seq))
+    of_chain = [balances.c[name] == value for name, value in chain.items()]
+    last = tx.execute(select(balances).where(*of_chain).with_for_update()).one()
+    before = [entries.c[name] == value for name, value in chain.items()]
+    last_month = tx.execute(select(entries.c.month).where(*before, entries.c.seq == last.seq))
     entry = replace(
         draft,
         seq=last.seq + 1,
@@ -54,7 +54,9 @@ def append(tx: Transaction, draft: Entry) -> Entry:
     )
     head = entry.seal(last.head)
     tx.execute(entries.insert().values(**vars(entry), hash=head))
-    tx.execute(update(balances).where(*mine).values(amount=entry.balance, seq=entry.seq, head=head))
+    tx.execute(
+        update(balances).where(*of_chain).values(amount=entry.balance, seq=entry.seq, head=head)
+    )
     return entry
 
 

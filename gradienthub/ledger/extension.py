@@ -121,7 +121,7 @@ def _shares(
 ) -> bool:
     """Return whether a budget that stops is shared with other accounts."""
     open_ = held(tx, hub_id=hub_id, now=now, account_id=account_id)
-    groups = {scope for one in open_ for scope in one.scopes} | set(scopes)
+    groups = {scope for hold in open_ for scope in hold.scopes} | set(scopes)
     groups = {scope for scope in groups if usage.group_in(scope) is not None}
     return bool(groups) and limits.stops_any(tx, hub_id=hub_id, scopes=groups)
 
@@ -140,7 +140,7 @@ def _moments(
         months |= _months(tx, hub_id, account_id, closing.lease_id, closing.end)
     # A month that ends as a credit expires has used it.
     done = [(moment, False) for moment in expired] + [(moment, True) for moment in months]
-    return sorted(done, key=lambda one: (one[0], not one[1]))
+    return sorted(done, key=lambda step: (step[0], not step[1]))
 
 
 def _months(
@@ -165,9 +165,13 @@ def _extend_all(
     budgets = limits.of_hub(tx, hub_id=hub_id, now=month, scopes=_scopes(open_, account_id))
     extended = shared_out(tx, open_, budgets, now + HOLD)
     more = [
-        {"of": one.lease.id, "to": one.amount, "for": one.paid.microseconds if one.paid else None}
-        for one, before in zip(extended, open_, strict=True)
-        if one is not before
+        {
+            "of": hold.lease.id,
+            "to": hold.amount,
+            "for": hold.paid.microseconds if hold.paid else None,
+        }
+        for hold, before in zip(extended, open_, strict=True)
+        if hold is not before
     ]
     if more:
         tx.execute(
@@ -179,7 +183,7 @@ def _extend_all(
 
 
 def _scopes(open_: Sequence[Held], account_id: str | None) -> set[str] | None:
-    return None if account_id is None else {scope for one in open_ for scope in one.scopes}
+    return None if account_id is None else {scope for hold in open_ for scope in hold.scopes}
 
 
 def shared_out(
@@ -187,14 +191,14 @@ def shared_out(
 ) -> list[Held]:
     """Return the leases with holds that pay until then, or as far as money goes. Writes nothing."""
     moments = extend(_paid(open_), _commons(tx, open_, budgets), until)
-    return [one.extended(moments.get(one.lease.id, one.paid_until)) for one in open_]
+    return [hold.extended(moments.get(hold.lease.id, hold.paid_until)) for hold in open_]
 
 
 def ends_of(
     tx: Connection, open_: Sequence[Held], budgets: Iterable[limits.Budget], now: datetime
 ) -> dict[str, datetime]:
     """Return when money ends each lease; without those that it carries for over a year."""
-    open_ = [one.if_running(now) for one in open_]
+    open_ = [hold.if_running(now) for hold in open_]
     commons, longest = _commons(tx, open_, budgets), now + LONGEST
     moments = extend(_paid(open_), commons, longest)
     limited = frozenset[str]().union(*(common.members for common in commons))
@@ -211,25 +215,25 @@ def cover(
     """Let a lease that is being settled hold the last micro-units that rounding put aside."""
     whole = _shares(tx, hub_id, account_id, (), now)
     open_ = held(tx, hub_id=hub_id, now=now, account_id=None if whole else account_id)
-    mine = next((one for one in open_ if one.lease.id == lease_id), None)
-    if mine is None or owed <= mine.amount:
+    own = next((hold for hold in open_ if hold.lease.id == lease_id), None)
+    if own is None or owed <= own.amount:
         return
-    budgets = limits.of_hub(tx, hub_id=hub_id, now=now, scopes=mine.scopes)
-    amounts = {one.lease.id: one.amount for one in open_}
+    budgets = limits.of_hub(tx, hub_id=hub_id, now=now, scopes=own.scopes)
+    amounts = {hold.lease.id: hold.amount for hold in open_}
     left = [
-        common.money - common.starting - sum(amounts[one] for one in common.holders)
+        common.money - common.starting - sum(amounts[holder] for holder in common.holders)
         for common in _commons(tx, open_, budgets)
         if lease_id in common.members
     ]
-    more = min([owed - mine.amount, *left])
+    more = min([owed - own.amount, *left])
     if more > 0:
         tx.execute(
-            update(holds).where(holds.c.lease_id == lease_id).values(amount=mine.amount + more)
+            update(holds).where(holds.c.lease_id == lease_id).values(amount=own.amount + more)
         )
 
 
 def _paid(open_: Iterable[Held]) -> dict[str, Paid]:
-    return {one.lease.id: one.paid for one in open_ if one.paid is not None}
+    return {hold.lease.id: hold.paid for hold in open_ if hold.paid is not None}
 
 
 def held(
@@ -272,28 +276,28 @@ def _held(row: Any, lost: tuple[Gap, ...], now: datetime) -> Held:
     )
 
 
-def account_purse(balance: int, limit: int | None, mine: Sequence[Held]) -> Purse | None:
+def account_purse(balance: int, limit: int | None, own: Sequence[Held]) -> Purse | None:
     """Return what an account may still spend; None where nothing limits it."""
     if limit is None:
         return None
     return Purse(
         kind=PurseKind.CREDIT_LIMIT if limit else PurseKind.CREDIT,
-        left=balance + limit - sum(one.amount for one in mine),
+        left=balance + limit - sum(hold.amount for hold in own),
         total=limit or balance,
-        running=tuple(one.running for one in mine),
+        running=tuple(hold.running for hold in own),
     )
 
 
-def budget_purse(budget: limits.Budget, mine: Sequence[Held]) -> Purse:
+def budget_purse(budget: limits.Budget, spending: Sequence[Held]) -> Purse:
     """Return what is left of a budget."""
-    spent = budget.charged + sum(one.amount for one in mine)
+    spent = budget.charged + sum(hold.amount for hold in spending)
     group = usage.group_in(budget.scope) or ""
     total = budget.hard if budget.hard is not None else budget.soft or 0
     return Purse(
         kind=PurseKind.GROUP_BUDGET if group else PurseKind.OWN_BUDGET,
         left=total - spent,
         total=total,
-        running=tuple(one.running for one in mine),
+        running=tuple(hold.running for hold in spending),
         group=group,
         soft=budget.soft,
         spent=spent,
@@ -303,32 +307,32 @@ def budget_purse(budget: limits.Budget, mine: Sequence[Held]) -> Purse:
 def _commons(
     tx: Connection, open_: Sequence[Held], budgets: Iterable[limits.Budget]
 ) -> list[Common]:
-    amounts = _balances(tx, {one.lease.account_id for one in open_})
+    amounts = _balances(tx, {hold.lease.account_id for hold in open_})
     by_account: dict[tuple[str, str], list[Held]] = {}
     by_scope: dict[tuple[str, str], list[Held]] = {}
-    for one in open_:
-        by_account.setdefault((one.lease.account_id, one.lease.currency), []).append(one)
-        for scope in one.scopes:
-            by_scope.setdefault((scope, one.lease.currency), []).append(one)
+    for hold in open_:
+        by_account.setdefault((hold.lease.account_id, hold.lease.currency), []).append(hold)
+        for scope in hold.scopes:
+            by_scope.setdefault((scope, hold.lease.currency), []).append(hold)
     commons = []
-    for key, mine in by_account.items():
+    for key, own in by_account.items():
         # Leases of different terms: who may owe more lives longer on the same balance.
-        for limit in {one.credit_limit for one in mine} - {None}:
-            members = [one for one in mine if one.credit_limit == limit]
-            commons.append(_common(amounts.get(key, 0) + (limit or 0), mine, members))
+        for limit in {hold.credit_limit for hold in own} - {None}:
+            members = [hold for hold in own if hold.credit_limit == limit]
+            commons.append(_common(amounts.get(key, 0) + (limit or 0), own, members))
     for budget in budgets:
-        mine = by_scope.get((budget.scope, budget.currency), [])
-        if mine and budget.hard is not None:
-            commons.append(_common(budget.hard - budget.charged, mine, mine))
+        spending = by_scope.get((budget.scope, budget.currency), [])
+        if spending and budget.hard is not None:
+            commons.append(_common(budget.hard - budget.charged, spending, spending))
     return commons
 
 
-def _common(money: int, mine: Iterable[Held], members: Iterable[Held]) -> Common:
+def _common(money: int, spending: Iterable[Held], members: Iterable[Held]) -> Common:
     return Common(
         money,
-        holders=frozenset(one.lease.id for one in mine if one.paid),
-        members=frozenset(one.lease.id for one in members),
-        starting=sum(one.amount for one in mine if not one.paid),
+        holders=frozenset(hold.lease.id for hold in spending if hold.paid),
+        members=frozenset(hold.lease.id for hold in members),
+        starting=sum(hold.amount for hold in spending if not hold.paid),
     )
 
 

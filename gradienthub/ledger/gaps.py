@@ -50,10 +50,10 @@ def note(
 
 def of(tx: Connection, lease_ids: Iterable[str]) -> dict[str, tuple[Gap, ...]]:
     """Return the gaps of leases, in the order in which they began; those without have none."""
-    found: dict[str, tuple[Gap, ...]] = {}
+    by_lease: dict[str, tuple[Gap, ...]] = {}
     for ids in split_ids(list(lease_ids)):
-        found |= _read(tx, _query().where(gaps.c.lease_id.in_(ids)))
-    return found
+        by_lease |= _read(tx, _query().where(gaps.c.lease_id.in_(ids)))
+    return by_lease
 
 
 def of_open(tx: Connection, hub_id: str) -> dict[str, tuple[Gap, ...]]:
@@ -138,7 +138,7 @@ def _query() -> Select[Any]:
 
 
 def _read(tx: Connection, query: Select[Any]) -> dict[str, tuple[Gap, ...]]:
-    found: dict[str, tuple[Gap, ...]] = {}
+    by_lease: dict[str, tuple[Gap, ...]] = {}
     for row in tx.execute(query):
-        found[row.lease_id] = (*found.get(row.lease_id, ()), (row.from_at, row.until_at))
-    return found
+        by_lease[row.lease_id] = (*by_lease.get(row.lease_id, ()), (row.from_at, row.until_at))
+    return by_lease

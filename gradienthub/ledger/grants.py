@@ -242,5 +242,5 @@ def withdraw(tx: Transaction, by: By, account: Account, instance_type: str) -> b
 
 
 def _remove_approval(tx: Transaction, account: Account, instance_type: str) -> bool:
-    mine = approvals.c.account_id == account.id, approvals.c.instance_type == instance_type
-    return bool(tx.execute(delete(approvals).where(*mine)).rowcount)
+    which = approvals.c.account_id == account.id, approvals.c.instance_type == instance_type
+    return bool(tx.execute(delete(approvals).where(*which)).rowcount)

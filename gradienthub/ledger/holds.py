@@ -38,15 +38,15 @@ def funds_of(
     groups_too = any(budget.scope.startswith(usage.GROUP) for budget in budgets)
     # Only a group's budget is spent by others too.
     open_ = held(tx, hub_id=hub_id, now=now, account_id=None if groups_too else account_id)
-    open_ = [one for one in open_ if one.lease.currency == currency]
+    open_ = [hold for hold in open_ if hold.lease.currency == currency]
     # What they have used by now is theirs, also where the keeper has not looked for a while.
     open_ = extension.shared_out(tx, open_, budgets, now + HOLD)
     balance = balance_of(tx, account_id, currency)
-    mine = [one for one in open_ if one.lease.account_id == account_id]
-    purses = [account_purse(balance, credit_limit_of(tier), mine)]
+    own = [hold for hold in open_ if hold.lease.account_id == account_id]
+    purses = [account_purse(balance, credit_limit_of(tier), own)]
     soft: list[Purse | None] = []
     for budget in budgets:
-        purse = budget_purse(budget, [one for one in open_ if budget.scope in one.scopes])
+        purse = budget_purse(budget, [hold for hold in open_ if budget.scope in hold.scopes])
         (soft if budget.hard is None else purses).append(purse)
     return Funds(currency, balance, tuple(filter(None, purses)), tuple(filter(None, soft)))
 
@@ -160,9 +160,11 @@ def _warn_of_passed_budgets(
     now: datetime,
 ) -> None:
     for budget in budgets:
-        mine = [
-            o for o in open_ if budget.scope in o.scopes and o.lease.currency == budget.currency
+        spending = [
+            hold
+            for hold in open_
+            if budget.scope in hold.scopes and hold.lease.currency == budget.currency
         ]
-        purse = budget_purse(budget, mine)
+        purse = budget_purse(budget, spending)
         if purse.warns:
             limits.warn_once(tx, hub_id=hub_id, budget=budget, spent=purse.spent, now=now)

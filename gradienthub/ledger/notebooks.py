@@ -37,12 +37,12 @@ def notebook_of(
     now: datetime,
 ) -> Notebook:
     """Return the account's notebook of that server name, made on first sight."""
-    found = find(tx, account_id=account_id, server_name=server_name)
-    if found is None:
-        found = Notebook(str(uuid.uuid4()), account_id, server_name, display_name, None)
+    notebook = find(tx, account_id=account_id, server_name=server_name)
+    if notebook is None:
+        notebook = Notebook(str(uuid.uuid4()), account_id, server_name, display_name, None)
         tx.execute(
             notebooks.insert().values(
-                id=found.id,
+                id=notebook.id,
                 hub_id=hub_id,
                 account_id=account_id,
                 server_name=server_name,
@@ -50,12 +50,12 @@ def notebook_of(
                 created_at=now,
             )
         )
-    elif display_name and display_name != found.display_name:
+    elif display_name and display_name != notebook.display_name:
         tx.execute(
-            update(notebooks).where(notebooks.c.id == found.id).values(display_name=display_name)
+            update(notebooks).where(notebooks.c.id == notebook.id).values(display_name=display_name)
         )
-        found = replace(found, display_name=display_name)
-    return found
+        notebook = replace(notebook, display_name=display_name)
+    return notebook
 
 
 def find(tx: Connection, *, account_id: str, server_name: str) -> Notebook | None:

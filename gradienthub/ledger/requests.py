@@ -85,6 +85,6 @@ def waiting(tx: Transaction, *, hub_id: str) -> list[ApprovalRequest]:
 
 def of_account(tx: Transaction, account_id: str) -> list[ApprovalRequest]:
     """Return what this account asked for, the newest first."""
-    mine = _QUERY.where(approval_requests.c.account_id == account_id)
-    rows = tx.execute(mine.order_by(approval_requests.c.asked_at.desc()))
+    own = _QUERY.where(approval_requests.c.account_id == account_id)
+    rows = tx.execute(own.order_by(approval_requests.c.asked_at.desc()))
     return [ApprovalRequest(*row) for row in rows]

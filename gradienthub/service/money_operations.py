@@ -297,8 +297,11 @@ def purse_of(
     allowance, funds = allowed_funds(tx, hub_id, account, published, now)
     currency = published.catalog.currency
     has = statements.standing(tx, account_id=account.id, currency=currency, now=now)
-    mine = holds.held(tx, hub_id=hub_id, now=now, account_id=account.id)
-    mine = [one for one in mine if one.lease.currency == currency]
+    held = [
+        hold
+        for hold in holds.held(tx, hub_id=hub_id, now=now, account_id=account.id)
+        if hold.lease.currency == currency
+    ]
     scopes = usage.scopes_of(account.id, allowance.groups)
     budgets = limits.of_hub(tx, hub_id=hub_id, now=now, currency=currency, scopes=scopes)
     spent = {purse.group: purse.spent for purse in (*funds.purses, *funds.soft) if purse.spent}
@@ -312,9 +315,9 @@ def purse_of(
         payment_method=account.payment_method,
         currency=currency,
         balance=funds.balance,
-        held=sum(one.amount for one in mine),
+        held=sum(hold.amount for hold in held),
         running=has.running,
-        per_hour=sum(one.lease.price for one in mine if one.lease.answered_at),
+        per_hour=sum(hold.lease.price for hold in held if hold.lease.answered_at),
         available=funds.available,
         budgets=[_budget(budget, spent) for budget in budgets],
         approvals=sorted(allowance.approvals),
@@ -341,7 +344,7 @@ async def make_quote(handler: ApiHandler, query: Nothing, body: QuoteBody) -> Qu
     if isinstance(wanted, Refused):
         raise wanted
     machine = wanted.instance_type
-    found = quote(
+    quoted = quote(
         machine.price,
         funds,
         now,
@@ -349,7 +352,7 @@ async def make_quote(handler: ApiHandler, query: Nothing, body: QuoteBody) -> Qu
         session_limit=allowance.tier.session_limit_of(machine),
         stop_at=wanted.stop_at,
     )
-    view = QuoteView.model_validate(found)
+    view = QuoteView.model_validate(quoted)
     if no := refusal(machine.price, machine.title, funds):
         view.refused = Refusal(code=no.code, message=no.message, hint=no.hint)
     return view
@@ -403,10 +406,10 @@ async def billed_account(handler: KeeperHandler, user: str) -> str:
     if not user or handler.visitor.is_user(user):
         return (await person(handler, handler.visitor.name)).id
     handler.need(handler.visitor.runs_money, "see another's statements")
-    found = await handler.read(statements.account_ids, hub_id=handler.context.hub_id, name=user)
-    if not found:
+    ids = await handler.read(statements.account_ids, hub_id=handler.context.hub_id, name=user)
+    if not ids:
         raise Refused("not_found", f"There is no account of {shown(user)}.")
-    return found[0]
+    return ids[0]
 
 
 def begun_month(month: str, now: datetime) -> datetime:
@@ -441,7 +444,7 @@ async def list_statements(handler: ApiHandler, query: StatementQuery) -> Page[Mo
     account_id = await billed_account(handler, query.user)
     currency, now = handler.published.catalog.currency, handler.context.clock()
     months = await handler.read(statements.months, account_id=account_id, currency=currency)
-    return Page(items=[MonthView(month=one, over=one < month_of(now)) for one in months])
+    return Page(items=[MonthView(month=month, over=month < month_of(now)) for month in months])
 
 
 async def one_statement(handler: ApiHandler, query: StatementQuery, month: str) -> StatementView:
@@ -452,13 +455,13 @@ async def one_statement(handler: ApiHandler, query: StatementQuery, month: str) 
 async def list_accounts(handler: ApiHandler, query: Paging) -> Page[PurseView]:
     """List every open account by name."""
     handler.need(handler.visitor.runs_money, "see everybody's accounts")
-    found = decode_cursor(query.after, 1)
+    cursor = decode_cursor(query.after, 1)
     page, more = await handler.read(
         purses,
         handler.context.hub_id,
         handler.published,
         handler.context.clock(),
-        after=found[0] if found else "",
+        after=cursor[0] if cursor else "",
         limit=query.limit,
     )
     return Page(items=page, next=encode_cursor(page[-1].name) if more else None)
@@ -468,9 +471,9 @@ def purses(
     tx: Transaction, hub_id: str, published: Published, now: datetime, *, after: str, limit: int
 ) -> tuple[list[PurseView], bool]:
     """Open accounts by name behind `after`, at most `limit`; and whether there are more."""
-    found = accounts.everyone(tx, hub_id=hub_id, after=after, limit=limit + 1)
-    page = [purse_of(tx, hub_id, one, published, now) for one in found[:limit]]
-    return page, len(found) > limit
+    rest = accounts.everyone(tx, hub_id=hub_id, after=after, limit=limit + 1)
+    page = [purse_of(tx, hub_id, account, published, now) for account in rest[:limit]]
+    return page, len(rest) > limit
 
 
 async def one_account(handler: ApiHandler, query: Nothing, name: str) -> PurseView:
@@ -483,19 +486,19 @@ async def one_account(handler: ApiHandler, query: Nothing, name: str) -> PurseVi
 async def list_credits(handler: ApiHandler, query: Nothing, name: str) -> Page[CreditView]:
     """List every credit of an account, the newest first."""
     account = await person(handler, name)
-    given = await handler.read(credits.of_account, account.id)
-    return Page(items=[CreditView.model_validate(one) for one in given])
+    records = await handler.read(credits.of_account, account.id)
+    return Page(items=[CreditView.model_validate(credit) for credit in records])
 
 
 async def list_requests(handler: ApiHandler, query: RequestsQuery) -> Page[RequestView]:
     """List requests for machines that need an approval."""
     if query.all:
         handler.need(handler.visitor.runs_money, "answer requests")
-        found = await handler.read(requests.waiting, hub_id=handler.context.hub_id)
+        asked = await handler.read(requests.waiting, hub_id=handler.context.hub_id)
     else:
         account = await person(handler, handler.visitor.name)
-        found = await handler.read(requests.of_account, account.id)
-    return Page(items=[RequestView.model_validate(one) for one in found])
+        asked = await handler.read(requests.of_account, account.id)
+    return Page(items=[RequestView.model_validate(request) for request in asked])
 
 
 async def ask(handler: KeeperHandler, body: AskBody) -> None:

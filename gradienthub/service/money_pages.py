@@ -50,8 +50,8 @@ class MoneyPage(PageHandler):
 
     def sent(self, *names: str) -> dict[str, str]:
         """Return the fields of the form that are not empty."""
-        found = {name: self.get_body_argument(name, "").strip() for name in names}
-        return {name: value for name, value in found.items() if value}
+        fields = {name: self.get_body_argument(name, "").strip() for name in names}
+        return {name: value for name, value in fields.items() if value}
 
     async def tried(self, act: Awaitable[None]) -> Refused | None:
         """Return why an act of a form was refused, to be said on its page; faults are raised on."""
@@ -63,6 +63,10 @@ class MoneyPage(PageHandler):
             self.set_status(refused.status)
             return refused
         return None
+
+    def outcome(self) -> str:
+        """Return the sentence on the act that led to this page."""
+        return OUTCOMES.get(self.get_query_argument("said", ""), "")
 
     @property
     def key(self) -> str:
@@ -126,8 +130,8 @@ def _usage_rows(
     period = usage.Period(hub_id, currency, month.date(), next_month(month).date())
     used = usage.by_day(tx, period, usage.account_scope(account.id))
     newest: dict[str, ApprovalRequest] = {}
-    for one in requests.of_account(tx, account.id):
-        newest.setdefault(one.instance_type, one)
+    for request in requests.of_account(tx, account.id):
+        newest.setdefault(request.instance_type, request)
     return {
         "purse": money_operations.purse_of(tx, hub_id, account, published, now),
         "use": month_use(used, month, page.titles, currency),
@@ -146,7 +150,7 @@ class StatementHandler(MoneyPage):
     async def get(self, month: str) -> None:
         """Render the page. With `format` csv or json it is a file."""
         user = self.get_query_argument("user", "")[:255]
-        found = await money_operations.statement_of(self, month, user)
+        statement = await money_operations.statement_of(self, month, user)
         form = self.get_query_argument("format", "")
         if form in ("csv", "json"):
             self.set_header(
@@ -155,17 +159,17 @@ class StatementHandler(MoneyPage):
             self.set_header(
                 "Content-Disposition", f'attachment; filename="statement-{month}.{form}"'
             )
-            self.finish(as_csv(found) if form == "csv" else as_json_text(found))
+            self.finish(as_csv(statement) if form == "csv" else as_json_text(statement))
             return
-        in_out = found.total(Kind.CREDIT, Kind.TAKEN, Kind.EXPIRY)
+        in_out = statement.total(Kind.CREDIT, Kind.TAKEN, Kind.EXPIRY)
         self.finish(
             self.money_page(
                 "service/statement.html",
                 here="usage",
-                statement=found,
+                statement=statement,
                 given=in_out,
-                charged=found.total(Kind.CHARGE),
-                tier_text="" if found.over else await self._tier_text(found, user),
+                charged=statement.total(Kind.CHARGE),
+                tier_text="" if statement.over else await self._tier_text(statement, user),
                 whose=user,
             )
         )
@@ -233,7 +237,7 @@ class AccountsHandler(MoneyPage):
                 next=older,
                 refused=refused,
                 groups=[budget for budget in budgets if budget.group is not None],
-                said=SAID.get(self.get_query_argument("said", ""), ""),
+                said=self.outcome(),
                 sent=self.sent_back(refused),
             )
         )
@@ -267,19 +271,20 @@ class AccountHandler(MoneyPage):
         self.need(self.visitor.runs_money, "see another's account")
         account = await person(self, name)
         rows = await self.read(_account_rows, self, account)
-        said = SAID.get(self.get_query_argument("said", ""), "")
         self.finish(
             self.money_page(
                 "service/account.html",
                 here="accounts",
                 account=account,
                 refused=refused,
-                said=said,
+                said=self.outcome(),
                 sent=self.sent_back(refused),
                 key=secrets.token_hex(8),
                 tiers=self.published.tiers,
                 to_approve=[
-                    one for one in self.published.catalog.instance_types if one.needs_approval
+                    machine
+                    for machine in self.published.catalog.instance_types
+                    if machine.needs_approval
                 ],
                 **rows,
             )
@@ -319,9 +324,9 @@ async def _budget(page: AccountHandler, account: Account) -> None:
 
 
 async def _decide(page: AccountHandler, account: Account) -> None:
-    given: dict[str, Any] = page.sent("instance_type", "answer", "expires")
-    given["grant"] = page.get_body_argument("grant", "") == "yes"
-    await treasury.decide(page, account, parsed(treasury.DecideBody, given, "bad_body"))
+    granted = page.get_body_argument("grant", "") == "yes"
+    fields = {**page.sent("instance_type", "answer", "expires"), "grant": granted}
+    await treasury.decide(page, account, parsed(treasury.DecideBody, fields, "bad_body"))
 
 
 async def _withdraw(page: AccountHandler, account: Account) -> None:
@@ -346,7 +351,7 @@ ACTS = {
     "tier": _tier,
     "payment": _payment,
 }
-SAID = {
+OUTCOMES = {
     "credit": "The credit is given.",
     "take": "The money is taken back.",
     "budget": "The budget is set.",

@@ -8,11 +8,12 @@ from typing import Any
 from ..ledger import account_acts, account_bindings, account_merge
 from . import prepare
 from .columns import aligned
+from .commands import Commands
 from .config import UsageFault
 from .desk import Desk, add_act, add_change, make_changes
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_parser(subparsers: Commands) -> None:
     """Add `gradienthub account` and what it can do."""
     parser = subparsers.add_parser(
         "account",
@@ -30,7 +31,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     _add_binding(acts)
 
 
-def _add_binding(acts: "argparse._SubParsersAction[Any]") -> None:
+def _add_binding(acts: Commands) -> None:
     bind = add_change(acts, "bind", _bind, "give a name the account back that it had before")
     bind.add_argument("name", nargs="?", metavar="NAME")
     bind.add_argument("--to", default="", metavar="ACCOUNT", help="which, by its id")

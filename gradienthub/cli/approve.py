@@ -1,15 +1,15 @@
 """gradienthub approve: what people ask for, and the answer."""
 
 import argparse
-from typing import Any
 
 from ..ledger import grants, requests
 from ..ledger.grants import Decision
 from .columns import aligned
+from .commands import Commands
 from .desk import Desk, add_act, span
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_parser(subparsers: Commands) -> None:
     """Add `gradienthub approve` and what it can do."""
     parser = subparsers.add_parser(
         "approve",
@@ -25,7 +25,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     _add_type_and_reason(refuse)
 
 
-def add_grant(acts: "argparse._SubParsersAction[Any]", word: str, says: str) -> None:
+def add_grant(acts: Commands, word: str, says: str) -> None:
     """Add the act that grants an instance type, under the word that it has in this command."""
     grant = add_act(acts, word, _grant, says, "name")
     _add_type_and_reason(grant)

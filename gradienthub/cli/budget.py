@@ -1,15 +1,15 @@
 """gradienthub budget: what a person or a group may spend a month."""
 
 import argparse
-from typing import Any
 
 from ..ledger import Transaction, grants, limits, usage
 from .columns import aligned
+from .commands import Commands
 from .config import UsageFault
 from .desk import Desk, add_act, money
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_parser(subparsers: Commands) -> None:
     """Add `gradienthub budget` and what it can do."""
     parser = subparsers.add_parser(
         "budget",

@@ -2,15 +2,15 @@
 
 import argparse
 from datetime import timedelta
-from typing import Any
 
 from ..ledger import credits, grants, idempotency, statements
 from ..ledger.grants import Transfer
 from .columns import aligned
+from .commands import Commands
 from .desk import Desk, add_act, money, span
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_parser(subparsers: Commands) -> None:
     """Add `gradienthub credit` and what it can do."""
     parser = subparsers.add_parser(
         "credit",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from ..ledger import By, Ledger, Transaction, account_acts, accounts, statements
 from ..ledger.account_acts import Change, Rehearsed
@@ -17,6 +17,7 @@ from ..rules.money import format_amount, parse_amount
 from ..rules.tiers import Allowance
 from ..settings import Settings
 from . import config
+from .commands import Commands
 
 Act = Callable[["Desk", argparse.Namespace], int | None]
 P = ParamSpec("P")
@@ -106,11 +107,9 @@ class Desk:
         return ids[0]
 
 
-def add_act(
-    acts: "argparse._SubParsersAction[Any]", word: str, act: Act, says: str, *names: str
-) -> argparse.ArgumentParser:
+def add_act(acts: Commands, word: str, act: Act, says: str, *names: str) -> argparse.ArgumentParser:
     """Add a sub-command that works at the desk. `names` are its positional arguments."""
-    parser: argparse.ArgumentParser = acts.add_parser(word, help=says, description=says)
+    parser = acts.add_parser(word, help=says, description=says)
     for name in names:
         parser.add_argument(name, metavar=name.upper())
     on_desk(parser, act)
@@ -118,7 +117,7 @@ def add_act(
 
 
 def add_change(
-    acts: "argparse._SubParsersAction[Any]", word: str, act: Act, says: str, *names: str
+    acts: Commands, word: str, act: Act, says: str, *names: str
 ) -> argparse.ArgumentParser:
     """Add an act like `add_act` that can be rehearsed, and says what it changed also as JSON."""
     parser = add_act(acts, word, act, says, *names)

@@ -5,7 +5,6 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..ledger import By, Transaction, account_acts, grants
 from ..ledger.account_acts import Change
@@ -13,6 +12,7 @@ from ..ledger.grants import Transfer
 from ..rules.identity import names_nobody
 from ..rules.money import parse_amount
 from ..rules.refusal import Refused
+from .commands import Commands
 from .config import UsageFault
 from .desk import Desk, add_change, make_changes, money
 
@@ -20,7 +20,7 @@ COLUMNS = ("name", "tier", "credit", "subject", "provider", "payment_method")
 LONGEST_FILE = 5_000_000
 
 
-def add_acts(acts: "argparse._SubParsersAction[Any]") -> None:
+def add_acts(acts: Commands) -> None:
     """Add what prepares accounts to `gradienthub account`."""
     prepare = add_change(acts, "prepare", _prepare, "make an account before a first login", "name")
     prepare.add_argument("--tier", default="", help="their tier, before groups and claims")

@@ -2,7 +2,6 @@
 
 import argparse
 from datetime import datetime
-from typing import Any
 
 from ..ledger import accounts, grants
 from ..ledger.accounts import Account
@@ -10,10 +9,11 @@ from ..rules.tiers import Tier
 from ..views.tier import month_text, storage_text
 from .approve import add_grant
 from .columns import aligned
+from .commands import Commands
 from .desk import Desk, add_act
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_parser(subparsers: Commands) -> None:
     """Add `gradienthub tier` and what it can do."""
     parser = subparsers.add_parser(
         "tier",

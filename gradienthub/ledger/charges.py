@@ -5,19 +5,19 @@ covered, however long the keeper was away.
 """
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, delete, func, or_, select
+from sqlalchemy import delete, func, or_, select
 
 from ..rules.entry import month_start
 from . import expiry, gaps
+from .database import Transaction
 from .extension import Closing, catch_up, cover, others_share
 from .lease_rows import lease_from, lease_query
 from .postings import billed_of, post
 from .schema import holds, leases
 
 
-def settle(tx: Connection, lease_id: str, now: datetime) -> None:
+def settle(tx: Transaction, lease_id: str, now: datetime) -> None:
     """Charge a lease whose stop was asked for or that ended, and let go of its hold.
 
     Part of the transaction that wrote so; does nothing for one that runs, and is safe to repeat.
@@ -31,28 +31,27 @@ def settle(tx: Connection, lease_id: str, now: datetime) -> None:
         return
     hold = tx.execute(select(holds).where(holds.c.lease_id == lease_id)).first()
     interval, gap_until = times.metered(now)
-    account: dict[str, Any] = {"hub_id": lease.hub_id, "account_id": lease.account_id}
-    due = hold is not None and bool(expiry.due(tx, **account, until=now))
+    hub_id, account_id = lease.hub_id, lease.account_id
+    due = hold is not None and bool(expiry.due(tx, hub_id=hub_id, until=now, account_id=account_id))
     if interval is not None:
         begin, end = interval
         owed = times.billed(now)
         covered = hold is None or owed - hold.billed <= hold.amount
         months = begin < month_start(end)
-        if hold is not None and (
-            due or months or not covered or others_share(tx, **account, lease_id=lease_id)
-        ):
-            catch_up(tx, **account, now=now, closing=Closing(lease_id, end))
+        if hold is not None and (due or months or not covered or others_share(tx, lease)):
+            closing = Closing(lease_id, end)
+            catch_up(tx, hub_id=hub_id, now=now, account_id=account_id, closing=closing)
         if not covered:
-            cover(tx, **account, lease_id=lease_id, owed=owed - billed_of(tx, lease_id), now=now)
+            cover(tx, lease, owed=owed - billed_of(tx, lease_id), now=now)
         post(tx, lease, begin=begin, end=end, gap_until=gap_until, closes=True, now=now)
     gaps.close(tx, lease_id, interval[1] if interval else now)
     tx.execute(delete(holds).where(holds.c.lease_id == lease_id))
     if due:
         # It held what had expired.
-        expiry.expire(tx, **account, until=now, now=now)
+        expiry.expire(tx, hub_id=hub_id, until=now, now=now, account_id=account_id)
 
 
-def settle_missed(tx: Connection, *, hub_id: str, now: datetime) -> int:
+def settle_missed(tx: Transaction, *, hub_id: str, now: datetime) -> int:
     """Settle leases that are over and still hold money; how many there were. None is expected."""
     missed = (
         tx.execute(
@@ -71,7 +70,7 @@ def settle_missed(tx: Connection, *, hub_id: str, now: datetime) -> int:
     return len(missed)
 
 
-def unsettled(tx: Connection, *, hub_id: str, account_id: str, now: datetime) -> dict[str, int]:
+def unsettled(tx: Transaction, *, hub_id: str, account_id: str, now: datetime) -> dict[str, int]:
     """Return what each open lease of the account has cost so far beyond its entries, by
     lease id."""
     rows = tx.execute(

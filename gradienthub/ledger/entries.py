@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ..rules.credit import Credit, refund, use_up
@@ -84,18 +84,15 @@ def unread_entry_of(row: Sequence[Any]) -> Entry:
 
 def credits_of(tx: Transaction, account_id: str, currency: str) -> list[Credit]:
     """Return the account's credits that are not used up."""
-    rows = tx.execute(
-        select(credits).where(
-            credits.c.account_id == account_id,
-            credits.c.currency == currency,
-            credits.c.unspent > 0,
-        )
-    )
-    return [_credit(row) for row in rows]
+    return _read_credits(tx, account_id, currency, credits.c.unspent > 0)
 
 
-def _credit(row: Row[Any]) -> Credit:
-    return Credit(row.id, row.amount, row.unspent, row.given_at, row.expires_at)
+def _read_credits(
+    tx: Transaction, account_id: str, currency: str, *where: ColumnElement[bool]
+) -> list[Credit]:
+    columns = (credits.c[field.name] for field in fields(Credit))
+    of_chain = credits.c.account_id == account_id, credits.c.currency == currency
+    return [Credit(*row) for row in tx.execute(select(*columns).where(*of_chain, *where))]
 
 
 def use_credits(tx: Transaction, account_id: str, currency: str, amount: int, before: int) -> None:
@@ -106,11 +103,6 @@ def use_credits(tx: Transaction, account_id: str, currency: str, amount: int, be
     if amount >= 0:
         changed = use_up(credits_of(tx, account_id, currency), amount)
     else:
-        rows = tx.execute(
-            select(credits).where(
-                credits.c.account_id == account_id, credits.c.currency == currency
-            )
-        )
-        changed = refund([_credit(row) for row in rows], -amount, before)
+        changed = refund(_read_credits(tx, account_id, currency), -amount, before)
     for credit in changed:
         tx.execute(update(credits).where(credits.c.id == credit.id).values(unspent=credit.unspent))

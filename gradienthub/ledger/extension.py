@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 
 from ..rules.duration import LONGEST
 from ..rules.entry import month_start, next_month
@@ -20,6 +20,7 @@ from ..rules.metering import Gap
 from ..rules.sharing import Common, Paid, extend
 from . import expiry, gaps, limits, postings, usage
 from .batches import split_ids
+from .database import Transaction
 from .lease_rows import lease_from, lease_query
 from .schema import balances, holds, leases
 
@@ -67,7 +68,7 @@ class Closing:
 
 
 def catch_up(
-    tx: Connection,
+    tx: Transaction,
     *,
     hub_id: str,
     now: datetime,
@@ -101,23 +102,22 @@ def catch_up(
     _extend_all(tx, hub_id, account_id, now, month=now)
 
 
-def others_share(tx: Connection, *, hub_id: str, account_id: str, lease_id: str) -> bool:
+def others_share(tx: Transaction, lease: Lease) -> bool:
     """Return whether another open lease lives on the money of this one.
 
     What is left to it must not depend on whether a keeper had extended both before.
     """
     others = select(holds.c.lease_id).where(
-        holds.c.account_id == account_id, holds.c.lease_id != lease_id
+        holds.c.account_id == lease.account_id, holds.c.lease_id != lease.id
     )
     if tx.execute(others.limit(1)).first() is not None:
         return True
-    groups = tx.execute(select(leases.c.groups).where(leases.c.id == lease_id)).scalar()
-    scopes = [usage.group_scope(group) for group in groups or ()]
-    return bool(scopes) and limits.stops_any(tx, hub_id=hub_id, scopes=scopes)
+    scopes = [usage.group_scope(group) for group in lease.groups or ()]
+    return bool(scopes) and limits.stops_any(tx, hub_id=lease.hub_id, scopes=scopes)
 
 
 def _shares(
-    tx: Connection, hub_id: str, account_id: str, scopes: Iterable[str], now: datetime
+    tx: Transaction, hub_id: str, account_id: str, scopes: Iterable[str], now: datetime
 ) -> bool:
     """Return whether a budget that stops is shared with other accounts."""
     open_ = held(tx, hub_id=hub_id, now=now, account_id=account_id)
@@ -127,7 +127,7 @@ def _shares(
 
 
 def _moments(
-    tx: Connection,
+    tx: Transaction,
     hub_id: str,
     account_id: str | None,
     closing: Closing | None,
@@ -144,7 +144,7 @@ def _moments(
 
 
 def _months(
-    tx: Connection, hub_id: str, account_id: str | None, closing: str | None, until: datetime
+    tx: Transaction, hub_id: str, account_id: str | None, closing: str | None, until: datetime
 ) -> set[datetime]:
     first = month_start(until)
     begin = postings.unclosed_since(
@@ -157,7 +157,7 @@ def _months(
 
 
 def _extend_all(
-    tx: Connection, hub_id: str, account_id: str | None, now: datetime, *, month: datetime
+    tx: Transaction, hub_id: str, account_id: str | None, now: datetime, *, month: datetime
 ) -> None:
     open_ = held(tx, hub_id=hub_id, now=now, account_id=account_id)
     if not open_:
@@ -187,7 +187,7 @@ def _scopes(open_: Sequence[Held], account_id: str | None) -> set[str] | None:
 
 
 def shared_out(
-    tx: Connection, open_: Sequence[Held], budgets: Iterable[limits.Budget], until: datetime
+    tx: Transaction, open_: Sequence[Held], budgets: Iterable[limits.Budget], until: datetime
 ) -> list[Held]:
     """Return the leases with holds that pay until then, or as far as money goes. Writes nothing."""
     moments = extend(_paid(open_), _commons(tx, open_, budgets), until)
@@ -195,7 +195,7 @@ def shared_out(
 
 
 def ends_of(
-    tx: Connection, open_: Sequence[Held], budgets: Iterable[limits.Budget], now: datetime
+    tx: Transaction, open_: Sequence[Held], budgets: Iterable[limits.Budget], now: datetime
 ) -> dict[str, datetime]:
     """Return when money ends each lease; without those that it carries for over a year."""
     open_ = [hold.if_running(now) for hold in open_]
@@ -209,27 +209,25 @@ def ends_of(
     }
 
 
-def cover(
-    tx: Connection, *, hub_id: str, account_id: str, lease_id: str, owed: int, now: datetime
-) -> None:
+def cover(tx: Transaction, lease: Lease, *, owed: int, now: datetime) -> None:
     """Let a lease that is being settled hold the last micro-units that rounding put aside."""
-    whole = _shares(tx, hub_id, account_id, (), now)
-    open_ = held(tx, hub_id=hub_id, now=now, account_id=None if whole else account_id)
-    own = next((hold for hold in open_ if hold.lease.id == lease_id), None)
+    whole = _shares(tx, lease.hub_id, lease.account_id, (), now)
+    account_id = None if whole else lease.account_id
+    open_ = held(tx, hub_id=lease.hub_id, now=now, account_id=account_id)
+    own = next((hold for hold in open_ if hold.lease.id == lease.id), None)
     if own is None or owed <= own.amount:
         return
-    budgets = limits.of_hub(tx, hub_id=hub_id, now=now, scopes=own.scopes)
+    budgets = limits.of_hub(tx, hub_id=lease.hub_id, now=now, scopes=own.scopes)
     amounts = {hold.lease.id: hold.amount for hold in open_}
     left = [
         common.money - common.starting - sum(amounts[holder] for holder in common.holders)
         for common in _commons(tx, open_, budgets)
-        if lease_id in common.members
+        if lease.id in common.members
     ]
     more = min([owed - own.amount, *left])
     if more > 0:
-        tx.execute(
-            update(holds).where(holds.c.lease_id == lease_id).values(amount=own.amount + more)
-        )
+        amount = own.amount + more
+        tx.execute(update(holds).where(holds.c.lease_id == lease.id).values(amount=amount))
 
 
 def _paid(open_: Iterable[Held]) -> dict[str, Paid]:
@@ -237,7 +235,7 @@ def _paid(open_: Iterable[Held]) -> dict[str, Paid]:
 
 
 def held(
-    tx: Connection, *, hub_id: str, now: datetime, account_id: str | None = None
+    tx: Transaction, *, hub_id: str, now: datetime, account_id: str | None = None
 ) -> list[Held]:
     """List the open paid leases with their holds, of the hub or of one account."""
     query = (
@@ -305,7 +303,7 @@ def budget_purse(budget: limits.Budget, spending: Sequence[Held]) -> Purse:
 
 
 def _commons(
-    tx: Connection, open_: Sequence[Held], budgets: Iterable[limits.Budget]
+    tx: Transaction, open_: Sequence[Held], budgets: Iterable[limits.Budget]
 ) -> list[Common]:
     amounts = _balances(tx, {hold.lease.account_id for hold in open_})
     by_account: dict[tuple[str, str], list[Held]] = {}
@@ -336,7 +334,7 @@ def _common(money: int, spending: Iterable[Held], members: Iterable[Held]) -> Co
     )
 
 
-def _balances(tx: Connection, account_ids: Collection[str]) -> Mapping[tuple[str, str], int]:
+def _balances(tx: Transaction, account_ids: Collection[str]) -> Mapping[tuple[str, str], int]:
     amounts: dict[tuple[str, str], int] = {}
     for ids in split_ids(account_ids):
         rows = tx.execute(select(balances).where(balances.c.account_id.in_(ids)))

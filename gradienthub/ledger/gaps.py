@@ -2,17 +2,17 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 
 from ..rules.metering import Gap
 from .batches import split_ids
+from .database import Transaction
 from .schema import entries, gaps, leases
 
 
 def note(
-    tx: Connection,
+    tx: Transaction,
     *,
     hub_id: str,
     reached: Iterable[str],
@@ -48,25 +48,25 @@ def note(
         )
 
 
-def of(tx: Connection, lease_ids: Iterable[str]) -> dict[str, tuple[Gap, ...]]:
+def of(tx: Transaction, lease_ids: Iterable[str]) -> dict[str, tuple[Gap, ...]]:
     """Return the gaps of leases, in the order in which they began; those without have none."""
     by_lease: dict[str, tuple[Gap, ...]] = {}
     for ids in split_ids(list(lease_ids)):
-        by_lease |= _read(tx, _query().where(gaps.c.lease_id.in_(ids)))
+        by_lease |= _read(tx, gaps.c.lease_id.in_(ids))
     return by_lease
 
 
-def of_open(tx: Connection, hub_id: str) -> dict[str, tuple[Gap, ...]]:
+def of_open(tx: Transaction, hub_id: str) -> dict[str, tuple[Gap, ...]]:
     """Return the gaps of all open leases of a hub."""
     return _read(
         tx,
-        _query()
-        .join(leases, leases.c.id == gaps.c.lease_id)
-        .where(leases.c.hub_id == hub_id, leases.c.ended_at.is_(None)),
+        leases.c.id == gaps.c.lease_id,
+        leases.c.hub_id == hub_id,
+        leases.c.ended_at.is_(None),
     )
 
 
-def close(tx: Connection, lease_id: str, at: datetime) -> None:
+def close(tx: Transaction, lease_id: str, at: datetime) -> None:
     """End the gap of a lease; one that turns out to be of no time was none."""
     row = tx.execute(
         select(gaps).where(gaps.c.lease_id == lease_id, gaps.c.until_at.is_(None))
@@ -77,7 +77,7 @@ def close(tx: Connection, lease_id: str, at: datetime) -> None:
         tx.execute(update(gaps).where(gaps.c.id == row.id).values(until_at=at))
 
 
-def _lasting(tx: Connection, hub_id: str) -> set[str]:
+def _lasting(tx: Transaction, hub_id: str) -> set[str]:
     return set(
         tx.execute(
             select(gaps.c.lease_id)
@@ -88,7 +88,7 @@ def _lasting(tx: Connection, hub_id: str) -> set[str]:
 
 
 def _end(
-    tx: Connection, lease_ids: Collection[str], working: Mapping[str, datetime], now: datetime
+    tx: Transaction, lease_ids: Collection[str], working: Mapping[str, datetime], now: datetime
 ) -> None:
     for ids in split_ids(lease_ids):
         open_ = tx.execute(select(leases.c.id).where(leases.c.id.in_(ids), *_running()))
@@ -99,7 +99,7 @@ def _end(
             close(tx, lease_id, min(now, max(at, charged.get(lease_id, at))))
 
 
-def _begin(tx: Connection, hub_id: str, lease_ids: Collection[str], now: datetime) -> None:
+def _begin(tx: Transaction, hub_id: str, lease_ids: Collection[str], now: datetime) -> None:
     for ids in split_ids(lease_ids):
         rows = tx.execute(
             select(leases.c.id, leases.c.answered_at, leases.c.reached_at).where(
@@ -118,7 +118,7 @@ def _begin(tx: Connection, hub_id: str, lease_ids: Collection[str], now: datetim
             )
 
 
-def _charged_until(tx: Connection, lease_ids: Collection[str]) -> dict[str, datetime]:
+def _charged_until(tx: Transaction, lease_ids: Collection[str]) -> dict[str, datetime]:
     rows = tx.execute(
         select(entries.c.lease_id, func.max(entries.c.until_at).label("until"))
         .where(entries.c.lease_id.in_(lease_ids))
@@ -127,18 +127,13 @@ def _charged_until(tx: Connection, lease_ids: Collection[str]) -> dict[str, date
     return {row.lease_id: row.until for row in rows}
 
 
-def _running() -> tuple[Any, Any]:
+def _running() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return leases.c.ended_at.is_(None), leases.c.stop_requested_at.is_(None)
 
 
-def _query() -> Select[Any]:
-    return select(gaps.c.lease_id, gaps.c.from_at, gaps.c.until_at).order_by(
-        gaps.c.from_at, gaps.c.id
-    )
-
-
-def _read(tx: Connection, query: Select[Any]) -> dict[str, tuple[Gap, ...]]:
+def _read(tx: Transaction, *where: ColumnElement[bool]) -> dict[str, tuple[Gap, ...]]:
+    query = select(gaps.c.lease_id, gaps.c.from_at, gaps.c.until_at).where(*where)
     by_lease: dict[str, tuple[Gap, ...]] = {}
-    for row in tx.execute(query):
-        by_lease[row.lease_id] = (*by_lease.get(row.lease_id, ()), (row.from_at, row.until_at))
+    for lease_id, start, end in tx.execute(query.order_by(gaps.c.from_at, gaps.c.id)):
+        by_lease[lease_id] = (*by_lease.get(lease_id, ()), (start, end))
     return by_lease

@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import func, select, update
 
 from ..rules.funds import HOLD, STOP_TAKES, Funds, Purse
 from ..rules.sharing import microseconds
 from ..rules.tiers import Tier
 from . import charges, extension, limits, usage
 from .batches import split_ids
+from .database import Transaction
 from .entries import balance_of
 from .extension import Held, account_purse, budget_purse, held
 from .schema import holds, leases
@@ -23,7 +24,7 @@ def credit_limit_of(tier: Tier) -> int | None:
 
 
 def funds_of(
-    tx: Connection,
+    tx: Transaction,
     *,
     hub_id: str,
     account_id: str,
@@ -52,7 +53,7 @@ def funds_of(
 
 
 def take(
-    tx: Connection,
+    tx: Transaction,
     *,
     hub_id: str,
     lease_id: str,
@@ -77,7 +78,7 @@ def take(
     )
 
 
-def begin(tx: Connection, lease_id: str, now: datetime) -> None:
+def begin(tx: Transaction, lease_id: str, now: datetime) -> None:
     """Write what time a hold pays for, now that the meter of its lease runs."""
     tx.execute(
         update(holds)
@@ -86,7 +87,9 @@ def begin(tx: Connection, lease_id: str, now: datetime) -> None:
     )
 
 
-def tick(tx: Connection, *, hub_id: str, seen: Iterable[str], now: datetime) -> dict[str, datetime]:
+def tick(
+    tx: Transaction, *, hub_id: str, seen: Iterable[str], now: datetime
+) -> dict[str, datetime]:
     """Extend the holds of this hub's open paid leases, all in this transaction.
 
     Returns when each of them must be stopped for want of money; those that nothing limits are left
@@ -107,7 +110,7 @@ def tick(tx: Connection, *, hub_id: str, seen: Iterable[str], now: datetime) -> 
     return {lease_id: end - STOP_TAKES for lease_id, end in ends.items()}
 
 
-def _note_seen(tx: Connection, hub_id: str, seen: Sequence[str], now: datetime) -> None:
+def _note_seen(tx: Transaction, hub_id: str, seen: Sequence[str], now: datetime) -> None:
     for ids in split_ids(seen):
         tx.execute(
             update(leases)
@@ -123,7 +126,7 @@ def _note_seen(tx: Connection, hub_id: str, seen: Sequence[str], now: datetime) 
         )
 
 
-def _hold_the_unheld(tx: Connection, hub_id: str) -> None:
+def _hold_the_unheld(tx: Transaction, hub_id: str) -> None:
     """Add an empty hold, to be extended, to leases that were opened before the ledger knew
     money."""
     rows = tx.execute(
@@ -153,7 +156,7 @@ def _hold_the_unheld(tx: Connection, hub_id: str) -> None:
 
 
 def _warn_of_passed_budgets(
-    tx: Connection,
+    tx: Transaction,
     hub_id: str,
     budgets: Iterable[limits.Budget],
     open_: Sequence[Held],

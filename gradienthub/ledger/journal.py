@@ -12,10 +12,9 @@ import logging
 import os
 import threading
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from ..rules.idleness import Reason
 from . import leases
@@ -23,6 +22,26 @@ from .database import Ledger
 from .leases import Corpse
 
 log = logging.getLogger("gradienthub")
+
+
+class KeptCorpse(TypedDict):
+    """A `Corpse` in a line of the journal."""
+
+    exit_code: int | None
+    out_of_memory: bool
+    last_words: str
+
+
+class Line(TypedDict):
+    """A stop or an end, as a line of JSON. Lines of earlier versions lack `note`."""
+
+    op: str
+    lease: str
+    reason: str | None
+    at: str
+    actor: NotRequired[str]
+    note: NotRequired[str]
+    corpse: NotRequired[KeptCorpse | None]
 
 
 class Journal:
@@ -36,7 +55,7 @@ class Journal:
         self.trouble = ""
         self._lock = threading.Lock()
         #: Lines that the file could not take, in their order.
-        self._unwritten: list[dict[str, Any]] = []
+        self._unwritten: list[Line] = []
 
     @property
     def unwritten(self) -> int:
@@ -67,7 +86,12 @@ class Journal:
                 "op": "end",
                 "lease": lease_id,
                 "reason": reason and reason.value,
-                "corpse": corpse and asdict(corpse),
+                "corpse": corpse
+                and {
+                    "exit_code": corpse.exit_code,
+                    "out_of_memory": corpse.out_of_memory,
+                    "last_words": corpse.last_words,
+                },
                 "at": now.isoformat(),
             }
         )
@@ -91,12 +115,12 @@ class Journal:
                     self._say(str(fault))
             return len(lines)
 
-    def _written(self) -> list[dict[str, Any]]:
+    def _written(self) -> list[Line]:
         if not self.path.exists():
             return []
         return _whole(self.path.read_text(errors="replace").splitlines())
 
-    def _append(self, line: dict[str, Any]) -> None:
+    def _append(self, line: Line) -> None:
         with self._lock:
             self._unwritten.append(line)
             self._write_waiting()
@@ -148,7 +172,7 @@ class Journal:
         self.trouble = trouble
 
 
-def _whole(texts: list[str]) -> list[dict[str, Any]]:
+def _whole(texts: list[str]) -> list[Line]:
     """Return the lines that were written to their end; half a line must not stand in the others'
     way."""
     lines = []
@@ -160,13 +184,13 @@ def _whole(texts: list[str]) -> list[dict[str, Any]]:
     return lines
 
 
-def _apply(ledger: Ledger, hub_id: str, line: dict[str, Any]) -> None:
+def _apply(ledger: Ledger, hub_id: str, line: Line) -> None:
     at = datetime.fromisoformat(line["at"])
     reason = Reason(line["reason"]) if line["reason"] else None
     if line["op"] == "stop" and reason:
-        # A line of an earlier version has no note.
         note = line.get("note", "")
         ledger.write(leases.note_stop, line["lease"], reason, line["actor"], at, hub_id, note)
     elif line["op"] == "end":
-        corpse = Corpse(**line["corpse"]) if line["corpse"] else None
+        kept = line.get("corpse")
+        corpse = Corpse(**kept) if kept else None
         ledger.write(leases.end, line["lease"], at, reason, corpse)

@@ -1,30 +1,43 @@
 """Keepers: one process acts for a hub at a time, by a row with its holder and an expiry."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TypedDict, cast
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import delete, func, select, update
 
+from .database import Transaction
 from .schema import keepers
 
 #: By how much the clocks of two keepers' machines may differ.
 SKEW = timedelta(minutes=1)
 
 
-def holder(tx: Connection, hub_id: str) -> dict[str, Any] | None:
+class KeeperRow(TypedDict, total=False):
+    """Who acts for a hub, until when, and what it said last; nothing where none ever acted."""
+
+    hub_id: str
+    holder: str
+    expires_at: datetime
+    passed_at: datetime | None
+    pass_seconds: float | None
+    trouble: str | None
+    trouble_since: datetime | None
+
+
+def holder(tx: Transaction, hub_id: str) -> KeeperRow | None:
     """Return the hub's keeper row, or None where none ever acted."""
     row = tx.execute(select(keepers).where(keepers.c.hub_id == hub_id)).first()
-    return dict(row._mapping) if row else None
+    return cast("KeeperRow", row._asdict()) if row else None
 
 
-def has_looked(tx: Connection, hub_id: str) -> bool:
+def has_looked(tx: Transaction, hub_id: str) -> bool:
     """Return whether a keeper of this hub has looked, or said why not; none does before a start."""
     row = holder(tx, hub_id)
     return row is not None and bool(row["passed_at"] or row["trouble"])
 
 
 def take(
-    tx: Connection, hub_id: str, me: str, *, now: datetime, until: datetime, gone: str = ""
+    tx: Transaction, hub_id: str, me: str, *, now: datetime, until: datetime, gone: str = ""
 ) -> bool:
     """Act, or go on acting, until `until`; False while another does.
 
@@ -44,7 +57,7 @@ def take(
     return True
 
 
-def passed(tx: Connection, hub_id: str, me: str, at: datetime, seconds: float) -> None:
+def passed(tx: Transaction, hub_id: str, me: str, at: datetime, seconds: float) -> None:
     """Write that a pass of the acting keeper `me` is over."""
     tx.execute(
         update(keepers)
@@ -53,7 +66,7 @@ def passed(tx: Connection, hub_id: str, me: str, at: datetime, seconds: float) -
     )
 
 
-def note_trouble(tx: Connection, hub_id: str, me: str, trouble: str, now: datetime) -> None:
+def note_trouble(tx: Transaction, hub_id: str, me: str, trouble: str, now: datetime) -> None:
     """Write why the acting keeper `me` decides nothing; since when stays while it lasts."""
     tx.execute(
         update(keepers)
@@ -66,6 +79,6 @@ def note_trouble(tx: Connection, hub_id: str, me: str, trouble: str, now: dateti
     )
 
 
-def release(tx: Connection, hub_id: str, me: str) -> None:
+def release(tx: Transaction, hub_id: str, me: str) -> None:
     """Let another act at once."""
     tx.execute(delete(keepers).where(keepers.c.hub_id == hub_id, keepers.c.holder == me))

@@ -3,11 +3,11 @@
 import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import select, update
 
 from ..rules.notebook import title_of
+from .database import Transaction
 from .schema import notebooks
 
 
@@ -19,7 +19,7 @@ class Notebook:
     account_id: str
     server_name: str
     display_name: str
-    options: dict[str, Any] | None
+    options: dict[str, object] | None
 
     @property
     def title(self) -> str:
@@ -28,7 +28,7 @@ class Notebook:
 
 
 def notebook_of(
-    tx: Connection,
+    tx: Transaction,
     *,
     hub_id: str,
     account_id: str,
@@ -58,7 +58,7 @@ def notebook_of(
     return notebook
 
 
-def find(tx: Connection, *, account_id: str, server_name: str) -> Notebook | None:
+def find(tx: Transaction, *, account_id: str, server_name: str) -> Notebook | None:
     """Return the notebook that is not deleted, or None."""
     row = tx.execute(
         select(notebooks).where(
@@ -72,14 +72,14 @@ def find(tx: Connection, *, account_id: str, server_name: str) -> Notebook | Non
     return Notebook(row.id, row.account_id, row.server_name, row.display_name, row.options)
 
 
-def rename(tx: Connection, notebook_id: str, *, server_name: str) -> None:
+def rename(tx: Transaction, notebook_id: str, *, server_name: str) -> None:
     """Follow the hub's rename of a server; the notebook and its folder stay the same."""
     tx.execute(
         update(notebooks).where(notebooks.c.id == notebook_id).values(server_name=server_name)
     )
 
 
-def retitle(tx: Connection, *, account_id: str, server_name: str, display_name: str) -> None:
+def retitle(tx: Transaction, *, account_id: str, server_name: str, display_name: str) -> None:
     """Give the notebook another name for people. Do nothing if it was never started."""
     tx.execute(
         update(notebooks)
@@ -92,7 +92,7 @@ def retitle(tx: Connection, *, account_id: str, server_name: str, display_name: 
     )
 
 
-def delete(tx: Connection, *, account_id: str, server_name: str, now: datetime) -> None:
+def delete(tx: Transaction, *, account_id: str, server_name: str, now: datetime) -> None:
     """Mark as deleted; its folder is kept, and a later one of the same name starts empty."""
     tx.execute(
         update(notebooks)

@@ -3,9 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-
-from sqlalchemy import Connection
 
 from ..rules.funds import Funds
 from ..rules.lease import Lease
@@ -14,6 +11,7 @@ from ..settings import Settings
 from . import accounts, capacity, credits, holds, leases, notebooks
 from .accounts import HubUser
 from .capacity import Taken
+from .database import Transaction
 from .leases import Usual
 
 
@@ -25,7 +23,7 @@ class Offer:
     allowance: Allowance
     taken: Taken
     running: int
-    last_options: Mapping[str, Any] | None
+    last_options: Mapping[str, object] | None
     funds: Funds
 
 
@@ -41,7 +39,7 @@ class StartSeen:
 
 
 def open_account(
-    tx: Connection,
+    tx: Transaction,
     user: HubUser,
     groups: frozenset[str],
     settings: Settings,
@@ -58,7 +56,7 @@ def open_account(
 
 
 def offer_of(
-    tx: Connection,
+    tx: Transaction,
     account: accounts.Account,
     groups: frozenset[str],
     server_name: str,
@@ -87,7 +85,7 @@ def offer_of(
     )
 
 
-def start_seen(tx: Connection, lease_id: str, hub_id: str) -> StartSeen:
+def start_seen(tx: Transaction, lease_id: str, hub_id: str) -> StartSeen:
     lease = leases.describe(tx, lease_id)
     if lease is None:
         return StartSeen(None, 0, None)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, exists, func, select, update
+from sqlalchemy import ColumnElement, Row, ScalarSelect, exists, func, select, update
 
 from ..rules.entry import Entry, Kind, month_of
 from ..rules.lease import Lease
@@ -70,7 +70,7 @@ def unclosed_since(
     return min((max(row.answered_at, row.until or row.answered_at) for row in rows), default=None)
 
 
-def _charged_until() -> Any:
+def _charged_until() -> ScalarSelect[datetime]:
     until = select(func.max(entries.c.until_at)).where(entries.c.lease_id == leases.c.id)
     return until.correlate(leases).scalar_subquery()
 

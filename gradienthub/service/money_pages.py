@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Awaitable
 from datetime import datetime
-from typing import Any
 from urllib.parse import quote, urlencode
 
 from ..ledger import Transaction, accounts, audit, credits, limits, requests, statements, usage
@@ -32,7 +31,7 @@ ON_A_PAGE = 50
 class MoneyPage(PageHandler):
     """A page with amounts."""
 
-    def money_page(self, template: str, **values: Any) -> str:
+    def money_page(self, template: str, **values: object) -> str:
         """Return the page; its template has `money` (exact), `about` (cents), `units` (for an
         input), `price` and `span`."""
         currency = self.published.catalog.currency
@@ -124,7 +123,7 @@ class UsageHandler(MoneyPage):
 
 def _usage_rows(
     tx: Transaction, page: MoneyPage, account: Account, month: datetime, now: datetime
-) -> dict[str, Any]:
+) -> dict[str, object]:
     hub_id, published = page.context.hub_id, page.published
     currency = published.catalog.currency
     period = usage.Period(hub_id, currency, month.date(), next_month(month).date())
@@ -291,7 +290,7 @@ class AccountHandler(MoneyPage):
         )
 
 
-def _account_rows(tx: Transaction, page: MoneyPage, account: Account) -> dict[str, Any]:
+def _account_rows(tx: Transaction, page: MoneyPage, account: Account) -> dict[str, object]:
     hub_id, now = page.context.hub_id, page.context.clock()
     return {
         "purse": money_operations.purse_of(tx, hub_id, account, page.published, now),

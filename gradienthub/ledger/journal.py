@@ -32,7 +32,7 @@ class KeptCorpse(TypedDict):
     last_words: str
 
 
-class Line(TypedDict):
+class JournalLine(TypedDict):
     """A stop or an end, as a line of JSON. Lines of earlier versions lack `note`."""
 
     op: str
@@ -55,7 +55,7 @@ class Journal:
         self.trouble = ""
         self._lock = threading.Lock()
         #: Lines that the file could not take, in their order.
-        self._unwritten: list[Line] = []
+        self._unwritten: list[JournalLine] = []
 
     @property
     def unwritten(self) -> int:
@@ -115,12 +115,12 @@ class Journal:
                     self._say(str(fault))
             return len(lines)
 
-    def _written(self) -> list[Line]:
+    def _written(self) -> list[JournalLine]:
         if not self.path.exists():
             return []
         return _whole(self.path.read_text(errors="replace").splitlines())
 
-    def _append(self, line: Line) -> None:
+    def _append(self, line: JournalLine) -> None:
         with self._lock:
             self._unwritten.append(line)
             self._write_waiting()
@@ -172,7 +172,7 @@ class Journal:
         self.trouble = trouble
 
 
-def _whole(texts: list[str]) -> list[Line]:
+def _whole(texts: list[str]) -> list[JournalLine]:
     """Return the lines that were written to their end; half a line must not stand in the others'
     way."""
     lines = []
@@ -184,7 +184,7 @@ def _whole(texts: list[str]) -> list[Line]:
     return lines
 
 
-def _apply(ledger: Ledger, hub_id: str, line: Line) -> None:
+def _apply(ledger: Ledger, hub_id: str, line: JournalLine) -> None:
     at = datetime.fromisoformat(line["at"])
     reason = Reason(line["reason"]) if line["reason"] else None
     if line["op"] == "stop" and reason:

@@ -43,6 +43,21 @@ def test_what_is_given_before_a_first_login_waits_for_it(hub, words):
     assert find(hub, "anna").prepared_at is None
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("tier", "set", "anna", "gold"),
+        ("credit", "give", "anna", "0", "--reason", "a start"),
+        ("approve", "grant", "anna", "h900"),
+        ("budget", "set", "--user", "anna", "--soft", "5", "--hard", "4"),
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_what_is_refused_prepares_no_account(hub, words):
+    assert hub.run(*words).code == 2
+    assert "Nobody has an account" in hub.run("account", "list").out
+
+
 def test_a_slip_of_the_finger_is_told_with_the_name_that_was_meant(hub):
     hub.account("anna")
     assert "(similar: anna;" in hub.run("tier", "set", "ana", "pro").out

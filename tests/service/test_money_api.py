@@ -170,6 +170,9 @@ async def test_a_request_that_is_sent_again_with_its_key_is_done_once(bank):
     again = await at.ask("POST", path, "ada", body, **key)
     assert (first.status, again.status) == (200, 200), again
     assert again.body == first.body
+    # A request is what it means, not how it is written.
+    same = {"amount": " 5.00", "reason": "Invoice 7", "currency": "USD"}
+    assert (await at.ask("POST", path, "ada", same, **key)).body == first.body
     both = await asyncio.gather(*(
         at.ask("POST", "accounts/bob/credits/taken", "ada", {"amount": "2", "reason": "r"},
                **{"Idempotency-Key": "back"}) for _ in range(4)

@@ -162,16 +162,8 @@ def _take(
     _take_devices(tx, lease)
     # Also where the price is so small that it holds nothing yet.
     if plan.price:
-        holds.take(
-            tx,
-            hub_id=settings.hub_id,
-            lease_id=lease.id,
-            account_id=account.id,
-            currency=plan.currency,
-            amount=plan.hold,
-            tier=plan.allowance.tier,
-            charge_overrun=settings.charge_overrun,
-        )
+        overrun = settings.charge_overrun
+        holds.take(tx, lease, plan.hold, plan.allowance.tier, charge_overrun=overrun)
     audit.record(
         tx,
         By(settings.hub_id, request.actor, now),

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 
 from ..rules.funds import HOLD, STOP_TAKES, Funds, Purse
+from ..rules.lease import Lease
 from ..rules.sharing import microseconds
 from ..rules.tiers import Tier
 from . import charges, extension, limits, usage
@@ -52,24 +53,14 @@ def funds_of(
     return Funds(currency, balance, tuple(filter(None, purses)), tuple(filter(None, soft)))
 
 
-def take(
-    tx: Transaction,
-    *,
-    hub_id: str,
-    lease_id: str,
-    account_id: str,
-    currency: str,
-    amount: int,
-    tier: Tier,
-    charge_overrun: bool,
-) -> None:
+def take(tx: Transaction, lease: Lease, amount: int, tier: Tier, *, charge_overrun: bool) -> None:
     """Reserve `amount` for a lease that is being admitted; the caller has asked its funds."""
     tx.execute(
         holds.insert().values(
-            lease_id=lease_id,
-            hub_id=hub_id,
-            account_id=account_id,
-            currency=currency,
+            lease_id=lease.id,
+            hub_id=lease.hub_id,
+            account_id=lease.account_id,
+            currency=lease.currency,
             amount=amount,
             billed=0,
             credit_limit=credit_limit_of(tier),

@@ -86,8 +86,9 @@ class Journal:
                 "op": "end",
                 "lease": lease_id,
                 "reason": reason and reason.value,
-                "corpse": corpse
-                and {
+                "corpse": None
+                if corpse is None
+                else {
                     "exit_code": corpse.exit_code,
                     "out_of_memory": corpse.out_of_memory,
                     "last_words": corpse.last_words,

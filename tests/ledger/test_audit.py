@@ -87,13 +87,13 @@ def test_rows_are_pruned_a_few_at_a_time_and_none_is_passed_over(ledger):
     assert since == NOW - timedelta(days=1)
 
 
-def test_what_an_administrator_grants_is_in_the_audit(ledger, settings):
+def test_what_an_administrator_grants_is_in_the_audit(ledger, make_settings):
     account = ledger.write(accounts.account_of, hub_id="h", user=HubUser(1, NOW, "anna"), now=NOW)
-    by = By("h", "ada", NOW)
-    ledger.write(grants.set_tier, by, account, "pro", settings.house)
+    by, house = By("h", "ada", NOW), make_settings().house
+    ledger.write(grants.set_tier, by, account, "pro", house)
     ledger.write(grants.set_payment_method, by, account, True)
     decision = Decision("a100", grant=True, reason="a course")
-    ledger.write(grants.decide, by, account, decision, settings.house)
+    ledger.write(grants.decide, by, account, decision, house)
     assert ledger.write(grants.withdraw, by, account, "a100") is True
     assert ledger.write(grants.withdraw, by, account, "a100") is False
     told = [(row["action"], row["actor"], row["detail"]) for row in rows(ledger)]

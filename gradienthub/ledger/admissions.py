@@ -223,7 +223,7 @@ def _lease(
         tier=plan.allowance.tier.name,
         tier_given_by=plan.allowance.given_by[:255],
         groups=tuple(sorted(plan.allowance.groups)),
-        runtime=entitled.runtime and entitled.runtime.name,
+        runtime=entitled.runtime_name,
         image=entitled.image,
         custom_image=entitled.custom_image,
         interface=entitled.interface,

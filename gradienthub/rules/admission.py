@@ -56,6 +56,11 @@ class Entitled:
     interface: Interface
 
     @property
+    def runtime_name(self) -> str | None:
+        """The runtime's name; None with an image of the person's own."""
+        return self.runtime.name if self.runtime else None
+
+    @property
     def custom_image(self) -> bool:
         """Whether the image is the person's own choice."""
         return self.runtime is None
@@ -310,7 +315,7 @@ def admit(
         allowance=allowance,
         choice=choose(
             placement,
-            Kind(machine, entitled.runtime and entitled.runtime.name, entitled.image),
+            Kind(machine, entitled.runtime_name, entitled.image),
             situation.slots,
             hosts=house.hosts,
             load=situation.load,
@@ -336,7 +341,9 @@ def _refusal(
         return refused
     if machine.price and (free_at := silent_until(situation.silent_starts, now)):
         return _never_answering(free_at, now)
-    return situation.funds and refusal(machine.price, machine.title, situation.funds)
+    if situation.funds is None:
+        return None
+    return refusal(machine.price, machine.title, situation.funds)
 
 
 def _still_open(situation: Situation) -> Refused | None:

@@ -337,7 +337,7 @@ async def make_quote(handler: ApiHandler, query: Nothing, body: QuoteBody) -> Qu
     """Quote what a start would cost."""
     options = parse_options(body.model_dump(exclude_unset=True))
     published, context = handler.published, handler.context
-    now, table = context.clock(), published.catalog
+    now = context.clock()
     account = await person(handler, handler.visitor.name)
     allowance, funds = await handler.read(allowed_funds, context.hub_id, account, published, now)
     wanted = entitle(options, allowance, published.house, now)

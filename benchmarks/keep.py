@@ -35,6 +35,7 @@ from gradienthub.service.context import KeeperContext
 from gradienthub.service.evidence import Notebooks
 from gradienthub.service.holder import me
 from gradienthub.service.hub_client import HubClient
+from gradienthub.service.lookout import Lookout
 from gradienthub.service.watch import Watch
 from gradienthub.settings import GradientHub
 
@@ -122,14 +123,14 @@ async def ours(port: int, count: int) -> tuple[float, float, int]:
         ledger.write(lambda tx: tx.execute(update(leases).values(answered_at=long_ago)))
         context = KeeperContext(ledger, HUB_ID, "/", "/hub/", running.api, TOKEN)
         client, looks = HubClient(running.api, TOKEN), Notebooks()
-        watch = Watch(context, client, looks, me(), nobody_told, no_gpu)
-        await watch.one_pass()  # the warning that every idle stop has
+        watch = Watch(context, client, Lookout(context, looks, no_gpu), me(), nobody_told)
+        await watch.run_pass()  # the warning that every idle stop has
         await asyncio.sleep(1.1)
         async with Lag(running) as lag:
             began = time.monotonic()
-            await watch.one_pass()
-            while watch.stops:
-                await asyncio.gather(*watch.stops.values())
+            await watch.run_pass()
+            while watch.stops.tasks:
+                await asyncio.gather(*watch.stops.tasks.values())
             seconds = time.monotonic() - began
         left = len((await client.view()).servers)
         await watch.close()
@@ -262,13 +263,13 @@ async def ours_alone(port: int, count: int) -> float:
         with stub_hub(port, ids) as api:
             context = KeeperContext(ledger, HUB_ID, "/", "/hub/", api, TOKEN)
             client, looks = HubClient(api, TOKEN), Notebooks()
-            watch = Watch(context, client, looks, me(), nobody_told, no_gpu)
-            await watch.one_pass()
+            watch = Watch(context, client, Lookout(context, looks, no_gpu), me(), nobody_told)
+            await watch.run_pass()
             await asyncio.sleep(1.1)
             began = time.monotonic()
-            await watch.one_pass()
-            while watch.stops:
-                await asyncio.gather(*watch.stops.values())
+            await watch.run_pass()
+            while watch.stops.tasks:
+                await asyncio.gather(*watch.stops.tasks.values())
             seconds = time.monotonic() - began
             if left := len((await client.view()).servers):
                 raise RuntimeError(f"{left} servers still run")

@@ -16,6 +16,7 @@ from gradienthub.service.context import KeeperContext
 from gradienthub.service.evidence import Address
 from gradienthub.service.holder import me
 from gradienthub.service.hub_client import HubClient
+from gradienthub.service.lookout import Lookout
 from gradienthub.service.watch import Pass, Watch
 
 
@@ -61,8 +62,8 @@ class Keeping:
         )
         self.hub = HubClient(self.context.api_url, self.context.token)
         self.watch = Watch(
-            self.context, self.hub, self.says, me(), self._tell, self._loads,
-            wrong=list, monotonic=self._monotonic, sleep=self._sleep,
+            self.context, self.hub, Lookout(self.context, self.says, self._loads), me(),
+            self._tell, wrong=list, monotonic=self._monotonic, sleep=self._sleep,
         )  # fmt: skip
 
     def _monotonic(self) -> float:
@@ -70,7 +71,7 @@ class Keeping:
 
     async def _sleep(self, seconds: float) -> None:
         # What was begun goes on in the time that passes here at once.
-        for task in [*self.watch.stops.values()]:
+        for task in [*self.watch.stops.tasks.values()]:
             await task
         self.home.clock.advance(seconds=seconds)
 
@@ -78,7 +79,7 @@ class Keeping:
         """A pass, and the pause until the next with what the keeper does in it."""
         await self.one_pass()
         await self.watch.pause(self.context.published.policy.interval)
-        for task in [*self.watch.stops.values(), *self.watch._tasks]:
+        for task in [*self.watch.stops.tasks.values(), *self.watch.outbox.tasks]:
             await task
 
     async def _tell(self, one: Watched, verdict: Any) -> None:
@@ -92,9 +93,9 @@ class Keeping:
         if advance:
             self.home.clock.advance(**advance)
         done = await self.watch.safe_pass()
-        for task in [*self.watch.stops.values()]:
+        for task in [*self.watch.stops.tasks.values()]:
             await task
-        for told in [*self.watch._tasks]:
+        for told in [*self.watch.outbox.tasks]:
             await told
         return done
 

@@ -25,6 +25,7 @@ from .evidence import Notebooks
 from .gpu import Gpus
 from .holder import dead, lives, me
 from .hub_client import HubClient
+from .lookout import Lookout
 from .site import application
 from .tell import Teller
 from .watch import Watch
@@ -60,35 +61,35 @@ class Environment:
     notebooks_url: str
 
 
-def environment(given: Mapping[str, str]) -> Environment:
+def environment(variables: Mapping[str, str]) -> Environment:
     """Read the environment. Ends the process with what is missing."""
-    missing = [name for name in NEEDED if not given.get(name)]
+    missing = [name for name in NEEDED if not variables.get(name)]
     if missing:
         raise SystemExit(
             f"gradienthub keeper: {', '.join(missing)} not set; the hub starts the keeper as its"
             " managed service, wired by configure(c)"
         )
-    public = given.get("JUPYTERHUB_PUBLIC_HUB_URL", "")
-    url = urlparse(given["JUPYTERHUB_SERVICE_URL"])
+    public = variables.get("JUPYTERHUB_PUBLIC_HUB_URL", "")
+    url = urlparse(variables["JUPYTERHUB_SERVICE_URL"])
     return Environment(
-        database_url=given["GRADIENTHUB_DATABASE_URL"],
-        hub_id=given["GRADIENTHUB_HUB_ID"],
-        token=given["JUPYTERHUB_API_TOKEN"],
-        api_url=given["JUPYTERHUB_API_URL"],
-        prefix=given["JUPYTERHUB_SERVICE_PREFIX"],
-        hub_prefix=_hub_prefix(given),
-        host=given.get("GRADIENTHUB_LISTEN", url.hostname or "127.0.0.1"),
+        database_url=variables["GRADIENTHUB_DATABASE_URL"],
+        hub_id=variables["GRADIENTHUB_HUB_ID"],
+        token=variables["JUPYTERHUB_API_TOKEN"],
+        api_url=variables["JUPYTERHUB_API_URL"],
+        prefix=variables["JUPYTERHUB_SERVICE_PREFIX"],
+        hub_prefix=_hub_prefix(variables),
+        host=variables.get("GRADIENTHUB_LISTEN", url.hostname or "127.0.0.1"),
         port=url.port or 80,
-        hub_pid=int(given.get("GRADIENTHUB_HUB_PID", "0")),
+        hub_pid=int(variables.get("GRADIENTHUB_HUB_PID", "0")),
         notebooks_url=f"{public.rstrip('/')}/home" if public else "",
     )
 
 
-def _hub_prefix(given: Mapping[str, str]) -> str:
+def _hub_prefix(variables: Mapping[str, str]) -> str:
     """Return the address of the hub's pages: a path, with its host where services have others."""
-    path = f"{given.get('JUPYTERHUB_BASE_URL', '/').rstrip('/')}/hub/"
+    path = f"{variables.get('JUPYTERHUB_BASE_URL', '/').rstrip('/')}/hub/"
     service, hub = (
-        urlparse(given.get(name, ""))
+        urlparse(variables.get(name, ""))
         for name in ("JUPYTERHUB_PUBLIC_URL", "JUPYTERHUB_PUBLIC_HUB_URL")
     )
     if service.netloc and hub.netloc and service.netloc != hub.netloc:
@@ -106,32 +107,31 @@ async def _gone(ledger: Ledger, hub_id: str) -> str:
     return row["holder"] if row and dead(row["holder"]) else ""
 
 
-async def serve(given: Environment) -> None:
+async def serve(env: Environment) -> None:
     """Listen, then watch until a signal or the end of the hub."""
     context = KeeperContext(
-        ledger=Ledger(given.database_url),
-        hub_id=given.hub_id,
-        prefix=given.prefix,
-        hub_prefix=given.hub_prefix,
-        api_url=given.api_url,
-        token=given.token,
+        ledger=Ledger(env.database_url),
+        hub_id=env.hub_id,
+        prefix=env.prefix,
+        hub_prefix=env.hub_prefix,
+        api_url=env.api_url,
+        token=env.token,
     )
     server = HTTPServer(application(context))
-    server.listen(given.port, given.host)
-    hub, notebooks = HubClient(given.api_url, given.token), Notebooks()
-    teller = Teller(context, given.notebooks_url)
+    server.listen(env.port, env.host)
+    hub, notebooks = HubClient(env.api_url, env.token), Notebooks()
+    teller = Teller(context, env.notebooks_url)
     watch = Watch(
         context,
         hub,
-        notebooks,
+        Lookout(context, notebooks, Gpus().loads),
         me(),
         teller.tell,
-        Gpus().loads,
         wrong=teller.wrong,
-        gone=await _gone(context.ledger, given.hub_id),
+        gone=await _gone(context.ledger, env.hub_id),
     )
     keeping = asyncio.gather(watch.keep(), metrics.measure_loop_lag("keeper"))
-    await _end_of(given.hub_pid)
+    await _end_of(env.hub_pid)
     log.info("The keeper ends")
     keeping.cancel()
     with suppress(asyncio.CancelledError):

@@ -18,13 +18,13 @@ NAMED = 3
 def find_early_stops(stopped: Iterable[Watched], policy: KeeperPolicy) -> Iterator[NewFinding]:
     """Find the services that stopped notebooks before these were due, one finding a service."""
     by_service: dict[str, list[str]] = {}
-    for one in stopped:
-        at = one.lease.stop_requested_at
-        end = one.ending(policy.grace)
+    for watched in stopped:
+        at = watched.lease.stop_requested_at
+        end = watched.ending(policy.grace)
         # Warnings are forgotten with the end: an idle one that is over its interval was due.
         if at is not None and (end is None or at < end.at):
-            title, owner = shown(one.title, 40), shown(one.lease.account_name, 40)
-            by_service.setdefault(service_of(one.lease.stopped_by), []).append(
+            title, owner = shown(watched.title, 40), shown(watched.lease.account_name, 40)
+            by_service.setdefault(service_of(watched.lease.stopped_by), []).append(
                 f"{title} of {owner} at {at:%H:%M} UTC"
             )
     for service, notebooks in by_service.items():

@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -70,20 +69,27 @@ class HubView(BaseModel):
     def alive(self) -> list[str]:
         """Return the leases that are seen alive: by the engine, else by the hub."""
         if self.census is None:
-            return [one.lease_id for one in self.servers if one.lease_id and one.ready]
-        return [one.lease_id for one in self.census if one.alive]
+            return [s.lease_id for s in self.servers if s.lease_id and s.ready]
+        return [seen.lease_id for seen in self.census if seen.alive]
 
     def efforts(self) -> dict[str, Effort]:
         """Return what the engine tells of the work of each lease."""
         return {
-            one.lease_id: Effort(one.cpu_seconds, one.cpu_at)
-            for one in self.census or ()
-            if one.alive and one.lease_id
+            seen.lease_id: Effort(seen.cpu_seconds, seen.cpu_at)
+            for seen in self.census or ()
+            if seen.alive and seen.lease_id
         }
 
-    def by_lease(self) -> dict[str, HubServer]:
-        """Return the servers that have a lease, by it."""
-        return {server.lease_id: server for server in self.servers if server.lease_id}
+    def steady(self) -> dict[str, HubServer]:
+        """Return the servers that have a lease, by it.
+
+        A server that the hub starts, stops or checks right now is left to the hub.
+        """
+        return {
+            server.lease_id: server
+            for server in self.servers
+            if server.lease_id and server.ready and server.settled and server.url
+        }
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,7 @@ class HubClient:
         method: str,
         path: str,
         seconds: float,
-        body: dict[str, Any] | None = None,
+        body: dict[str, str | None] | None = None,
         headers: dict[str, str] | None = None,
     ) -> tuple[int, bytes]:
         if self._session is None:

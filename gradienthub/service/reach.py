@@ -1,24 +1,19 @@
 """Asking whether a notebook can be reached at all, without showing a token."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from yarl import URL
 
-from ..ledger.findings import NewFinding
-from ..ledger.watches import Watched
 from ..rules.readiness import HUB_MARK, QUESTION, Plausible, Reply, judge_stranger
-from ..rules.refusal import shown
 from .connections import Connections
 
 #: Seconds for one answer.
 PATIENCE = 5.0
 #: How many notebooks are asked at once.
 IN_FLIGHT = 50
-#: A notebook that nobody could reach for so long is told to an administrator.
-UNREACHABLE_AFTER = timedelta(minutes=3)
 
 
 @dataclass(frozen=True)
@@ -39,41 +34,6 @@ class Reach:
         return replace(self, silent=silent, working=working)
 
 
-def find_at_work(working: Iterable[Watched], now: datetime) -> list[NewFinding]:
-    """Return what an administrator is told of notebooks that answer nobody and work."""
-    return [
-        _unreachable(
-            one,
-            f"has not answered the hub since {since:%Y-%m-%d %H:%M} UTC, and its machine works;"
-            " this time is charged.",
-            "Its owner may have cut the hub off, or its server hangs beside a job that runs: ask"
-            " them, and look at its container.",
-        )
-        for one in working
-        if (since := one.evidence.unknown_since) and now - since >= UNREACHABLE_AFTER
-    ]
-
-
-def find_unreachable(silent: Iterable[Watched], now: datetime) -> list[NewFinding]:
-    """Return what an administrator is told of notebooks that do not answer."""
-    return [
-        _unreachable(
-            one,
-            f"runs and has not been reachable since {since:%Y-%m-%d %H:%M} UTC; this time is not"
-            " charged.",
-            "Look at its container: it may be paused, cut off from its network or hang. Stop it if"
-            " it does not come back.",
-        )
-        for one in silent
-        if (since := one.lease.times.unreachable_since) and now - since >= UNREACHABLE_AFTER
-    ]
-
-
-def _unreachable(one: Watched, what: str, cure: str) -> NewFinding:
-    who = f"{shown(one.title)} of {shown(one.lease.account_name)}"
-    return NewFinding(f"unreachable/{one.id}", "unreachable", f"{who} {what}", cure, one.id)
-
-
 class Doors:
     """Knocks at notebooks' own addresses; for one event loop."""
 
@@ -84,8 +44,8 @@ class Doors:
 
     async def answering(self, urls: Mapping[str, str]) -> frozenset[str]:
         """Return the leases at whose address a single-user server of JupyterHub answers."""
-        found = await asyncio.gather(*(self._answers(url) for url in urls.values()))
-        return frozenset(lease for lease, there in zip(urls, found, strict=True) if there)
+        answers = await asyncio.gather(*(self._answers(url) for url in urls.values()))
+        return frozenset(lease for lease, answered in zip(urls, answers, strict=True) if answered)
 
     async def _answers(self, url: str) -> bool:
         async with self._turns:

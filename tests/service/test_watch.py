@@ -19,7 +19,7 @@ from gradienthub.rules.idleness import Reason, Warn
 from gradienthub.rules.refusal import Refused
 from gradienthub.rules.use import Answer, Effort
 from gradienthub.service.hub_client import HubClient, HubServer, Stopped
-from gradienthub.service.watch import _learn
+from gradienthub.service.lookout import _with_load, update
 from gradienthub.spawners.context import HubContext
 from gradienthub.views.lease_view import watched_view
 from gradienthub.views.messages import warning_message
@@ -196,18 +196,18 @@ async def test_extend_pressed_while_a_stop_waits_for_its_turn_is_kept(keeping):
     home, keeper = await keeping()
     await keeper.passes(HOUR - 30 * timedelta(seconds=1))
     for _ in range(20):
-        await keeper.watch._slots.acquire()
+        await keeper.watch.stops.turns.acquire()
     home.clock.advance(seconds=30)
     await keeper.watch.safe_pass()
-    assert len(keeper.watch.stops) == 1
+    assert len(keeper.watch.stops.tasks) == 1
     given = await home.context.ledger.awrite(
         extend_lease, (await state(home))["id"], tiers=home.settings.house.tiers, actor="bob",
         grace=MINUTE, now=home.clock(),
     )  # fmt: skip
     assert not isinstance(given, Refused)
     for _ in range(20):
-        keeper.watch._slots.release()
-    await asyncio.gather(*keeper.watch.stops.values())
+        keeper.watch.stops.turns.release()
+    await asyncio.gather(*keeper.watch.stops.tasks.values())
     assert (await state(home))["stop_requested_at"] is None
 
 
@@ -259,7 +259,7 @@ async def test_a_keeper_that_begins_anew_keeps_the_clock_of_unknown_use(keeping)
     await keeper.passes(2 * HOUR, 10 * MINUTE)
     await keeper.close()
     second = Keeping(home)
-    second.says = second.watch.looks = keeper.says
+    second.says = second.watch.lookout.asker = keeper.says
     try:
         await second.passes(HOUR + 12 * MINUTE, MINUTE)
     finally:
@@ -354,7 +354,7 @@ async def test_each_gpu_that_cannot_be_told_is_unknown_by_itself(keeping):
 
     def load(**loads: float) -> Watched:
         given = {name.replace("_", "-"): load for name, load in loads.items()}
-        return _learn(one, answer, Effort(), given, policy, home.clock())
+        return update(one, answer, _with_load(Effort(), one, given), policy, home.clock())
 
     assert load(GPU_1=70.0).evidence.busy == ("GPU 70 %",)
     assert load(GPU_1=3.0, GPU_other=99.0).evidence.busy == ()
@@ -529,15 +529,15 @@ async def test_work_that_begins_while_a_stop_waits_for_its_turn_is_not_stopped(k
     home, keeper = await keeping()
     await keeper.passes(HOUR - 30 * timedelta(seconds=1))
     for _ in range(20):
-        await keeper.watch._slots.acquire()
+        await keeper.watch.stops.turns.acquire()
     home.clock.advance(seconds=30)
     await keeper.watch.safe_pass()
-    assert len(keeper.watch.stops) == 1
+    assert len(keeper.watch.stops.tasks) == 1
     home.clock.advance(minutes=3)
     keeper.used("bob", busy=("late.ipynb",))
     for _ in range(20):
-        keeper.watch._slots.release()
-    await asyncio.gather(*keeper.watch.stops.values())
+        keeper.watch.stops.turns.release()
+    await asyncio.gather(*keeper.watch.stops.tasks.values())
     assert (await state(home))["stop_requested_at"] is None
 
 

@@ -37,9 +37,10 @@ def settings_page() -> str:
         (GradientDockerSpawner, "`c.GradientDockerSpawner`, beside DockerSpawner's own"),
     ):
         parts.append(f"## {title}\n")
-        own = cls.class_own_traits(config=True)
-        if cls is GradientDockerSpawner:
-            own = JudgedContainers.class_own_traits(config=True) | own
+        if cls is GradientHub:
+            own = cls.class_traits(config=True)
+        else:
+            own = JudgedContainers.class_own_traits(config=True) | cls.class_own_traits(config=True)
         for name, trait in sorted(own.items()):
             parts.append(f"### `{name}`\n")
             parts.append(f"{type(trait).__name__}. {inspect.cleandoc(trait.help)}\n")

@@ -18,8 +18,14 @@ from gradienthub.spawners.local import GradientLocalSpawner
 ROOT = Path(__file__).parent.parent
 SETTINGS = [
     pytest.param(owner, trait, id=f"{owner.__name__}.{name}")
-    for owner in (GradientHub, GradientSpawner, GradientDockerSpawner, GradientLocalSpawner)
-    for name, trait in sorted(owner.class_own_traits(config=True).items())
+    for owner, traits in (
+        (GradientHub, GradientHub.class_traits(config=True)),
+        *(
+            (spawner, spawner.class_own_traits(config=True))
+            for spawner in (GradientSpawner, GradientDockerSpawner, GradientLocalSpawner)
+        ),
+    )
+    for name, trait in sorted(traits.items())
 ]
 #: A number without one of these words is a number of what?
 UNITS = re.compile(

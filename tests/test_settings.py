@@ -99,6 +99,6 @@ def test_the_published_settings_hold_no_secret_and_change_their_digest(tmp_path)
 
 
 def test_every_setting_says_what_it_does_and_why_its_default():
-    for name, trait in GradientHub.class_own_traits(config=True).items():
+    for name, trait in GradientHub.class_traits(config=True).items():
         assert len(trait.help) > 60, name
         assert "Default" in trait.help, name

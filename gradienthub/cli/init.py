@@ -6,23 +6,24 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from json import dumps
 from pathlib import Path
 from string import Template
-from typing import Any
 
 import docker
 from docker.errors import DockerException
 from docker.utils import kwargs_from_env
 
 from .. import presets
+from ..presets import Preset
 from ..rules.catalog import ConfigurationFault
 from ..settings import this_machine
 from ..spawners.bridge import default_bridge_address
 from . import nvml
+from .commands import Commands
 from .config import DEFAULT_FILE
 from .nvml import Gpu, Inventory
 
@@ -42,7 +43,7 @@ class Machine:
     is_root: bool
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_parser(subparsers: Commands) -> None:
     """Add `gradienthub init` and its options."""
     parser = subparsers.add_parser(
         "init",
@@ -82,8 +83,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"It declares {len(machine.inventory.gpus)} GPUs of this machine.")
     else:
         print(f"It declares no GPUs: {machine.inventory.away or 'this machine has none'}.")
-    for odd in machine.inventory.odd:
-        print(odd)
+    for why in machine.inventory.skipped:
+        print(why)
     print(f"\nNext:\n  gradienthub check -f {args.output}\n  jupyterhub -f {args.output}")
     return 0
 
@@ -138,7 +139,7 @@ def _proxy_program() -> str:
     return "configurable-http-proxy"
 
 
-def render(preset: str, engine: str, machine: Machine, secret: Any) -> str:
+def render(preset: str, engine: str, machine: Machine, secret: Callable[[int], str]) -> str:
     """Render the configuration's text. `secret(bytes)` makes a password."""
     tables = presets.load(preset)
     return Template(TEXT).substitute(
@@ -157,18 +158,18 @@ def render(preset: str, engine: str, machine: Machine, secret: Any) -> str:
     )
 
 
-def _known_models(tables: dict[str, Any]) -> list[str]:
-    found = (row.get("gpu_model") for row in tables["instance_types"].values())
-    return list(dict.fromkeys(model for model in found if model))
+def _known_models(tables: Preset) -> list[str]:
+    models = (row.get("gpu_model") for row in tables["instance_types"].values())
+    return list(dict.fromkeys(model for model in models if isinstance(model, str)))
 
 
-def _hosts(tables: dict[str, Any], machine: Machine) -> str:
+def _hosts(tables: Preset, machine: Machine) -> str:
     size = {"cpus": machine.cpus, "memory": machine.memory}
     models = _known_models(tables)
     return nvml.declaration("local", size, machine.inventory.gpus, models)
 
 
-def _instance_types(tables: dict[str, Any], machine: Machine) -> str:
+def _instance_types(tables: Preset, machine: Machine) -> str:
     """Return an instance type for each model here that the preset does not rent."""
     known = _known_models(tables)
     strangers: dict[str, Gpu] = {}
@@ -205,7 +206,7 @@ def _type_row(model: str, gpu: Gpu, share: tuple[int, int]) -> str:
     )
 
 
-def _tiers(tables: dict[str, Any]) -> str:
+def _tiers(tables: Preset) -> str:
     return ", ".join(f"{name} ({row['title']})" for name, row in tables["tiers"].items())
 
 

@@ -1,0 +1,17 @@
+"""SETTINGS: every trait of `c.GradientHub` with its help, and what they resolve to.
+
+It looks at nothing but the traits, the preset and this machine's size; it starts nothing.
+"""
+
+from .house import this_machine
+from .hub import GradientHub, Published, Settings, kept_hub_id
+from .keeper import KeeperPolicy
+
+__all__ = [
+    "GradientHub",
+    "KeeperPolicy",
+    "Published",
+    "Settings",
+    "kept_hub_id",
+    "this_machine",
+]

@@ -11,7 +11,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,7 +20,6 @@ from ..rules.refusal import Refused, shown
 from .visitor import KeeperHandler
 
 M = TypeVar("M", bound=BaseModel)
-Given = TypeVar("Given", bound="Input")
 #: Bytes of a request's body.
 LONGEST_BODY = 16_384
 LARGEST_PAGE = 200
@@ -72,7 +71,7 @@ class Operation:
     method: str
     path: str
     run: Run
-    answer: Any
+    answer: type[BaseModel]
     summary: str
     who: str
     query: type[Input] = Nothing
@@ -114,31 +113,31 @@ class ApiHandler(KeeperHandler):
         operation = self.operations.get(method)
         if operation is None:
             raise Refused("bad_method", f"{method} does nothing here.", f"Known: {self._known()}.")
-        given: dict[str, Any] = {"query": self._query(operation)}
+        inputs = {"query": self._query(operation)}
         if operation.body is not None:
-            given["body"] = self._body(operation.body)
+            inputs["body"] = self._body(operation.body)
         elif self.request.body.strip():
             # What is said there would be dropped.
             self._body(Nothing)
-        answer = await operation.run(self, **given, **path)
+        answer = await operation.run(self, **inputs, **path)
         self.set_header("Content-Type", "application/json")
         self.finish(answer.model_dump_json())
 
     def _known(self) -> str:
         return ", ".join(sorted(self.operations))
 
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
+    def write_error(self, status_code: int, **kwargs: object) -> None:
         """Write an error in the one shape. A wrong method also names those that are known."""
         if status_code == 405:
             self.set_header("Allow", self._known())
         super().write_error(status_code, **kwargs)
 
     def _query(self, operation: Operation) -> Input:
-        given = {name: self.get_query_argument(name) for name in self.request.query_arguments}
+        fields = {name: self.get_query_argument(name) for name in self.request.query_arguments}
         # The hub's own token may stand in the address, and is not ours to judge.
-        given.pop("token", None)
-        given.pop("_xsrf", None)
-        return parsed(operation.query, given, "bad_query")
+        fields.pop("token", None)
+        fields.pop("_xsrf", None)
+        return parsed(operation.query, fields, "bad_query")
 
     def _body(self, model: type[Input]) -> Input:
         if len(self.request.body) > LONGEST_BODY:
@@ -148,21 +147,21 @@ class ApiHandler(KeeperHandler):
                 f"At most {LONGEST_BODY} are taken.",
             )
         try:
-            given = json.loads(self.request.body or b"{}")
+            fields = json.loads(self.request.body or b"{}")
         except (ValueError, RecursionError):
             raise Refused("bad_body", "The body is not JSON.", "Send a JSON object.") from None
-        if not isinstance(given, dict):
+        if not isinstance(fields, dict):
             raise Refused("bad_body", "The body is not a JSON object.")
-        return parsed(model, given, "bad_body")
+        return parsed(model, fields, "bad_body")
 
 
-def parsed(model: type[Given], given: Mapping[str, Any], code: str) -> Given:
+def parsed(model: type[M], fields: Mapping[str, object], code: str) -> M:
     """Return the input, or a refusal that names the field."""
-    if "\\u0000" in json.dumps(given):
+    if "\\u0000" in json.dumps(fields):
         # No text to PostgreSQL.
         raise Refused(code, "There is a zero byte in the input.", "Send text.")
     try:
-        return model.model_validate(given)
+        return model.model_validate(fields)
     except ValidationError as fault:
         error = fault.errors()[0]
         field = ".".join(str(part) for part in error["loc"])[:60]
@@ -236,12 +235,16 @@ def is_id(word: str) -> bool:
     return re.fullmatch(r"[0-9a-f-]{36}", word) is not None
 
 
-def routes(prefix: str, operations: Sequence[Operation]) -> list[tuple[str, type, dict[str, Any]]]:
+#: Pattern, handler and what the handler is initialized with.
+Route = tuple[str, type[ApiHandler], dict[str, dict[str, Operation]]]
+
+
+def routes(prefix: str, operations: Sequence[Operation]) -> list[Route]:
     """Return the handlers of a table; `{name}` in a path is one segment."""
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in operations:
         by_path.setdefault(operation.path, {})[operation.method] = operation
-    made: list[tuple[str, type, dict[str, Any]]] = []
+    made: list[Route] = []
     for path, methods in by_path.items():
         pattern = path.replace("{", "(?P<").replace("}", ">[^/]+)")
         made.append((f"{prefix}api/v1/{pattern}", ApiHandler, {"operations": methods}))

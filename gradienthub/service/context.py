@@ -1,10 +1,8 @@
 """What the parts of one keeper process share."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
 
 from ..clock import Clock, system_clock
 from ..ledger import Ledger, fleet
@@ -52,11 +50,11 @@ class KeeperContext:
         """What stands around people's pages."""
         return Frames(self.api_url, self.static_url)
 
-    def facts(self, row: Mapping[str, Any]) -> KeeperFacts:
-        """Return what is known of the keeper: this process's word and the ledger's `row` of it."""
+    def facts(self, passed_at: datetime | None) -> KeeperFacts:
+        """Return what is known of the keeper; its last pass is one that the ledger knows of."""
         policy = self.published.policy if self.published else None
         return KeeperFacts(
-            passed_at=row.get("passed_at"),
+            passed_at=passed_at,
             trouble=self.trouble,
             since=self.trouble_since,
             interval=policy.interval if policy else 30.0,

@@ -7,14 +7,13 @@ saved state, so that a notebook's interval, its end time and the tier's session 
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from ..rules.idleness import Deadlines, Stop, cull
 
 log = logging.getLogger("gradienthub")
 
 
-def deadlines_of(state: Mapping[str, Any]) -> Deadlines | None:
+def deadlines_of(state: Mapping[str, object]) -> Deadlines | None:
     """Return the deadlines in a server's saved state, or None where it has none of ours."""
     kept = state.get("deadlines")
     if not isinstance(kept, Mapping):
@@ -34,11 +33,12 @@ def _moment(text: str | None) -> datetime | None:
 def arbiter(
     inactive: timedelta | None,
     inactive_limit: float,
-    server: Mapping[str, Any],
+    server: Mapping[str, object],
     now: datetime | None = None,
 ) -> bool:
     """Return whether the culler stops this server now; its own `inactive_limit` is never used."""
-    deadlines = deadlines_of(server.get("state") or {})
+    state = server.get("state")
+    deadlines = deadlines_of(state) if isinstance(state, Mapping) else None
     if deadlines is None:
         return False
     verdict = cull(inactive, deadlines, now or datetime.now(UTC))

@@ -1,7 +1,5 @@
 """The keeper's metrics for Prometheus, at `{prefix}metrics`."""
 
-from typing import Any
-
 from jupyterhub.services.auth import HubAuth
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from tornado import web
@@ -22,7 +20,7 @@ class MetricsHandler(web.RequestHandler):
 
     def initialize(self, hub_auth: HubAuth) -> None:
         """Set the handler up; Tornado calls this for each request."""
-        self.hub_auth: Any = hub_auth
+        self.hub_auth = hub_auth
 
     async def get(self) -> None:
         """Answer with all metrics of this process, as text."""

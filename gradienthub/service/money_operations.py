@@ -383,7 +383,7 @@ async def _used(handler: ApiHandler, query: UsageQuery, period: usage.Period) ->
             raise Refused("bad_query", "user goes with by=day and by=type.", field="user")
         by = usage.by_user if query.by == "user" else usage.by_group
         return [UsedView(**vars(used)) for used in await handler.read(by, period)]
-    account_id = await whose(handler, query)
+    account_id = await whose(handler, query.user, query.all)
     scope = usage.HUB if account_id is None else usage.account_scope(account_id)
     if query.by == "type":
         types = await handler.read(usage.by_type, period, scope)

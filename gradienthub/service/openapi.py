@@ -1,15 +1,15 @@
 """The OpenAPI document of REST v1, made of the table of operations."""
 
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from .._version import __version__
 from ..ledger import idempotency
-from .api import KEY_HEADER, ApiHandler, Operation
+from .api import KEY_HEADER, Operation
+from .visitor import KeeperHandler
 
 ERROR = {
     "type": "object",
@@ -39,12 +39,12 @@ KEY = {
 }
 
 
-def document(operations: Sequence[Operation], server: str = "") -> dict[str, Any]:
+def document(operations: Sequence[Operation], server: str = "") -> dict[str, object]:
     """Build the OpenAPI 3.1 document of these operations.
 
     `server` is the address below which they are.
     """
-    answers: list[type[BaseModel]] = [operation.answer for operation in operations]
+    answers = [operation.answer for operation in operations]
     bodies = [operation.body for operation in operations if operation.body]
     models = [*dict.fromkeys(answers), *dict.fromkeys(bodies)]
     schemas, definitions = models_json_schema(
@@ -52,11 +52,10 @@ def document(operations: Sequence[Operation], server: str = "") -> dict[str, Any
         ref_template="#/components/schemas/{model}",
     )
     by_model = {model: schema for (model, _), schema in schemas.items()}
-    paths: dict[str, dict[str, Any]] = {}
+    paths: dict[str, dict[str, object]] = {}
     for operation in operations:
-        paths.setdefault(f"/{operation.path}", {})[operation.method.lower()] = _call(
-            operation, by_model
-        )
+        calls = paths.setdefault(f"/{operation.path}", {})
+        calls[operation.method.lower()] = _call(operation, by_model.__getitem__)
     return {
         "openapi": "3.1.0",
         "info": {"title": "GradientHub", "version": __version__},
@@ -77,20 +76,18 @@ def document(operations: Sequence[Operation], server: str = "") -> dict[str, Any
     }
 
 
-def _call(operation: Operation, by_model: dict[Any, Any]) -> dict[str, Any]:
-    call: dict[str, Any] = {
+def _call(
+    operation: Operation, schema_of: Callable[[type[BaseModel]], object]
+) -> dict[str, object]:
+    call: dict[str, object] = {
         "summary": operation.summary,
         "description": f"Allowed: {operation.who}.",
         "operationId": operation.run.__name__,
-        "parameters": [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-            for name in re.findall(r"{(\w+)}", operation.path)
-        ]
-        + _parameters(operation),
+        "parameters": _parameters(operation),
         "responses": {
             "200": {
                 "description": operation.summary,
-                "content": {"application/json": {"schema": by_model[operation.answer]}},
+                "content": {"application/json": {"schema": schema_of(operation.answer)}},
             },
             "4XX": REFUSED,
             "503": REFUSED,
@@ -99,27 +96,31 @@ def _call(operation: Operation, by_model: dict[Any, Any]) -> dict[str, Any]:
     if operation.body is not None:
         call["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": by_model[operation.body]}},
+            "content": {"application/json": {"schema": schema_of(operation.body)}},
         }
     return call
 
 
-def _parameters(operation: Operation) -> list[dict[str, Any]]:
+def _parameters(operation: Operation) -> list[dict[str, object]]:
     schema = TypeAdapter(operation.query).json_schema()
-    query = [
+    parameters: list[dict[str, object]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)}", operation.path)
+    ]
+    parameters += [
         {"name": name, "in": "query", "required": False, "schema": field}
         for name, field in schema.get("properties", {}).items()
     ]
-    return [*query, KEY] if operation.keyed else query
+    return [*parameters, KEY] if operation.keyed else parameters
 
 
-class OpenApiHandler(ApiHandler):
+class OpenApiHandler(KeeperHandler):
     """GET api/v1/openapi.json."""
 
-    def initialize(self, operations: Any) -> None:
+    def initialize(self, operations: Sequence[Operation]) -> None:
         """Take the whole table of `operations`."""
-        self.table: Sequence[Operation] = operations
+        self.table = operations
 
-    async def get(self, **path: str) -> None:
+    async def get(self) -> None:
         """Answer with the document."""
         self.write(document(self.table, f"{self.context.prefix}api/v1"))

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -151,7 +151,7 @@ class AuditView(BaseModel):
     actor: str
     user: str | None
     action: str
-    detail: dict[str, Any]
+    detail: dict[str, object]
 
 
 class StateView(BaseModel):
@@ -256,21 +256,21 @@ async def me(handler: ApiHandler, query: Nothing) -> MeView:
     )
 
 
-async def whose(handler: ApiHandler, query: Any) -> str | None:
-    """Return the account that a list is about, or None for everybody's.
+async def whose(handler: ApiHandler, user: str, everybody: bool) -> str | None:
+    """Return the account that a list is about, the visitor's own for "", or None for everybody's.
 
     Refuses who may not see it.
     """
     who = handler.visitor
-    if query.all or (query.user and not who.is_user(query.user)):
+    if everybody or (user and not who.is_user(user)):
         handler.need(who.sees_all, "see what is another's")
-    if query.all:
+    if everybody:
         return None
-    account = await (account_of(handler, query.user) if query.user else own_account(handler))
-    if account is None and query.user:
+    account = await (account_of(handler, user) if user else own_account(handler))
+    if account is None and user:
         raise Refused(
             "not_found",
-            f"There is no account of {shown(query.user)}.",
+            f"There is no account of {shown(user)}.",
             "It is made at their first login, or by `gradienthub account prepare`.",
         )
     # Nobody's: a service or somebody who never came has an empty list.
@@ -287,7 +287,7 @@ async def views(
 ) -> list[LeaseView]:
     """List leases as people and programs see them, the newest first."""
     published, now = handler.published, handler.context.clock()
-    found = await handler.read(
+    leases = await handler.read(
         watches.listing,
         handler.context.hub_id,
         account_id=account_id,
@@ -295,53 +295,53 @@ async def views(
         before=before,
         limit=limit,
     )
-    return [lease_as_view(one, published, now) for one in found]
+    return [lease_as_view(watched, published, now) for watched in leases]
 
 
-def lease_as_view(one: watches.Watched, published: Published, now: datetime) -> LeaseView:
+def lease_as_view(watched: watches.Watched, published: Published, now: datetime) -> LeaseView:
     """Return a lease with what keeps or ends it."""
-    return watched_view(one, published.catalog, published.tiers, published.policy.grace, now)
+    return watched_view(watched, published.catalog, published.tiers, published.policy.grace, now)
 
 
 async def list_leases(handler: ApiHandler, query: LeasesQuery) -> Page[LeaseView]:
     """List leases, the newest first."""
-    account_id = await whose(handler, query)
-    found = await views(
+    account_id = await whose(handler, query.user, query.all)
+    items = await views(
         handler,
         account_id=account_id,
         state=query.state,
         before=decode_time_cursor(query.after),
         limit=query.limit,
     )
-    full = len(found) == query.limit
-    last = encode_cursor(found[-1].admitted_at, found[-1].lease) if full else None
-    return Page(items=found, next=last)
+    full = len(items) == query.limit
+    last = encode_cursor(items[-1].admitted_at, items[-1].lease) if full else None
+    return Page(items=items, next=last)
 
 
 async def one_lease(handler: ApiHandler, query: Nothing, lease: str) -> LeaseView:
     """Return one lease."""
-    found, _ = await visible(handler, lease)
-    return lease_as_view(found, handler.published, handler.context.clock())
+    watched, _ = await visible(handler, lease)
+    return lease_as_view(watched, handler.published, handler.context.clock())
 
 
 async def visible(handler: ApiHandler, lease: str) -> tuple[watches.Watched, bool]:
     """Return a lease that the visitor may see, and whether it is theirs; else it does not exist."""
-    found = (
+    watched = (
         await handler.read(watches.any_lease, handler.context.hub_id, lease)
         if is_id(lease)
         else None
     )
     # By the account: a name may have belonged to somebody else before.
-    account = await own_account(handler) if found else None
-    own = bool(found and account and account.id == found.lease.account_id)
-    if found is None or not (own or handler.visitor.sees_all):
+    account = await own_account(handler) if watched else None
+    own = bool(watched and account and account.id == watched.lease.account_id)
+    if watched is None or not (own or handler.visitor.sees_all):
         raise Refused(
             "not_found",
             f"There is no lease {shown(lease)} of yours.",
             "GET leases lists them.",
             field="lease",
         )
-    return found, own
+    return watched, own
 
 
 async def extend(handler: ApiHandler, query: Nothing, lease: str) -> LeaseView:
@@ -349,7 +349,7 @@ async def extend(handler: ApiHandler, query: Nothing, lease: str) -> LeaseView:
     _, own = await visible(handler, lease)
     published, now = handler.published, handler.context.clock()
     handler.need(own or handler.visitor.extends_all, "extend another's notebook")
-    given = await handler.record(
+    extended = await handler.record(
         watches.extend_lease,
         lease,
         tiers=published.tiers,
@@ -358,9 +358,9 @@ async def extend(handler: ApiHandler, query: Nothing, lease: str) -> LeaseView:
         now=now,
         program=handler.by_token,
     )
-    if isinstance(given, Refused):
-        raise given
-    return watched_view(given, published.catalog, published.tiers, published.policy.grace, now)
+    if isinstance(extended, Refused):
+        raise extended
+    return watched_view(extended, published.catalog, published.tiers, published.policy.grace, now)
 
 
 async def devices(handler: ApiHandler, query: Nothing) -> Page[DeviceView]:
@@ -388,12 +388,12 @@ async def list_findings(handler: ApiHandler, query: FindingsQuery) -> FindingsVi
     handler.need(handler.visitor.sees_all, "see findings")
     context = handler.context
     rows = await handler.read(findings.listed, context.hub_id, standing=not query.mended)
-    row = await handler.read(keepers.holder, context.hub_id) or {}
-    standing = sum(one["mended_at"] is None for one in rows)
-    said = health(context.facts(row), standing, context.clock())
+    keeper = await handler.read(keepers.holder, context.hub_id) or {}
+    standing = sum(row["mended_at"] is None for row in rows)
+    judged = health(context.facts(keeper.get("passed_at")), standing, context.clock())
     return FindingsView(
-        headline=said.headline,
-        trouble=said.trouble and TroubleView.model_validate(said.trouble),
+        headline=judged.headline,
+        trouble=judged.trouble and TroubleView.model_validate(judged.trouble),
         items=[
             FindingView(
                 lease=row["lease_id"],
@@ -415,7 +415,7 @@ def within(day: date | None) -> audit.Between:
 
 async def list_audit(handler: ApiHandler, query: AuditQuery) -> Page[AuditView]:
     """Return who did what: what touched you, or for those who may everything."""
-    account_id = await whose(handler, query)
+    account_id = await whose(handler, query.user, query.all)
     rows = await handler.read(
         audit.rows,
         hub_id=handler.context.hub_id,
@@ -425,7 +425,7 @@ async def list_audit(handler: ApiHandler, query: AuditQuery) -> Page[AuditView]:
         limit=query.limit,
         between=within(query.day),
     )
-    found = [
+    items = [
         AuditView(
             user=row["account_name"],
             **{k: row[k] for k in ("id", "at", "actor", "action", "detail")},
@@ -433,7 +433,7 @@ async def list_audit(handler: ApiHandler, query: AuditQuery) -> Page[AuditView]:
         for row in rows
     ]
     return Page(
-        items=found, next=encode_cursor(found[-1].id) if len(found) == query.limit else None
+        items=items, next=encode_cursor(items[-1].id) if len(items) == query.limit else None
     )
 
 
@@ -445,7 +445,7 @@ async def state(handler: ApiHandler, query: Nothing) -> StateView:
     except Refused as away:
         # The one call that also answers then: it is what a monitor asks.
         row, trouble = {}, away.code
-    facts = replace(context.facts(row), trouble=trouble)
+    facts = replace(context.facts(row.get("passed_at")), trouble=trouble)
     why = trouble_of(facts, context.clock())
     return StateView(
         trouble_since=why.since if why else None,

@@ -3,14 +3,13 @@
 import json
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, urlencode
 
 import aiohttp
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader
 
 from .._version import __version__
-from ..ledger import audit, findings, fleet, keepers, warm_slots, watches
+from ..ledger import Transaction, audit, findings, fleet, keepers, warm_slots, watches
 from ..ledger.watches import Watched
 from ..rules.refusal import STATUS, Refused, shown
 from ..views.audit_words import ACTION_WORDS, put_into_words
@@ -23,6 +22,8 @@ from .visitor import SAFE, KeeperHandler
 TEMPLATES = Path(__file__).parent.parent / "templates"
 #: Seconds for the hub to stop what an administrator stops; it answers "on its way" after ten.
 STOP_SECONDS = 30
+#: Rows on a page of the audit.
+AUDIT_ROWS = 50
 
 
 class PageHandler(KeeperHandler):
@@ -55,9 +56,9 @@ class PageHandler(KeeperHandler):
     @property
     def titles(self) -> dict[str, str]:
         """Machines' titles by name."""
-        return {one.name: one.title for one in self.published.catalog.instance_types}
+        return {machine.name: machine.title for machine in self.published.catalog.instance_types}
 
-    def page(self, template: str, **values: Any) -> str:
+    def page(self, template: str, **values: object) -> str:
         """Return the HTML of a template."""
         context = self.context
         return str(
@@ -80,7 +81,7 @@ class PageHandler(KeeperHandler):
             )
         )
 
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
+    def write_error(self, status_code: int, **kwargs: object) -> None:
         """Render a refusal in words, with a way on."""
         refused = self.refused_of(status_code, **kwargs)
         if refused.retry_after is not None:
@@ -108,7 +109,7 @@ class FleetHandler(PageHandler):
                 here="fleet",
                 view=await self._view(),
                 titles=self.titles,
-                said=self._said(),
+                said=self._outcome(),
             )
         )
 
@@ -116,9 +117,9 @@ class FleetHandler(PageHandler):
         published, context = self.published, self.context
         now = context.clock()
         rows: FleetRows = await self.read(_read_fleet, context.hub_id, now)
-        return fleet_view(published, rows, context.facts(rows.keeper), now)
+        return fleet_view(published, rows, context.facts(rows.keeper.get("passed_at")), now)
 
-    def _said(self) -> str:
+    def _outcome(self) -> str:
         words = {"stopped": "It is stopped.", "stopping": "It is on its way to its stop."}
         return words.get(self.get_query_argument("said", ""), "")
 
@@ -134,18 +135,18 @@ class FleetHandler(PageHandler):
                 "Its owner sees it.",
                 field="why",
             )
-        found = None
+        watched = None
         if is_id(lease):
-            found = await self.read(watches.any_lease, self.context.hub_id, lease)
-        if found is None:
+            watched = await self.read(watches.any_lease, self.context.hub_id, lease)
+        if watched is None:
             raise Refused("not_found", f"There is no lease {shown(lease)}.")
-        status = await self._stop(found, why)
-        said = "stopping" if status == 202 else "stopped"
-        self.redirect(f"{self.context.prefix}fleet?{urlencode({'said': said})}", status=303)
+        status = await self._stop(watched, why)
+        outcome = "stopping" if status == 202 else "stopped"
+        self.redirect(f"{self.context.prefix}fleet?{urlencode({'said': outcome})}", status=303)
 
-    async def _stop(self, one: Watched, why: str) -> int:
+    async def _stop(self, watched: Watched, why: str) -> int:
         """DELETE at the hub's API with the visitor's own token; its status."""
-        names = (one.lease.account_name, one.lease.server_name)
+        names = (watched.lease.account_name, watched.lease.server_name)
         where = "/".join(quote(name, safe="") for name in names)
         where = where.replace("/", "/servers/", 1)
         headers = {"Authorization": f"token {self.hub_auth.get_token(self)}"}
@@ -153,7 +154,7 @@ class FleetHandler(PageHandler):
         try:
             async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
                 url = f"{self.context.api_url.rstrip('/')}/users/{where}"
-                body = {"lease": one.id, "why": why}
+                body = {"lease": watched.id, "why": why}
                 async with session.delete(url, json=body) as answer:
                     status, text = answer.status, await answer.text(errors="replace")
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -171,21 +172,21 @@ class FleetHandler(PageHandler):
 def hub_refused(status: int, text: str) -> Refused:
     """Return what the hub answered instead of stopping, in its own words where it has any."""
     try:
-        said = json.loads(text)
+        answer = json.loads(text)
     except (ValueError, RecursionError):
-        said = None
-    said = said if isinstance(said, dict) else {}
+        answer = None
+    body = answer if isinstance(answer, dict) else {}
     by_status = {400: "still_stopping", 403: "not_allowed", 404: "not_found"}
-    code = said.get("code")
+    code = body.get("code")
     if not isinstance(code, str) or code not in STATUS:
         code = by_status.get(status, "hub_away" if status in (502, 503, 504) else "failed")
-    hint = str(said.get("hint") or "")[:400]
-    message = str(said.get("message") or f"The hub answered {status}.")[:400]
+    hint = str(body.get("hint") or "")[:400]
+    message = str(body.get("message") or f"The hub answered {status}.")[:400]
     # The hub's message has its hint in it already, for those who read nothing else.
     return Refused(code, message.removesuffix(hint).strip(), hint)
 
 
-def _read_fleet(tx: Any, hub_id: str, now: datetime) -> FleetRows:
+def _read_fleet(tx: Transaction, hub_id: str, now: datetime) -> FleetRows:
     return FleetRows(
         fleet.device_list(tx, hub_id),
         watches.listing(tx, hub_id, account_id=None, state="open", limit=5000),
@@ -200,41 +201,25 @@ class AuditHandler(PageHandler):
 
     async def get(self) -> None:
         """Render the page."""
-        who, context = self.visitor, self.context
         self.published  # noqa: B018 - refused while the keeper starts
-        user = self.get_query_argument("user", "")[:255].strip()
-        everybody = who.sees_all and self.get_query_argument("all", "") == "1" and not user
-        action = self.get_query_argument("action", "")
-        action = action if action in ACTION_WORDS else ""
-        try:
-            day = date.fromisoformat(self.get_query_argument("day", ""))
-        except ValueError:
-            day = None
-        if user and not who.is_user(user):
-            self.need(who.sees_all, "see what touched another")
+        chosen, day = self._chosen(), self._day()
+        user, everybody = chosen["user"], bool(chosen["all"])
+        if user and not self.visitor.is_user(user):
+            self.need(self.visitor.sees_all, "see what touched another")
         account = await (account_of(self, user) if user else own_account(self))
         rows = await self.read(
             audit.rows,
-            hub_id=context.hub_id,
-            action=action or None,
-            limit=50,
+            hub_id=self.context.hub_id,
+            action=chosen["action"] or None,
+            limit=AUDIT_ROWS,
             account_id=None if everybody else account.id if account else "-",
             before=decode_number_cursor(self.get_query_argument("after", "")),
             between=within(day),
         )
-        chosen = {
-            "user": user,
-            "all": "1" if everybody else "",
-            "action": action,
-            "day": day.isoformat() if day else "",
-        }
-        older = (
-            urlencode(
-                {k: v for k, v in chosen.items() if v} | {"after": encode_cursor(rows[-1]["id"])}
-            )
-            if len(rows) == 50
-            else ""
-        )
+        older = ""
+        if len(rows) == AUDIT_ROWS:
+            filters = {name: value for name, value in chosen.items() if value}
+            older = urlencode(filters | {"after": encode_cursor(rows[-1]["id"])})
         self.finish(
             self.page(
                 "service/audit.html",
@@ -246,6 +231,24 @@ class AuditHandler(PageHandler):
                 everybody=everybody,
             )
         )
+
+    def _chosen(self) -> dict[str, str]:
+        """Return the filters of the address; empty where none is set."""
+        user = self.get_query_argument("user", "")[:255].strip()
+        everybody = self.visitor.sees_all and self.get_query_argument("all", "") == "1" and not user
+        action, day = self.get_query_argument("action", ""), self._day()
+        return {
+            "user": user,
+            "all": "1" if everybody else "",
+            "action": action if action in ACTION_WORDS else "",
+            "day": day.isoformat() if day else "",
+        }
+
+    def _day(self) -> date | None:
+        try:
+            return date.fromisoformat(self.get_query_argument("day", ""))
+        except ValueError:
+            return None
 
 
 def page_routes(prefix: str) -> list[tuple[str, type]]:

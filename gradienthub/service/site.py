@@ -1,8 +1,8 @@
 """Everything that the keeper serves below its prefix."""
 
 import re
+import secrets
 from pathlib import Path
-from typing import Any
 
 from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler
 from tornado import web
@@ -13,8 +13,10 @@ from .context import KeeperContext
 from .metrics_handler import MetricsHandler
 from .openapi import OpenApiHandler
 from .pages import PageHandler, page_routes
-from .visitor import KeeperHandler, settings
+from .visitor import KeeperHandler, log_request
 
+#: Seconds for which the hub's word on a token is kept: what is withdrawn there ends here by then.
+CACHED = 60
 STATIC = Path(__file__).parent.parent / "static"
 OPERATIONS = (*operations.OPERATIONS, *money_operations.OPERATIONS, *treasury.OPERATIONS)
 
@@ -46,15 +48,22 @@ class CallbackHandler(PageHandler, HubOAuthCallbackHandler):
 def application(context: KeeperContext, hub_auth: HubOAuth | None = None) -> web.Application:
     """Build the Tornado application. `hub_auth` is made of the environment unless it is given."""
     prefix = re.escape(context.prefix)
-    handlers: list[Any] = [
-        (rf"{prefix}oauth_callback", CallbackHandler),
-        *routes(prefix, OPERATIONS),
-        (rf"{prefix}api/v1/openapi.json", OpenApiHandler, {"operations": OPERATIONS}),
-        (rf"{prefix}static/(.*)", web.StaticFileHandler, {"path": str(STATIC)}),
-        *page_routes(prefix),
-        *money_pages.page_routes(prefix),
-    ]
-    shared = settings(context, hub_auth)
-    handlers.append((rf"{prefix}metrics", MetricsHandler, {"hub_auth": shared["hub_auth"]}))
-    handlers.append((rf"{prefix}api/.*", NoSuchCall))
-    return web.Application(handlers, default_handler_class=NoSuchPage, **shared)
+    auth = hub_auth or HubOAuth.instance(cache_max_age=CACHED)
+    return web.Application(
+        [
+            (rf"{prefix}oauth_callback", CallbackHandler),
+            *routes(prefix, OPERATIONS),
+            (rf"{prefix}api/v1/openapi.json", OpenApiHandler, {"operations": OPERATIONS}),
+            (rf"{prefix}static/(.*)", web.StaticFileHandler, {"path": str(STATIC)}),
+            *page_routes(prefix),
+            *money_pages.page_routes(prefix),
+            (rf"{prefix}metrics", MetricsHandler, {"hub_auth": auth}),
+            (rf"{prefix}api/.*", NoSuchCall),
+        ],
+        default_handler_class=NoSuchPage,
+        log_function=log_request,
+        # Cookies of this process only: after a restart a visitor is sent to the hub once more.
+        cookie_secret=secrets.token_bytes(32),
+        context=context,
+        hub_auth=auth,
+    )

@@ -11,16 +11,16 @@
 
 import json
 import logging
-import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from types import TracebackType
+from typing import Concatenate, NotRequired, ParamSpec, TypedDict, TypeVar
 
 from jupyterhub.services.auth import HubOAuth, HubOAuthenticated
 from tornado import web
 
-from ..ledger import By, LedgerAway
+from ..ledger import By, LedgerAway, Transaction
 from ..rules.refusal import Refused, error_body, ledger_away
 from ..settings import Published
 from .context import KeeperContext
@@ -28,9 +28,17 @@ from .context import KeeperContext
 log = logging.getLogger("gradienthub")
 P = ParamSpec("P")
 R = TypeVar("R")
-#: Seconds for which the hub's word on a token is kept: what is withdrawn there ends here by then.
-CACHED = 60
 SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+class HubModel(TypedDict):
+    """The hub's model of a user or a service, as far as it is read."""
+
+    name: str
+    kind: NotRequired[str]
+    admin: NotRequired[bool]
+    scopes: NotRequired[list[str]]
+    groups: NotRequired[list[str]]
 
 
 @dataclass(frozen=True)
@@ -72,27 +80,15 @@ class Visitor:
         return self.name if self.kind == "user" else f"service {self.name}"
 
 
-def visitor_of(model: dict[str, Any]) -> Visitor:
+def visitor_of(model: HubModel) -> Visitor:
     """Return the visitor of a hub's user or service model."""
     return Visitor(
-        name=str(model["name"]),
-        kind=str(model.get("kind", "user")),
-        admin=bool(model.get("admin", False)),
+        name=model["name"],
+        kind=model.get("kind", "user"),
+        admin=bool(model.get("admin")),
         scopes=frozenset(model.get("scopes", ())),
         groups=frozenset(model.get("groups", ())),
     )
-
-
-def settings(context: KeeperContext, hub_auth: HubOAuth | None = None) -> dict[str, Any]:
-    """Return what the service's handlers share: settings of the tornado application."""
-    auth = hub_auth or HubOAuth.instance(cache_max_age=CACHED)
-    return {
-        "context": context,
-        "hub_auth": auth,
-        # Cookies of this process only: after a restart a visitor is sent to the hub once more.
-        "cookie_secret": secrets.token_bytes(32),
-        "log_function": log_request,
-    }
 
 
 def log_request(handler: web.RequestHandler) -> None:
@@ -159,9 +155,10 @@ class KeeperHandler(HubOAuthenticated, web.RequestHandler):
         """Refuse a visitor who has not logged in."""
         raise web.HTTPError(401, "Log in, or send a token of the hub.")
 
-    def get_current_user(self) -> Any:
+    def get_current_user(self) -> HubModel | None:
         """Return the model that prepare() found."""
-        return getattr(self, "_cached_hub_user", None)
+        model: HubModel | None = getattr(self, "_cached_hub_user", None)
+        return model
 
     def set_default_headers(self) -> None:
         """Set headers: no page of ours is shown in a frame of another site, and no cache
@@ -172,7 +169,7 @@ class KeeperHandler(HubOAuthenticated, web.RequestHandler):
         self.clear_header("Server")
 
     async def read(
-        self, function: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs
+        self, function: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Read the ledger. Refuses in words if it is away."""
         try:
@@ -181,7 +178,7 @@ class KeeperHandler(HubOAuthenticated, web.RequestHandler):
             raise ledger_away("Nothing can be shown now") from away
 
     async def record(
-        self, function: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs
+        self, function: Callable[Concatenate[Transaction, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Write to the ledger. Refuses in words if it is away."""
         try:
@@ -198,35 +195,46 @@ class KeeperHandler(HubOAuthenticated, web.RequestHandler):
                 "Ask an administrator, or use a token that may.",
             )
 
-    def refused_of(self, status: int, **kwargs: Any) -> Refused:
+    def refused_of(self, status: int, **kwargs: object) -> Refused:
         """Turn a failure of a request into a refusal, without internal details."""
-        error = (kwargs.get("exc_info") or (None, None))[1]
+        error = _error_of(kwargs)
         if isinstance(error, Refused):
             return error
         if status >= 500:
             return Refused("failed", "The keeper could not do this.", "Its log says why.")
         codes = {401: "not_logged_in", 403: "not_allowed", 404: "not_found", 405: "bad_method"}
-        said = error.log_message if isinstance(error, web.HTTPError) else None
-        words = said or {404: "There is no such page.", 405: "It cannot be done this way."}.get(
+        reason = error.log_message if isinstance(error, web.HTTPError) else None
+        words = reason or {404: "There is no such page.", 405: "It cannot be done this way."}.get(
             status, "The request makes no sense."
         )
         return Refused(codes.get(status, "bad_body"), words)
 
-    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
         """Log an exception, but no refusal, which is not a fault of ours."""
         if not isinstance(value, Refused):
             super().log_exception(typ, value, tb)
 
-    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+    def send_error(self, status_code: int = 500, **kwargs: object) -> None:
         """Send an error. A refusal has its own status."""
-        error = (kwargs.get("exc_info") or (None, None))[1]
+        error = _error_of(kwargs)
         status = error.status if isinstance(error, Refused) else status_code
         super().send_error(status, **kwargs)
 
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
+    def write_error(self, status_code: int, **kwargs: object) -> None:
         """Write the one JSON shape of an error."""
         refused = self.refused_of(status_code, **kwargs)
         if refused.retry_after is not None:
             self.set_header("Retry-After", str(round(refused.retry_after.total_seconds())))
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps(error_body(refused, status=status_code)))
+
+
+def _error_of(kwargs: Mapping[str, object]) -> object:
+    """Return the exception among what Tornado tells of a failure."""
+    raised = kwargs.get("exc_info")
+    return raised[1] if isinstance(raised, tuple) else None

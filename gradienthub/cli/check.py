@@ -1,13 +1,13 @@
 """gradienthub check: is everything as a hub needs it, and what to do where it is not."""
 
 import argparse
-from typing import Any
 
 from . import config
 from .check_result import Severity
+from .commands import Commands
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_parser(subparsers: Commands) -> None:
     """Add `gradienthub check` and its options."""
     parser = subparsers.add_parser(
         "check",
@@ -33,8 +33,8 @@ def run(args: argparse.Namespace) -> int:
 
         return check_runtime.judge(config.load(args.config), args.runtime)
     # Loads the whole of JupyterHub, which no other command needs.
-    from . import check_scene, checks  # noqa: PLC0415
+    from . import checks, look  # noqa: PLC0415
 
-    found = checks.judge(check_scene.look(config.load(args.config)))
-    print(checks.page(found))
-    return 1 if any(finding.state is Severity.FAULT for finding in found) else 0
+    results = checks.judge(look.look(config.load(args.config)))
+    print(checks.page(results))
+    return 1 if any(result.state is Severity.FAULT for result in results) else 0

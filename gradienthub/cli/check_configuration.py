@@ -40,12 +40,12 @@ def hub_id(scene: Scene) -> Iterator[CheckResult]:
 
 def wiring(scene: Scene) -> Iterator[CheckResult]:
     """Check that spawner, authenticator and services are still what configure(c) made them."""
-    found = scene.wiring
-    for sentence in found.faults:
+    classes = scene.wiring
+    for sentence in classes.faults:
         yield fault("wiring", sentence, "install the package that has it, or correct the name")
     # The hub's own start-up check, so that both say the same words.
     app = SimpleNamespace(
-        spawner_class=found.spawner or object,
+        spawner_class=classes.spawner or object,
         config=scene.hub.config,
         **{
             name: scene.hub.value(JupyterHub, name)
@@ -60,13 +60,13 @@ def wiring(scene: Scene) -> Iterator[CheckResult]:
             )
         },
     )
-    sentences = wiring_faults(app) if found.spawner else []
-    if found.authenticator is not None:
-        sentences += bypasses(found.authenticator)
-        if not found.wrapped:
+    sentences = wiring_faults(app) if classes.spawner else []
+    if classes.authenticator is not None:
+        sentences += bypasses(classes.authenticator)
+        if not classes.wrapped:
             sentences.append(
-                f"c.JupyterHub.authenticator_class is {found.authenticator.__name__} without tiers,"
-                " so that logins bring no groups and the hub gets none of our pages; write"
+                f"c.JupyterHub.authenticator_class is {classes.authenticator.__name__} without"
+                " tiers, so that logins bring no groups and the hub gets none of our pages; write"
                 " configure(c) as the last line"
             )
     for sentence in sentences:
@@ -75,8 +75,8 @@ def wiring(scene: Scene) -> Iterator[CheckResult]:
     for sentence in wiring_warnings(app):
         says, _, cure = sentence.partition("; ")
         yield warn("wiring", says, cure)
-    if not found.faults and not sentences and found.spawner and found.authenticator:
-        yield ok("wiring", f"{found.spawner.__name__}, {found.authenticator.__name__}")
+    if not classes.faults and not sentences and classes.spawner and classes.authenticator:
+        yield ok("wiring", f"{classes.spawner.__name__}, {classes.authenticator.__name__}")
 
 
 def weakened(scene: Scene) -> Iterator[CheckResult]:
@@ -105,21 +105,28 @@ def weakened(scene: Scene) -> Iterator[CheckResult]:
 
 
 def set_traits(scene: Scene) -> Iterator[CheckResult]:
-    """List every trait that this configuration sets, and what becomes of it on this hub."""
-    found = traits.set_traits(scene.hub.config, scene.wiring.spawner, scene.wiring.authenticator)
-    counts = {fate: [t for t in found if t.row.fate is fate] for fate in Fate}
+    """List every trait that the deployer set, and what becomes of it on this hub."""
+    written = scene.hub.config if scene.written is None else scene.written
+    listed = [
+        trait
+        for trait in traits.set_traits(
+            scene.hub.config, scene.wiring.spawner, scene.wiring.authenticator
+        )
+        if trait.name in written.get(trait.section, {})
+    ]
+    counts = {fate: [t for t in listed if t.row.fate is fate] for fate in Fate}
     for trait in (*counts[Fate.OURS], *counts[Fate.NONE]):
         yield warn("traits", trait.sentence.partition(". Instead")[0].rstrip("."), trait.row.cure)
-    if unjudged := [trait.dotted for trait in found if not trait.judged]:
+    if unjudged := [trait.dotted for trait in listed if not trait.judged]:
         yield ok(
             "traits",
             f"{', '.join(unjudged)}: what a callable sets is seen when a notebook starts; the hub's"
             " log and the audit then name what the lease overrides",
         )
-    if found:
-        lines = [f"{t.row.fate.words:<15} {t.dotted}: {t.row.why}" for t in found]
+    if listed:
+        lines = [f"{t.row.fate.words:<15} {t.dotted}: {t.row.why}" for t in listed]
         says = ", ".join(f"{len(counts[fate])} {fate.words}" for fate in Fate)
-        yield CheckResult("traits", Severity.OK, f"{len(found)} set: {says}", "\n".join(lines))
+        yield CheckResult("traits", Severity.OK, f"{len(listed)} set: {says}", "\n".join(lines))
 
 
 def old_volumes(scene: Scene) -> Iterator[CheckResult]:
@@ -181,7 +188,7 @@ def messages(scene: Scene) -> Iterator[CheckResult]:
             f"everybody on this machine can read {seen.path}, and its addresses have passwords",
             f"chmod o-r {seen.path}",
         )
-    for name in seen.odd:
+    for name in seen.bad_lines:
         yield fault(
             "messages",
             f"{name} of {seen.path} is no address that Apprise understands",
@@ -189,5 +196,5 @@ def messages(scene: Scene) -> Iterator[CheckResult]:
         )
     if not seen.targets:
         yield warn("messages", f"{seen.path} has no targets", "write one a line")
-    elif seen.installed and not seen.odd:
+    elif seen.installed and not seen.bad_lines:
         yield ok("messages", f"{count(seen.targets, 'target')} in {seen.path}")

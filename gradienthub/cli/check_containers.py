@@ -16,12 +16,12 @@ def asked_of_engine(scene: Scene) -> Iterator[CheckResult]:
     if scene.wiring.engine != "docker" or spawner is None:
         return
     try:
-        found = check_policy.configured_excess(hub, spawner)
+        asked = check_policy.configured_excess(hub, spawner)
     except check_policy.Unreadable as unreadable:
         yield fault("limits", str(unreadable), "correct it; every start fails with it")
         return
     dropped = hub.value(spawner, "unrented") == "drop"
-    for excess in found:
+    for excess in asked:
         happens = "is dropped at each start" if dropped else "refuses every start"
         allow = f"; or allow it: {scene.dotted('allowed_host_settings')} = [{excess.name!r}]"
         yield (warn if dropped else fault)(
@@ -53,14 +53,7 @@ def network(scene: Scene) -> Iterator[CheckResult]:
     if name == "host" or name.startswith("container:"):
         return  # said by `asked_of_engine`
     if seen.network is None:
-        if name == NETWORK:
-            yield ok("network", f"the hub makes {name} at the first start of a notebook")
-        else:
-            yield fault(
-                "network",
-                f"the engine has no network {name}",
-                f"docker network create {name}; or remove {scene.dotted('network_name')}",
-            )
+        yield _no_network(scene, name)
         return
     if str(hub.value(spawner, "host_ip") or "") in ("0.0.0.0", "::") and not seen.remote:
         yield warn(
@@ -69,16 +62,30 @@ def network(scene: Scene) -> Iterator[CheckResult]:
             " network reach their ports",
             f"remove {scene.dotted('host_ip')}; the hub reaches them at 127.0.0.1",
         )
-    why = lets_neighbors_talk(seen.network, seen.info)
-    if not why and seen.neighbors_reach:
+    yield _neighbors(scene, name, lets_neighbors_talk(seen.network, seen.info))
+
+
+def _no_network(scene: Scene, name: str) -> CheckResult:
+    if name == NETWORK:
+        return ok("network", f"the hub makes {name} at the first start of a notebook")
+    return fault(
+        "network",
+        f"the engine has no network {name}",
+        f"docker network create {name}; or remove {scene.dotted('network_name')}",
+    )
+
+
+def _neighbors(scene: Scene, name: str, why: str) -> CheckResult:
+    """Judge whether notebooks of a network reach each other; `why` the engine lets them, or ""."""
+    reach = scene.engine.neighbors_reach
+    if not why and reach:
         why = "the engine sets no packet filters (iptables is off)"
     if not why:
-        tried = " (tried)" if seen.neighbors_reach is False else ""
-        yield ok("network", f"{name}: no notebook reaches another{tried}")
-        return
-    custom = any(tier.custom_images for tier in hub.settings.house.tiers.values())
+        tried = " (tried)" if reach is False else ""
+        return ok("network", f"{name}: no notebook reaches another{tried}")
+    custom = any(tier.custom_images for tier in scene.hub.settings.house.tiers.values())
     whose = ", also those of people's own images," if custom else ""
-    yield warn(
+    return warn(
         "network",
         f"on the network {name} notebooks{whose} reach each other's ports: {why}",
         "let the engine set packet filters (its iptables, and the kernel's br_netfilter)"
@@ -93,10 +100,10 @@ def copies(scene: Scene) -> Iterator[CheckResult]:
 
     They are left alone and counted for nobody.
     """
-    names = {found.object_id: found.name for found in scene.engine.census or ()}
-    found = [(one.name, one.why) for one in scene.engine.copies]
-    found += [(names[one], why) for one, why in scene.ledger.copies.items() if one in names]
-    for name, why in found:
+    names = {seen.object_id: seen.name for seen in scene.engine.census or ()}
+    foreign = [(copy.name, copy.why) for copy in scene.engine.copies]
+    foreign += [(names[key], why) for key, why in scene.ledger.copies.items() if key in names]
+    for name, why in foreign:
         yield warn(
             "orphans",
             f"{name} has labels of this hub and is not one of its own: {why}",

@@ -14,16 +14,16 @@ def devices(scene: Scene) -> Iterator[CheckResult]:
     if scene.engine.remote:
         yield ok("devices", "the engine is on another machine; its GPUs cannot be seen from here")
         return
-    for odd in scene.gpus.odd:
-        yield warn("devices", odd, "see nvidia-smi and the kernel's log")
+    for why in scene.gpus.skipped:
+        yield warn("devices", why, "see nvidia-smi and the kernel's log")
     here, elsewhere = _hosts_here(scene)
-    found = {gpu.uuid for gpu in scene.gpus.gpus}
+    present = {gpu.uuid for gpu in scene.gpus.gpus}
     declared = {
         nvml.bare_uuid(device.uuid): (host.name, device.out_of_service)
         for host in here
         for device in host.devices
     }
-    missing = sorted(uuid for uuid, (_, out) in declared.items() if uuid not in found and not out)
+    missing = sorted(uuid for uuid, (_, out) in declared.items() if uuid not in present and not out)
     unreal = scene.device_driver == "environment"
     if missing:
         says = f"{scene.gpus.away}; " if scene.gpus.away else ""
@@ -64,13 +64,13 @@ def _hosts_here(scene: Scene) -> tuple[list[Host], list[Host]]:
     machine it runs on.
     """
     hosts = scene.hub.settings.house.hosts
-    found = {gpu.uuid for gpu in scene.gpus.gpus}
+    present = {gpu.uuid for gpu in scene.gpus.gpus}
     here = [
         host
         for host in hosts
         if len(hosts) == 1
         or host.name in scene.host_names
-        or any(nvml.bare_uuid(device.uuid) in found for device in host.devices)
+        or any(nvml.bare_uuid(device.uuid) in present for device in host.devices)
     ]
     return here, [host for host in hosts if host not in here]
 

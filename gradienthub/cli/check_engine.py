@@ -43,22 +43,22 @@ def hub_address(scene: Scene) -> Iterator[CheckResult]:
     if hub.value(JupyterHub, "hub_bind_url") or hub.value(JupyterHub, "hub_connect_url"):
         return
     listens = hub.value(JupyterHub, "hub_ip")
-    told = hub.value(JupyterHub, "hub_connect_ip")
-    if (told or listens) in LOOPBACK and hub.value(spawner, "network_name") != "host":
+    connect_ip = hub.value(JupyterHub, "hub_connect_ip")
+    if (connect_ip or listens) in LOOPBACK and hub.value(spawner, "network_name") != "host":
         yield fault(
             "hub address",
-            f"containers are told to reach the hub at {told or listens}, which is themselves",
+            f"containers are told to reach the hub at {connect_ip or listens}, which is themselves",
             "set c.JupyterHub.hub_ip to the address of their bridge, for the default network"
             ' "172.17.0.1" (`ip address show docker0` says it)',
         )
-    elif listens in EVERYWHERE and not told:
+    elif listens in EVERYWHERE and not connect_ip:
         yield warn(
             "hub address",
             "containers are told to reach the hub by this machine's name, which they may not know",
             "set c.JupyterHub.hub_connect_ip to an address that containers reach",
         )
     else:
-        yield ok("hub address", f"containers reach the hub at {told or listens}")
+        yield ok("hub address", f"containers reach the hub at {connect_ip or listens}")
 
 
 def gpu_runtime(scene: Scene) -> Iterator[CheckResult]:
@@ -121,8 +121,7 @@ def images(scene: Scene) -> Iterator[CheckResult]:
 
 
 def warm_servers(scene: Scene) -> Iterator[CheckResult]:
-    """If warm servers are configured, check that folders can be mounted into a running
-    container."""
+    """Check that folders can be mounted into a running container, where warm servers need it."""
     settings = scene.hub.settings
     waiting = sum(pool.count for pool in settings.pools)
     if not waiting:

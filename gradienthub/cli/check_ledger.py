@@ -1,9 +1,10 @@
 """What `gradienthub check` finds of the ledger: whether it answers and knows what runs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from ..ledger.database import way_to
+from ..spawners.engine import CensusObject
 from .check_containers import copies
 from .check_result import CheckResult, count, fault, ok, warn
 from .check_scene import Scene
@@ -98,22 +99,7 @@ def orphans(scene: Scene) -> Iterator[CheckResult]:
             )
     if scene.engine.census is None:
         return
-    open_leases = {lease.id: lease for lease in scene.ledger.open_leases}
-    # A claimed warm server keeps the labels of its birth; one that nobody has is the pool's.
-    claimed = {lease.warm_slot: lease.id for lease in open_leases.values()}
-    known = [found for found in scene.engine.census if found.object_id not in scene.ledger.copies]
-    census = [found for found in known if not found.slot or found.slot in claimed]
-    seen = {found.lease_id or claimed[found.slot] for found in census}
-    ownerless = [
-        found.name for found in census if (found.lease_id or claimed[found.slot]) not in open_leases
-    ]
-    without = [
-        lease.id
-        for lease in open_leases.values()
-        if lease.id not in seen
-        and lease.object_name is not None
-        and scene.now - lease.phase_at > ON_ITS_WAY
-    ]
+    ownerless, without = _unmatched(scene, scene.engine.census)
     repair = (
         f"a running hub repairs this within {scene.hub.settings.reconcile_interval:.0f} s; if it"
         " runs and this stays, its log says why"
@@ -131,4 +117,26 @@ def orphans(scene: Scene) -> Iterator[CheckResult]:
             if scene.engine.strangers
             else ""
         )
-        yield ok("orphans", f"none among {count(len(open_leases), 'open lease')}{others}")
+        among = count(len(scene.ledger.open_leases), "open lease")
+        yield ok("orphans", f"none among {among}{others}")
+
+
+def _unmatched(scene: Scene, census: Sequence[CensusObject]) -> tuple[list[str], list[str]]:
+    """Return the names of containers without an open lease, and open leases without one."""
+    open_leases = {lease.id: lease for lease in scene.ledger.open_leases}
+    # A claimed warm server keeps the labels of its birth; one that nobody has is the pool's.
+    claimed = {lease.warm_slot: lease.id for lease in open_leases.values()}
+    containers = [
+        (seen.lease_id or claimed[seen.slot], seen.name)
+        for seen in census
+        if seen.object_id not in scene.ledger.copies and (not seen.slot or seen.slot in claimed)
+    ]
+    running = {lease for lease, _ in containers}
+    without = [
+        lease.id
+        for lease in open_leases.values()
+        if lease.id not in running
+        and lease.object_name is not None
+        and scene.now - lease.phase_at > ON_ITS_WAY
+    ]
+    return [name for lease, name in containers if lease not in open_leases], without

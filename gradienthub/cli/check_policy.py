@@ -1,7 +1,6 @@
 """What a configuration asks of the engine, judged before any start by the rule that judges each."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from docker.errors import DockerException
 from docker.types import HostConfig, Mount
@@ -39,7 +38,7 @@ def configured_excess(hub: HubConfig, spawner: type) -> tuple[Excess, ...]:
     asked = {
         **create,
         "environment": {**_plain(hub, spawner, "environment"), **_environment(create)},
-        "host_config": {**_host_config(hub, spawner), **(create.get("host_config") or {})},
+        "host_config": {**_host_config(hub, spawner), **_mapping(create.get("host_config"))},
     }
     grant = Grant(str(create.get("image") or image), str(create.get("name") or name), {})
     return judge(asked, grant, policy_of(hub, spawner)).excess
@@ -47,34 +46,37 @@ def configured_excess(hub: HubConfig, spawner: type) -> tuple[Excess, ...]:
 
 def unjudged(hub: HubConfig, spawner: type) -> list[str]:
     """Name the traits that only a start can show: callables, and entries that are callables."""
-    found = []
+    traits = []
     for name in ASKING:
         value = hub.value(spawner, name)
         if callable(value) or (
             isinstance(value, Mapping) and any(callable(entry) for entry in value.values())
         ):
-            found.append(name)
-    return found
+            traits.append(name)
+    return traits
 
 
-def _plain(hub: HubConfig, spawner: type, name: str) -> dict[str, Any]:
-    value = hub.value(spawner, name)
-    if not isinstance(value, Mapping):
-        return {}
+def _plain(hub: HubConfig, spawner: type, name: str) -> dict[str, object]:
+    value = _mapping(hub.value(spawner, name))
     # A callable in the environment is asked at each start.
     return {str(key): entry for key, entry in value.items() if not callable(entry)}
 
 
-def _environment(create: Mapping[str, Any]) -> dict[str, Any]:
-    value = create.get("environment") or {}
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _environment(create: Mapping[str, object]) -> dict[str, object]:
+    value = create.get("environment")
     if isinstance(value, Mapping):
         return dict(value)
-    return {name: rest for name, _, rest in (str(row).partition("=") for row in value)}
+    rows = value if isinstance(value, Iterable) else ()
+    return {name: rest for name, _, rest in (str(row).partition("=") for row in rows)}
 
 
-def _host_config(hub: HubConfig, spawner: type) -> dict[str, Any]:
+def _host_config(hub: HubConfig, spawner: type) -> dict[str, object]:
     extras = _plain(hub, spawner, "extra_host_config")
-    binds: dict[str, Any] = {}
+    binds: dict[str, object] = {}
     for trait in ("volumes", "read_only_volumes"):
         for source, bind in _plain(hub, spawner, trait).items():
             binds[source] = bind if isinstance(bind, Mapping) else {"bind": str(bind)}

@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 import docker
 from docker.errors import DockerException
@@ -93,12 +92,12 @@ def clocks(hub: config.HubConfig, name: str) -> tuple[str, ...]:
             trial = ImageTrial(client, image, Path(folder), _policy(hub))
             trial.script("configured", trial.python(), CONFIGURED)
             with trial.made([f"{INSIDE}/configured"], TOLD) as container:
-                said = trial.end_of(container)["config"]
+                configured = trial.shown_by(container, "config")
             default = client.inspect_image(image)["Config"]
     except (DockerException, OSError, RuntimeError) as fault:
         raise ConfigurationFault(f"{image} does not show its configuration: {fault}") from fault
     command = [*(default.get("Entrypoint") or ()), *(default.get("Cmd") or ())]
-    return own_clocks(said, command)
+    return own_clocks(configured, command)
 
 
 def _image_of(hub: config.HubConfig, name: str) -> str:
@@ -128,7 +127,7 @@ def differences(hub: config.HubConfig, name: str) -> list[str]:
         raise ConfigurationFault(f"{image} cannot be warm: {fault}") from fault
 
 
-def _client_options(hub: config.HubConfig) -> dict[str, Any]:
+def _client_options(hub: config.HubConfig) -> dict[str, object]:
     """Read how the hub will reach the engine; of another spawner only the variables are known."""
     spawner = wiring_of(hub).spawner
     if spawner is not None and issubclass(spawner, GradientDockerSpawner):
@@ -147,7 +146,7 @@ def _policy(hub: config.HubConfig) -> Policy:
 class ImageTrial:
     """Containers of one image, each removed at once."""
 
-    def __init__(self, client: Any, image: str, folder: Path, policy: Policy) -> None:
+    def __init__(self, client: docker.APIClient, image: str, folder: Path, policy: Policy) -> None:
         self.client, self.image, self.folder, self.policy = client, image, folder, policy
         folder.chmod(0o755)
 
@@ -172,7 +171,7 @@ class ImageTrial:
         finally:
             self.client.remove_container(made["Id"], force=True, v=True)
 
-    def end_of(self, container: str) -> Any:
+    def end_of(self, container: str) -> object:
         """Wait for its end and return the JSON that it showed last. Raises RuntimeError with its
         log.
 
@@ -183,9 +182,18 @@ class ImageTrial:
         log = self.client.logs(container).decode("utf-8", "replace").strip()
         last = log.splitlines()[-1] if log else "it said nothing"
         try:
-            return json.loads(last)
+            shown: object = json.loads(last)
         except ValueError:
             raise RuntimeError(last[-300:]) from None
+        return shown
+
+    def shown_by(self, container: str, key: str) -> dict[str, object]:
+        """Return what it showed last under this key. Raises RuntimeError where that is nothing."""
+        shown = self.end_of(container)
+        part = shown.get(key) if isinstance(shown, dict) else None
+        if not isinstance(part, dict):
+            raise RuntimeError(f"it showed {str(shown)[-300:]}")
+        return part
 
     def python(self) -> str:
         """Return the interpreter of the image's notebook server."""
@@ -205,34 +213,34 @@ def _compared(trial: ImageTrial) -> list[str]:
     trial.script("server", trial.python(), SHOW)
     command = [f"{INSIDE}/server", "--ip=0.0.0.0"]
     with trial.made(command, TOLD) as container:
-        cold = trial.end_of(container)["seen"]
+        cold = trial.shown_by(container, "seen")
     with trial.made(["python3", "-c", warm_program.BOOT, *command], {}) as container:
         start_until_ready(trial.client, container)
-        told = {"env": TOLD, "drop": [], "argv": command, "cwd": HOME, "folders": {}}
-        tell(trial.client, container, told)
-        warm = trial.end_of(container)["seen"]
+        birth = {"env": TOLD, "drop": [], "argv": command, "cwd": HOME, "folders": {}}
+        tell(trial.client, container, birth)
+        warm = trial.shown_by(container, "seen")
     return [
-        f"{what}: cold {_told(value, warm.get(what))}, warm {_told(warm.get(what), value)}"
+        f"{what}: cold {_apart(value, warm.get(what))}, warm {_apart(warm.get(what), value)}"
         for what, value in cold.items()
         if value != warm.get(what)
     ]
 
 
-def _told(one: Any, other: Any) -> str:
+def _apart(seen: object, other: object) -> str:
     """Return a value, of a mapping only what the other does not have."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        one = {key: value for key, value in one.items() if other.get(key) != value}
-    return json.dumps(one)[:400]
+    if isinstance(seen, dict) and isinstance(other, dict):
+        seen = {key: value for key, value in seen.items() if other.get(key) != value}
+    return json.dumps(seen)[:400]
 
 
 def judge(hub: config.HubConfig, name: str) -> int:
     """Print its own clocks and how they compare; 1 where a warm start would not be the cold one."""
     for clock in clocks(hub, name):
         print(f"{name}: its image sets {clock}, without a warning and whatever people chose.")
-    found = differences(hub, name)
-    for line in found:
+    unlike = differences(hub, name)
+    for line in unlike:
         print(line)
-    if found:
+    if unlike:
         print(f"{name}: leave c.GradientHub.runtimes[{name!r}].warm at False.")
         return 1
     print(f"{name}: a warm start sees what a cold one sees; it may be warm.")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from json import dumps
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 #: The kernel module's own page: it is there with the driver, whatever Python has installed.
 DRIVER_PAGE = Path("/proc/driver/nvidia/version")
@@ -48,14 +48,14 @@ def _begins(name: str, word: str) -> bool:
 
 @dataclass(frozen=True)
 class Inventory:
-    """What NVML found. `away`: why it found nothing, in a sentence; `odd`: what it skipped."""
+    """What NVML found. `away`: why it found nothing, in a sentence; `skipped`: what it left out."""
 
     gpus: tuple[Gpu, ...] = ()
     away: str = ""
-    odd: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
 
-def discover(nvml: Any | None = None) -> Inventory:
+def discover(nvml: ModuleType | None = None) -> Inventory:
     """List every GPU of this machine, and every slice of a GPU in MIG mode. Never raises."""
     if nvml is None:
         try:
@@ -66,16 +66,18 @@ def discover(nvml: Any | None = None) -> Inventory:
         nvml.nvmlInit()
     except nvml.NVMLError as error:
         return Inventory(away=_no_driver(error))
-    odd: list[str] = []
+    skipped: list[str] = []
     try:
         gpus = [
-            gpu for index in range(nvml.nvmlDeviceGetCount()) for gpu in _gpus_at(nvml, index, odd)
+            gpu
+            for index in range(nvml.nvmlDeviceGetCount())
+            for gpu in _gpus_at(nvml, index, skipped)
         ]
     except nvml.NVMLError as error:
         return Inventory(away=f"the NVIDIA driver does not say which GPUs it has: {error}")
     finally:
         nvml.nvmlShutdown()
-    return Inventory(tuple(gpus), odd=tuple(odd))
+    return Inventory(tuple(gpus), skipped=tuple(skipped))
 
 
 def _without_nvml() -> str:
@@ -91,7 +93,7 @@ def _no_driver(error: Exception) -> str:
     return f"the NVIDIA driver does not answer: {error}; nvidia-smi says more, a reboot often helps"
 
 
-def _gpus_at(nvml: Any, index: int, odd: list[str]) -> Iterator[Gpu]:
+def _gpus_at(nvml: ModuleType, index: int, skipped: list[str]) -> Iterator[Gpu]:
     try:
         handle = nvml.nvmlDeviceGetHandleByIndex(index)
         if not _in_mig_mode(nvml, handle):
@@ -101,17 +103,17 @@ def _gpus_at(nvml: Any, index: int, odd: list[str]) -> Iterator[Gpu]:
         slices = list(_slices(nvml, handle))
     except nvml.NVMLError as error:
         # One GPU that fell off the bus must not hide the others.
-        odd.append(f"GPU {index} does not answer: {error}")
+        skipped.append(f"GPU {index} does not answer: {error}")
         return
     yield from slices
     if not slices:
-        odd.append(
+        skipped.append(
             f"GPU {index} ({name}) is in MIG mode without slices, so that nothing can use it;"
             " make some with nvidia-smi mig -cgi, or leave MIG mode"
         )
 
 
-def _in_mig_mode(nvml: Any, handle: Any) -> bool:
+def _in_mig_mode(nvml: ModuleType, handle: object) -> bool:
     try:
         current, _pending = nvml.nvmlDeviceGetMigMode(handle)
     except nvml.NVMLError:
@@ -119,16 +121,16 @@ def _in_mig_mode(nvml: Any, handle: Any) -> bool:
     return bool(current)
 
 
-def _slices(nvml: Any, handle: Any) -> Iterator[Gpu]:
+def _slices(nvml: ModuleType, handle: object) -> Iterator[Gpu]:
     for index in range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
         try:
-            found = nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index)
+            part = nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index)
         except nvml.NVMLError:
             continue  # this place holds no slice
-        yield _gpu(nvml, found)
+        yield _gpu(nvml, part)
 
 
-def _gpu(nvml: Any, handle: Any) -> Gpu:
+def _gpu(nvml: ModuleType, handle: object) -> Gpu:
     total = nvml.nvmlDeviceGetMemoryInfo(handle).total
     return Gpu(
         uuid=_text(nvml.nvmlDeviceGetUUID(handle)),
@@ -144,7 +146,7 @@ def _text(value: str | bytes) -> str:
 
 def declaration(
     host: str,
-    row: Mapping[str, Any],
+    row: Mapping[str, object],
     gpus: Sequence[Gpu],
     models: Iterable[str],
     *,

@@ -4,7 +4,7 @@ import asyncio
 import importlib
 import logging
 from contextlib import suppress
-from typing import Any
+from types import ModuleType
 
 log = logging.getLogger("gradienthub")
 
@@ -14,7 +14,7 @@ PATIENCE = 5.0
 class Gpus:
     """Asks NVML for the load of this machine's GPUs. Empty answers, logged once, without it."""
 
-    def __init__(self, nvml: Any | None = None, patience: float = PATIENCE) -> None:
+    def __init__(self, nvml: ModuleType | None = None, patience: float = PATIENCE) -> None:
         self._nvml = nvml
         self._patience = patience
         self._asking: asyncio.Task[dict[str, float]] | None = None

@@ -15,7 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Protocol
 from urllib.parse import quote
 
 from ..ledger.findings import NewFinding
@@ -62,14 +63,14 @@ class Target:
 
 def targets_in(text: str) -> tuple[Target, ...]:
     """Return the targets of a file's text; empty lines and those that begin with # are none."""
-    found = []
+    targets = []
     for number, line in enumerate(text.splitlines(), 1):
         template = line.strip()
         if template and not template.startswith("#"):
             scheme = re.match(r"[a-z0-9]{1,20}(?=://)", template, re.IGNORECASE)
             name = f"line {number} ({scheme[0].lower()})" if scheme else f"line {number}"
-            found.append(Target(name, template))
-    return tuple(found)
+            targets.append(Target(name, template))
+    return tuple(targets)
 
 
 @dataclass(eq=False)
@@ -112,18 +113,18 @@ class Notifier:
             return []
         targets = await asyncio.to_thread(self._read)
         loop = asyncio.get_running_loop()
-        mine = [
+        deliveries = [
             _Delivery(target, address, title, body, loop.create_future())
             for target in targets
             if (address := target.address(people))
         ]
-        self._waiting.extend(mine)
+        self._waiting.extend(deliveries)
         self._drop_oldest()
         self._start_next()
-        outcomes = await asyncio.gather(*(delivery.outcome for delivery in mine))
-        return [d.target.name for d, why in zip(mine, outcomes, strict=True) if why]
+        outcomes = await asyncio.gather(*(delivery.outcome for delivery in deliveries))
+        return [d.target.name for d, why in zip(deliveries, outcomes, strict=True) if why]
 
-    def found(self) -> list[NewFinding]:
+    def findings(self) -> list[NewFinding]:
         """Return what is wrong now: targets whose last message failed, and a file that is not to be
         read.
 
@@ -152,8 +153,8 @@ class Notifier:
     def _read(self) -> tuple[Target, ...]:
         """Return the targets as the file is now, read again only if it changed."""
         try:
-            found = Path(self.path).stat()
-            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+            status = Path(self.path).stat()
+            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
             if stamp != self._stamp:
                 self._targets = targets_in(Path(self.path).read_text())
                 # Lines may have moved: what is known of them is of others now.
@@ -237,14 +238,14 @@ def _in_thread(work: Callable[[], str]) -> "asyncio.Future[str]":
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[str] = loop.create_future()
 
-    def tell(said: str) -> None:
+    def tell(why: str) -> None:
         if not answer.done():
-            answer.set_result(said)
+            answer.set_result(why)
 
     def run() -> None:
-        said = work()
+        why = work()
         with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
-            loop.call_soon_threadsafe(tell, said)
+            loop.call_soon_threadsafe(tell, why)
 
     threading.Thread(target=run, name="notify", daemon=True).start()
     return answer
@@ -277,19 +278,24 @@ def _why_unread(error: OSError | UnicodeDecodeError) -> str:
     return (isinstance(error, OSError) and error.strerror) or "it is not text"
 
 
-def _service(apprise: Any, address: str) -> Any:
+class _Service(Protocol):
+    def notify(self, *, title: str, body: str, body_format: str) -> bool | None: ...
+
+
+def _service(apprise: ModuleType, address: str) -> _Service | None:
     """Return the one target of an address, or None.
 
     Apprise's own time limit and retries are off.
     """
     asset = apprise.AppriseAsset(service_timeout=0, async_mode=False)
-    found = apprise.Apprise.instantiate(address, asset=asset)
-    if found is None:
+    target = apprise.Apprise.instantiate(address, asset=asset)
+    if target is None:
         return None
-    found.retry = 0
-    one = apprise.Apprise(asset=asset)
-    one.add(found)
-    return one
+    target.retry = 0
+    service = apprise.Apprise(asset=asset)
+    service.add(target)
+    sending: _Service = service
+    return sending
 
 
 # -- for `gradienthub check` --------------------------------------------------------------------
@@ -297,14 +303,14 @@ def _service(apprise: Any, address: str) -> Any:
 
 @dataclass(frozen=True)
 class FileSeen:
-    """What is to be said of a notify_file. `away`: why it cannot be read; `odd`: bad lines."""
+    """What a look at a notify_file showed. `away`: why it cannot be read."""
 
     path: str
     away: str = ""
     everybody_reads: bool = False
     installed: bool = True
     targets: int = 0
-    odd: tuple[str, ...] = ()
+    bad_lines: tuple[str, ...] = ()
 
 
 def look_at(path: str) -> FileSeen:
@@ -320,5 +326,5 @@ def look_at(path: str) -> FileSeen:
         return FileSeen(path, everybody_reads=everybody, installed=False, targets=len(targets))
     _be_quiet()
     somebody = Recipient("somebody", "somebody@example.com")
-    odd = [t.name for t in targets if _service(apprise, t.address(somebody) or "") is None]
-    return FileSeen(path, everybody_reads=everybody, targets=len(targets), odd=tuple(odd))
+    bad = [t.name for t in targets if _service(apprise, t.address(somebody) or "") is None]
+    return FileSeen(path, everybody_reads=everybody, targets=len(targets), bad_lines=tuple(bad))

@@ -19,16 +19,17 @@ from gradienthub.cli.check_scene import (
     LedgerSeen,
     Program,
     Scene,
-    file_system_of,
-    folder,
-    ledger_seen,
-    look,
-    mount_options_of,
-    proxy_program,
-    storage_folder,
     wiring_of,
 )
 from gradienthub.cli.checks import CHECKS, judge, page, summary
+from gradienthub.cli.config import read_unwired
+from gradienthub.cli.look import ledger_seen, look, proxy_program
+from gradienthub.cli.look_folders import (
+    file_system_of,
+    folder,
+    mount_options_of,
+    storage_folder,
+)
 from gradienthub.cli.nvml import Gpu, Inventory
 from gradienthub.ledger.clock import database_time
 from gradienthub.service.notify import FileSeen
@@ -58,6 +59,7 @@ def well(hub):
         loaded = hub.load()
         scene = Scene(
             hub=loaded,
+            written=read_unwired(loaded.path),
             wiring=wiring_of(loaded),
             engine=EngineSeen(
                 info=INFO, images={"acme/python:1": True}, census=(), skew=timedelta(0)
@@ -388,7 +390,7 @@ def test_the_other_hosts_of_a_declaration_are_named(well):
 
 
 def test_a_gpu_that_nvml_skipped_is_a_warning(well):
-    scene = well(gpus=Inventory((GPU_1,), odd=("GPU 1 does not answer: lost",)))
+    scene = well(gpus=Inventory((GPU_1,), skipped=("GPU 1 does not answer: lost",)))
     assert only(scene, "devices").state is Severity.WARN
 
 
@@ -752,7 +754,7 @@ def test_check_sees_what_runs_on_a_real_engine(hub, docker_engine):
         (FileSeen("/n", away="Permission denied"), Severity.FAULT, "Permission denied"),
         (FileSeen("/n", installed=False, targets=2), Severity.FAULT, "not installed"),
         (FileSeen("/n", everybody_reads=True, targets=2), Severity.WARN, "everybody"),
-        (FileSeen("/n", odd=("line 3 (x)",), targets=2), Severity.FAULT, "line 3 (x) of /n"),
+        (FileSeen("/n", bad_lines=("line 3 (x)",), targets=2), Severity.FAULT, "line 3 (x) of /n"),
         (FileSeen("/n"), Severity.WARN, "no targets"),
     ],
 )
@@ -768,7 +770,7 @@ def test_the_notify_file_is_looked_at_as_the_keeper_reads_it(hub, tmp_path):
     targets.chmod(0o644)
     hub.write(f"c.GradientHub.notify_file = {str(targets)!r}")
     seen = look(hub.load(), Inventory(away="no driver")).notify
-    assert seen == FileSeen(str(targets), everybody_reads=True, targets=2, odd=("line 2",))
+    assert seen == FileSeen(str(targets), everybody_reads=True, targets=2, bad_lines=("line 2",))
 
 
 # -- traits --------------------------------------------------------------------------------------
@@ -791,6 +793,20 @@ def test_check_prints_every_trait_with_what_becomes_of_it(well):
     assert not any("authenticator_class: what a callable" in f.says for f in found)
     assert "yours           c.JupyterHub.hub_ip" in found[-1].cure
     assert "ours            c.DockerSpawner.image" in found[-1].cure
+
+
+def test_what_configure_set_itself_is_not_called_the_deployers(well):
+    """It listed cleanup_servers, allow_named_servers and our roles among what is "yours"."""
+    wired = ["cleanup_servers", "allow_named_servers", "template_paths", "services", "load_roles"]
+    scene = well()
+    assert all(name in scene.hub.config.JupyterHub for name in wired)
+    [listed] = [f for f in judge(scene) if f.name == "traits"]
+    assert not any(name in listed.cure for name in wired)
+    assert "c.JupyterHub.authenticator_class" in listed.cure
+    scene = well("c.JupyterHub.allow_named_servers = True")
+    [listed] = [f for f in judge(scene) if f.name == "traits"]
+    assert "c.JupyterHub.allow_named_servers" in listed.cure
+    assert "cleanup_servers" not in listed.cure
 
 
 def test_a_cure_names_the_section_that_sets_the_trait(well):

@@ -9,9 +9,9 @@ import pytest
 import steps
 
 from gradienthub.cli.check_result import Severity
-from gradienthub.cli.check_scene import look
 from gradienthub.cli.checks import judge
 from gradienthub.cli.config import os_user
+from gradienthub.cli.look import look
 from gradienthub.ledger import (
     By,
     accounts,

@@ -112,7 +112,7 @@ def test_of_a_gpu_in_mig_mode_the_slices_are_the_devices():
 def test_mig_mode_without_slices_is_odd():
     found = discover(FakeNvml(Card("GPU-ccc", "NVIDIA A100", 40 * GIB, [])))
     assert found.gpus == ()
-    assert "without slices" in found.odd[0]
+    assert "without slices" in found.skipped[0]
 
 
 def test_a_gpu_that_fell_off_the_bus_does_not_hide_the_others():
@@ -120,7 +120,7 @@ def test_a_gpu_that_fell_off_the_bus_does_not_hide_the_others():
     lost.lost = True
     found = discover(FakeNvml(lost, P5000))
     assert [gpu.uuid for gpu in found.gpus] == ["GPU-aaa"]
-    assert found.odd == ("GPU 0 does not answer: GPU is lost",)
+    assert found.skipped == ("GPU 0 does not answer: GPU is lost",)
 
 
 def test_no_driver_is_said_and_is_no_error(monkeypatch, tmp_path):

@@ -111,7 +111,7 @@ async def test_a_message_arrives_as_it_was_written(file, webhook):
     assert await notifier.send(ANNA, "“a” stops", "In <b>5 min</b>.\nWhy: idle.") == []
     [got] = webhook.got
     assert (got["title"], got["message"]) == ("“a” stops", "In <b>5 min</b>.\nWhy: idle.")
-    assert notifier.found() == []
+    assert notifier.findings() == []
 
 
 async def test_no_file_means_no_messages():
@@ -149,11 +149,11 @@ async def test_the_file_is_read_again_when_it_changes(file, webhook):
 async def test_a_file_that_is_not_there_is_a_finding_until_it_is(file, webhook, tmp_path):
     notifier = Notifier(str(tmp_path / "targets"))
     assert await notifier.send(ANNA, "title", "body") == []
-    [found] = notifier.found()
+    [found] = notifier.findings()
     assert "No such file" in found.why
     file(webhook.url)
     await notifier.send(ANNA, "title", "body")
-    assert notifier.found() == [] and len(webhook.got) == 1
+    assert notifier.findings() == [] and len(webhook.got) == 1
 
 
 async def test_a_target_that_is_down_is_a_finding_and_the_others_get_theirs(file, down, webhook):
@@ -161,7 +161,7 @@ async def test_a_target_that_is_down_is_a_finding_and_the_others_get_theirs(file
     failed = await notifier.send(ANNA, "title", "body")
     assert failed == ["line 1 (json)", "line 3", "line 4 (json)"]
     assert len(webhook.got) == 1
-    assert {found.key: found.kind for found in notifier.found()} == {
+    assert {found.key: found.kind for found in notifier.findings()} == {
         "notify line 1 (json)": "notify",
         "notify line 3": "notify",
         "notify line 4 (json)": "notify",
@@ -177,7 +177,7 @@ async def test_a_target_that_answers_500_is_tried_three_times_and_then_once(file
     assert len(webhook.got) == 4
     webhook.status = 200
     assert await notifier.send(ANNA, "title", "body") == []
-    assert notifier.found() == []
+    assert notifier.findings() == []
 
 
 async def test_a_target_that_hangs_delays_nobody(file, hanging, webhook, monkeypatch):
@@ -256,7 +256,7 @@ async def test_no_secret_is_logged_found_or_raised(file, down, webhook, hanging,
     assert len(failed) == 7
     said = [
         *failed,
-        *map(repr, notifier.found()),
+        *map(repr, notifier.findings()),
         repr(look_at(path)),
         caplog.text,
         *capfd.readouterr(),
@@ -269,7 +269,7 @@ async def test_no_secret_is_logged_found_or_raised(file, down, webhook, hanging,
 def test_check_sees_what_is_wrong_with_the_file(file, webhook, tmp_path):
     path = file(webhook.url, "nosuch://x", "mailto://me:word@example.org?to={email}")
     seen = look_at(path)
-    assert (seen.targets, seen.odd, seen.everybody_reads) == (3, ("line 2 (nosuch)",), False)
+    assert (seen.targets, seen.bad_lines, seen.everybody_reads) == (3, ("line 2 (nosuch)",), False)
     (tmp_path / "targets").chmod(0o644)
     assert look_at(path).everybody_reads
     assert look_at(str(tmp_path / "none")).away == "No such file or directory"

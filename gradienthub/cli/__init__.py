@@ -82,9 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(fault, 1)
     except LedgerAway as away:
         # Drivers write several lines.
-        said = " ".join(str(away).split())
+        words = " ".join(str(away).split())
         return _say(
-            f"The ledger cannot be used now: {said}. See that its database runs and that you are"
+            f"The ledger cannot be used now: {words}. See that its database runs and that you are"
             " the hub's own user; `gradienthub check` says more",
             1,
         )

@@ -4,17 +4,21 @@ import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..ledger import volumes
 from ..ledger.accounts import NoSuchAccount
 from ..rules.traits import Fate
 from . import config, desk
+from .commands import Commands
+
+if TYPE_CHECKING:
+    from .adoption_plan import AdoptionPlan, TraitTold
 
 WIDTH = 16
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_parser(subparsers: Commands) -> None:
     """Add `gradienthub adopt` and its options."""
     parser = subparsers.add_parser(
         "adopt",
@@ -55,12 +59,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def page(plan: Any) -> str:
+def page(plan: "AdoptionPlan") -> str:
     """Lay the plan out for a terminal."""
     return "\n".join(_lines(plan))
 
 
-def _lines(plan: Any) -> Iterator[str]:
+def _lines(plan: "AdoptionPlan") -> Iterator[str]:
     yield f"{plan.file}: {plan.spawner}. {plan.verdict}"
     for fate, title in (
         (Fate.KEPT, "What stays"),
@@ -95,13 +99,13 @@ def _lines(plan: Any) -> Iterator[str]:
     yield from (f"  {number}. {step}" for number, step in enumerate(plan.steps, 1))
 
 
-def _is_taken_over(plan: Any, row: Any) -> bool:
+def _is_taken_over(plan: "AdoptionPlan", row: "TraitTold") -> bool:
     """Return whether what stays is written anew, as part of the volumes is."""
     again = any(line.startswith(f"{row.name} =") for line in plan.lines)
     return row.fate == Fate.KEPT.words and (again or row.name in plan.remove)
 
 
-def _engine_lines(plan: Any) -> Iterator[str]:
+def _engine_lines(plan: "AdoptionPlan") -> Iterator[str]:
     if plan.engine_away:
         yield f"\nThe engine does not answer, and nothing is known of what runs: {plan.engine_away}"
     if plan.running:

@@ -2,15 +2,16 @@
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict, TypeVar
 
 from docker.errors import DockerException
 from dockerspawner import DockerSpawner
 from jupyterhub.app import JupyterHub
 from jupyterhub.auth import Authenticator
-from traitlets.config import Config
+from traitlets.config import Config, Configurable
 
 from ..hub import adoption, traits
 from ..ledger import LedgerAway, volumes
@@ -18,11 +19,14 @@ from ..rules.adoption import PERSONAL, Takeover, culler_names, parse_adopted
 from ..rules.catalog import ConfigurationFault
 from ..rules.outside import Outside
 from ..rules.traits import SetTrait
+from ..rules.untrusted import as_mapping
 from ..spawners.base import GradientSpawner
 from ..spawners.docker import DockerEngine, GradientDockerSpawner
 from ..spawners.engine import EngineAway
 from ..spawners.sections import NoSuchClass, configured, configured_class
 from . import config as configs
+
+T = TypeVar("T")
 
 ENGINE_SECONDS = 10
 #: Stands for a hub whose ledger and id are not made yet.
@@ -59,6 +63,13 @@ class EngineVolume:
     account: str | None = None
 
 
+class VolumeRow(TypedDict):
+    """A volume as the engine lists it."""
+
+    Name: str
+    CreatedAt: NotRequired[str]
+
+
 @dataclass(frozen=True)
 class AdoptionPlan:
     """All that is told. `one_line` is empty where only lines of one's own do."""
@@ -93,7 +104,7 @@ def plan_of(config: Config, path: Path) -> AdoptionPlan:
         file=str(path),
         spawner=spawner.name,
         verdict=_verdict(spawner, takeover),
-        traits=tuple(_told(trait) for trait in _set_traits(config, spawner)),
+        traits=tuple(_fate_of(trait) for trait in _set_traits(config, spawner)),
         one_line="configure(c, adopt=True)" if takeover else "",
         lines=tuple(_all_lines(config, spawner)),
         remove=tuple(_to_remove(config, spawner, takeover)),
@@ -117,7 +128,7 @@ def _set_traits(config: Config, spawner: adoption.OldSpawner) -> list[SetTrait]:
     return traits.set_traits(config, _future_class(spawner), _authenticator(config))
 
 
-def _future_class(spawner: adoption.OldSpawner) -> Any:
+def _future_class(spawner: adoption.OldSpawner) -> type[Configurable]:
     """Make the class that the hub will use, to judge its traits."""
     cls = spawner.cls
     if cls is None:
@@ -137,13 +148,13 @@ def _future_class(spawner: adoption.OldSpawner) -> Any:
 
 def _authenticator(config: Config) -> type[Authenticator] | None:
     try:
-        found = configured_class(config, JupyterHub, "authenticator_class")
+        named = configured_class(config, JupyterHub, "authenticator_class")
     except NoSuchClass:
         return None
-    return found if isinstance(found, type) else None
+    return named if isinstance(named, type) else None
 
 
-def _told(trait: SetTrait) -> TraitTold:
+def _fate_of(trait: SetTrait) -> TraitTold:
     row = trait.row
     return TraitTold(trait.dotted, row.fate.words, row.why, row.cure, trait.judged)
 
@@ -206,25 +217,27 @@ def _steps(path: Path, runs: bool) -> list[str]:
 
 def _engine(config: Config) -> tuple[tuple[Outside, ...], tuple[EngineVolume, ...], str]:
     running, away = _running(config)
-    found, volumes_away = volumes_of(config)
-    return running, tuple(found), away or volumes_away
+    old, volumes_away = volumes_of(config)
+    return running, tuple(old), away or volumes_away
 
 
 def _running(config: Config) -> tuple[tuple[Outside, ...], str]:
     async def look(engine: DockerEngine) -> list[Outside]:
         return await engine.outside()
 
-    found, away = _asked(config, look)
-    return tuple(found or ()), away
+    running, away = _ask(config, look)
+    return tuple(running or ()), away
 
 
 def volumes_of(config: Config) -> tuple[list[EngineVolume], str]:
     """List the engine's volumes that the configuration's templates name; and why it is away."""
     spawner = adoption.old_spawner(config)
     takeover = None if spawner.is_ours else adoption.takeover_of(config, spawner)
-    adopted: Any = {}
+    adopted: Mapping[str, object] = {}
     if takeover is not None:
-        adopted = takeover.settings.get("GradientDockerSpawner", {}).get("adopted_volumes", {})
+        adopted = as_mapping(
+            takeover.settings.get("GradientDockerSpawner", {}).get("adopted_volumes")
+        )
     elif spawner.cls is not None and issubclass(spawner.cls, GradientDockerSpawner):
         adopted = configured(config, spawner.cls, "adopted_volumes") or {}
     patterns = [
@@ -235,19 +248,20 @@ def volumes_of(config: Config) -> tuple[list[EngineVolume], str]:
     if not patterns:
         return [], ""
 
-    async def look(engine: DockerEngine) -> Any:
-        return (await engine.ask("volumes"))["Volumes"] or []
+    async def look(engine: DockerEngine) -> list[VolumeRow]:
+        rows: list[VolumeRow] = (await engine.ask("volumes"))["Volumes"] or []
+        return rows
 
-    rows, away = _asked(config, look)
+    rows, away = _ask(config, look)
     accounts_of = _bound(config)
-    found = []
+    old = []
     for row in rows or ():
         match = next((m for p in patterns if (m := p.fullmatch(row["Name"]))), None)
         if match:
             name = row["Name"]
             user = _unescaped(match["user"])
-            found.append(EngineVolume(name, user, row.get("CreatedAt"), accounts_of.get(name)))
-    return sorted(found, key=lambda volume: volume.name), away
+            old.append(EngineVolume(name, user, row.get("CreatedAt"), accounts_of.get(name)))
+    return sorted(old, key=lambda volume: volume.name), away
 
 
 def pattern_of(template: str) -> "re.Pattern[str] | None":
@@ -269,14 +283,16 @@ def pattern_of(template: str) -> "re.Pattern[str] | None":
 def _unescaped(name: str) -> str:
     """Read a name that DockerSpawner has escaped: what is no letter or digit is -xx."""
     try:
-        raw = re.sub(rb"-([0-9a-f]{2})", lambda found: bytes([int(found[1], 16)]), name.encode())
+        raw = re.sub(rb"-([0-9a-f]{2})", lambda match: bytes([int(match[1], 16)]), name.encode())
         return raw.decode()
     except UnicodeDecodeError:
         return name
 
 
-def _asked(config: Config, look: Any) -> tuple[Any, str]:
-    async def ask() -> tuple[Any, str]:
+def _ask(config: Config, look: Callable[[DockerEngine], Awaitable[T]]) -> tuple[T | None, str]:
+    """Return what a look at the engine gives; or None and why it is away."""
+
+    async def ask() -> tuple[T | None, str]:
         try:
             options = GradientDockerSpawner.client_options(config)
         except DockerException as error:

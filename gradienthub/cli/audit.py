@@ -5,13 +5,13 @@ import json
 import shlex
 import sys
 from datetime import UTC, datetime
-from typing import Any
 
 from ..ledger import audit
 from ..rules.duration import parse_duration
 from ..views.audit_words import words_of
 from . import config
 from .columns import aligned
+from .commands import Commands
 from .config import UsageFault
 from .desk import Desk
 
@@ -19,7 +19,7 @@ from .desk import Desk
 OLD_NAME = "log"
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_parser(subparsers: Commands) -> None:
     """Add `gradienthub audit` and its options, and `gradienthub log`, its old name."""
     parser = subparsers.add_parser(
         "audit",
@@ -63,13 +63,13 @@ def _moment(text: str) -> datetime:
     except ValueError:
         pass
     try:
-        found = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"{text!r}: write a span like 2d or 6h, or a moment like 2026-11-23 or"
             " 2026-11-23T14:00+01:00"
         ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _count(text: str) -> int:
@@ -122,11 +122,11 @@ def _print_rows(args: argparse.Namespace) -> int:
 
 
 def _row(row: audit.AuditRow) -> tuple[str, ...]:
-    told = (f"{key}={value}" for key, value in words_of(row["detail"]))
+    words = (f"{key}={value}" for key, value in words_of(row["detail"]))
     return (
         f"{row['at']:%Y-%m-%d %H:%M:%S} UTC",
         row["actor"],
         row["action"],
         row["account_name"] or "-",
-        " ".join(told),
+        " ".join(words),
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 def aligned(rows: Sequence[Sequence[str]], gap: int = 2) -> str:
-    """Align the rows as lines. The last column is not padded. All rows have as many cells.
+    """Lay the rows out as lines. The last column is not padded. All rows have as many cells.
 
     What would move a terminal's cursor or colour is shown as a replacement character.
     """

@@ -67,8 +67,8 @@ def load(path: Path) -> HubConfig:
         config = loader.load_config()
     except SystemExit as exit_:
         # configure(c) ends a hub's start this way, with the fault as its sentence.
-        said = str(exit_).removeprefix("gradienthub: ")
-        raise ConfigurationFault(f"{path}: {said}") from None
+        sentence = str(exit_).removeprefix("gradienthub: ")
+        raise ConfigurationFault(f"{path}: {sentence}") from None
     except Exception as error:
         raise ConfigurationFault(f"{path}{_line_of(error, path)}: {_sentence(error)}") from error
     return HubConfig(path, config, settings_of(config))
@@ -105,7 +105,7 @@ def _loader(path: Path) -> "_Loader":
 class _Loader(PyFileConfigLoader):
     """traitlets' loader with values that stand before the file runs, but not before its parts."""
 
-    seed: dict[str, Any] | None = None
+    seed: dict[str, str] | None = None
 
     def clear(self) -> None:
         super().clear()
@@ -126,8 +126,8 @@ def _line_of(error: BaseException, path: Path) -> str:
 
 def _sentence(error: BaseException) -> str:
     # A ConfigurationFault is a sentence already; of a KeyError the message alone says nothing.
-    said = str(error).strip()
-    return said if isinstance(error, ConfigurationFault) else f"{type(error).__name__}: {said}"
+    words = str(error).strip()
+    return words if isinstance(error, ConfigurationFault) else f"{type(error).__name__}: {words}"
 
 
 def settings_of(config: Config) -> Settings:

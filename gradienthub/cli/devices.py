@@ -15,6 +15,7 @@ from ..rules.refusal import shown
 from ..settings import Settings
 from . import config
 from .columns import aligned
+from .commands import Commands
 from .desk import Desk
 from .health import say_if_old
 
@@ -49,7 +50,7 @@ class DeviceState:
     fault: str | None = None
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_parser(subparsers: Commands) -> None:
     """Add `gradienthub devices` and its options."""
     parser = subparsers.add_parser(
         "devices",
@@ -148,17 +149,17 @@ def _holder(
     # Hubs on one database may share a machine: then another hub's lease has it.
     if kind == outside.OUTSIDE:
         rows = ledger.read(outside.of_hub, hub_id)
-        one = next((r for r in rows if str(r["object_id"]).startswith(holder_id)), None)
-        if one is None:
+        server = next((r for r in rows if str(r["object_id"]).startswith(holder_id)), None)
+        if server is None:
             return Holder(kind, holder_id, hub_id)
-        return Holder(kind, one["name"], hub_id, one["user_name"] or None)
+        return Holder(kind, server["name"], hub_id, server["user_name"] or None)
     other = ledger.read(leases.describe, holder_id) if kind == "lease" else None
     if other is not None and other.hub_id != hub_id:
         return Holder(kind, holder_id, other.hub_id, f"hub {other.hub_id}", "a notebook")
     return Holder(kind, holder_id, hub_id)
 
 
-def _row(state: DeviceState) -> dict[str, Any]:
+def _row(state: DeviceState) -> dict[str, object]:
     return {**asdict(state), "since": state.since and state.since.isoformat()}
 
 

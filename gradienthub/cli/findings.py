@@ -10,12 +10,13 @@ from ..rules.duration import format_duration
 from ..rules.health import Trouble
 from . import config
 from .columns import aligned
+from .commands import Commands
 from .health import health_of
 
 MOST = 200
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_parser(subparsers: Commands) -> None:
     """Add `gradienthub findings` and its options."""
     parser = subparsers.add_parser(
         "findings",
@@ -34,22 +35,22 @@ def run(args: argparse.Namespace) -> int:
     """Print them; 1 where one stands."""
     hub = config.load(args.config)
     with config.open_ledger(hub) as ledger:
-        found = ledger.read(findings.listed, hub.settings.hub_id, standing=not args.all, limit=MOST)
+        rows = ledger.read(findings.listed, hub.settings.hub_id, standing=not args.all, limit=MOST)
         now = datetime.now(UTC)
-        said = health_of(hub, ledger, now)
-    if said.trouble is not None:
-        found = [_as_row(said.trouble), *found]
+        state = health_of(hub, ledger, now)
+    if state.trouble is not None:
+        rows = [_as_row(state.trouble), *rows]
     if args.json:
-        print(json.dumps(found, indent=2, default=datetime.isoformat))
-        return 0 if said.well else 1
-    if said.trouble is not None or not found:
-        print(said.headline)
-    if found:
+        print(json.dumps(rows, indent=2, default=datetime.isoformat))
+        return 0 if state.well else 1
+    if state.trouble is not None or not rows:
+        print(state.headline)
+    if rows:
         header = ("KIND", "SINCE", "SEEN", "STATE", "WHAT", "WHAT TO DO")
-        print(aligned([header, *(_row(row, now) for row in found)]))
-    for note in said.notes:
+        print(aligned([header, *(_row(row, now) for row in rows)]))
+    for note in state.notes:
         print(note)
-    return 0 if said.well else 1
+    return 0 if state.well else 1
 
 
 def _as_row(trouble: Trouble) -> dict[str, Any]:

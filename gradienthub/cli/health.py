@@ -15,7 +15,9 @@ def health_of(hub: HubConfig, ledger: Ledger, now: datetime) -> Health:
     row = ledger.read(keepers.holder, hub_id) or {}
     standing = ledger.read(findings.listed, hub_id, limit=1000)
     facts = KeeperFacts(
-        wired=any(one.get("name") == KEEPER for one in hub.config.JupyterHub.get("services", ())),
+        wired=any(
+            service.get("name") == KEEPER for service in hub.config.JupyterHub.get("services", ())
+        ),
         passed_at=row.get("passed_at"),
         trouble=row.get("trouble") or "",
         since=row.get("trouble_since"),

@@ -3,7 +3,6 @@
 import argparse
 import json
 from datetime import UTC, datetime
-from typing import Any
 
 from ..ledger import watches
 from ..rules.duration import format_duration
@@ -11,13 +10,14 @@ from ..rules.phase import LeaseState
 from ..views.lease_view import LeaseView, watched_view
 from . import config
 from .columns import aligned
+from .commands import Commands
 from .desk import Desk
 from .health import say_if_old
 
 MOST = 1000
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_parser(subparsers: Commands) -> None:
     """Add `gradienthub leases` and its options."""
     parser = subparsers.add_parser(
         "leases",
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     hub = config.load(args.config)
     with config.open_ledger(hub) as ledger:
         desk = Desk(ledger, hub.settings, datetime.now(UTC))
-        found = ledger.read(
+        leases = ledger.read(
             watches.listing,
             desk.hub_id,
             account_id=desk.account(args.user).id if args.user else None,
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.all:
             say_if_old(hub, ledger, desk.now)
     house, grace = hub.settings.house, hub.settings.policy.grace
-    views = [watched_view(one, house.catalog, house.tiers, grace, desk.now) for one in found]
+    views = [watched_view(lease, house.catalog, house.tiers, grace, desk.now) for lease in leases]
     if args.json:
         print(json.dumps([view.model_dump(mode="json") for view in views], indent=2))
     elif views:

@@ -9,17 +9,17 @@ import struct
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from ..rules.catalog import ConfigurationFault
 from ..spawners.warm_mounts import WARM, MountFault, Mounts, folder
+from .commands import Commands
 
 #: A request is three ids; who sends more is not the hub.
 LONGEST = 1000
 SECONDS = 5.0
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_parser(subparsers: Commands) -> None:
     """Add `gradienthub mount-helper` and its options."""
     parser = subparsers.add_parser(
         "mount-helper",
@@ -81,11 +81,11 @@ def answer(listening: socket.socket, mounts: Mounts, owner: int) -> None:
             line = connection.makefile("rb").readline(LONGEST)
             _check_peer(connection, owner)
             _carry_out(line, mounts)
-            said: dict[str, Any] = {"done": True}
+            reply: dict[str, object] = {"done": True}
         except (MountFault, OSError, ValueError, KeyError, TypeError) as fault:
-            said = {"fault": str(fault)}
+            reply = {"fault": str(fault)}
         try:
-            connection.sendall(json.dumps(said).encode() + b"\n")
+            connection.sendall(json.dumps(reply).encode() + b"\n")
         except OSError:
             return  # it did not wait for its answer
 

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from typing import Any
 
 from ..ledger import statements
 from ..ledger.accounts import NoSuchAccount
@@ -12,11 +11,12 @@ from ..rules.statement import Statement
 from ..views.statement import as_csv, as_json_text
 from ..views.tier import statement_text
 from .columns import aligned
+from .commands import Commands
 from .config import UsageFault
 from .desk import Desk, on_desk
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_parser(subparsers: Commands) -> None:
     """Add `gradienthub statement` and its options."""
     parser = subparsers.add_parser(
         "statement",
@@ -41,7 +41,7 @@ def _print(desk: Desk, args: argparse.Namespace) -> None:
         parse_month(month)
     except ValueError as fault:
         raise UsageFault(str(fault)) from None
-    found = desk.ledger.read(
+    statement = desk.ledger.read(
         statements.statement,
         account_id=desk.account_id(args.name),
         month=month,
@@ -49,55 +49,56 @@ def _print(desk: Desk, args: argparse.Namespace) -> None:
         now=desk.now,
     )
     if args.csv:
-        sys.stdout.write(as_csv(found))
+        sys.stdout.write(as_csv(statement))
     elif args.json:
-        print(as_json_text(found))
+        print(as_json_text(statement))
     else:
-        print(_text(desk, found))
+        print(_text(desk, statement))
 
 
-def _text(desk: Desk, found: Statement) -> str:
+def _text(desk: Desk, statement: Statement) -> str:
     rows: list[tuple[str, ...]] = [
         ("NO.", "KIND", "WHAT", "FROM", "UNTIL", "TIME", "AMOUNT", "BALANCE")
     ]
-    rows += [_row(desk, entry) for entry in found.entries]
-    title = f"{found.name}, {found.month}, {found.currency}"
+    rows += [_row(desk, entry) for entry in statement.entries]
+    title = f"{statement.name}, {statement.month}, {statement.currency}"
     lines = [
-        title if found.over else f"{title} (so far)",
-        f"Before: {desk.amount(found.opening)}",
-        *([aligned(rows)] if found.entries else ["No entries."]),
-        f"Credits {desk.amount(found.total(Kind.CREDIT, Kind.TAKEN, Kind.EXPIRY))},"
-        f" charges {desk.amount(found.total(Kind.CHARGE))}, after: {desk.amount(found.closing)}",
+        title if statement.over else f"{title} (so far)",
+        f"Before: {desk.amount(statement.opening)}",
+        *([aligned(rows)] if statement.entries else ["No entries."]),
+        f"Credits {desk.amount(statement.total(Kind.CREDIT, Kind.TAKEN, Kind.EXPIRY))},"
+        f" charges {desk.amount(statement.total(Kind.CHARGE))},"
+        f" after: {desk.amount(statement.closing)}",
     ]
     lines += [
         f"Not observed, not charged: {entry.note}, {entry.until_at:%Y-%m-%d %H:%M} to"
         f" {entry.gap_until:%Y-%m-%d %H:%M} UTC"
-        for entry in found.gaps
+        for entry in statement.gaps
     ]
     lines += [
         f"Not reachable, not charged: {entry.note}, {start:%Y-%m-%d %H:%M} to"
         f" {end:%Y-%m-%d %H:%M} UTC"
-        for entry in found.charges
-        for start, end in found.unreachable_times(entry)
+        for entry in statement.charges
+        for start, end in statement.unreachable_times(entry)
     ]
-    if found.running:
-        lines.append(f"Running notebooks have used {desk.amount(found.running)} more so far.")
-    if not found.over and (text := _tier_text(desk, found)):
+    if statement.running:
+        lines.append(f"Running notebooks have used {desk.amount(statement.running)} more so far.")
+    if not statement.over and (text := _tier_text(desk, statement)):
         lines.append(text)
-    if found.head:
-        lines.append(f"Chain head: {found.head}")
+    if statement.head:
+        lines.append(f"Chain head: {statement.head}")
     return "\n".join(lines)
 
 
-def _tier_text(desk: Desk, found: Statement) -> str:
+def _tier_text(desk: Desk, statement: Statement) -> str:
     """Return what the account's tier costs beside the statement; "" for a closed account."""
     try:
-        account = desk.account(found.name)
+        account = desk.account(statement.name)
     except NoSuchAccount:
         return ""
-    if account.id != found.account_id:
+    if account.id != statement.account_id:
         return ""
-    return statement_text(desk.allowance(account).tier, found.currency)
+    return statement_text(desk.allowance(account).tier, statement.currency)
 
 
 def _row(desk: Desk, entry: Entry) -> tuple[str, ...]:

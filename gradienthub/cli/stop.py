@@ -1,15 +1,15 @@
 """gradienthub stop: stop what runs, also where the hub itself does not know it."""
 
 import argparse
-from typing import Any
 
 from ..ledger import leases
 from ..rules.idleness import Reason
 from ..rules.refusal import Refused, shown
+from .commands import Commands
 from .desk import Desk, on_desk
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_parser(subparsers: Commands) -> None:
     """Add `gradienthub stop` and its options."""
     parser = subparsers.add_parser(
         "stop",

@@ -1,16 +1,16 @@
 """gradienthub upgrade-db: bring the ledger's schema to this version's."""
 
 import argparse
-from typing import Any
 
 from .._version import __version__
 from ..ledger import Ledger
 from ..ledger.database import STEPS, way_to
 from ..rules.catalog import ConfigurationFault
 from . import config
+from .commands import Commands
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_parser(subparsers: Commands) -> None:
     """Add `gradienthub upgrade-db` and its options."""
     parser = subparsers.add_parser(
         "upgrade-db",

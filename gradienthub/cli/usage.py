@@ -5,8 +5,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import date, timedelta
-from typing import Any
+from datetime import date, datetime, timedelta
 
 from ..ledger import statements, usage
 from ..ledger.usage import Used
@@ -14,13 +13,14 @@ from ..rules.entry import month_start
 from ..rules.money import format_amount, plain_amount
 from ..views.statement import escape_formula, table_csv
 from .columns import aligned
+from .commands import Commands
 from .config import UsageFault
 from .desk import Desk, on_desk
 
 BY = ("user", "group", "type", "day")
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_parser(subparsers: Commands) -> None:
     """Add `gradienthub usage` and its options."""
     parser = subparsers.add_parser(
         "usage",
@@ -122,23 +122,23 @@ def _table(desk: Desk, by: str, rows: Sequence[Used], span: str) -> None:
 
 def _overruns(desk: Desk, args: argparse.Namespace) -> None:
     since = month_start(desk.now) if args.first is None else _midnight(desk, args.first)
-    found = desk.ledger.read(statements.overruns, hub_id=desk.hub_id, since=since)
+    overruns = desk.ledger.read(statements.overruns, hub_id=desk.hub_id, since=since)
     rows = [("USER", "NOTEBOOK", "UNTIL", "OVERRUN", "FORGIVEN", "LEASE")]
     rows += [
         (
-            one.name,
-            one.entry.note,
-            f"{one.entry.until_at:%Y-%m-%d %H:%M} UTC",
-            format_amount(one.entry.overrun, one.entry.currency),
-            format_amount(one.entry.forgiven, one.entry.currency),
-            one.entry.lease_id or "",
+            overrun.name,
+            overrun.entry.note,
+            f"{overrun.entry.until_at:%Y-%m-%d %H:%M} UTC",
+            format_amount(overrun.entry.overrun, overrun.entry.currency),
+            format_amount(overrun.entry.forgiven, overrun.entry.currency),
+            overrun.entry.lease_id or "",
         )
-        for one in found
+        for overrun in overruns
     ]
-    print(aligned(rows) if found else "Nothing ran on without money held for it.")
+    print(aligned(rows) if overruns else "Nothing ran on without money held for it.")
 
 
-def _midnight(desk: Desk, day: date) -> Any:
+def _midnight(desk: Desk, day: date) -> datetime:
     return desk.now.replace(
         year=day.year, month=day.month, day=day.day, hour=0, minute=0, second=0, microsecond=0
     )

@@ -2,17 +2,17 @@
 
 import argparse
 import sys
-from typing import Any
 
 from ..ledger import statements, verify
 from . import config
 from .columns import aligned
+from .commands import Commands
 from .config import UsageFault
 from .desk import Desk, on_desk
 from .health import health_of
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_parser(subparsers: Commands) -> None:
     """Add `gradienthub verify` and its options."""
     parser = subparsers.add_parser(
         "verify",
@@ -36,18 +36,18 @@ def _verify(desk: Desk, args: argparse.Namespace) -> int:
         if account_id is None:
             raise UsageFault("Say whose statement it is: gradienthub verify NAME --head HASH")
         return _head(desk, args, account_id)
-    found = desk.ledger.read(
+    proof = desk.ledger.read(
         verify.verify_money, hub_id=desk.hub_id, now=desk.now, account_id=account_id
     )
     looked = (
-        f"{found.chains} accounts, {found.entries} entries, {found.leases} leases"
+        f"{proof.chains} accounts, {proof.entries} entries, {proof.leases} leases"
         f" ({desk.now:%Y-%m-%d %H:%M} UTC)"
     )
-    if not found.faults:
+    if not proof.faults:
         print(f"Everything adds up: {looked}.")
         _say_what_is_not_in_it(args, desk)
         return 0
-    rows = [(fault.name, fault.currency, fault.what) for fault in found.faults]
+    rows = [(fault.name, fault.currency, fault.what) for fault in proof.faults]
     print(aligned([("ACCOUNT", "IN", "WHAT IS WRONG"), *rows]))
     print(f"\n{len(rows)} faults in {looked}.")
     _say_what_is_not_in_it(args, desk)
@@ -68,8 +68,8 @@ def _say_what_is_not_in_it(args: argparse.Namespace, desk: Desk) -> None:
 def _head(desk: Desk, args: argparse.Namespace, account_id: str) -> int:
     # Every account that had the name: a statement may be of one that is closed.
     ids = desk.ledger.read(statements.account_ids, hub_id=desk.hub_id, name=args.name)
-    for one in [account_id, *ids]:
-        entry = desk.ledger.read(verify.find_head, account_id=one, head=args.head)
+    for owner in [account_id, *ids]:
+        entry = desk.ledger.read(verify.find_head, account_id=owner, head=args.head)
         if entry is not None:
             print(f"It is the hash of entry {entry.seq}, {entry.month}, of {args.name}.")
             return 0

@@ -10,10 +10,11 @@ from ..rules.duration import format_duration
 from ..settings import Settings
 from . import config
 from .columns import aligned
+from .commands import Commands
 from .health import say_if_old
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_parser(subparsers: Commands) -> None:
     """Add `gradienthub warm` and what it can do."""
     parser = subparsers.add_parser(
         "warm",
@@ -26,9 +27,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         ("pause", _pause, "end them all and start no more, until resumed"),
         ("resume", _resume, "fill the pool again"),
     ):
-        one = acts.add_parser(name, help=says, description=says[0].upper() + says[1:] + ".")
-        config.add_config_option(one)
-        one.set_defaults(run=run, act=act)
+        command = acts.add_parser(name, help=says, description=says[0].upper() + says[1:] + ".")
+        config.add_config_option(command)
+        command.set_defaults(run=run, act=act)
 
 
 def run(args: argparse.Namespace) -> int:

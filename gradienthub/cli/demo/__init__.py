@@ -15,14 +15,14 @@ import urllib.request
 from collections.abc import Collection, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
 
 from ...ledger import Ledger, LedgerAway, objects
 from ...settings import kept_hub_id
 from ...spawners.engine import CensusObject, Engine, EngineAway
 from ...spawners.warm_mounts import MountFault, Mounts
+from ..commands import Commands
 from . import engines
-from .tables import ADMIN, admin_password, demo_settings, people
+from .tables import ADMIN, Demo, admin_password, demo_settings, people
 
 MARKER = ".gradienthub-demo"
 READY_SECONDS = 90
@@ -30,7 +30,7 @@ STOP_SECONDS = 60
 CONFIG = Path(__file__).with_name("jupyterhub_config.py")
 
 
-def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
+def add_parser(subparsers: Commands) -> None:
     """Add `gradienthub demo` and its options."""
     parser = subparsers.add_parser(
         "demo", help="a hub you can log in to, on this computer", description=__doc__
@@ -60,33 +60,49 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo until Ctrl-C, and leave nothing running."""
-    if not _port_is_free(args.port):
-        return _fault(f"Port {args.port} is in use. Choose another: gradienthub demo --port 8010")
     data: Path = args.data.absolute()
-    if data.exists() and any(data.iterdir()) and not (data / MARKER).exists():
-        return _fault(f"{data} is not a demo's folder. Name an empty one with --data")
+    if why := _why_not(args.port, data):
+        return _fault(why)
     choice = engines.choose(args.engine)
     if choice.fault:
         return _fault(choice.fault)
-    if args.reset and data.exists():
+    _make_folder(data, choice, reset=args.reset)
+    for line in choice.says:
+        print(line, flush=True)
+    demo = Demo(
+        port=args.port,
+        hub_port=_free_port(),
+        proxy_port=_free_port(),
+        data=str(data),
+        preset=args.preset,
+        engine=choice.name,
+        image=choice.image,
+        hub_ip=choice.hub_ip,
+        password=_kept_password(data),
+    )
+    return _run_until_ended(demo, data, choice)
+
+
+def _why_not(port: int, data: Path) -> str:
+    """Return why the demo cannot run so, with what to do; nothing where it can."""
+    if not _port_is_free(port):
+        return f"Port {port} is in use. Choose another: gradienthub demo --port 8010"
+    if data.exists() and any(data.iterdir()) and not (data / MARKER).exists():
+        return f"{data} is not a demo's folder. Name an empty one with --data"
+    return ""
+
+
+def _make_folder(data: Path, choice: engines.DemoEngine, *, reset: bool) -> None:
+    """Make the folder of everything; with `reset` what was in it is ended and forgotten."""
+    if reset and data.exists():
         hub_id, ledger = kept_hub_id(data), f"sqlite:///{data / 'gradienthub.sqlite'}"
         _sweep(engines.engine_of(choice, hub_id, data), hub_id, ledger)
         shutil.rmtree(data)
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     (data / MARKER).touch()
-    for line in choice.says:
-        print(line, flush=True)
-    demo = {
-        "port": args.port,
-        "hub_port": _free_port(),
-        "proxy_port": _free_port(),
-        "data": str(data),
-        "preset": args.preset,
-        "engine": choice.name,
-        "image": choice.image,
-        "hub_ip": choice.hub_ip,
-        "password": _kept_password(data),
-    }
+
+
+def _run_until_ended(demo: Demo, data: Path, choice: engines.DemoEngine) -> int:
     settings = demo_settings(demo)
     # A terminal that closes and a supervisor's TERM end the demo like Ctrl-C does, also where a
     # shell started us in the background with SIGINT ignored.
@@ -147,7 +163,7 @@ def _kept_password(data: Path) -> str:
     return kept.read_text().strip()
 
 
-def _start_hub(demo: dict[str, Any], data: Path) -> "subprocess.Popen[bytes]":
+def _start_hub(demo: Demo, data: Path) -> "subprocess.Popen[bytes]":
     own_bin = str(Path(sys.executable).parent)
     environment = os.environ | {
         "GRADIENTHUB_DEMO": json.dumps(demo),
@@ -167,7 +183,7 @@ def _start_hub(demo: dict[str, Any], data: Path) -> "subprocess.Popen[bytes]":
         )
 
 
-def _wait_until_ready(hub: "subprocess.Popen[bytes]", demo: dict[str, Any]) -> bool:
+def _wait_until_ready(hub: "subprocess.Popen[bytes]", demo: Demo) -> bool:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline and hub.poll() is None:
         try:
@@ -181,7 +197,7 @@ def _wait_until_ready(hub: "subprocess.Popen[bytes]", demo: dict[str, Any]) -> b
     return False
 
 
-def _banner(demo: dict[str, Any], data: Path) -> str:
+def _banner(demo: Demo, data: Path) -> str:
     lines = [
         "",
         f"  GradientHub demo: http://127.0.0.1:{demo['port']}/",
@@ -232,9 +248,9 @@ def _sweep(engine: Engine, hub_id: str, database_url: str) -> None:
     async def bury_all() -> None:
         census = await engine.census() or []
         strange = _strangers(hub_id, database_url, census)
-        for found in census:
-            if found.object_id not in strange:
-                await engine.bury(found)
+        for seen in census:
+            if seen.object_id not in strange:
+                await engine.bury(seen)
         await engine.close()
 
     try:
@@ -246,10 +262,10 @@ def _sweep(engine: Engine, hub_id: str, database_url: str) -> None:
 def _strangers(hub_id: str, database_url: str, census: Sequence[CensusObject]) -> Collection[str]:
     ledger = Ledger(database_url)
     try:
-        labelled = [found.labelled for found in census]
+        labelled = [seen.labelled for seen in census]
         return ledger.read(objects.strangers, hub_id, labelled)
     except LedgerAway:
         # Without it nothing is known to be ours.
-        return [found.object_id for found in census]
+        return [seen.object_id for seen in census]
     finally:
         ledger.close()

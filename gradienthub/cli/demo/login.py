@@ -2,9 +2,9 @@
 
 import json
 import os
-from typing import Any
 
 from jupyterhub.authenticators.shared import SharedPasswordAuthenticator
+from jupyterhub.user import User
 
 from ...ledger import By, accounts, grants
 from ...ledger.grants import Decision
@@ -15,7 +15,7 @@ from .tables import people
 class DemoAuthenticator(SharedPasswordAuthenticator):
     """Seeds an account when the hub meets its user; what somebody changed since stays."""
 
-    def add_user(self, user: Any) -> Any:
+    def add_user(self, user: User) -> object:
         """Add a user. The hub calls this for each user while it starts; then it may block."""
         result = super().add_user(user)
         preset = json.loads(os.environ["GRADIENTHUB_DEMO"])["preset"]

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from traitlets.config import Config
 
@@ -11,6 +11,20 @@ from ... import presets
 from ...settings import GradientHub, Settings
 
 ADMIN = "ada"
+
+
+class Demo(TypedDict):
+    """What a demo was started with; its hub reads it from the environment, as JSON."""
+
+    port: int
+    hub_port: int
+    proxy_port: int
+    data: str
+    preset: str
+    engine: str
+    image: str | None
+    hub_ip: str
+    password: str
 
 
 @dataclass(frozen=True)
@@ -58,12 +72,12 @@ def people(preset: str) -> tuple[Person, ...]:
     )
 
 
-def admin_password(demo: dict[str, Any]) -> str:
+def admin_password(demo: Demo) -> str:
     """Make a password that is long enough for JupyterHub's administrators."""
     return f"{demo['password']}-for-administrators"
 
 
-def fill(c: Config, demo: dict[str, Any]) -> None:
+def fill(c: Config, demo: Demo) -> None:
     """Set the demo's tables on `c.GradientHub`."""
     preset = presets.load(demo["preset"])
     gradient = c.GradientHub
@@ -98,7 +112,7 @@ def fill(c: Config, demo: dict[str, Any]) -> None:
     }
 
 
-def demo_settings(demo: dict[str, Any]) -> Settings:
+def demo_settings(demo: Demo) -> Settings:
     """Return the settings that the demo's hub will have."""
     c = Config()
     fill(c, demo)

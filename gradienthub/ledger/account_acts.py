@@ -1,16 +1,18 @@
 """What administrators do about who has which account: prepare one, list them, write it down."""
 
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import TypedDict
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from ..rules.action import Action
 from ..rules.identity import Closed
 from ..rules.refusal import Refused, shown
 from . import accounts as people
-from . import audit, identity
+from . import audit
 from .by import By
+from .identity_rows import open_account
 from .schema import accounts, identities, leases, subjects
 
 
@@ -26,7 +28,7 @@ class Change:
 class Rehearsed(Exception):
     """Carries the outcome of a dry run out of its transaction, which is not committed."""
 
-    def __init__(self, outcome: Any) -> None:
+    def __init__(self, outcome: list[Change]) -> None:
         super().__init__("a dry run")
         self.outcome = outcome
 
@@ -40,21 +42,16 @@ def prepare(
     takes it, whatever its user name; `provider` narrows it to one provider.
     """
     try:
-        found, made = people.find(tx, hub_id=by.hub_id, name=name), False
+        account, made = people.find(tx, hub_id=by.hub_id, name=name), False
     except people.NoSuchAccount:
-        account_id = identity.open_account(tx, hub_id=by.hub_id, name=name, now=by.now)
+        account_id = open_account(tx, hub_id=by.hub_id, name=name, now=by.now)
         tx.execute(update(accounts).where(accounts.c.id == account_id).values(prepared_at=by.now))
-        found, made = people.find(tx, hub_id=by.hub_id, name=name), True
-        audit.record(
-            tx,
-            by,
-            Action.ACCOUNT_PREPARED,
-            account_id=account_id,
-            detail={"name": name, "subject": subject},
-        )
+        account, made = people.find(tx, hub_id=by.hub_id, name=name), True
+        detail = {"name": name, "subject": subject}
+        audit.record(tx, by, Action.ACCOUNT_PREPARED, account_id=account_id, detail=detail)
     if subject:
-        _expect(tx, by, found, subject, provider)
-    return found, made
+        _expect(tx, by, account, subject, provider)
+    return account, made
 
 
 def _expect(tx: Connection, by: By, account: people.Account, subject: str, provider: str) -> None:
@@ -93,57 +90,93 @@ def _expect(tx: Connection, by: By, account: people.Account, subject: str, provi
     )
 
 
-def listing(tx: Connection, hub_id: str, *, closed: bool = False) -> list[dict[str, Any]]:
+class ListedUser(TypedDict):
+    """A hub user of an account, as it is listed."""
+
+    id: int
+    name: str
+    created: datetime
+    provider: str
+    missing_since: datetime | None
+
+
+class ListedSubject(TypedDict):
+    """A provider's word for an account, as it is listed."""
+
+    provider: str
+    key: str
+    subject: str
+
+
+class ListedAccount(TypedDict):
+    """An account with all that names it, as it is listed."""
+
+    id: str
+    name: str
+    state: str
+    created_at: datetime
+    closed_at: datetime | None
+    merged_into: str | None
+    users: list[ListedUser]
+    subjects: list[ListedSubject]
+
+
+def listing(tx: Connection, hub_id: str, *, closed: bool = False) -> list[ListedAccount]:
     """Return every account with its hub users and subjects, by name."""
     query = select(accounts).where(accounts.c.hub_id == hub_id)
     if not closed:
         query = query.where(accounts.c.closed_at.is_(None))
     rows = tx.execute(query.order_by(accounts.c.name, accounts.c.created_at)).all()
-    users: dict[str, list[dict[str, Any]]] = {}
-    for one in tx.execute(
-        select(identities).where(identities.c.hub_id == hub_id, identities.c.replaced_at.is_(None))
-    ):
-        users.setdefault(one.account_id, []).append(
+    users, words = _users_by_account(tx, hub_id), _subjects_by_account(tx, hub_id)
+    listed: list[ListedAccount] = []
+    for row in rows:
+        present = any(user["missing_since"] is None for user in users.get(row.id, ()))
+        state = "prepared" if row.prepared_at else "open" if present else "no user"
+        if row.closed_at is not None:
+            state = f"closed: {row.closed_why or Closed.DELETED.value}"
+        listed.append(
             {
-                "id": one.hub_user_id,
-                "name": one.name,
-                "created": one.user_created,
-                "provider": one.provider,
-                "missing_since": one.missing_since,
+                "id": row.id,
+                "name": row.name,
+                "state": state,
+                "created_at": row.created_at,
+                "closed_at": row.closed_at,
+                "merged_into": row.merged_into,
+                "users": users.get(row.id, []),
+                "subjects": words.get(row.id, []),
             }
         )
-    words: dict[str, list[dict[str, Any]]] = {}
-    for one in tx.execute(
+    return listed
+
+
+def _users_by_account(tx: Connection, hub_id: str) -> dict[str, list[ListedUser]]:
+    users: dict[str, list[ListedUser]] = {}
+    for row in tx.execute(
+        select(identities).where(identities.c.hub_id == hub_id, identities.c.replaced_at.is_(None))
+    ):
+        users.setdefault(row.account_id, []).append(
+            {
+                "id": row.hub_user_id,
+                "name": row.name,
+                "created": row.user_created,
+                "provider": row.provider,
+                "missing_since": row.missing_since,
+            }
+        )
+    return users
+
+
+def _subjects_by_account(tx: Connection, hub_id: str) -> dict[str, list[ListedSubject]]:
+    words: dict[str, list[ListedSubject]] = {}
+    for row in tx.execute(
         select(subjects)
         .where(subjects.c.hub_id == hub_id, subjects.c.replaced_at.is_(None))
         .order_by(subjects.c.bound_at, subjects.c.id)
     ):
-        words.setdefault(one.account_id, []).append(
-            {"provider": one.provider, "key": one.key, "subject": one.subject}
+        words.setdefault(row.account_id, []).append(
+            {"provider": row.provider, "key": row.key, "subject": row.subject}
         )
-    return [
-        {
-            "id": row.id,
-            "name": row.name,
-            "state": _state(row, users.get(row.id, [])),
-            "created_at": row.created_at,
-            "closed_at": row.closed_at,
-            "merged_into": row.merged_into,
-            "users": users.get(row.id, []),
-            "subjects": words.get(row.id, []),
-        }
-        for row in rows
-    ]
-
-
-def _state(row: Row[Any], users: list[dict[str, Any]]) -> str:
-    if row.closed_at is not None:
-        return f"closed: {row.closed_why or Closed.DELETED.value}"
-    if row.prepared_at is not None:
-        return "prepared"
-    if not any(user["missing_since"] is None for user in users):
-        return "no user"
-    return "open"
+    return words
 
 
 def build_refusal(message: str, hint: str) -> Refused:

@@ -1,16 +1,27 @@
 """Bindings by hand: an administrator gives a name the account it had before, and takes it back."""
 
 from datetime import UTC, datetime
-from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, select, update
+from sqlalchemy import Connection, and_, func, select, update
 
 from ..rules.action import Action
-from ..rules.identity import Closed, HubUser, Subject
+from ..rules.identity import Closed
 from ..rules.refusal import shown
-from . import audit, identity, identity_findings
+from . import audit, identity_findings
 from .account_acts import Change, build_refusal, require_nothing_running
 from .by import By
+from .identity_rows import (
+    Binding,
+    NewBinding,
+    bind_user,
+    find_successor,
+    first_binding,
+    has_subject,
+    has_user,
+    name_has_older_account,
+    open_account,
+    read_bindings,
+)
 from .schema import accounts, balances, identities, notebooks, subjects
 
 EVER = datetime.min.replace(tzinfo=UTC)
@@ -19,17 +30,17 @@ EVER = datetime.min.replace(tzinfo=UTC)
 def bind(tx: Connection, by: By, name: str, *, to: str = "") -> list[Change]:
     """Give a name back the account it had before; `to` chooses one by its id."""
     current = _current_user(tx, by.hub_id, name)
-    old = _old_account(tx, by.hub_id, name, to, current)
+    account_id = _old_account(tx, by.hub_id, name, to, current)
     if current is None:
         tx.execute(
             update(accounts)
-            .where(accounts.c.id == old.id)
+            .where(accounts.c.id == account_id)
             .values(prepared_at=by.now, closed_at=None, closed_why=None, name=name)
         )
-        audit.record(tx, by, Action.ACCOUNT_PREPARED, account_id=old.id, detail={"name": name})
-        changes = [Change(old.id, name, f"waits for the next login of {name}")]
+        audit.record(tx, by, Action.ACCOUNT_PREPARED, account_id=account_id, detail={"name": name})
+        changes = [Change(account_id, name, f"waits for the next login of {name}")]
     else:
-        changes = _switch(tx, by, current, old.id, "an administrator bound the name to it")
+        changes = _switch(tx, by, current, account_id, "an administrator bound the name to it")
     identity_findings.report(tx, hub_id=by.hub_id, now=by.now)
     return changes
 
@@ -51,7 +62,7 @@ def bind_closed(tx: Connection, by: By, since: datetime) -> list[Change]:
     ).all()
     changes: list[Change] = []
     for row in closed:
-        current = identity.user_instead(tx, row.id)
+        current = find_successor(tx, row.id)
         if current is not None:
             why = "an administrator said that they are the same person"
             changes += _switch(tx, by, current, row.id, why)
@@ -70,9 +81,9 @@ def bind_all(tx: Connection, by: By) -> list[Change]:
             accounts.c.hub_id == by.hub_id,
             accounts.c.closed_at.is_(None),
             accounts.c.prepared_at.is_(None),
-            ~identity.has_user(),
-            ~identity.has_subject(),
-            ~identity.name_has_older_account(),
+            ~has_user(),
+            ~has_subject(),
+            ~name_has_older_account(),
         )
         .group_by(accounts.c.name)
         .order_by(accounts.c.name)
@@ -102,33 +113,39 @@ def unbind(tx: Connection, by: By, name: str) -> list[Change]:
 
 def unbind_since(tx: Connection, by: By, since: datetime) -> list[Change]:
     """Undo what `bind` did since then."""
-    rows = tx.execute(
+    bindings = read_bindings(
+        tx,
         select(identities).where(
             identities.c.hub_id == by.hub_id,
             identities.c.apart_from.is_not(None),
             identities.c.replaced_at.is_(None),
             identities.c.bound_at >= since,
-        )
-    ).all()
-    changes = [change for row in rows for change in _undo(tx, by, row)]
+        ),
+    )
+    changes = [change for binding in bindings for change in _undo(tx, by, binding)]
     identity_findings.report(tx, hub_id=by.hub_id, now=by.now)
     return changes
 
 
-def _undo(tx: Connection, by: By, current: Row[Any]) -> list[Change]:
+def _undo(tx: Connection, by: By, current: Binding) -> list[Change]:
     why = "an administrator took the name off it"
     if current.apart_from:
         return _switch(tx, by, current, current.apart_from, why, closes=Closed.REPLACED)
-    new = identity.open_account(tx, hub_id=by.hub_id, name=current.name, now=by.now)
+    new = open_account(tx, hub_id=by.hub_id, name=current.user.name, now=by.now)
     audit.record(
-        tx, by, Action.ACCOUNT_OPENED, account_id=new, detail={"user": current.name, "why": why}
+        tx,
+        by,
+        Action.ACCOUNT_OPENED,
+        account_id=new,
+        detail={"user": current.user.name, "why": why},
     )
     return _switch(tx, by, current, new, why, words=False, closes=Closed.REPLACED)
 
 
-def _current_user(tx: Connection, hub_id: str, name: str) -> Row[Any] | None:
-    """Return the identity of the hub's present user of that name."""
-    return tx.execute(
+def _current_user(tx: Connection, hub_id: str, name: str) -> Binding | None:
+    """Return the binding of the hub's present user of that name."""
+    return first_binding(
+        tx,
         select(identities)
         .join(accounts, accounts.c.id == identities.c.account_id)
         .where(
@@ -139,32 +156,30 @@ def _current_user(tx: Connection, hub_id: str, name: str) -> Row[Any] | None:
             (identities.c.name == name) | and_(identities.c.name == "", accounts.c.name == name),
         )
         .order_by(identities.c.bound_at.desc())
-    ).first()
+        .limit(1),
+    )
 
 
-def _old_account(
-    tx: Connection, hub_id: str, name: str, to: str, current: Row[Any] | None
-) -> Row[Any]:
-    """Return the account that the name is to have. Raises Refused with the choices."""
-    mine = current.account_id if current is not None else ""
-    query = select(accounts).where(accounts.c.hub_id == hub_id, accounts.c.id != mine)
+def _old_account(tx: Connection, hub_id: str, name: str, to: str, current: Binding | None) -> str:
+    """Return the id of the account that the name is to have. Raises Refused with the choices."""
+    current_id = current.account_id if current is not None else ""
+    query = select(accounts).where(accounts.c.hub_id == hub_id, accounts.c.id != current_id)
     if to:
-        found = tx.execute(query.where(accounts.c.id == to)).first()
-        if found is None or found.closed_why == Closed.MERGED.value:
+        row = tx.execute(query.where(accounts.c.id == to)).first()
+        if row is None or row.closed_why == Closed.MERGED.value:
             raise build_refusal(
                 f"There is no other account {shown(to)}.", "See `account list --all`."
             )
-        return found
+        return to
     rows = tx.execute(
         query.where(
             accounts.c.name == name,
-            ~identity.has_user(),
+            ~has_user(),
             accounts.c.closed_at.is_(None)
             | accounts.c.closed_why.in_((Closed.REPLACED.value, Closed.SET_ASIDE.value)),
         ).order_by(accounts.c.closed_at.is_not(None), accounts.c.created_at.desc())
     ).all()
-    without_end = [row for row in rows if row.closed_at is None]
-    choices = without_end or rows
+    choices = [row for row in rows if row.closed_at is None] or rows
     if not choices:
         raise build_refusal(
             f"{name} has no account without a user that could be given back.",
@@ -175,13 +190,13 @@ def _old_account(
         raise build_refusal(
             f"{name} had {len(choices)} accounts: {ids}.", "Choose one with --to ACCOUNT."
         )
-    return choices[0]
+    return str(choices[0].id)
 
 
 def _switch(
     tx: Connection,
     by: By,
-    current: Row[Any],
+    current: Binding,
     to: str,
     why: str,
     *,
@@ -192,30 +207,12 @@ def _switch(
 
     What is in the account of before stays in it. Raises Refused while it runs something.
     """
-    left = current.account_id
+    left, user = current.account_id, current.user
     require_nothing_running(tx, left)
     if words:
-        tx.execute(
-            update(subjects)
-            .where(
-                subjects.c.account_id == left,
-                subjects.c.replaced_at.is_(None),
-                # Back: only those that came with the bind.
-                subjects.c.bound_at >= (current.bound_at if current.apart_from else EVER),
-            )
-            .values(account_id=to, bound_at=by.now)
-        )
-    user = HubUser(current.hub_user_id, current.user_created, current.name)
-    identity.bind_user(
-        tx,
-        hub_id=by.hub_id,
-        account_id=to,
-        user=user,
-        who=Subject(current.provider, current.subject),
-        now=by.now,
-        before_id=left,
-        apart_from=left,
-    )
+        _move_words(tx, by, current, to)
+    new = NewBinding(by.hub_id, to, user, current.who, before_id=left, by_hand=True)
+    bind_user(tx, new, by.now)
     tx.execute(
         update(accounts)
         .where(accounts.c.id == to)
@@ -229,13 +226,10 @@ def _switch(
         detail={"user": user.name, "from": left, "why": why},
     )
     changes = [Change(to, user.name, f"is the account of {user.name} now; it was {left}")]
-    still_used = select(accounts.c.id).where(accounts.c.id == left, identity.has_user())
+    still_used = select(accounts.c.id).where(accounts.c.id == left, has_user())
     if tx.execute(still_used).first() is None:
-        tx.execute(
-            update(accounts)
-            .where(accounts.c.id == left)
-            .values(closed_at=by.now, closed_why=closes.value)
-        )
+        closed = {"closed_at": by.now, "closed_why": closes.value}
+        tx.execute(update(accounts).where(accounts.c.id == left).values(**closed))
         audit.record(
             tx, by, Action.ACCOUNT_CLOSED, account_id=left, detail={"user": user.name, "why": why}
         )
@@ -243,6 +237,20 @@ def _switch(
         more = f"; it has {has}: `gradienthub account merge {left} {to}` moves them" if has else ""
         changes.append(Change(left, user.name, f"is closed{more}"))
     return changes
+
+
+def _move_words(tx: Connection, by: By, current: Binding, to: str) -> None:
+    """Move the words that came with a user into the account that they get."""
+    tx.execute(
+        update(subjects)
+        .where(
+            subjects.c.account_id == current.account_id,
+            subjects.c.replaced_at.is_(None),
+            # Back: only those that came with the bind.
+            subjects.c.bound_at >= (current.bound_at if current.apart_from else EVER),
+        )
+        .values(account_id=to, bound_at=by.now)
+    )
 
 
 def _contents(tx: Connection, account_id: str) -> str:

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NotRequired, TypedDict, Unpack
 
-from sqlalchemy import Row, delete, or_, select, update
+from sqlalchemy import Row, or_, select, update
 
 from ..rules.identity import HubUser, Subject
 from ..rules.tiers import Allowance, Facts, Tier, TierRules, resolve
-from . import identity, identity_findings
+from . import identity, identity_findings, identity_rows, logins
 from .database import Transaction
 from .identity import close_user, rename_user, reopen
-from .schema import accounts, approvals, identities, logins
+from .schema import accounts, approvals, identities
 
 __all__ = [
     "LONGEST_CLAIMS",
@@ -97,7 +97,7 @@ def record_login(
     tx: Transaction, *, hub_id: str, name: str, now: datetime, **facts: Unpack[LoginFacts]
 ) -> None:
     """Keep what the provider said at a login until the hub has the user."""
-    identity.record_login(tx, hub_id=hub_id, name=name, login=_login(facts, now))
+    logins.record_login(tx, hub_id=hub_id, name=name, login=_login(facts, now))
 
 
 def take_login(
@@ -121,9 +121,9 @@ def take_login(
         identity_findings.report(tx, hub_id=hub_id, now=now)
 
 
-def _login(facts: LoginFacts, at: datetime) -> identity.Login:
+def _login(facts: LoginFacts, at: datetime) -> logins.Login:
     groups = facts["groups"]
-    return identity.Login(
+    return logins.Login(
         who=facts["who"],
         groups=None if groups is None else tuple(groups),
         claims=facts["claims"],
@@ -148,11 +148,11 @@ def account_of(
     named before finds its account under whatever hub user. `hub_groups` are the hub's own, kept
     for who asks without the hub.
     """
-    login = identity.waiting_login(tx, hub_id, user)
+    login = logins.find_waiting_login(tx, hub_id, user)
     account_id, changed = identity.identify(tx, hub_id=hub_id, user=user, login=login, now=now)
     if login is not None:
         # Taken once: a user who gets this name within the minute must not find it.
-        tx.execute(delete(logins).where(logins.c.hub_id == hub_id, logins.c.name == user.name))
+        logins.forget_logins(tx, hub_id, user.name)
     if changed:
         identity_findings.report(tx, hub_id=hub_id, now=now)
     account = _account(tx, account_id)
@@ -246,7 +246,7 @@ def find(tx: Transaction, *, hub_id: str, name: str) -> Account:
         )
         .order_by(
             (accounts.c.name == name).desc(),
-            identity.has_user().desc(),
+            identity_rows.has_user().desc(),
             accounts.c.prepared_at.is_not(None),
             accounts.c.created_at.desc(),
         )

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, select, update
 
@@ -35,7 +34,7 @@ class Changes:
 
 def changes(tx: Connection, hub_id: str, seen: Iterable[UserWithGroups]) -> Changes:
     """Compare the hub's users with the ledger's. Reads only."""
-    by_id = {one.user.id: one for one in seen}
+    users = {user.user.id: user for user in seen}
     rows = tx.execute(
         select(
             identities.c.id,
@@ -50,33 +49,33 @@ def changes(tx: Connection, hub_id: str, seen: Iterable[UserWithGroups]) -> Chan
     )
     present: dict[int, bool] = {}
     groups: dict[str, set[str]] = {}
-    known: dict[str, Any] = {}
+    kept: dict[str, list[str] | None] = {}
     for row in rows:
-        one = by_id.get(row.hub_user_id)
-        there = one is not None and same_moment(one.user.created, row.user_created)
+        user = users.get(row.hub_user_id)
+        there = user is not None and same_moment(user.user.created, row.user_created)
         if there != (row.missing_since is None):
             present[row.id] = there
-        if one is not None and there:
-            groups.setdefault(row.account_id, set()).update(one.groups)
-            known[row.account_id] = row.hub_groups
+        if user is not None and there:
+            groups.setdefault(row.account_id, set()).update(user.groups)
+            kept[row.account_id] = row.hub_groups
     return Changes(
         present,
         {
             account_id: sorted(names)
             for account_id, names in groups.items()
-            if known[account_id] is None or set(known[account_id]) != names
+            if (before := kept[account_id]) is None or set(before) != names
         },
     )
 
 
-def note(tx: Connection, hub_id: str, found: Changes, now: datetime) -> None:
+def note(tx: Connection, hub_id: str, changed: Changes, now: datetime) -> None:
     """Write what has changed, and tell of accounts whose users are gone."""
-    for identity_id, there in found.present.items():
+    for identity_id, there in changed.present.items():
         tx.execute(
             update(identities)
             .where(identities.c.id == identity_id)
             .values(missing_since=None if there else now)
         )
-    for account_id, names in found.groups.items():
+    for account_id, names in changed.groups.items():
         tx.execute(update(accounts).where(accounts.c.id == account_id).values(hub_groups=names))
     identity_findings.report(tx, hub_id=hub_id, now=now)

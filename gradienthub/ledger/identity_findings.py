@@ -1,14 +1,14 @@
-"""What is odd about who people are, as findings: read from the ledger, mended by its commands."""
+"""What is wrong with who people are, as findings: read from the ledger, mended by its commands."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, exists, func, select
+from sqlalchemy import ColumnElement, Connection, exists, func, select
 
 from ..rules.identity import Closed
-from . import findings, identity
+from . import findings
 from .findings import NewFinding
+from .identity_rows import find_successor, has_subject, has_user, name_has_older_account
 from .schema import accounts, identities
 
 SOURCE = "identity"
@@ -21,13 +21,13 @@ NAMED = 5
 
 def report(tx: Connection, *, hub_id: str, now: datetime) -> None:
     """Tell what stands now, and that the rest is mended."""
-    found = [
+    wrong = [
         *_mass_closings(tx, hub_id, now),
         *_accounts_without_user(tx, hub_id),
         *_accounts_of_meanwhile(tx, hub_id),
         *_linked_names(tx, hub_id),
     ]
-    findings.report(tx, hub_id=hub_id, source=SOURCE, found=found, now=now)
+    findings.report(tx, hub_id=hub_id, source=SOURCE, wrong=wrong, now=now)
 
 
 def _mass_closings(tx: Connection, hub_id: str, now: datetime) -> Iterable[NewFinding]:
@@ -49,7 +49,7 @@ def _mass_closings(tx: Connection, hub_id: str, now: datetime) -> Iterable[NewFi
         )
     ]
     # Who has their old account again lost nothing: what a login closed then is the newer one.
-    mass = [row for row in mass if identity.user_instead(tx, row.id) is not None]
+    mass = [row for row in mass if find_successor(tx, row.id) is not None]
     if not mass:
         return
     since = mass[0].closed_at.strftime("%Y-%m-%dT%H:%MZ")
@@ -73,32 +73,32 @@ def _had_user() -> ColumnElement[bool]:
     )
 
 
-def _without_user(tx: Connection, hub_id: str, *, older: bool) -> list[Row[Any]]:
-    """List accounts whose hub users are all gone without a deletion, and that no subject finds.
+def _without_user(tx: Connection, hub_id: str, *, older: bool) -> list[tuple[str, str]]:
+    """List (id, name) of accounts whose hub users are all gone without a deletion, and that no
+    subject names.
 
     `older`: those whose name has an older account now, else the others.
     """
-    superseded = identity.name_has_older_account()
-    return list(
-        tx.execute(
-            select(accounts.c.id, accounts.c.name)
-            .where(
-                accounts.c.hub_id == hub_id,
-                accounts.c.closed_at.is_(None),
-                accounts.c.prepared_at.is_(None),
-                _had_user(),
-                ~identity.has_user(),
-                ~identity.has_subject(),
-                superseded if older else ~superseded,
-            )
-            .order_by(accounts.c.name)
+    superseded = name_has_older_account()
+    rows = tx.execute(
+        select(accounts.c.id, accounts.c.name)
+        .where(
+            accounts.c.hub_id == hub_id,
+            accounts.c.closed_at.is_(None),
+            accounts.c.prepared_at.is_(None),
+            _had_user(),
+            ~has_user(),
+            ~has_subject(),
+            superseded if older else ~superseded,
         )
+        .order_by(accounts.c.name)
     )
+    return [(row.id, row.name) for row in rows]
 
 
 def _accounts_without_user(tx: Connection, hub_id: str) -> Iterable[NewFinding]:
     """Name the accounts that nobody reaches any more, and how their people get them back."""
-    names = [row.name for row in _without_user(tx, hub_id, older=False)]
+    names = [name for _, name in _without_user(tx, hub_id, older=False)]
     if not names:
         return
     total = tx.execute(
@@ -124,15 +124,15 @@ def _accounts_without_user(tx: Connection, hub_id: str) -> Iterable[NewFinding]:
 
 def _accounts_of_meanwhile(tx: Connection, hub_id: str) -> Iterable[NewFinding]:
     """Name what was opened while the hub had another user table, and how it is moved."""
-    rows = _without_user(tx, hub_id, older=True)
-    if rows:
-        names = [row.name for row in rows]
+    opened = _without_user(tx, hub_id, older=True)
+    if opened:
+        names = [name for _, name in opened]
         yield NewFinding(
             key="accounts_of_meanwhile",
             kind="accounts_of_meanwhile",
-            why=f"{len(rows)} accounts were opened while the hub had another user table, and their"
-            f" names have the older accounts back: {_few(names)}",
-            repair=f"run `gradienthub account merge {rows[0].id} {names[0]}` to move credit and"
+            why=f"{len(opened)} accounts were opened while the hub had another user table, and"
+            f" their names have the older accounts back: {_few(names)}",
+            repair=f"run `gradienthub account merge {opened[0][0]} {names[0]}` to move credit and"
             " notebooks into the older account (--dry-run shows it first)",
         )
 

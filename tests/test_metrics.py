@@ -150,8 +150,8 @@ def test_counts_are_of_what_the_ledger_holds(ledger, make_settings, ask):
     ledger.write(leases.note_stop, stopping.id, Reason.USER, "ben", later, "this-hub")
     ledger.write(leases.end, ended.id, later, Reason.USER)
     found = [NewFinding("a", "notify", "", ""), NewFinding("b", "notify", "", "")]
-    ledger.write(report, hub_id="this-hub", source="keeper", found=found, now=NOW)
-    ledger.write(report, hub_id="this-hub", source="keeper", found=found[:1], now=later)
+    ledger.write(report, hub_id="this-hub", source="keeper", wrong=found, now=NOW)
+    ledger.write(report, hub_id="this-hub", source="keeper", wrong=found[:1], now=later)
     seen = ledger.read(counts, "this-hub")
     assert seen.leases == {("free-t4", "running"): 1, ("free-t4", "stopping"): 1}
     assert seen.devices == {("leased", T4): 2, ("free", "Toy A100"): 1}

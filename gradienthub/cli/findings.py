@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if state.well else 1
 
 
-def _as_row(trouble: Trouble) -> dict[str, Any]:
+def _as_row(trouble: Trouble) -> findings.FindingRow:
     """Return why nobody looks as the first of the findings."""
     return {
         "id": None,
@@ -70,7 +70,7 @@ def _as_row(trouble: Trouble) -> dict[str, Any]:
     }
 
 
-def _row(row: dict[str, Any], now: datetime) -> tuple[str, ...]:
+def _row(row: findings.FindingRow, now: datetime) -> tuple[str, ...]:
     first, mended = row["first_at"], row["mended_at"]
     return (
         row["kind"],

@@ -36,7 +36,7 @@ async def try_folders(app: Any, context: HubContext) -> None:
     found = [NewFinding(f"folders/{t.image}", "folders", t.says, t.cure) for t in faults]
     with suppress(LedgerAway):
         await context.ledger.awrite(
-            report, hub_id=settings.hub_id, source="folders", found=found, now=context.clock()
+            report, hub_id=settings.hub_id, source="folders", wrong=found, now=context.clock()
         )
 
 

@@ -36,7 +36,7 @@ async def note_outside(app: Any, context: HubContext) -> None:
         for one in placed
     ]
     new = await context.ledger.awrite(
-        findings.report, hub_id=settings.hub_id, source=SOURCE, found=found, now=now
+        findings.report, hub_id=settings.hub_id, source=SOURCE, wrong=found, now=now
     )
     for one in new:
         app.log.warning("%s; %s", one.why, one.repair)

@@ -175,7 +175,7 @@ async def _report(
         ledger_findings.report,
         hub_id=context.settings.hub_id,
         source=source,
-        found=[*found],
+        wrong=[*found],
         now=context.clock(),
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import NotRequired, TypedDict, cast
 
 from sqlalchemy import Connection, case, select, update
 
@@ -21,50 +21,63 @@ class NewFinding:
     lease_id: str | None = None
 
 
+class FindingRow(TypedDict):
+    """A finding as it is listed; `mended_at` is None while it stands, `id` where it has no row."""
+
+    id: int | None
+    hub_id: NotRequired[str]
+    key: str
+    kind: str
+    source: str
+    lease_id: str | None
+    why: str
+    repair: str
+    times: int
+    first_at: datetime
+    last_at: datetime
+    mended_at: datetime | None
+
+
 def report(
-    tx: Connection, *, hub_id: str, source: str, found: Iterable[NewFinding], now: datetime
+    tx: Connection, *, hub_id: str, source: str, wrong: Iterable[NewFinding], now: datetime
 ) -> list[NewFinding]:
     """Record all that `source` finds wrong now: findings are added, counted on, or marked as
     mended.
 
     Returns those that are new.
     """
-    standing = {
-        row.key: row
-        for row in tx.execute(
-            select(findings).where(
-                findings.c.hub_id == hub_id,
-                findings.c.source == source,
-                findings.c.mended_at.is_(None),
-            )
+    standing = tx.execute(
+        select(findings.c.id, findings.c.key, findings.c.times).where(
+            findings.c.hub_id == hub_id,
+            findings.c.source == source,
+            findings.c.mended_at.is_(None),
         )
-    }
-    now_wrong = {_fitting(one.key, 255): one for one in found}
-    for key, row in standing.items():
-        one = now_wrong.get(key)
+    ).all()
+    by_key = {_fitting(finding.key, 255): finding for finding in wrong}
+    for row in standing:
+        finding = by_key.pop(row.key, None)
         values = (
             {"mended_at": now}
-            if one is None
-            else {"last_at": now, "times": row.times + 1, "why": _fitting(one.why, 400)}
+            if finding is None
+            else {"last_at": now, "times": row.times + 1, "why": _fitting(finding.why, 400)}
         )
         tx.execute(update(findings).where(findings.c.id == row.id).values(**values))
-    new = {key: one for key, one in now_wrong.items() if key not in standing}
-    for key, one in new.items():
+    for key, finding in by_key.items():
         tx.execute(
             findings.insert().values(
                 hub_id=hub_id,
                 key=key,
-                kind=one.kind,
+                kind=finding.kind,
                 source=source,
-                lease_id=one.lease_id and _fitting(one.lease_id, 36),
-                why=_fitting(one.why, 400),
-                repair=_fitting(one.repair, 400),
+                lease_id=finding.lease_id and _fitting(finding.lease_id, 36),
+                why=_fitting(finding.why, 400),
+                repair=_fitting(finding.repair, 400),
                 times=1,
                 first_at=now,
                 last_at=now,
             )
         )
-    return list(new.values())
+    return list(by_key.values())
 
 
 def _fitting(words: str, length: int) -> str:
@@ -74,7 +87,7 @@ def _fitting(words: str, length: int) -> str:
 
 def listed(
     tx: Connection, hub_id: str, *, standing: bool = True, limit: int = 200
-) -> list[dict[str, Any]]:
+) -> list[FindingRow]:
     """List findings that stand, the newest first, and then also those that are mended.
 
     However many were mended since, none that stands is cut off for them.
@@ -84,4 +97,4 @@ def listed(
     if standing:
         query = query.where(stands)
     query = query.order_by(case((stands, 0), else_=1), findings.c.id.desc())
-    return [dict(row._mapping) for row in tx.execute(query.limit(limit))]
+    return [cast("FindingRow", row._asdict()) for row in tx.execute(query.limit(limit))]

@@ -217,17 +217,17 @@ def test_findings_stand_until_they_are_mended(started):
     found = [NewFinding("notify line 1", "notify", "It is down.", "Start it.")]
     begun = now() - 5 * MINUTE
     started.ledger.write(
-        findings.report, hub_id="this-hub", source="keeper", found=found, now=begun
+        findings.report, hub_id="this-hub", source="keeper", wrong=found, now=begun
     )
     started.ledger.write(
-        findings.report, hub_id="this-hub", source="keeper", found=found, now=now()
+        findings.report, hub_id="this-hub", source="keeper", wrong=found, now=now()
     )
     said = started.run("findings")
     line = said.out.splitlines()[1]
     assert said.code == 1 and "(5 min)" in line and "2 times  stands" in line
     assert line.endswith("It is down.  Start it.")
     assert json.loads(started.run("findings", "--json").out)[0]["kind"] == "notify"
-    started.ledger.write(findings.report, hub_id="this-hub", source="keeper", found=[], now=now())
+    started.ledger.write(findings.report, hub_id="this-hub", source="keeper", wrong=[], now=now())
     assert started.run("findings").code == 0
     said = started.run("findings", "--all")
     assert said.code == 0 and " mended " in said.out

@@ -14,7 +14,7 @@ BLIND = NewFinding("blind/lease-2", "blind", "its use cannot be told", "none", "
 
 
 def report(ledger, *found, hub="h", source="hub", at=NOW):
-    return ledger.write(findings.report, hub_id=hub, source=source, found=found, now=at)
+    return ledger.write(findings.report, hub_id=hub, source=source, wrong=found, now=at)
 
 
 def rows(ledger, hub="h", **kwargs):

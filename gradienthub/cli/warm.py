@@ -1,7 +1,6 @@
 """gradienthub warm: the servers that wait for a start; pause and resume the pool."""
 
 import argparse
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,27 +44,26 @@ def run(args: argparse.Namespace) -> int:
 
 def _list(ledger: Ledger, settings: Settings, now: datetime) -> None:
     pool = ledger.read(warm_slots.overview, settings.hub_id, now)
-    rows = pool.servers
     header = ("INSTANCE TYPE", "RUNTIME", "HOST", "DEVICES", "STATE", "MEMORY", "SINCE")
-    if rows:
-        print(aligned([header, *(_row(row, now) for row in rows)]))
+    if pool.servers:
+        print(aligned([header, *(_row(server, now) for server in pool.servers)]))
     wanted = sum(pool.count for pool in settings.pools)
-    print(f"{len(rows)} of {wanted} warm servers.")
+    print(f"{len(pool.servers)} of {wanted} warm servers.")
     if pool.paused:
         print(f"Paused by {pool.paused[0]} since {pool.paused[1]:%Y-%m-%d %H:%M} UTC.")
     print(f"{pool.hits} of {pool.starts} starts of the last 24 h had one.")
 
 
-def _row(row: Mapping[str, Any], now: datetime) -> tuple[str, ...]:
-    used = f"{row['used'] / 10**6:.0f} MB" if row["used"] else "-"
+def _row(server: warm_slots.WarmServer, now: datetime) -> tuple[str, ...]:
+    slot = server.slot
     return (
-        row["instance_type"],
-        row["runtime"],
-        row["host"],
-        ", ".join(row["devices"]) or "-",
-        row["state"],
-        used,
-        format_duration(now - row["since"]),
+        slot.instance_type,
+        slot.runtime,
+        slot.host,
+        ", ".join(slot.devices) or "-",
+        slot.state,
+        f"{slot.used / 10**6:.0f} MB" if slot.used else "-",
+        format_duration(now - server.since),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, RowMapping, delete, select
+from sqlalchemy import Connection, delete, select
 
 from ..rules.ownership import Labelled, Recorded, record_fault
 from .batches import split_ids
@@ -33,15 +33,19 @@ def strangers(tx: Connection, hub_id: str, seen: Iterable[Labelled]) -> dict[str
 
     Objects of engines that give no names, like processes, are known otherwise.
     """
-    found = [one for one in seen if one.name]
-    known = _leases(tx, hub_id, found)
-    slots = _slots(tx, hub_id, {one.slot for one in found if one.slot})
-    return {one.object_id: why for one in found if (why := record_fault(one, known, slots))}
+    named = [labelled for labelled in seen if labelled.name]
+    known = _leases(tx, hub_id, named)
+    slots = _slots(tx, hub_id, {labelled.slot for labelled in named if labelled.slot})
+    return {
+        labelled.object_id: why
+        for labelled in named
+        if (why := record_fault(labelled, known, slots))
+    }
 
 
 def _leases(tx: Connection, hub_id: str, seen: list[Labelled]) -> dict[str, Recorded]:
-    ids = {one.lease_id for one in seen if one.lease_id}
-    slots = {one.slot for one in seen if one.slot}
+    ids = {labelled.lease_id for labelled in seen if labelled.lease_id}
+    slots = {labelled.slot for labelled in seen if labelled.slot}
     columns = (leases.c.id, leases.c.object_id, leases.c.warm_slot)
     known = {}
     for column, values in ((leases.c.id, ids), (leases.c.warm_slot, slots)):
@@ -63,13 +67,13 @@ def _slots(tx: Connection, hub_id: str, slots: set[str]) -> dict[str, str]:
     return known
 
 
-def remember_slot(tx: Connection, row: RowMapping, now: datetime) -> None:
+def remember_slot(
+    tx: Connection, hub_id: str, slot_id: str, object_id: str | None, now: datetime
+) -> None:
     """Keep what a warm server was made as, after it has lost its row."""
     tx.execute(delete(past_slots).where(past_slots.c.gone_at < now - REMEMBERED))
-    there = select(past_slots.c.id).where(past_slots.c.id == row["id"])
+    there = select(past_slots.c.id).where(past_slots.c.id == slot_id)
     if tx.execute(there).first() is None:
         tx.execute(
-            past_slots.insert().values(
-                id=row["id"], hub_id=row["hub_id"], object_id=row["object_id"], gone_at=now
-            )
+            past_slots.insert().values(id=slot_id, hub_id=hub_id, object_id=object_id, gone_at=now)
         )

@@ -1,7 +1,7 @@
 """The warm pool's decisions, each one transaction: what is there, what to add, what to let go."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -24,10 +24,10 @@ class PoolState:
 
 def read_pool(tx: Connection, hub_id: str) -> PoolState:
     """Return all warm servers of this hub."""
-    rows = warm_slots.rows_of_hub(tx, hub_id)
+    servers = warm_slots.list_servers(tx, hub_id)
     return PoolState(
-        slots=tuple(warm_slots.slot_of(row) for row in rows),
-        digests={row["id"]: row["digest"] for row in rows},
+        slots=tuple(server.slot for server in servers),
+        digests={server.slot.id: server.digest for server in servers},
         claimed=warm_slots.claimed(tx, hub_id),
         paused=warm_slots.paused(tx, hub_id) is not None,
     )
@@ -85,22 +85,22 @@ def _insert(
     runtime = catalog.runtime(fill.pool.runtime)
     assert machine is not None
     assert runtime is not None
-    values = {
-        "id": slot_id,
-        "host": fill.placement.host,
-        "instance_type": machine.name,
-        "runtime": runtime.name,
-        "image": runtime.image,
-        "devices": list(fill.placement.devices),
-        "cpus": machine.cpus,
-        "memory": machine.memory,
-        "state": SlotState.FILLING,
-        "used": None,
-    }
+    slot = Slot(
+        id=slot_id,
+        host=fill.placement.host,
+        instance_type=machine.name,
+        runtime=runtime.name,
+        image=runtime.image,
+        devices=tuple(fill.placement.devices),
+        cpus=machine.cpus,
+        memory=machine.memory,
+        state=SlotState.FILLING,
+    )
+    values = asdict(slot) | {"used": None, "devices": list(slot.devices)}
     tx.execute(
         schema.warm_slots.insert().values(
             **values, hub_id=settings.hub_id, digest=digest, created_at=now
         )
     )
-    warm_slots.hold(tx, settings.hub_id, slot_id, fill.placement.devices, now)
-    return warm_slots.slot_of(values)
+    warm_slots.hold(tx, settings.hub_id, slot_id, slot.devices, now)
+    return slot

@@ -1,9 +1,8 @@
 """Rows of warm servers. `warm_pool.py` decides over the pool, `admissions.py` admits past them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
@@ -18,39 +17,54 @@ WARM = "warm"
 LOOK_BACK = timedelta(days=1)
 
 
+@dataclass(frozen=True)
+class WarmServer:
+    """A row of a warm server: the slot that rules see, what it was made of, and since when."""
+
+    slot: Slot
+    digest: str
+    created_at: datetime
+    ready_at: datetime | None
+
+    @property
+    def since(self) -> datetime:
+        """When it was ready, or else begun."""
+        return self.ready_at or self.created_at
+
+
 def of_hub(tx: Connection, hub_id: str) -> list[Slot]:
     """List this hub's warm servers, also those on their way and those to be destroyed, oldest
     first."""
-    return [slot_of(row._mapping) for row in tx.execute(_rows(hub_id))]
+    return [server.slot for server in list_servers(tx, hub_id)]
 
 
-def rows_of_hub(tx: Connection, hub_id: str) -> list[dict[str, Any]]:
-    """List all columns of this hub's warm servers, oldest first."""
-    return [dict(row._mapping) for row in tx.execute(_rows(hub_id))]
-
-
-def _rows(hub_id: str) -> Any:
-    return (
+def list_servers(tx: Connection, hub_id: str) -> list[WarmServer]:
+    """List this hub's warm servers as `of_hub` does, with what only the ledger has of them."""
+    rows = tx.execute(
         select(warm_slots)
         .where(warm_slots.c.hub_id == hub_id)
         .order_by(warm_slots.c.created_at, warm_slots.c.id)
     )
-
-
-def slot_of(row: Mapping[Any, Any]) -> Slot:
-    """Turn a row into the value that rules see."""
-    return Slot(
-        id=row["id"],
-        host=row["host"],
-        instance_type=row["instance_type"],
-        runtime=row["runtime"],
-        image=row["image"],
-        devices=tuple(row["devices"]),
-        cpus=row["cpus"],
-        memory=row["memory"],
-        state=_state_of(row["state"]),
-        used=row["used"] or 0,
-    )
+    return [
+        WarmServer(
+            slot=Slot(
+                id=row.id,
+                host=row.host,
+                instance_type=row.instance_type,
+                runtime=row.runtime,
+                image=row.image,
+                devices=tuple(row.devices),
+                cpus=row.cpus,
+                memory=row.memory,
+                state=_state_of(row.state),
+                used=row.used or 0,
+            ),
+            digest=row.digest,
+            created_at=row.created_at,
+            ready_at=row.ready_at,
+        )
+        for row in rows
+    ]
 
 
 def _state_of(word: str) -> SlotState:
@@ -118,9 +132,11 @@ def gone(tx: Connection, slot_id: str, now: datetime) -> None:
 
     Safe to call twice.
     """
-    row = tx.execute(select(warm_slots).where(warm_slots.c.id == slot_id)).first()
+    row = tx.execute(
+        select(warm_slots.c.hub_id, warm_slots.c.object_id).where(warm_slots.c.id == slot_id)
+    ).first()
     if row is not None:
-        objects.remember_slot(tx, row._mapping, now)
+        objects.remember_slot(tx, row.hub_id, slot_id, row.object_id, now)
     tx.execute(delete(device_holders).where(device_holders.c.holder_id == slot_id))
     tx.execute(delete(warm_slots).where(warm_slots.c.id == slot_id))
 
@@ -135,7 +151,9 @@ def let_go(tx: Connection, slot_ids: Iterable[str]) -> None:
 
 
 def _may_turn(state: SlotState) -> ColumnElement[bool]:
-    return warm_slots.c.state.not_in([one for one in SlotState if not may_turn(one, state)])
+    return warm_slots.c.state.not_in(
+        [before for before in SlotState if not may_turn(before, state)]
+    )
 
 
 def note_ready(
@@ -159,12 +177,12 @@ def note_ready(
 def note_spoiled(tx: Connection, lease_id: str, now: datetime) -> None:
     """Record that the claim failed and the warm server is destroyed: the lease starts cold."""
     row = tx.execute(
-        select(leases.c.warm_slot.label("id"), leases.c.hub_id, leases.c.object_id).where(
+        select(leases.c.warm_slot, leases.c.hub_id, leases.c.object_id).where(
             leases.c.id == lease_id, leases.c.warm_slot.is_not(None)
         )
     ).first()
     if row is not None:
-        objects.remember_slot(tx, row._mapping, now)
+        objects.remember_slot(tx, row.hub_id, row.warm_slot, row.object_id, now)
     tx.execute(update(leases).where(leases.c.id == lease_id).values(warm_slot=None, object_id=None))
 
 
@@ -202,11 +220,10 @@ def paused(tx: Connection, hub_id: str) -> tuple[str, datetime] | None:
 class Overview:
     """The pool as people are shown it: `hits` of `starts` in the last day had a warm server.
 
-    `servers` have all columns, and `since`: when one was ready, or else begun. `paused` is (who,
-    since when), or None where the pool is filled.
+    `paused` is (who, since when), or None where the pool is filled.
     """
 
-    servers: tuple[Mapping[str, Any], ...]
+    servers: tuple[WarmServer, ...]
     hits: int
     starts: int
     paused: tuple[str, datetime] | None
@@ -214,11 +231,8 @@ class Overview:
 
 def overview(tx: Connection, hub_id: str, now: datetime) -> Overview:
     """Return this hub's warm servers, oldest first, and how many starts used one."""
-    servers = tuple(
-        {**row, "since": row["ready_at"] or row["created_at"]} for row in rows_of_hub(tx, hub_id)
-    )
     hits, starts = warm_starts(tx, hub_id, now - LOOK_BACK)
-    return Overview(servers, hits, starts, paused(tx, hub_id))
+    return Overview(tuple(list_servers(tx, hub_id)), hits, starts, paused(tx, hub_id))
 
 
 def warm_starts(tx: Connection, hub_id: str, since: datetime) -> tuple[int, int]:

@@ -1,11 +1,12 @@
 """Capacity: what is held of the hosts now, by leases, warm servers and what runs outside."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, Executable, or_, select
 
 from ..rules.admission import OpenLease
+from ..rules.lease import first_of
 from ..rules.notebook import title_of
 from ..rules.placement import Host, Load
 from ..settings import Settings
@@ -31,10 +32,29 @@ class Taken:
 def taken(tx: Connection, settings: Settings) -> Taken:
     """Read what is held now of this hub's hosts, by whichever hub shares them."""
     names = {host_key(settings.hub_id, host): host.name for host in settings.house.hosts}
-    rows = tx.execute(
+    rows = tx.execute(_open_leases(settings.hub_id, names)).all()
+    open_leases = tuple(
+        OpenLease(
+            id=row.id,
+            account_id=row.account_id,
+            notebook_id=row.notebook_id,
+            title=title_of(row.display_name, row.server_name),
+            instance_type=row.instance_type,
+            price=row.price,
+            hard_end=first_of((row.stop_at, row.session_ends_at)),
+            stopping=row.stop_requested_at is not None,
+        )
+        for row in rows
+    )
+    held = [(names[row.host_key], row.cpus, row.memory) for row in rows if row.host_key in names]
+    return Taken(open_leases, _load(tx, settings.hub_id, names, held))
+
+
+def _open_leases(hub_id: str, host_keys: Iterable[str]) -> Executable:
+    """Select the open leases of these hosts, and all of this hub."""
+    return (
         select(
             leases.c.id,
-            leases.c.hub_id,
             leases.c.account_id,
             leases.c.notebook_id,
             leases.c.instance_type,
@@ -53,38 +73,31 @@ def taken(tx: Connection, settings: Settings) -> Taken:
         # the configuration.
         .where(
             leases.c.ended_at.is_(None),
-            or_(leases.c.host_key.in_(list(names)), leases.c.hub_id == settings.hub_id),
+            or_(leases.c.host_key.in_(list(host_keys)), leases.c.hub_id == hub_id),
         )
         # The oldest first, so that a refusal names them in the same order to everybody.
         .order_by(leases.c.admitted_at, leases.c.id)
-    ).all()
-    cpus: dict[str, float] = {}
-    memory: dict[str, float] = {}
-    held = [(row.host_key, row.cpus, row.memory) for row in rows if row.host_key in names]
-    for key, its_cpus, its_memory in (*held, *outside.load(tx, names)):
-        cpus[names[key]] = cpus.get(names[key], 0) + its_cpus
-        memory[names[key]] = memory.get(names[key], 0) + its_memory
-    held_devices, warm_devices = warm_slots.held_devices(tx, settings.hub_id)
-    return Taken(
-        leases=tuple(_open_lease(row) for row in rows),
-        load=Load(
-            cpus=cpus,
-            memory=memory,
-            held_devices=held_devices,
-            warm_devices=warm_devices,
-            faulty_devices=device_faults.out_of_rent(tx),
-        ),
     )
 
 
-def _open_lease(row: Any) -> OpenLease:
-    return OpenLease(
-        id=row.id,
-        account_id=row.account_id,
-        notebook_id=row.notebook_id,
-        title=title_of(row.display_name, row.server_name),
-        instance_type=row.instance_type,
-        price=row.price,
-        hard_end=min((end for end in (row.stop_at, row.session_ends_at) if end), default=None),
-        stopping=row.stop_requested_at is not None,
+def _load(
+    tx: Connection,
+    hub_id: str,
+    names: Mapping[str, str],
+    held: Iterable[tuple[str, float, float]],
+) -> Load:
+    """Add up what leases hold, as (host, CPUs, memory), and what else does."""
+    beside = [(names[key], cpus, memory) for key, cpus, memory in outside.load(tx, names)]
+    cpus: dict[str, float] = {}
+    memory: dict[str, float] = {}
+    for host, its_cpus, its_memory in (*held, *beside):
+        cpus[host] = cpus.get(host, 0) + its_cpus
+        memory[host] = memory.get(host, 0) + its_memory
+    held_devices, warm_devices = warm_slots.held_devices(tx, hub_id)
+    return Load(
+        cpus=cpus,
+        memory=memory,
+        held_devices=held_devices,
+        warm_devices=warm_devices,
+        faulty_devices=device_faults.out_of_rent(tx),
     )

@@ -1,7 +1,6 @@
 """Expiry: what is left of a credit at its end is written off."""
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select, update
 
@@ -32,14 +31,15 @@ def expire(
 
 
 def _due(hub_id: str, until: datetime, account_id: str | None) -> list[ColumnElement[bool]]:
-    of_account: list[Any] = [] if account_id is None else [credits.c.account_id == account_id]
-    return [
+    conditions = [
         credits.c.hub_id == hub_id,
         credits.c.unspent > 0,
         credits.c.expires_at.is_not(None),
         credits.c.expires_at <= until,
-        *of_account,
     ]
+    if account_id is not None:
+        conditions.append(credits.c.account_id == account_id)
+    return conditions
 
 
 def _expire(
@@ -50,8 +50,8 @@ def _expire(
             holds.c.account_id == account_id, holds.c.currency == currency
         )
     ).scalar_one()
-    found = find_expired(credits_of(tx, account_id, currency), held=int(held), now=until)
-    for credit, gone in found:
+    expired = find_expired(credits_of(tx, account_id, currency), held=int(held), now=until)
+    for credit, gone in expired:
         tx.execute(
             update(credits).where(credits.c.id == credit.id).values(unspent=credit.unspent - gone)
         )
@@ -70,4 +70,4 @@ def _expire(
             actor="keeper",
         )
         append(tx, entry)
-    return len(found)
+    return len(expired)

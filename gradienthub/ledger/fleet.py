@@ -1,13 +1,29 @@
 """What a hub declares: its hosts, devices and published settings."""
 
 from datetime import datetime
-from typing import Any
+from typing import TypedDict, cast
 
 from sqlalchemy import Connection, delete, select
 
 from ..settings import Settings
 from .schema import device_faults, device_holders, devices, hosts
 from .schema import settings as settings_table
+
+
+class DeviceRow(TypedDict):
+    """A declared device with its holder (None: free), and what is wrong with it."""
+
+    hub_id: str
+    uuid: str
+    host: str
+    model: str
+    out_of_service: bool
+    declared_at: datetime
+    holder_kind: str | None
+    holder_id: str | None
+    since: datetime | None
+    taken_out_at: datetime | None
+    fault: str | None
 
 
 def publish(tx: Connection, settings: Settings, now: datetime) -> bool:
@@ -55,15 +71,15 @@ def published_digest(tx: Connection, hub_id: str) -> str | None:
     ).scalar()
 
 
-def published_body(tx: Connection, hub_id: str) -> dict[str, Any]:
+def published_body(tx: Connection, hub_id: str) -> dict[str, object]:
     """Return what the hub published last, as JSON."""
-    body: dict[str, Any] = tx.execute(
+    body: dict[str, object] = tx.execute(
         select(settings_table.c.body).where(settings_table.c.hub_id == hub_id)
     ).scalar_one()
     return body
 
 
-def device_list(tx: Connection, hub_id: str) -> list[dict[str, Any]]:
+def device_list(tx: Connection, hub_id: str) -> list[DeviceRow]:
     """List every declared device with its holder (None: free) and since when.
 
     `out_of_service`: by the configuration, or out of rent because its starts failed (`fault` says
@@ -84,6 +100,9 @@ def device_list(tx: Connection, hub_id: str) -> list[dict[str, Any]]:
         .order_by(devices.c.host, devices.c.uuid)
     )
     return [
-        {**row._mapping, "out_of_service": row.out_of_service or row.taken_out_at is not None}
+        cast(
+            "DeviceRow",
+            row._asdict() | {"out_of_service": row.out_of_service or row.taken_out_at is not None},
+        )
         for row in rows
     ]

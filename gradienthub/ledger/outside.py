@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TypedDict, cast
 
 from sqlalchemy import Connection, delete, func, select
 
@@ -28,51 +28,80 @@ def replace(
 
     A device that a lease holds stays the lease's.
     """
-    rows = {one.seen.object_id[:128]: one for one in placed}
+    servers = {server.seen.object_id[:128]: server for server in placed}
     tx.execute(delete(outside_servers).where(outside_servers.c.hub_id == hub_id))
-    mine = (device_holders.c.hub_id == hub_id) & (device_holders.c.holder_kind == OUTSIDE)
-    before = {row.device_uuid: row for row in tx.execute(select(device_holders).where(mine))}
-    tx.execute(delete(device_holders).where(mine))
-    held = set(tx.execute(select(device_holders.c.device_uuid)).scalars())
-    for object_id, one in rows.items():
+    for object_id, server in servers.items():
         tx.execute(
             outside_servers.insert().values(
                 hub_id=hub_id,
                 object_id=object_id,
-                name=one.seen.name[:255],
-                user_name=one.seen.user[:255],
-                server_name=one.seen.server[:255],
-                host=one.host.name,
-                host_key=host_keys[one.host.name],
-                cpus=one.seen.cpus,
-                memory=one.seen.memory,
-                devices=list(one.devices),
-                began_at=one.seen.began_at,
+                name=server.seen.name[:255],
+                user_name=server.seen.user[:255],
+                server_name=server.seen.server[:255],
+                host=server.host.name,
+                host_key=host_keys[server.host.name],
+                cpus=server.seen.cpus,
+                memory=server.seen.memory,
+                devices=list(server.devices),
+                began_at=server.seen.began_at,
                 seen_at=now,
             )
         )
-        for device in set(one.devices) - held:
+    _hold_devices(tx, hub_id, servers, now)
+
+
+def _hold_devices(
+    tx: Connection, hub_id: str, servers: Mapping[str, Placed], now: datetime
+) -> None:
+    """Make these servers, by their objects, the holders of their devices, and of no others."""
+    held_outside = (device_holders.c.hub_id == hub_id) & (device_holders.c.holder_kind == OUTSIDE)
+    since = {
+        row.device_uuid: row.since
+        for row in tx.execute(
+            select(device_holders.c.device_uuid, device_holders.c.since).where(held_outside)
+        )
+    }
+    tx.execute(delete(device_holders).where(held_outside))
+    held = set(tx.execute(select(device_holders.c.device_uuid)).scalars())
+    for object_id, server in servers.items():
+        for device in set(server.devices) - held:
             held.add(device)
-            known = before.get(device)
             tx.execute(
                 device_holders.insert().values(
                     device_uuid=device,
                     hub_id=hub_id,
                     holder_kind=OUTSIDE,
                     holder_id=object_id[:LONGEST_ID],
-                    since=known.since if known else now,
+                    since=since.get(device, now),
                 )
             )
 
 
-def of_hub(tx: Connection, hub_id: str) -> list[Mapping[str, Any]]:
+class OutsideRow(TypedDict):
+    """A server that runs outside, as it is listed; memory is GB."""
+
+    hub_id: str
+    object_id: str
+    name: str
+    user_name: str
+    server_name: str
+    host: str
+    host_key: str
+    cpus: float
+    memory: float
+    devices: list[str]
+    began_at: datetime | None
+    seen_at: datetime
+
+
+def of_hub(tx: Connection, hub_id: str) -> list[OutsideRow]:
     """List what runs outside, by name."""
     rows = tx.execute(
         select(outside_servers)
         .where(outside_servers.c.hub_id == hub_id)
         .order_by(outside_servers.c.name)
     )
-    return [dict(row._mapping) for row in rows]
+    return [cast("OutsideRow", row._asdict()) for row in rows]
 
 
 def load(tx: Connection, host_keys: Iterable[str]) -> list[tuple[str, float, float]]:

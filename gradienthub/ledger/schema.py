@@ -3,7 +3,6 @@ integer micro-units.
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -76,12 +75,12 @@ ID = String(36)
 HUB = String(36)
 
 
-def _hub_column(**kw: Any) -> Column[str]:
-    return Column("hub_id", HUB, nullable=False, **kw)
+def _hub_column(*, primary_key: bool = False, index: bool | None = None) -> Column[str]:
+    return Column("hub_id", HUB, nullable=False, primary_key=primary_key, index=index)
 
 
 def _index_where(
-    name: str, *columns: Column[Any], where: ColumnElement[bool], unique: bool = False
+    name: str, *columns: Column[object], where: ColumnElement[bool], unique: bool = False
 ) -> None:
     """Index only the rows that meet a condition, on every database."""
     Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -43,25 +42,18 @@ def statement(
     Raises ValueError where `month` is none. A closed account has its statements still.
     """
     first = parse_month(month)
-    account = tx.execute(select(accounts).where(accounts.c.id == account_id)).first()
-    if account is None:
-        raise LookupError(account_id)
-    mine = (entries.c.account_id == account_id, entries.c.currency == currency)
+    account = _account(tx, account_id)
+    chain = (entries.c.account_id == account_id, entries.c.currency == currency)
     before = tx.execute(
         select(entries.c.balance, entries.c.hash)
-        .where(*mine, entries.c.month < month)
+        .where(*chain, entries.c.month < month)
         .order_by(entries.c.month.desc(), entries.c.seq.desc())
         .limit(1)
     ).first()
     rows = tx.execute(
-        select(*ENTRY).where(*mine, entries.c.month == month).order_by(entries.c.seq)
+        select(*ENTRY).where(*chain, entries.c.month == month).order_by(entries.c.seq)
     ).all()
     current = month_of(now) == month
-    running = (
-        charges.unsettled(tx, hub_id=account.hub_id, account_id=account_id, now=now)
-        if current
-        else {}
-    )
     return Statement(
         hub_id=account.hub_id,
         account_id=account_id,
@@ -73,7 +65,7 @@ def statement(
         head=rows[-1].hash if rows else before.hash if before else "",
         over=next_month(first) <= now,
         as_of=now,
-        running=sum(running.values()),
+        running=_running_cost(tx, account, now) if current else 0,
         lost=gaps.of(tx, sorted({row.lease_id for row in rows if row.lease_id})),
     )
 
@@ -92,23 +84,47 @@ def months(tx: Connection, *, account_id: str, currency: str) -> list[str]:
 
 def standing(tx: Connection, *, account_id: str, currency: str, now: datetime) -> Standing:
     """Return what the account has now. Raises LookupError where there is no such account."""
-    account = tx.execute(select(accounts).where(accounts.c.id == account_id)).first()
-    if account is None:
-        raise LookupError(account_id)
+    account = _account(tx, account_id)
     chain = tx.execute(
         select(balances).where(balances.c.account_id == account_id, balances.c.currency == currency)
     ).first()
-    running = charges.unsettled(tx, hub_id=account.hub_id, account_id=account_id, now=now)
     return Standing(
         account_id=account_id,
         name=account.name,
         currency=currency,
         balance=balance_of(tx, account_id, currency),
-        running=sum(running.values()),
+        running=_running_cost(tx, account, now),
         entries=chain.seq if chain else 0,
         head=chain.head if chain else "",
         closed_at=account.closed_at,
     )
+
+
+@dataclass(frozen=True)
+class _Account:
+    """What a statement says of its account."""
+
+    id: str
+    hub_id: str
+    name: str
+    closed_at: datetime | None
+
+
+def _account(tx: Connection, account_id: str) -> _Account:
+    row = tx.execute(
+        select(accounts.c.id, accounts.c.hub_id, accounts.c.name, accounts.c.closed_at).where(
+            accounts.c.id == account_id
+        )
+    ).first()
+    if row is None:
+        raise LookupError(account_id)
+    return _Account(*row)
+
+
+def _running_cost(tx: Connection, account: _Account, now: datetime) -> int:
+    """Return what the account's open leases have cost beyond its entries."""
+    costs = charges.unsettled(tx, hub_id=account.hub_id, account_id=account.id, now=now)
+    return sum(costs.values())
 
 
 def account_ids(tx: Connection, *, hub_id: str, name: str) -> list[str]:
@@ -136,7 +152,7 @@ def overruns(tx: Connection, *, hub_id: str, since: datetime, limit: int = 100) 
 
 def newest(tx: Connection, *, account_id: str, currency: str, limit: int = 20) -> list[Entry]:
     """Return the account's last entries, the newest first."""
-    rows: Any = tx.execute(
+    rows = tx.execute(
         select(*ENTRY)
         .where(entries.c.account_id == account_id, entries.c.currency == currency)
         .order_by(entries.c.seq.desc())

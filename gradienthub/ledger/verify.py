@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, func, select
 
@@ -30,7 +29,7 @@ from . import credits as credits_given
 from . import gaps, usage, verify_rows
 from .batches import split_ids
 from .entries import ENTRY, entry_of, unread_entry_of
-from .lease_rows import lease_from, lease_query
+from .lease_rows import LeaseRow, lease_from, lease_query
 from .schema import accounts, audit, balances, credits, entries, holds, leases
 from .schema import usage as usage_table
 from .verify_rows import Discrepancy
@@ -55,20 +54,20 @@ def verify_money(
     usage_sums: dict[UsageKey, UsageSum] = {}
     audited_since = _audited_since(tx, hub_id)
     names: dict[str, str] = {}
-    for account, name, currency in _chains(tx, hub_id, account_id):
+    for account, name, currency in _list_chains(tx, hub_id, account_id):
         names[account] = name
         try:
-            one = _prove_chain(tx, account, currency, now, audited_since)
+            chain = _prove_chain(tx, account, currency, now, audited_since)
         except (ValueError, TypeError) as unreadable:
             # A database without types, like SQLite, takes any text for a moment or a number.
             what = f"has a row that cannot be read: {unreadable}"
             faults.append(Discrepancy(account, name, currency, what[:300]))
             continue
-        faults += [Discrepancy(account, name, currency, what) for what in one.faults]
-        _add_usage(usage_sums, account, one.usage)
+        faults += [Discrepancy(account, name, currency, what) for what in chain.faults]
+        _add_usage(usage_sums, account, chain.usage)
         chains += 1
-        seen_entries += one.entries
-        seen_leases += one.leases
+        seen_entries += chain.entries
+        seen_leases += chain.leases
     faults += _usage_faults(tx, hub_id, usage_sums, names, account_id)
     if account_id is None:
         faults += verify_rows.hub_faults(tx, hub_id, audited_since)
@@ -88,16 +87,16 @@ class _Chain:
 def _prove_chain(
     tx: Connection, account: str, currency: str, now: datetime, audited_since: datetime | None
 ) -> _Chain:
-    chain = _chain(tx, account, currency)
-    kept = _kept(tx, account, currency)
-    own = _leases(tx, account, currency, chain, audited_since)
-    found = [sealed.entry for sealed in chain]
-    said = [
-        *chain_faults(chain, kept),
-        *credit_faults(found, kept, credits_given.WELCOME),
-        *lease_faults(own, found, now),
+    chain = _read_chain(tx, account, currency)
+    stored = _read_account(tx, account, currency)
+    proofs = _read_leases(tx, account, currency, chain, audited_since)
+    lines = [sealed.entry for sealed in chain]
+    faults = [
+        *chain_faults(chain, stored),
+        *credit_faults(lines, stored, credits_given.WELCOME),
+        *lease_faults(proofs, lines, now),
     ]
-    return _Chain(said, usage_of(found, own), len(chain), len(own))
+    return _Chain(faults, usage_of(lines, proofs), len(chain), len(proofs))
 
 
 def _audited_since(tx: Connection, hub_id: str) -> datetime | None:
@@ -108,15 +107,15 @@ def _audited_since(tx: Connection, hub_id: str) -> datetime | None:
 def _add_usage(
     sums: dict[UsageKey, UsageSum], account: str, derived: Mapping[tuple[str, UsageKey], UsageSum]
 ) -> None:
-    for (group, key), one in derived.items():
+    for (group, key), part in derived.items():
         scopes = [usage.group_scope(group)] if group else [usage.HUB, usage.account_scope(account)]
         for scope in scopes:
             whole = replace(key, scope=scope)
             before = sums.get(whole, UsageSum())
             sums[whole] = UsageSum(
-                before.leases + one.leases,
-                before.seconds + one.seconds,
-                before.charged + one.charged,
+                before.leases + part.leases,
+                before.seconds + part.seconds,
+                before.charged + part.charged,
             )
 
 
@@ -132,7 +131,7 @@ def _usage_faults(
         # Those of hub and groups are of others too.
         own = usage.account_scope(account_id)
         query = query.where(usage_table.c.scope == own)
-        derived = {key: one for key, one in derived.items() if key.scope == own}
+        derived = {key: part for key, part in derived.items() if key.scope == own}
     stored = {
         UsageKey(row.scope, row.day, row.instance_type, row.currency): UsageSum(
             row.leases, row.seconds, row.charged
@@ -156,7 +155,9 @@ def find_head(tx: Connection, *, account_id: str, head: str) -> Entry | None:
     return entry_of(row) if row else None
 
 
-def _chains(tx: Connection, hub_id: str, account_id: str | None) -> Iterator[tuple[str, str, str]]:
+def _list_chains(
+    tx: Connection, hub_id: str, account_id: str | None
+) -> Iterator[tuple[str, str, str]]:
     """List (account, its name, currency) of all that have entries, a balance or charged leases."""
     of_hub = [
         select(table.c.account_id, table.c.currency).where(table.c.hub_id == hub_id)
@@ -177,7 +178,7 @@ def _chains(tx: Connection, hub_id: str, account_id: str | None) -> Iterator[tup
         yield row.account_id, row.name or row.account_id, row.currency
 
 
-def _chain(tx: Connection, account_id: str, currency: str) -> list[Sealed]:
+def _read_chain(tx: Connection, account_id: str, currency: str) -> list[Sealed]:
     rows = tx.execute(
         select(*ENTRY)
         .where(entries.c.account_id == account_id, entries.c.currency == currency)
@@ -186,11 +187,11 @@ def _chain(tx: Connection, account_id: str, currency: str) -> list[Sealed]:
     return [Sealed(unread_entry_of(row), row.hash) for row in rows]
 
 
-def _kept(tx: Connection, account_id: str, currency: str) -> StoredAccount:
+def _read_account(tx: Connection, account_id: str, currency: str) -> StoredAccount:
     balance = tx.execute(
         select(balances).where(balances.c.account_id == account_id, balances.c.currency == currency)
     ).first()
-    given = tx.execute(
+    rows = tx.execute(
         select(credits).where(credits.c.account_id == account_id, credits.c.currency == currency)
     ).all()
     return StoredAccount(
@@ -205,19 +206,19 @@ def _kept(tx: Connection, account_id: str, currency: str) -> StoredAccount:
                 row.given_by,
                 row.welcome,
             )
-            for row in given
+            for row in rows
         ),
     )
 
 
-def _leases(
+def _read_leases(
     tx: Connection,
     account_id: str,
     currency: str,
     chain: list[Sealed],
     audited_since: datetime | None,
 ) -> dict[str, LeaseProof]:
-    charged = {one.entry.lease_id for one in chain if one.entry.lease_id}
+    charged = {sealed.entry.lease_id for sealed in chain if sealed.entry.lease_id}
     query = lease_query().add_columns(*_HOLD)
     query = query.outerjoin(holds, holds.c.lease_id == leases.c.id)
     rows = tx.execute(
@@ -232,9 +233,9 @@ def _leases(
     for others in split_ids(charged - known.keys()):
         more = tx.execute(query.where(leases.c.id.in_(others)))
         known |= {row.id: row for row in more}
-    said, lost = _starts(tx, account_id), gaps.of(tx, known)
+    starts, lost = _read_starts(tx, account_id), gaps.of(tx, known)
     return {
-        id_: _proof_of(row, said.get(id_), audited_since, lost.get(id_, ()))
+        id_: _proof_of(row, starts.get(id_), audited_since, lost.get(id_, ()))
         for id_, row in known.items()
     }
 
@@ -257,8 +258,8 @@ _HOLD = [
 
 
 def _proof_of(
-    row: Any,
-    said: Mapping[str, Any] | None,
+    row: LeaseRow,
+    start: Mapping[str, object] | None,
     audited_since: datetime | None,
     lost: tuple[Gap, ...],
 ) -> LeaseProof:
@@ -289,12 +290,12 @@ def _proof_of(
         lease_from(row, lost=lost),
         terms,
         hold,
-        said,
-        unaudited=said is None and expected,
+        start,
+        unaudited=start is None and expected,
     )
 
 
-def _starts(tx: Connection, account_id: str) -> dict[str, Mapping[str, Any]]:
+def _read_starts(tx: Connection, account_id: str) -> dict[str, Mapping[str, object]]:
     """Return what the audit has of this account's starts, by lease."""
     rows = tx.execute(
         select(audit.c.detail).where(

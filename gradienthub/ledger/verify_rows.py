@@ -1,8 +1,8 @@
 """Verify rows that no chain covers: each against its second record, in the audit or in itself."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -46,28 +46,27 @@ def _budget_faults(
     tx: Connection, hub_id: str, audited_since: datetime | None
 ) -> list[Discrepancy]:
     """Compare budgets with how the audit says that they were set, and when they were passed."""
-    last = _last(tx, hub_id, Action.BUDGET)
-    passed = _last(tx, hub_id, Action.BUDGET_PASSED)
+    settings = _newest(tx, hub_id, Action.BUDGET)
+    passed = _newest(tx, hub_id, Action.BUDGET_PASSED)
     faults, seen = [], set()
     for row in tx.execute(select(budgets).where(budgets.c.hub_id == hub_id)):
         key = (row.scope, row.currency)
         seen.add(key)
-        told = last.get(key)
-        if told is None:
-            if audited_since is not None and row.set_at >= audited_since:
+        audited = audited_since is not None and row.set_at >= audited_since
+        setting = settings.get(key)
+        if setting is None:
+            if audited:
                 faults.append(_budget(key, "was never set"))
             continue
-        said = (told.detail["soft"], told.detail["hard"], told.actor, told.at)
-        if (row.soft, row.hard, row.set_by, row.set_at) != said:
+        wanted = (*setting.limits, setting.actor, setting.at)
+        if (row.soft, row.hard, row.set_by, row.set_at) != wanted:
             faults.append(_budget(key, "is not as it was set"))
         warned = passed.get(key)
         month = warned.detail["month"] if warned and warned.at >= row.set_at else None
-        kept = audited_since is not None and row.set_at >= audited_since
-        if row.warned != month and (month or kept):
+        if row.warned != month and (month or audited):
             faults.append(_budget(key, f"says that it was passed in {row.warned}, not in {month}"))
-    for key, told in last.items():
-        wanted = told.detail["soft"] is not None or told.detail["hard"] is not None
-        if wanted and key not in seen:
+    for key, setting in settings.items():
+        if setting.limits != (None, None) and key not in seen:
             faults.append(_budget(key, "is gone"))
     return faults
 
@@ -76,13 +75,29 @@ def _budget(key: tuple[str, str], what: str) -> Discrepancy:
     return Discrepancy(None, "the hub", key[1], f"the budget of {key[0]} {what}")
 
 
-def _last(tx: Connection, hub_id: str, action: Action) -> dict[tuple[str, str], Any]:
+@dataclass(frozen=True)
+class _BudgetAct:
+    """A row of the audit that is of a budget."""
+
+    actor: str
+    at: datetime
+    detail: Mapping[str, object]
+
+    @property
+    def limits(self) -> tuple[object, object]:
+        """The soft and the hard limit that it sets."""
+        return self.detail["soft"], self.detail["hard"]
+
+
+def _newest(tx: Connection, hub_id: str, action: Action) -> dict[tuple[str, str], _BudgetAct]:
     """Return the newest audit row of each scope and currency."""
     rows = tx.execute(
-        select(audit).where(audit.c.hub_id == hub_id, audit.c.action == action).order_by(audit.c.id)
+        select(audit.c.actor, audit.c.at, audit.c.detail)
+        .where(audit.c.hub_id == hub_id, audit.c.action == action)
+        .order_by(audit.c.id)
     )
     return {
-        (row.detail["scope"], row.detail["currency"]): row
+        (row.detail["scope"], row.detail["currency"]): _BudgetAct(row.actor, row.at, row.detail)
         for row in rows
         if {"scope", "currency"} <= row.detail.keys()
     }
@@ -109,41 +124,31 @@ def _stray_rows(tx: Connection, hub_id: str) -> list[Discrepancy]:
             .join(accounts, accounts.c.id == table.c.account_id)
             .where(accounts.c.hub_id == hub_id, table.c.hub_id != hub_id)
         )
-        faults += [
-            Discrepancy(
-                row.account_id, row.name, row.currency, f"a {noun} says that it is another hub's"
-            )
-            for row in rows
-        ]
+        what = f"a {noun} says that it is another hub's"
+        faults += [Discrepancy(row.account_id, row.name, row.currency, what) for row in rows]
+    return faults + _stray_leases(tx, hub_id)
+
+
+def _stray_leases(tx: Connection, hub_id: str) -> list[Discrepancy]:
+    """Find holds whose lease is gone, and leases that say another hub than their account does."""
     orphans = tx.execute(
         select(holds.c.lease_id, holds.c.account_id, holds.c.currency)
         .outerjoin(leases, leases.c.id == holds.c.lease_id)
         .where(holds.c.hub_id == hub_id, leases.c.id.is_(None))
     )
-    faults += [
-        Discrepancy(
-            row.account_id,
-            row.account_id,
-            row.currency,
-            f"a hold is of lease {row.lease_id}, which is gone",
-        )
-        for row in orphans
-    ]
     strangers = tx.execute(
         select(leases.c.id, leases.c.account_id, leases.c.currency)
         .join(accounts, accounts.c.id == leases.c.account_id)
         .where(accounts.c.hub_id == hub_id, leases.c.hub_id != hub_id)
     )
-    faults += [
-        Discrepancy(
-            row.account_id,
-            row.account_id,
-            row.currency,
-            f"lease {row.id} says that it is another hub's",
+    return [
+        Discrepancy(account_id, account_id, currency, what.format(lease_id))
+        for rows, what in (
+            (orphans, "a hold is of lease {}, which is gone"),
+            (strangers, "lease {} says that it is another hub's"),
         )
-        for row in strangers
+        for lease_id, account_id, currency in rows
     ]
-    return faults
 
 
 def _order_faults(tx: Connection, hub_id: str) -> list[Discrepancy]:

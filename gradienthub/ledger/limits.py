@@ -51,8 +51,8 @@ def of_hub(
     charged: dict[tuple[str, str], int] = {}
     for each in {row.currency for row in rows}:
         month = usage.Period(hub_id, each, month_start(now).date(), next_month(now).date())
-        found = usage.charged_in(tx, month, [row.scope for row in rows])
-        charged |= {(scope, each): amount for scope, amount in found.items()}
+        amounts = usage.charged_in(tx, month, [row.scope for row in rows])
+        charged |= {(scope, each): amount for scope, amount in amounts.items()}
     names = _names(tx, [row.scope for row in rows])
     return [
         Budget(
@@ -81,7 +81,7 @@ def stops_any(tx: Connection, *, hub_id: str, scopes: Iterable[str]) -> bool:
 
 def _names(tx: Connection, scopes: Iterable[str]) -> dict[str, str]:
     """Return the names of the accounts among these scopes, by scope."""
-    ids = [found for scope in scopes if (found := usage.account_in(scope))]
+    ids = [id_ for scope in scopes if (id_ := usage.account_in(scope))]
     rows = tx.execute(select(accounts.c.id, accounts.c.name).where(accounts.c.id.in_(ids)))
     return {usage.account_scope(row.id): row.name for row in rows}
 
@@ -89,7 +89,7 @@ def _names(tx: Connection, scopes: Iterable[str]) -> dict[str, str]:
 def warn_once(tx: Connection, *, hub_id: str, budget: Budget, spent: int, now: datetime) -> bool:
     """Write that a soft budget is passed, once a month; whether this was the time."""
     month = month_of(now)
-    told = tx.execute(
+    first = tx.execute(
         update(budgets)
         .where(
             budgets.c.hub_id == hub_id,
@@ -99,7 +99,7 @@ def warn_once(tx: Connection, *, hub_id: str, budget: Budget, spent: int, now: d
         )
         .values(warned=month)
     ).rowcount
-    if told:
+    if first:
         audit.record(
             tx,
             By(hub_id, "keeper", now),
@@ -113,4 +113,4 @@ def warn_once(tx: Connection, *, hub_id: str, budget: Budget, spent: int, now: d
                 "month": month,
             },
         )
-    return bool(told)
+    return bool(first)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TypedDict
 
 from sqlalchemy import Connection, delete, exists, or_, select
 
@@ -11,6 +11,46 @@ from ..rules.idleness import Reason
 from ..rules.lease import Lease
 from .lease_rows import lease_from, lease_query
 from .schema import accounts, identities, leases, server_records
+
+
+class AddressRecord(TypedDict):
+    """Where a server answers, as the hub keeps it."""
+
+    proto: str
+    ip: str
+    port: int
+    base_url: str
+    cookie_name: str
+
+
+class TokenRecord(TypedDict):
+    """A notebook's own token, hashed as the hub keeps it."""
+
+    prefix: str
+    hashed: str
+    scopes: list[str]
+
+
+class ClientRecord(TypedDict):
+    """A notebook's OAuth client."""
+
+    identifier: str
+    secret: str
+    redirect_uri: str
+    description: str
+    allowed_scopes: list[str]
+
+
+class ServerRecord(TypedDict):
+    """What a hub needs to make the row of a running server again."""
+
+    user: str
+    server: str
+    display_name: str
+    state: dict[str, object]
+    address: AddressRecord
+    token: TokenRecord
+    client: ClientRecord | None
 
 
 @dataclass(frozen=True)
@@ -23,7 +63,7 @@ class LeaseWithoutServer:
 
     lease: Lease
     users: tuple[HubUser, ...]
-    body: dict[str, Any] | None
+    body: ServerRecord | None
 
     def due(self, now: datetime) -> Reason | None:
         """Return why it has to end now; None where no hard end has passed."""
@@ -35,9 +75,7 @@ class LeaseWithoutServer:
         return None
 
 
-def keep(
-    tx: Connection, *, hub_id: str, lease_id: str, body: dict[str, Any], now: datetime
-) -> None:
+def keep(tx: Connection, *, hub_id: str, lease_id: str, body: ServerRecord, now: datetime) -> None:
     """Keep what a hub needs to make the row of this lease's server again."""
     tx.execute(delete(server_records).where(server_records.c.lease_id == lease_id))
     # Those of leases that are over are of no use any more.

@@ -9,11 +9,13 @@ from typing import Any
 
 from jupyterhub import orm
 
+from ..ledger.servers import ServerRecord
+
 #: What the hub calls the token that it gives a server at its start.
 OF_A_SERVER = "Server at"
 
 
-def record_of(spawner: Any) -> dict[str, Any] | None:
+def record_of(spawner: Any) -> ServerRecord | None:
     """Return what makes this server's row again; None where its token is not known any more.
 
     Reads the hub's database: call it in the hub's loop.

@@ -249,7 +249,7 @@ class StartOrder(StopOrder):
         if self.lease_id:
             self.context.soon(self._confirm(self.lease_id, record_of(self)))
 
-    async def _confirm(self, lease_id: str, record: dict[str, Any] | None) -> None:
+    async def _confirm(self, lease_id: str, record: servers.ServerRecord | None) -> None:
         context = self.context
         try:
             await context.ledger.awrite(leases.note_confirmed, lease_id, context.clock())

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from sys import intern
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Row, Select, func, select
 
@@ -23,8 +23,13 @@ NAMES = tuple(
 )
 PHASES = {phase.value: phase for phase in Phase}
 
+#: A row of `lease_query`, and a query that begins with its columns. SQLAlchemy knows the types of
+#: the first columns of a row only, and these have forty.
+LeaseRow: TypeAlias = Row[*tuple[Any, ...]]
+LeaseQuery: TypeAlias = Select[*tuple[Any, ...]]
 
-def lease_query() -> Select[Any]:
+
+def lease_query() -> LeaseQuery:
     """Select all columns of leases and the names that `lease_from` needs."""
     return (
         select(
@@ -38,7 +43,7 @@ def lease_query() -> Select[Any]:
     )
 
 
-def leases_from(tx: Connection, rows: Sequence[Row[Any]]) -> list[Lease]:
+def leases_from(tx: Connection, rows: Sequence[LeaseRow]) -> list[Lease]:
     """Return the leases of these rows of `lease_query`, with what other tables have of them."""
     ids = [row.id for row in rows]
     devices, lost, forgiven = _devices_of(tx, ids), gaps.of(tx, ids), _forgiven_of(tx, ids)
@@ -54,7 +59,7 @@ def leases_from(tx: Connection, rows: Sequence[Row[Any]]) -> list[Lease]:
 
 
 def lease_from(
-    row: Row[Any],
+    row: LeaseRow,
     *,
     devices: Iterable[str] = (),
     lost: tuple[Gap, ...] = (),
@@ -77,7 +82,7 @@ def row_of(lease: Lease) -> dict[str, object]:
     return row | {"groups": None if lease.groups is None else list(lease.groups)}
 
 
-def _phase_of(row: Row[Any]) -> Phase:
+def _phase_of(row: LeaseRow) -> Phase:
     """Return what the moments of a row say, whose word for its phase is another version's."""
     moments = (
         (row.ended_at, Phase.ENDED),
@@ -114,7 +119,7 @@ def _forgiven_of(tx: Connection, lease_ids: Sequence[str]) -> dict[str, int]:
     return forgiven
 
 
-def last_lease(query: Select[Any], account_id: str, server_name: str) -> Select[Any]:
+def last_lease(query: LeaseQuery, account_id: str, server_name: str) -> LeaseQuery:
     """Return a query of leases for the newest one of a notebook only."""
     return (
         query.where(

@@ -3,9 +3,18 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, delete, func, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Executable,
+    ScalarSelect,
+    delete,
+    func,
+    select,
+    update,
+)
 
 from ..rules import drift
 from ..rules.action import Action
@@ -51,7 +60,7 @@ def note_phase(
     Return False where the lease may not take it, and whoever starts has to give up: it was ended or
     asked to stop meanwhile, or `rules/phase.py` has no such step.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     if object_name is not None:
         values["object_name"] = object_name
     if object_id is not None:
@@ -185,7 +194,7 @@ def end(
     return ended
 
 
-def _last_use(column: Column[Any], lease_id: str) -> Any:
+def _last_use(column: Column[object], lease_id: str) -> ScalarSelect[object]:
     return select(column).where(watches.c.lease_id == lease_id).scalar_subquery()
 
 
@@ -194,7 +203,7 @@ def _take_step(
     lease_id: str,
     phase: Phase,
     now: datetime,
-    values: dict[str, Any],
+    values: dict[str, object],
     *conditions: ColumnElement[bool],
 ) -> bool:
     """Write a step of an open lease and what comes with it. False where it may not take it.
@@ -264,7 +273,7 @@ def open_details(tx: Connection, hub_id: str) -> list[Lease]:
     return leases_from(tx, tx.execute(query.order_by(leases.c.admitted_at)).all())
 
 
-def _first_lease(tx: Connection, query: Select[Any]) -> Lease | None:
+def _first_lease(tx: Connection, query: Executable) -> Lease | None:
     row = tx.execute(query).first()
     return leases_from(tx, [row])[0] if row else None
 
@@ -308,17 +317,21 @@ def usual_start(
 def place_in_stage(tx: Connection, lease_id: str) -> int:
     """Return how many starts on the same host are before this one and have no turn yet; 0
     is next."""
-    mine = tx.execute(select(leases).where(leases.c.id == lease_id)).first()
-    if mine is None or mine.turn_at is not None:
+    row = tx.execute(
+        select(leases.c.host_key, leases.c.turn_at, leases.c.admitted_at).where(
+            leases.c.id == lease_id
+        )
+    ).first()
+    if row is None or row.turn_at is not None:
         return 0
     return tx.execute(
         select(func.count())
         .select_from(leases)
         .where(
-            leases.c.host_key == mine.host_key,
+            leases.c.host_key == row.host_key,
             leases.c.ended_at.is_(None),
             leases.c.turn_at.is_(None),
             leases.c.stop_requested_at.is_(None),
-            leases.c.admitted_at < mine.admitted_at,
+            leases.c.admitted_at < row.admitted_at,
         )
     ).scalar_one()

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, or_, select, update
 
 from ..rules.action import Action
 from ..rules.idleness import Deadlines, Ending, Reason, Warned, ending, extend, refuse_program
@@ -18,7 +17,7 @@ from ..rules.use import Evidence, Use
 from . import audit, gaps
 from .by import By
 from .findings import NewFinding
-from .lease_rows import last_lease, lease_from, lease_query, leases_from
+from .lease_rows import LeaseQuery, LeaseRow, last_lease, lease_from, lease_query, leases_from
 from .schema import accounts, lease_devices, leases, watches
 
 #: The columns of a watch, by names that are not those of its lease; the last ones of `_query`.
@@ -36,7 +35,7 @@ class Watched:
     lease: Lease
     deadlines: Deadlines
     evidence: Evidence
-    claims: Mapping[str, Any] = field(default_factory=dict)
+    claims: Mapping[str, object] = field(default_factory=dict)
     warned: Warned | None = None
     gpu_load: float | None = None
     stop_tries: int = 0
@@ -66,7 +65,7 @@ class Watched:
         return ending(self.evidence, self.deadlines, self.warned, grace)
 
 
-def _query() -> Select[Any]:
+def _query() -> LeaseQuery:
     return (
         lease_query()
         .add_columns(accounts.c.claims.label("account_claims"), *WATCH.values())
@@ -153,12 +152,12 @@ def any_lease(tx: Connection, hub_id: str, lease_id: str) -> Watched | None:
     return _whole(tx, [row])[0] if row else None
 
 
-def _whole(tx: Connection, rows: Sequence[Row[Any]]) -> list[Watched]:
-    """Complete rows of `_query` with their devices, their gaps and what was not charged of them."""
+def _whole(tx: Connection, rows: Sequence[LeaseRow]) -> list[Watched]:
+    """Make values of rows of `_query`, with their devices, gaps and what was not charged."""
     return [_watched(row, lease) for row, lease in zip(rows, leases_from(tx, rows), strict=True)]
 
 
-def _watched(row: Row[Any], lease: Lease) -> Watched:
+def _watched(row: LeaseRow, lease: Lease) -> Watched:
     watch = dict(zip(WATCH, row[-len(WATCH) :], strict=True))
     claims = row.account_claims or {}
     if watch["lease_id"] is None:
@@ -191,7 +190,18 @@ def _watched(row: Row[Any], lease: Lease) -> Watched:
         deadlines,
         evidence,
         claims,
-        warned=_warned(watch, "warned", _warned(watch, "other", None)),
+        warned=_warned(
+            watch["warned_reason"],
+            watch["warned_stops_at"],
+            watch["warned_level"],
+            watch["warned_at"],
+            _warned(
+                watch["other_reason"],
+                watch["other_stops_at"],
+                watch["other_level"],
+                watch["other_at"],
+            ),
+        ),
         gpu_load=watch["gpu_load"],
         stop_tries=watch["stop_tries"],
         would_stop_at=watch["would_stop_at"],
@@ -199,20 +209,17 @@ def _watched(row: Row[Any], lease: Lease) -> Watched:
     )
 
 
-def _warned(watch: Mapping[str, Any], name: str, other: Warned | None) -> Warned | None:
-    """Return the warning in the columns of that name, `warned` or `other`."""
-    if watch[f"{name}_reason"] is None:
-        return None
-    return Warned(
-        Reason(watch[f"{name}_reason"]),
-        watch[f"{name}_stops_at"],
-        watch[f"{name}_level"],
-        watch[f"{name}_at"],
-        other,
-    )
+def _warned(
+    reason: str | None,
+    stops_at: datetime,
+    level: timedelta,
+    at: datetime,
+    other: Warned | None = None,
+) -> Warned | None:
+    return None if reason is None else Warned(Reason(reason), stops_at, level, at, other)
 
 
-def _warned_columns(name: str, warned: Warned | None) -> dict[str, Any]:
+def _warned_columns(name: str, warned: Warned | None) -> dict[str, object]:
     return {
         f"{name}_reason": warned and warned.reason.value,
         f"{name}_stops_at": warned and warned.stops_at,
@@ -261,11 +268,11 @@ def stopped_by_services(tx: Connection, hub_id: str, since: datetime) -> list[Wa
 
 def save(tx: Connection, hub_id: str, seen: Iterable[Watched]) -> None:
     """Write what a pass learned. Leases that ended meanwhile keep what they had."""
-    rows = {one.id: _columns(one) for one in seen}
+    rows = {watch.id: _columns(watch) for watch in seen}
     if not rows:
         return
     known = set(tx.execute(select(watches.c.lease_id).where(watches.c.hub_id == hub_id)).scalars())
-    if old := [{"key": one, **row} for one, row in rows.items() if one in known]:
+    if old := [{"key": lease_id, **row} for lease_id, row in rows.items() if lease_id in known]:
         tx.execute(update(watches).where(watches.c.lease_id == bindparam("key")), old)
     # Locked: a lease that ends now would delete its watch before it is made, and leave it for ever.
     still_open = tx.execute(
@@ -273,12 +280,12 @@ def save(tx: Connection, hub_id: str, seen: Iterable[Watched]) -> None:
         .where(leases.c.id.in_(rows.keys() - known), leases.c.ended_at.is_(None))
         .with_for_update(read=True)
     ).scalars()
-    if made := [{"lease_id": one, "hub_id": hub_id, **rows[one]} for one in still_open]:
-        tx.execute(watches.insert(), made)
+    if new := [{"lease_id": id_, "hub_id": hub_id, **rows[id_]} for id_ in still_open]:
+        tx.execute(watches.insert(), new)
 
 
-def _columns(one: Watched) -> dict[str, Any]:
-    evidence, warned = one.evidence, one.warned
+def _columns(watch: Watched) -> dict[str, object]:
+    evidence, warned = watch.evidence, watch.warned
     return {
         **_warned_columns("warned", warned),
         **_warned_columns("other", warned and warned.other),
@@ -296,12 +303,12 @@ def _columns(one: Watched) -> dict[str, Any]:
         "cpu_seconds": evidence.cpu_seconds,
         "cpu_at": evidence.cpu_at,
         "cpu_load": evidence.cpu_load,
-        "unknown_after": one.deadlines.unknown_after,
-        "no_work_after": one.deadlines.no_work_after,
-        "gpu_load": one.gpu_load,
-        "stop_tries": one.stop_tries,
-        "would_stop_at": one.would_stop_at,
-        "money_ends_at": one.deadlines.money_ends_at,
+        "unknown_after": watch.deadlines.unknown_after,
+        "no_work_after": watch.deadlines.no_work_after,
+        "gpu_load": watch.gpu_load,
+        "stop_tries": watch.stop_tries,
+        "would_stop_at": watch.would_stop_at,
+        "money_ends_at": watch.deadlines.money_ends_at,
     }
 
 
@@ -319,41 +326,46 @@ def extend_lease(
 
     `program`: it is asked for with a token, which a tier may bound until a person asks.
     """
-    found = watched(tx, lease_id)
-    if found is None or found.lease.ended_at or found.lease.stop_requested_at:
+    run = watched(tx, lease_id)
+    if run is None or run.lease.ended_at or run.lease.stop_requested_at:
         return Refused(
             "not_running",
-            f"{shown(found.title) if found else 'It'} is not running.",
+            f"{shown(run.title) if run else 'It'} is not running.",
             "Start it again; its files are kept.",
         )
-    tier = tiers.get(found.lease.tier)
-    end = found.ending(grace)
-    given = extend(end, found.deadlines, tier.shutdown_max if tier else None, now)
-    if isinstance(given, Refused):
-        return given
-    before = found.lease.program_extensions
+    tier = tiers.get(run.lease.tier)
+    deadlines = extend(run.ending(grace), run.deadlines, tier.shutdown_max if tier else None, now)
+    if isinstance(deadlines, Refused):
+        return deadlines
     most = tier.program_extensions if tier else None
-    if program and (no := refuse_program(before, most)):
-        return no
+    if program and (refused := refuse_program(run.lease.program_extensions, most)):
+        return refused
+    _write_extension(tx, By(run.lease.hub_id, actor, now), run.lease, deadlines, program)
+    return watched(tx, lease_id) or run
+
+
+def _write_extension(
+    tx: Connection, by: By, lease: Lease, deadlines: Deadlines, program: bool
+) -> None:
+    """Write the new deadlines of a lease, and in the audit who asked for them."""
     tx.execute(
         update(leases)
-        .where(leases.c.id == lease_id)
+        .where(leases.c.id == lease.id)
         .values(
-            keep_until=given.keep_until,
-            stop_at=given.stop_at,
-            program_extensions=before + 1 if program else 0,
+            keep_until=deadlines.keep_until,
+            stop_at=deadlines.stop_at,
+            program_extensions=lease.program_extensions + 1 if program else 0,
         )
     )
     audit.record(
         tx,
-        By(found.lease.hub_id, actor, now),
+        by,
         Action.EXTEND,
-        account_id=found.lease.account_id,
+        account_id=lease.account_id,
         detail={
-            "lease": lease_id,
-            "keep_until": given.keep_until and given.keep_until.isoformat(),
-            "stop_at": given.stop_at and given.stop_at.isoformat(),
+            "lease": lease.id,
+            "keep_until": deadlines.keep_until and deadlines.keep_until.isoformat(),
+            "stop_at": deadlines.stop_at and deadlines.stop_at.isoformat(),
         }
         | ({"program": True} if program else {}),
     )
-    return watched(tx, lease_id) or found

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from tornado import web
 
 from ..ledger import LedgerAway, leases
-from ..rules.idleness import DECIDED, Deadlines, Reason, Stop, cull
+from ..rules.idleness import DECIDED, Reason, Stop, cull
 from ..rules.options import parse_display_name, parse_options, with_default_type
 from ..rules.refusal import Refused, another_lease, error_body, shown
 from ..spawners.context import HubContext
@@ -307,8 +307,7 @@ class GradientServerAPIHandler(ChecksNamedServers, GradientAPIHandler, UserServe
             lease = None
         if lease is None:
             return Reason.IDLE
-        hard = Deadlines(None, stop_at=lease.stop_at, session_ends_at=lease.session_ends_at)
-        verdict = cull(None, hard, self.context.clock())
+        verdict = cull(None, lease.deadlines, self.context.clock())
         return verdict.reason if isinstance(verdict, Stop) else Reason.IDLE
 
 

@@ -7,7 +7,7 @@ from typing import TypedDict
 from sqlalchemy import Connection, delete, exists, or_, select
 
 from ..rules.identity import HubUser
-from ..rules.idleness import Reason
+from ..rules.idleness import Reason, hard_end
 from ..rules.lease import Lease
 from .lease_rows import lease_from, lease_query
 from .schema import accounts, identities, leases, server_records
@@ -67,12 +67,8 @@ class LeaseWithoutServer:
 
     def due(self, now: datetime) -> Reason | None:
         """Return why it has to end now; None where no hard end has passed."""
-        lease = self.lease
-        if lease.session_ends_at is not None and lease.session_ends_at <= now:
-            return Reason.SESSION_LIMIT
-        if lease.stop_at is not None and lease.stop_at <= now:
-            return Reason.STOP_AT
-        return None
+        end = hard_end(self.lease.deadlines)
+        return end.reason if end and end.at <= now else None
 
 
 def keep(tx: Connection, *, hub_id: str, lease_id: str, body: ServerRecord, now: datetime) -> None:

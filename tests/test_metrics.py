@@ -15,7 +15,7 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
 from gradienthub import metrics
-from gradienthub.ledger import fleet, leases
+from gradienthub.ledger import By, fleet, leases
 from gradienthub.ledger.counts import counts
 from gradienthub.ledger.findings import NewFinding, report
 from gradienthub.rules.idleness import Reason
@@ -147,7 +147,7 @@ def test_counts_are_of_what_the_ledger_holds(ledger, make_settings, ask):
     for lease in (running, stopping):
         ledger.write(steps.answer, lease.id, NOW)
     later = NOW + timedelta(minutes=1)
-    ledger.write(leases.note_stop, stopping.id, Reason.USER, "ben", later, "this-hub")
+    ledger.write(leases.note_stop, stopping.id, Reason.USER, By("this-hub", "ben", later))
     ledger.write(leases.end, ended.id, later, Reason.USER)
     found = [NewFinding("a", "notify", "", ""), NewFinding("b", "notify", "", "")]
     ledger.write(report, hub_id="this-hub", source="keeper", wrong=found, now=NOW)

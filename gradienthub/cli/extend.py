@@ -44,10 +44,9 @@ def run(args: argparse.Namespace) -> int:
         extended = ledger.write(
             watches.extend_lease,
             notebook.id,
+            desk.by,
             tiers=hub.settings.house.tiers,
-            actor=desk.actor,
             grace=hub.settings.policy.grace,
-            now=desk.now,
         )
     if isinstance(extended, Refused):
         raise extended

@@ -31,9 +31,7 @@ def _stop(desk: Desk, args: argparse.Namespace) -> None:
             f"There is no lease {shown(args.lease)}.",
             "`gradienthub leases --json` has the ids of what runs.",
         )
-    asked = desk.ledger.write(
-        leases.note_stop, args.lease, Reason.ADMIN, desk.actor, desk.now, desk.hub_id, args.reason
-    )
+    asked = desk.ledger.write(leases.note_stop, args.lease, Reason.ADMIN, desk.by, args.reason)
     if asked:
         print(f"{args.lease}: its bill has ended; the hub stops it within a minute")
     else:

@@ -5,7 +5,7 @@ from typing import Any
 
 from jupyterhub.scopes import needs_scope
 
-from ..ledger import LedgerAway, accounts
+from ..ledger import By, LedgerAway, accounts
 from ..ledger.runs import extend_run, newest_run
 from ..rules.refusal import Refused, ledger_away, shown
 from ..spawners.context import hub_user
@@ -27,8 +27,9 @@ class OfServerHandler(GradientAPIHandler):
 
     async def _answer(self, user: Any, row: Any, extend: str | None) -> None:
         """Answer with the lease, extended before if `extend` names it or is empty (any lease)."""
-        context, actor = self.context, who_asks(self.current_user)
+        context = self.context
         settings, now = context.settings, context.clock()
+        by = By(settings.hub_id, who_asks(self.current_user), now)
         program = bool(getattr(self, "_token_authenticated", False))
         title = title_of_row(row)
         try:
@@ -42,7 +43,7 @@ class OfServerHandler(GradientAPIHandler):
                 run = newest_run(tx, account, row.name, title)
                 if run is None or extend is None:
                     return run
-                refused = extend_run(tx, run, extend, settings, actor, now, program)
+                refused = extend_run(tx, run, extend, settings, by, program)
                 return refused or newest_run(tx, account, row.name, title)
 
             ask = context.ledger.aread if extend is None else context.ledger.awrite

@@ -10,7 +10,7 @@ from jupyterhub.scopes import needs_scope
 from jupyterhub.utils import url_escape_path, url_path_join
 from tornado import web
 
-from ..ledger import LedgerAway, accounts, capacity, notebooks
+from ..ledger import By, LedgerAway, accounts, capacity, notebooks
 from ..ledger.runs import extend_run, newest_run
 from ..rules.notebook import find_titled
 from ..rules.options import parse_display_name
@@ -83,16 +83,10 @@ class NotebooksHandler(HomeHandler):
         await stop_server(self, user, row.name)
 
     async def _extend(self, user: Any, row: Any, lease_id: str) -> None:
-        account, now = await self._account(), self.context.clock()
+        account, settings = await self._account(), self.context.settings
+        by = By(settings.hub_id, who_asks(self.current_user), self.context.clock())
         refused = await self.context.ledger.awrite(
-            _extend,
-            account,
-            row.name,
-            title_of_row(row),
-            lease_id,
-            self.context.settings,
-            who_asks(self.current_user),
-            now,
+            _extend, account, row.name, title_of_row(row), lease_id, settings, by
         )
         if refused is not None:
             raise refused
@@ -202,13 +196,12 @@ def _extend(
     title: str,
     lease_id: str,
     settings: Settings,
-    actor: str,
-    now: Any,
+    by: By,
 ) -> Refused | None:
     run = newest_run(tx, account, server_name, title)
     if run is None:
         return Refused("not_running", f"{shown(title)} is not running.", "Start it first.")
-    return extend_run(tx, run, lease_id, settings, actor, now)
+    return extend_run(tx, run, lease_id, settings, by)
 
 
 def _read(

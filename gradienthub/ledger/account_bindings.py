@@ -228,15 +228,20 @@ def _switch(
     changes = [Change(to, user.name, f"is the account of {user.name} now; it was {left}")]
     still_used = select(accounts.c.id).where(accounts.c.id == left, has_user())
     if tx.execute(still_used).first() is None:
-        closed = {"closed_at": by.now, "closed_why": closes.value}
-        tx.execute(update(accounts).where(accounts.c.id == left).values(**closed))
-        audit.record(
-            tx, by, Action.ACCOUNT_CLOSED, account_id=left, detail={"user": user.name, "why": why}
-        )
-        has = _contents(tx, left)
-        more = f"; it has {has}: `gradienthub account merge {left} {to}` moves them" if has else ""
-        changes.append(Change(left, user.name, f"is closed{more}"))
+        changes.append(_close(tx, by, current, to, why, closes))
     return changes
+
+
+def _close(tx: Connection, by: By, left: Binding, to: str, why: str, closes: Closed) -> Change:
+    """Close the account that its last user left."""
+    account_id, name = left.account_id, left.user.name
+    closed = {"closed_at": by.now, "closed_why": closes.value}
+    tx.execute(update(accounts).where(accounts.c.id == account_id).values(**closed))
+    detail = {"user": name, "why": why}
+    audit.record(tx, by, Action.ACCOUNT_CLOSED, account_id=account_id, detail=detail)
+    has = _contents(tx, account_id)
+    merge = f"`gradienthub account merge {account_id} {to}` moves them"
+    return Change(account_id, name, f"is closed; it has {has}: {merge}" if has else "is closed")
 
 
 def _move_words(tx: Connection, by: By, current: Binding, to: str) -> None:

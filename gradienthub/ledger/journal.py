@@ -18,6 +18,7 @@ from typing import NotRequired, TypedDict
 
 from ..rules.idleness import Reason
 from . import leases
+from .by import By
 from .database import Ledger
 from .leases import Corpse
 
@@ -190,7 +191,7 @@ def _apply(ledger: Ledger, hub_id: str, line: JournalLine) -> None:
     reason = Reason(line["reason"]) if line["reason"] else None
     if line["op"] == "stop" and reason:
         note = line.get("note", "")
-        ledger.write(leases.note_stop, line["lease"], reason, line["actor"], at, hub_id, note)
+        ledger.write(leases.note_stop, line["lease"], reason, By(hub_id, line["actor"], at), note)
     elif line["op"] == "end":
         kept = line.get("corpse")
         corpse = Corpse(**kept) if kept else None

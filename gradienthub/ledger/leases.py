@@ -113,29 +113,21 @@ def note_confirmed(tx: Connection, lease_id: str, now: datetime) -> bool:
     )
 
 
-def note_stop(
-    tx: Connection,
-    lease_id: str,
-    reason: Reason,
-    actor: str,
-    now: datetime,
-    hub_id: str,
-    note: str = "",
-) -> bool:
+def note_stop(tx: Connection, lease_id: str, reason: Reason, by: By, note: str = "") -> bool:
     """Record that a stop is asked for: billing ends here, and is charged. Only the first request
     counts.
 
-    `note` is what its owner is told by whoever stops it.
+    `note` is what its owner reads of whoever stops it.
     """
     first = _take_step(
         tx,
         lease_id,
         Phase.STOPPING,
-        now,
+        by.now,
         {
-            "stop_requested_at": now,
+            "stop_requested_at": by.now,
             "reason": reason.value,
-            "stopped_by": actor[:255],
+            "stopped_by": by.actor,
             "stop_note": note[:400] or None,
         },
         leases.c.stop_requested_at.is_(None),
@@ -144,14 +136,9 @@ def note_stop(
         account_id = tx.execute(
             select(leases.c.account_id).where(leases.c.id == lease_id)
         ).scalar_one()
-        audit.record(
-            tx,
-            By(hub_id, actor, now),
-            Action.STOP,
-            account_id=account_id,
-            detail={"lease": lease_id, "reason": reason.value} | ({"note": note} if note else {}),
-        )
-        charges.settle(tx, lease_id, now)
+        detail = {"lease": lease_id, "reason": reason.value} | ({"note": note} if note else {})
+        audit.record(tx, by, Action.STOP, account_id=account_id, detail=detail)
+        charges.settle(tx, lease_id, by.now)
     return first
 
 

@@ -1,13 +1,13 @@
 """Runs: the newest lease of a notebook with its watch, and Extend of the run that was seen."""
 
 from dataclasses import replace
-from datetime import datetime
 
 from sqlalchemy import Connection
 
 from ..rules.refusal import Refused, another_lease, nobody_watches
 from ..settings import Settings
 from . import accounts, watches
+from .by import By
 from .watches import Watched
 
 
@@ -37,8 +37,7 @@ def extend_run(
     run: Watched,
     lease_id: str,
     settings: Settings,
-    actor: str,
-    now: datetime,
+    by: By,
     program: bool = False,
 ) -> Refused | None:
     """Extend the lease that the asker saw (`lease_id`; empty: whichever runs); None if done.
@@ -53,10 +52,9 @@ def extend_run(
     extended = watches.extend_lease(
         tx,
         lease.id,
+        by,
         tiers=settings.house.tiers,
-        actor=actor,
         grace=settings.policy.grace,
-        now=now,
         program=program,
     )
     return extended if isinstance(extended, Refused) else None

@@ -197,7 +197,7 @@ def claimed(tx: Connection, hub_id: str) -> dict[str, str]:
 
 
 def pause(tx: Connection, *, hub_id: str, actor: str, now: datetime) -> None:
-    """Pause warm servers: none is filled from now on, and none that waits is claimed."""
+    """Let no warm server be filled from now on, and none that waits be claimed."""
     tx.execute(
         update(warm_slots).where(warm_slots.c.hub_id == hub_id).values(state=SlotState.LEAVING)
     )

@@ -22,6 +22,10 @@ from .schema import accounts, lease_devices, leases, watches
 
 #: The columns of a watch, by names that are not those of its lease; the last ones of `_query`.
 WATCH = {column.name: column.label(f"watch_{column.name}") for column in watches.c}
+#: Where its last warning stands among them, and the other kind's: reason, stop, level, moment.
+WARNED, OTHER = (
+    slice(first, first + 4) for first in map([*WATCH].index, ("warned_reason", "other_reason"))
+)
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,8 @@ def _whole(tx: Connection, rows: Sequence[LeaseRow]) -> list[Watched]:
 
 
 def _watched(row: LeaseRow, lease: Lease) -> Watched:
-    watch = dict(zip(WATCH, row[-len(WATCH) :], strict=True))
+    values = row[-len(WATCH) :]
+    watch = dict(zip(WATCH, values, strict=True))
     claims = row.account_claims or {}
     if watch["lease_id"] is None:
         started = Evidence(used_at=lease.answered_at or lease.admitted_at)
@@ -190,18 +195,7 @@ def _watched(row: LeaseRow, lease: Lease) -> Watched:
         deadlines,
         evidence,
         claims,
-        warned=_warned(
-            watch["warned_reason"],
-            watch["warned_stops_at"],
-            watch["warned_level"],
-            watch["warned_at"],
-            _warned(
-                watch["other_reason"],
-                watch["other_stops_at"],
-                watch["other_level"],
-                watch["other_at"],
-            ),
-        ),
+        warned=_warned(*values[WARNED], other=_warned(*values[OTHER])),
         gpu_load=watch["gpu_load"],
         stop_tries=watch["stop_tries"],
         would_stop_at=watch["would_stop_at"],
@@ -214,6 +208,7 @@ def _warned(
     stops_at: datetime,
     level: timedelta,
     at: datetime,
+    *,
     other: Warned | None = None,
 ) -> Warned | None:
     return None if reason is None else Warned(Reason(reason), stops_at, level, at, other)
@@ -315,11 +310,10 @@ def _columns(watch: Watched) -> dict[str, object]:
 def extend_lease(
     tx: Connection,
     lease_id: str,
+    by: By,
     *,
     tiers: Mapping[str, Tier],
-    actor: str,
     grace: timedelta,
-    now: datetime,
     program: bool = False,
 ) -> Watched | Refused:
     """Extend a running lease; who did it goes into the audit. The caller checks who may.
@@ -334,13 +328,14 @@ def extend_lease(
             "Start it again; its files are kept.",
         )
     tier = tiers.get(run.lease.tier)
-    deadlines = extend(run.ending(grace), run.deadlines, tier.shutdown_max if tier else None, now)
+    longest = tier.shutdown_max if tier else None
+    deadlines = extend(run.ending(grace), run.deadlines, longest, by.now)
     if isinstance(deadlines, Refused):
         return deadlines
     most = tier.program_extensions if tier else None
     if program and (refused := refuse_program(run.lease.program_extensions, most)):
         return refused
-    _write_extension(tx, By(run.lease.hub_id, actor, now), run.lease, deadlines, program)
+    _write_extension(tx, by, run.lease, deadlines, program)
     return watched(tx, lease_id) or run
 
 

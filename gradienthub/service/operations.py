@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ..ledger import accounts, audit, findings, fleet, keepers, watches
+from ..ledger import By, accounts, audit, findings, fleet, keepers, watches
 from ..rules.admission import lock
 from ..rules.health import health, trouble_of
 from ..rules.refusal import Refused, shown
@@ -352,10 +352,9 @@ async def extend(handler: ApiHandler, query: Nothing, lease: str) -> LeaseView:
     extended = await handler.record(
         watches.extend_lease,
         lease,
+        By(handler.context.hub_id, handler.visitor.actor, now),
         tiers=published.tiers,
-        actor=handler.visitor.actor,
         grace=published.policy.grace,
-        now=now,
         program=handler.by_token,
     )
     if isinstance(extended, Refused):

@@ -11,7 +11,7 @@ from traitlets.config import Config
 
 from .. import metrics
 from ..clock import Clock, system_clock
-from ..ledger import Ledger, LedgerAway, counts, leases
+from ..ledger import By, Ledger, LedgerAway, counts, leases
 from ..ledger.accounts import HubUser
 from ..ledger.journal import Journal
 from ..ledger.leases import Corpse
@@ -97,9 +97,8 @@ class HubContext:
         """Write that a stop was asked for; into the journal where the ledger is away."""
         now = self.clock()
         try:
-            await self.ledger.awrite(
-                leases.note_stop, lease_id, reason, actor, now, self.settings.hub_id, note
-            )
+            by = By(self.settings.hub_id, actor, now)
+            await self.ledger.awrite(leases.note_stop, lease_id, reason, by, note)
         except LedgerAway as away:
             log.warning("The ledger is away; the stop of lease %s is kept: %s", lease_id, away)
             await asyncio.to_thread(self.journal.stop, lease_id, reason, actor, now, note)

@@ -25,7 +25,7 @@ def spent(hub):
     for minute in range(1, 61):
         at = NOW + timedelta(minutes=minute)
         hub.ledger.write(holds.tick, hub_id="this-hub", seen=[lease.id], now=at)
-    hub.ledger.write(leases.note_stop, lease.id, Reason.USER, "ann", at, "this-hub")
+    hub.ledger.write(leases.note_stop, lease.id, Reason.USER, By("this-hub", "ann", at))
     hub.ledger.write(leases.end, lease.id, at, None)
     return hub
 
@@ -190,7 +190,7 @@ def test_what_no_money_covered_is_an_overrun_and_what_a_late_keeper_missed_is_no
     lease = hub.lease("ann")
     hub.ledger.write(steps.answer, lease.id, NOW)
     late = NOW + timedelta(hours=1)
-    hub.ledger.write(leases.note_stop, lease.id, Reason.USER, "ann", late, "this-hub")
+    hub.ledger.write(leases.note_stop, lease.id, Reason.USER, By("this-hub", "ann", late))
     said = hub.run("usage", "--overruns", "--from", "2026-11-01").out
     assert shown in said
     if budget:

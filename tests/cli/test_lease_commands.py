@@ -85,7 +85,7 @@ def test_a_running_lease_is_a_line_with_cost_and_what_ends_it(started):
 def test_a_start_on_its_way_and_an_ended_lease_are_told_apart(started):
     lease = running(started)
     started.lease("bob", "small", "lease-2")
-    started.ledger.write(leases.note_stop, lease.id, Reason.IDLE, "keeper", now(), "this-hub")
+    started.ledger.write(leases.note_stop, lease.id, Reason.IDLE, By("this-hub", "keeper", now()))
     started.ledger.write(leases.end, lease.id, now(), None)
     [line] = started.run("leases").out.splitlines()[1:]
     assert line.split()[:4] == ["bob", "Thesis", "small", "starting"] and line.endswith(" -")
@@ -150,7 +150,7 @@ def test_of_several_one_is_named_by_title_or_server_name(started):
 
 def test_what_does_not_run_cannot_be_extended(started):
     lease = running(started)
-    started.ledger.write(leases.note_stop, lease.id, Reason.USER, "ann", now(), "this-hub")
+    started.ledger.write(leases.note_stop, lease.id, Reason.USER, By("this-hub", "ann", now()))
     said = started.run("extend", "ann")
     assert said.code == 1 and "“Thesis” is not running. Start it again" in said.err
     started.ledger.write(leases.end, lease.id, now(), None)

@@ -10,7 +10,7 @@ from jupyterhub.auth import Authenticator
 
 from gradienthub.clock import system_clock
 from gradienthub.hub import settle
-from gradienthub.ledger import audit, findings, leases
+from gradienthub.ledger import By, audit, findings, leases
 from gradienthub.ledger.schema import leases as leases_table
 from gradienthub.ledger.schema import server_records
 from gradienthub.rules.idleness import Reason
@@ -162,7 +162,7 @@ async def test_a_stop_that_is_written_in_the_ledger_ends_what_nobody_logs_in_for
     lease_id = await running(home)
     await lose_the_database(home)
     await home.context.ledger.awrite(
-        leases.note_stop, lease_id, Reason.ADMIN, "cli ada", home.clock(), home.settings.hub_id
+        leases.note_stop, lease_id, Reason.ADMIN, By(home.settings.hub_id, "cli ada", home.clock())
     )
     await settle.settle(home.app, home.context)
     await home.nothing_is_taken()

@@ -8,7 +8,7 @@ import pytest
 from home import plain
 from kept import LedgerIsAway, looked_at
 
-from gradienthub.ledger import leases
+from gradienthub.ledger import By, leases
 from gradienthub.rules.idleness import Reason, Warned
 from gradienthub.rules.use import Use
 from gradienthub.testing import SlowToStart
@@ -205,7 +205,7 @@ async def test_an_administrators_words_are_shown_as_words(mira, clock):
     home, browser = mira
     lease = home.spawner("mira", "maps").lease_id
     await home.context.ledger.awrite(
-        leases.note_stop, lease, Reason.ADMIN, "ops", clock(), home.settings.hub_id,
+        leases.note_stop, lease, Reason.ADMIN, By(home.settings.hub_id, "ops", clock()),
         "New driver on <b>gpu-04</b>.",
     )  # fmt: skip
     await home.app.users["mira"].stop("maps")

@@ -127,7 +127,7 @@ class Bank:
         return found
 
     def stop(self, lease_id: str, at: datetime | None = None) -> None:
-        self.ledger.write(leases.note_stop, lease_id, Reason.USER, "x", at or self.now, HUB)
+        self.ledger.write(leases.note_stop, lease_id, Reason.USER, By(HUB, "x", at or self.now))
         self.end(lease_id)
 
     def end(self, lease_id: str, at: datetime | None = None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from gradienthub.ledger import Ledger, admissions, leases, watches
+from gradienthub.ledger import By, Ledger, admissions, leases, watches
 from gradienthub.ledger.admissions import Request
 from gradienthub.ledger.watches import Watched
 from gradienthub.rules.idleness import Reason
@@ -58,8 +58,8 @@ def extend_often(
     ledger, until = Ledger(url), None
     for one in range(times):
         given = ledger.write(
-            watches.extend_lease, lease_id, tiers=tiers, actor="anna", grace=timedelta(minutes=1),
-            now=now + one * timedelta(seconds=1),
+            watches.extend_lease, lease_id, By("h", "anna", now + one * timedelta(seconds=1)),
+            tiers=tiers, grace=timedelta(minutes=1),
         )  # fmt: skip
         assert isinstance(given, Watched), given
         until = given.deadlines.keep_until

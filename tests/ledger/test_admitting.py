@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from gradienthub.ledger import Ledger, admissions, fleet, leases
+from gradienthub.ledger import By, Ledger, admissions, fleet, leases
 from gradienthub.ledger.accounts import HubUser
 from gradienthub.ledger.admissions import Request
 from gradienthub.ledger.schema import device_holders, lease_devices
@@ -139,7 +139,7 @@ def test_caps_count_what_runs_and_what_still_stops(ledger, make_settings, ask):
     refused = ask(ledger, setting, "anna", "free-cpu", "two")
     assert (refused.code, refused.message) == (
         "too_many_running", "1 of 1 notebooks of tier Free are in use: “one”.")  # fmt: skip
-    ledger.write(leases.note_stop, first.id, Reason.USER, "anna", NOW, "h")
+    ledger.write(leases.note_stop, first.id, Reason.USER, By("h", "anna", NOW))
     refused = ask(ledger, setting, "anna", "free-cpu", "two")
     assert refused.hint == "One of them is stopping: wait a moment."
     ledger.write(leases.end, first.id, NOW, None)
@@ -167,7 +167,7 @@ def test_a_notebook_that_is_not_ended_is_not_started_again(ledger, make_settings
     again = ask(ledger, setting, "anna", "free-cpu", groups=["flats"])
     assert (again.code, again.retry_after) == ("still_stopping", timedelta(seconds=60))
     assert again.message.endswith(" runs already.")
-    ledger.write(leases.note_stop, first.id, Reason.USER, "anna", NOW, "h")
+    ledger.write(leases.note_stop, first.id, Reason.USER, By("h", "anna", NOW))
     again = ask(ledger, setting, "anna", "free-cpu", groups=["flats"])
     assert (again.code, again.retry_after) == ("still_stopping", timedelta(seconds=10))
     assert again.message.endswith(" is still stopping.")
@@ -241,7 +241,7 @@ def test_no_history_of_starts_stops_and_ends_gives_out_more_than_there_is(narrow
                     made.append(outcome.id)
             elif made and what == "stop":
                 lease_id = made[rest[0] % len(made)]
-                ledger.write(leases.note_stop, lease_id, Reason.USER, "x", NOW, "h")
+                ledger.write(leases.note_stop, lease_id, Reason.USER, By("h", "x", NOW))
             elif made:
                 ledger.write(leases.end, made[rest[0] % len(made)], NOW, Reason.USER)
             ledger.read(nothing_is_given_twice, setting)

@@ -8,7 +8,7 @@ import steps
 from bank import HOUR, HUB, MINUTE, T4, T4_HOLD, usd
 from sqlalchemy import select
 
-from gradienthub.ledger import accounts, charges, credits, holds, leases, statements, usage
+from gradienthub.ledger import By, accounts, charges, credits, holds, leases, statements, usage
 from gradienthub.ledger.schema import audit
 from gradienthub.ledger.schema import holds as hold_table
 from gradienthub.ledger.schema import leases as lease_table
@@ -60,7 +60,7 @@ def test_a_start_that_never_answers_costs_nothing(bank):
     lease = bank.ask("ann")
     bank.ledger.write(steps.reach, lease.id, Phase.ANSWERING, bank.now)
     bank.later(2 * MINUTE)
-    bank.ledger.write(leases.note_stop, lease.id, Reason.START_FAILED, "hub", bank.now, HUB)
+    bank.ledger.write(leases.note_stop, lease.id, Reason.START_FAILED, By(HUB, "hub", bank.now))
     bank.end(lease.id)
     assert bank.charges("ann") == []
     assert held_now(bank) == []
@@ -72,7 +72,7 @@ def test_a_custom_image_that_never_answers_is_charged_from_its_containers_start(
     bank.later(3 * MINUTE)
     bank.ledger.write(steps.reach, lease.id, Phase.ANSWERING, bank.now)
     bank.later(2 * MINUTE)
-    bank.ledger.write(leases.note_stop, lease.id, Reason.START_FAILED, "hub", bank.now, HUB)
+    bank.ledger.write(leases.note_stop, lease.id, Reason.START_FAILED, By(HUB, "hub", bank.now))
     bank.end(lease.id)
     assert bank.charges("ann") == [T4 // 30]
     assert bank.faults() == []
@@ -494,7 +494,7 @@ def test_a_settle_that_dies_in_the_middle_leaves_nothing_and_is_done_later(bank,
     with monkeypatch.context() as patch:
         patch.setattr(usage, "add", dies)
         with pytest.raises(OSError, match="full"):
-            bank.ledger.write(leases.note_stop, lease, Reason.USER, "x", bank.now, HUB)
+            bank.ledger.write(leases.note_stop, lease, Reason.USER, By(HUB, "x", bank.now))
     assert bank.charges("ann") == []
     assert len(held_now(bank)) == 1
     bank.stop(lease)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import steps
 from home import NOW
 
-from gradienthub.ledger import fleet, leases
+from gradienthub.ledger import By, fleet, leases
 from gradienthub.ledger.leases import Corpse
 from gradienthub.rules.idleness import Reason
 from gradienthub.rules.lease import Lease
@@ -54,8 +54,8 @@ def test_a_late_second_end_does_not_free_what_is_somebody_elses_now(ledger, make
 
 def test_the_first_stop_says_when_billing_ends_and_why(ledger, make_settings, ask):
     lease = started(ledger, make_settings, ask)
-    assert ledger.write(leases.note_stop, lease.id, Reason.IDLE, "the keeper", NOW, "h") is True
-    assert ledger.write(leases.note_stop, lease.id, Reason.USER, "anna", LATER, "h") is False
+    assert ledger.write(leases.note_stop, lease.id, Reason.IDLE, By("h", "the keeper", NOW)) is True
+    assert ledger.write(leases.note_stop, lease.id, Reason.USER, By("h", "anna", LATER)) is False
     assert ledger.write(leases.end, lease.id, LATER, Reason.CRASHED, None) is True
     row = ledger.read(steps.columns_of, lease.id)
     assert (row["reason"], row["stopped_by"]) == ("idle", "the keeper")
@@ -65,7 +65,7 @@ def test_the_first_stop_says_when_billing_ends_and_why(ledger, make_settings, as
 def test_a_stop_of_what_is_ended_counts_for_nothing(ledger, make_settings, ask):
     lease = started(ledger, make_settings, ask)
     ledger.write(leases.end, lease.id, NOW, Reason.CRASHED)
-    assert ledger.write(leases.note_stop, lease.id, Reason.USER, "anna", LATER, "h") is False
+    assert ledger.write(leases.note_stop, lease.id, Reason.USER, By("h", "anna", LATER)) is False
     assert ledger.read(steps.columns_of, lease.id)["reason"] == "crashed"
 
 
@@ -99,7 +99,7 @@ def test_the_first_answer_and_the_first_confirmation_count(ledger, make_settings
 def test_what_is_stopping_is_not_called_running_by_a_late_confirmation(ledger, make_settings, ask):
     lease = started(ledger, make_settings, ask)
     ledger.write(steps.answer, lease.id, NOW)
-    ledger.write(leases.note_stop, lease.id, Reason.USER, "anna", NOW, "h")
+    ledger.write(leases.note_stop, lease.id, Reason.USER, By("h", "anna", NOW))
     assert ledger.write(leases.note_confirmed, lease.id, LATER) is False
     assert ledger.read(steps.columns_of, lease.id)["phase"] == "stopping"
 

@@ -8,7 +8,7 @@ import steps
 from home import NOW
 from sqlalchemy import insert, update
 
-from gradienthub.ledger import leases, warm_slots
+from gradienthub.ledger import By, leases, warm_slots
 from gradienthub.ledger.schema import leases as lease_table
 from gradienthub.ledger.schema import warm_slots as slot_table
 from gradienthub.rules.idleness import Reason
@@ -25,7 +25,7 @@ def note(ledger, lease_id, phase):
         case Phase.RUNNING:
             return ledger.write(leases.note_confirmed, lease_id, LATER)
         case Phase.STOPPING:
-            return ledger.write(leases.note_stop, lease_id, Reason.USER, "anna", LATER, "h")
+            return ledger.write(leases.note_stop, lease_id, Reason.USER, By("h", "anna", LATER))
         case Phase.ENDED:
             return ledger.write(leases.end, lease_id, LATER, Reason.USER)
     return ledger.write(leases.note_phase, lease_id, phase, LATER)

@@ -10,7 +10,7 @@ import pytest
 import steps
 from home import NOW
 
-from gradienthub.ledger import audit, fleet, leases, watches
+from gradienthub.ledger import By, audit, fleet, leases, watches
 from gradienthub.rules.idleness import Reason, Warned
 from gradienthub.rules.lease import Lease
 from gradienthub.rules.refusal import Refused
@@ -108,7 +108,7 @@ def test_only_answered_open_leases_of_the_hub_are_watched(ledger, settings, ask,
     ledger.write(steps.answer, starting.id, NOW)
     assert the_one(ledger).id == starting.id
     assert ledger.read(watches.open_watched, "another hub") == []
-    ledger.write(leases.note_stop, starting.id, Reason.IDLE, "keeper", LATER, "h")
+    ledger.write(leases.note_stop, starting.id, Reason.IDLE, By("h", "keeper", LATER))
     assert ledger.read(watches.open_watched, "h") == []
     assert ledger.read(watches.watched, starting.id).lease.stop_requested_at == LATER
     assert ledger.read(watches.watched, "nobody's") is None
@@ -118,7 +118,8 @@ def test_an_ended_lease_keeps_its_last_use_and_is_forgotten_by_the_keeper(ledger
     running()
     seen = learned(the_one(ledger))
     ledger.write(watches.save, "h", [seen])
-    ledger.write(leases.note_stop, seen.id, Reason.ADMIN, "ada", LATER, "h", "Server room moves.")
+    by = By("h", "ada", LATER)
+    ledger.write(leases.note_stop, seen.id, Reason.ADMIN, by, "Server room moves.")
     ledger.write(leases.end, seen.id, LATER, None)
     row = ledger.read(steps.columns_of, seen.id)
     assert (row["used_at"], row["used_by"], row["stop_note"], row["stopped_by"]) == (
@@ -139,8 +140,8 @@ def _watch_count(tx):
 def test_a_stop_keeps_its_first_note_cut_to_what_fits_and_the_audit_has_it(ledger, running):
     lease = running()
     note = "Wartung ü " * 60
-    assert ledger.write(leases.note_stop, lease.id, Reason.ADMIN, "ada", NOW, "h", note)
-    assert not ledger.write(leases.note_stop, lease.id, Reason.ADMIN, "eve", NOW, "h", "No.")
+    assert ledger.write(leases.note_stop, lease.id, Reason.ADMIN, By("h", "ada", NOW), note)
+    assert not ledger.write(leases.note_stop, lease.id, Reason.ADMIN, By("h", "eve", NOW), "No.")
     row = ledger.read(steps.columns_of, lease.id)
     assert (row["stop_note"], row["stopped_by"]) == (note[:400], "ada")
     newest = ledger.read(audit.rows, hub_id="h")[0]
@@ -154,8 +155,8 @@ def test_a_stop_keeps_its_first_note_cut_to_what_fits_and_the_audit_has_it(ledge
 
 def extend(ledger, settings, lease_id, now=LATER):
     return ledger.write(
-        watches.extend_lease, lease_id, tiers=settings.house.tiers, actor="anna", grace=GRACE,
-        now=now,
+        watches.extend_lease, lease_id, By("h", "anna", now), tiers=settings.house.tiers,
+        grace=GRACE,
     )  # fmt: skip
 
 
@@ -188,7 +189,7 @@ def test_what_does_not_run_is_not_extended(ledger, settings, ask, end):
     if end != "starting":
         ledger.write(steps.answer, lease.id, NOW)
     if end == "stop asked":
-        ledger.write(leases.note_stop, lease.id, Reason.USER, "anna", NOW, "h")
+        ledger.write(leases.note_stop, lease.id, Reason.USER, By("h", "anna", NOW))
     if end == "ended":
         ledger.write(leases.end, lease.id, NOW, Reason.USER)
     before = ledger.read(steps.columns_of, lease.id)
@@ -201,7 +202,7 @@ def test_what_does_not_run_is_not_extended(ledger, settings, ask, end):
 def test_a_lease_of_a_tier_that_is_gone_is_extended_by_its_interval(ledger, settings, running):
     lease = running()
     given = ledger.write(
-        watches.extend_lease, lease.id, tiers={}, actor="anna", grace=GRACE, now=LATER
+        watches.extend_lease, lease.id, By("h", "anna", LATER), tiers={}, grace=GRACE
     )
     assert given.deadlines.keep_until == LATER + HOUR
 

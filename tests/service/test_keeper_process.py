@@ -10,7 +10,7 @@ import steps
 from home import TIERS
 from hub_process import HubProcess
 
-from gradienthub.ledger import Ledger, audit, keepers
+from gradienthub.ledger import By, Ledger, audit, keepers
 from gradienthub.ledger.watches import extend_lease
 from gradienthub.rules.tiers import Tier
 
@@ -98,8 +98,9 @@ async def test_idle_stops_busy_lives_until_its_limit_and_extend_moves(hub):
     await hub.notebook("longer", shutdown_after="20s")
     ids["longer"] = await seen.lease_of("longer")
     given = seen.ledger.write(
-        extend_lease, ids["longer"], tiers={"flat": Tier.model_validate({"name": "flat",
-        **QUICK["tiers"]["flat"]})}, actor="longer", grace=4 * SECOND, now=datetime.now(UTC),
+        extend_lease, ids["longer"], By(hub.hub_id, "longer", datetime.now(UTC)),
+        tiers={"flat": Tier.model_validate({"name": "flat", **QUICK["tiers"]["flat"]})},
+        grace=4 * SECOND,
     )  # fmt: skip
     await hub.notebook("idle", shutdown_after="20s")
     ids["idle"] = await seen.lease_of("idle")

@@ -13,7 +13,7 @@ from aiohttp import web
 from home import RUNTIMES, Home
 from keeper import Keeping
 
-from gradienthub.ledger import LedgerAway
+from gradienthub.ledger import By, LedgerAway
 from gradienthub.ledger.watches import Watched, extend_lease
 from gradienthub.rules.idleness import Reason, Warn
 from gradienthub.rules.refusal import Refused
@@ -145,8 +145,8 @@ async def test_extend_moves_the_stop_and_the_next_warnings(keeping):
     assert len(keeper.told) == 1
     lease_id = (await state(home))["id"]
     given = await home.context.ledger.awrite(
-        extend_lease, lease_id, tiers=home.settings.house.tiers, actor="bob",
-        grace=MINUTE, now=home.clock(),
+        extend_lease, lease_id, By(home.settings.hub_id, "bob", home.clock()),
+        tiers=home.settings.house.tiers, grace=MINUTE,
     )  # fmt: skip
     assert not isinstance(given, Refused)
     extended = home.clock()
@@ -201,8 +201,8 @@ async def test_extend_pressed_while_a_stop_waits_for_its_turn_is_kept(keeping):
     await keeper.watch.safe_pass()
     assert len(keeper.watch.stops.tasks) == 1
     given = await home.context.ledger.awrite(
-        extend_lease, (await state(home))["id"], tiers=home.settings.house.tiers, actor="bob",
-        grace=MINUTE, now=home.clock(),
+        extend_lease, (await state(home))["id"], By(home.settings.hub_id, "bob", home.clock()),
+        tiers=home.settings.house.tiers, grace=MINUTE,
     )  # fmt: skip
     assert not isinstance(given, Refused)
     for _ in range(20):

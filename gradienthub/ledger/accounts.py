@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, NotRequired, TypedDict, Unpack
+from typing import NotRequired, TypedDict, Unpack
 
-from sqlalchemy import Row, or_, select, update
+from sqlalchemy import ColumnElement, Executable, or_, select, update
 
 from ..rules.identity import HubUser, Subject
 from ..rules.tiers import Allowance, Facts, Tier, TierRules, resolve
 from . import identity, identity_findings, identity_rows, logins
+from .by import By
 from .database import Transaction
-from .identity import close_user, rename_user, reopen
+from .identity import close_user, rename_user
 from .schema import accounts, approvals, identities
 
 __all__ = [
@@ -49,13 +50,15 @@ class Account:
     payment_method: bool
     #: What the identity provider said last.
     groups: frozenset[str]
-    claims: Mapping[str, Any]
+    claims: Mapping[str, object]
     #: What the hub itself said last; None where it never said.
     hub_groups: frozenset[str] | None = None
     #: Since when the provider says that the groups are too many to list.
     groups_unknown_at: datetime | None = None
     #: Since when it waits for its owner's first login.
     prepared_at: datetime | None = None
+    #: Since when nobody has it.
+    closed_at: datetime | None = None
 
     @property
     def all_groups(self) -> frozenset[str]:
@@ -149,46 +152,79 @@ def account_of(
     for who asks without the hub.
     """
     login = logins.find_waiting_login(tx, hub_id, user)
-    account_id, changed = identity.identify(tx, hub_id=hub_id, user=user, login=login, now=now)
-    if login is not None:
-        # Taken once: a user who gets this name within the minute must not find it.
-        logins.forget_logins(tx, hub_id, user.name)
-    if changed:
-        identity_findings.report(tx, hub_id=hub_id, now=now)
-    account = _account(tx, account_id)
+    # Of somebody known there is nothing to write.
+    account = None if login else _exact_account(tx, hub_id, user, identities.c.name == user.name)
+    if account is None:
+        account_id, changed = identity.identify(tx, hub_id=hub_id, user=user, login=login, now=now)
+        if login is not None:
+            # Taken once: a user who gets this name within the minute must not find it.
+            logins.forget_logins(tx, hub_id, user.name)
+        if changed:
+            identity_findings.report(tx, hub_id=hub_id, now=now)
+        account = _account(tx, account_id)
     if hub_groups is not None and account.hub_groups != frozenset(hub_groups):
         tx.execute(
             update(accounts)
-            .where(accounts.c.id == account_id)
+            .where(accounts.c.id == account.id)
             .values(hub_groups=sorted(hub_groups))
         )
         account = replace(account, hub_groups=frozenset(hub_groups))
     return account
 
 
+def reopen(tx: Transaction, account: Account, *, hub_id: str, user: HubUser, now: datetime) -> None:
+    """Open the account of a user who starts a notebook, so that they were not deleted after all.
+
+    The hub tells of a deletion before it tries, and may fail at it; the user is then still there.
+    """
+    if account.closed_at is not None:
+        by = By(hub_id, identity.ACTOR, now)
+        identity.reopen(tx, by, account.id, user, "its user starts a notebook")
+
+
 def look_up(tx: Transaction, *, hub_id: str, user: HubUser) -> Account | None:
     """Return this user's account; None where they have none. Opens and changes nothing."""
+    if account := _exact_account(tx, hub_id, user):
+        return account
     account_id = identity.peek(tx, hub_id=hub_id, user=user)
     return _account(tx, account_id) if account_id else None
 
 
-def _account(tx: Transaction, account_id: str) -> Account:
-    return _from_row(tx.execute(select(accounts).where(accounts.c.id == account_id)).one())
-
-
-def _from_row(row: Row[Any]) -> Account:
-    return Account(
-        id=row.id,
-        name=row.name,
-        tier=row.tier,
-        tier_by=row.tier_by,
-        payment_method=row.payment_method,
-        groups=frozenset(row.groups),
-        claims=row.claims,
-        hub_groups=None if row.hub_groups is None else frozenset(row.hub_groups),
-        groups_unknown_at=row.groups_unknown_at,
-        prepared_at=row.prepared_at,
+def _exact_account(
+    tx: Transaction, hub_id: str, user: HubUser, *conditions: ColumnElement[bool]
+) -> Account | None:
+    """Return the account that exactly this hub user has."""
+    query = (
+        select(accounts)
+        .join(identities, identities.c.account_id == accounts.c.id)
+        .where(*identity.is_binding_of(hub_id, user), *conditions)
     )
+    return next(iter(_read(tx, query)), None)
+
+
+def _account(tx: Transaction, account_id: str) -> Account:
+    (account,) = _read(tx, select(accounts).where(accounts.c.id == account_id))
+    return account
+
+
+def _read(tx: Transaction, query: Executable) -> list[Account]:
+    """Run a query of the columns of `accounts`, and return its rows as values."""
+    return [
+        Account(
+            id=row.id,
+            name=row.name,
+            tier=row.tier,
+            tier_by=row.tier_by,
+            payment_method=row.payment_method,
+            groups=frozenset(row.groups),
+            claims=row.claims,
+            hub_groups=None if row.hub_groups is None else frozenset(row.hub_groups),
+            groups_unknown_at=row.groups_unknown_at,
+            prepared_at=row.prepared_at,
+            closed_at=row.closed_at,
+        )
+        for row in tx.execute(query)
+    ]
 
 
 def allowance_of(
@@ -237,7 +273,7 @@ def find(tx: Transaction, *, hub_id: str, name: str) -> Account:
         )
         .exists()
     )
-    row = tx.execute(
+    query = (
         select(accounts)
         .where(
             accounts.c.hub_id == hub_id,
@@ -250,23 +286,24 @@ def find(tx: Transaction, *, hub_id: str, name: str) -> Account:
             accounts.c.prepared_at.is_not(None),
             accounts.c.created_at.desc(),
         )
-    ).first()
-    if row is None:
-        raise NoSuchAccount(name)
-    return _from_row(row)
+        .limit(1)
+    )
+    for account in _read(tx, query):
+        return account
+    raise NoSuchAccount(name)
 
 
 def everyone(
     tx: Transaction, *, hub_id: str, after: str = "", limit: int | None = None
 ) -> list[Account]:
-    """Open accounts of this hub by name behind `after`, at most `limit` (None: all)."""
-    rows = tx.execute(
+    """List open accounts of this hub by name behind `after`, at most `limit` (None: all)."""
+    return _read(
+        tx,
         select(accounts)
         .where(accounts.c.hub_id == hub_id, accounts.c.closed_at.is_(None), accounts.c.name > after)
         .order_by(accounts.c.name)
-        .limit(limit)
+        .limit(limit),
     )
-    return [_from_row(row) for row in rows]
 
 
 def approvals_of(tx: Transaction, account: Account) -> list[Approval]:

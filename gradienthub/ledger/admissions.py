@@ -58,7 +58,7 @@ def admit_start(
     """
     hub_id = settings.hub_id
     account = credits.open_account(tx, request.user, request.groups, settings, now)
-    accounts.reopen(tx, account.id, hub_id=hub_id, user=request.user, now=now)
+    accounts.reopen(tx, account, hub_id=hub_id, user=request.user, now=now)
     allowance = accounts.allowance_of(
         tx,
         account,

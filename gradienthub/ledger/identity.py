@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 
 from ..rules.action import Action
 from ..rules.identity import (
@@ -66,8 +66,7 @@ def identify(
     Return the id of this user's account, and whether another account is theirs now than before.
     """
     by = By(hub_id, ACTOR, now)
-    exact = _exact_binding(tx, hub_id, user)
-    if login is None and exact is not None:
+    if login is None and (exact := _exact_binding(tx, hub_id, user)):
         note_name(tx, exact, user)
         return exact.account_id, False
     who = login.who if login else None
@@ -78,22 +77,24 @@ def identify(
     if login is not None and answer.trusted:
         remember_words(tx, hub_id, account_id, login.who, now, add=not refresh)
         take_facts(tx, account_id, login)
-        _reopen(tx, by, account_id, user, "they logged in", before=login.at)
+        reopen(tx, by, account_id, user, "they logged in", before=login.at)
     elif login is not None:
         _tell_once(tx, by, account_id, user, login.who, answer.why)
     return account_id, answer.verdict is not Verdict.SAME
 
 
-def _exact_binding(tx: Connection, hub_id: str, user: HubUser) -> Binding | None:
-    return first_binding(
-        tx,
-        select(identities).where(
-            identities.c.hub_id == hub_id,
-            identities.c.hub_user_id == user.id,
-            identities.c.user_created == user.created,
-            identities.c.replaced_at.is_(None),
-        ),
+def is_binding_of(hub_id: str, user: HubUser) -> tuple[ColumnElement[bool], ...]:
+    """Build the conditions on `identities` that a row is exactly this hub user's, and counts."""
+    return (
+        identities.c.hub_id == hub_id,
+        identities.c.hub_user_id == user.id,
+        identities.c.user_created == user.created,
+        identities.c.replaced_at.is_(None),
     )
+
+
+def _exact_binding(tx: Connection, hub_id: str, user: HubUser) -> Binding | None:
+    return first_binding(tx, select(identities).where(*is_binding_of(hub_id, user)))
 
 
 def _find_candidates(
@@ -144,7 +145,8 @@ def _carry_out(
     if answer.verdict is Verdict.PREPARED:
         tx.execute(update(accounts).where(accounts.c.id == account_id).values(prepared_at=None))
     _note(tx, by, account_id, ACTIONS[answer.verdict], user, answer.why, who)
-    _reopen(tx, by, account_id, user, answer.why)
+    if answer.account_id:
+        reopen(tx, by, account_id, user, answer.why)
     return account_id
 
 
@@ -157,7 +159,7 @@ def _take_user_off(
         _note(tx, by, account_id, Action.ACCOUNT_CLOSED, user, answer.why)
 
 
-def _reopen(
+def reopen(
     tx: Connection,
     by: By,
     account_id: str,
@@ -179,15 +181,6 @@ def _reopen(
     ).rowcount
     if opened:
         _note(tx, by, account_id, Action.ACCOUNT_REOPENED, user, why)
-
-
-def reopen(tx: Connection, account_id: str, *, hub_id: str, user: HubUser, now: datetime) -> None:
-    """Open the account of a user who starts a notebook, so that they were not deleted after all.
-
-    The hub tells of a deletion before it tries, and may fail at it; the user is then still there.
-    """
-    by = By(hub_id, ACTOR, now)
-    _reopen(tx, by, account_id, user, "its user starts a notebook")
 
 
 def close_user(tx: Connection, *, hub_id: str, user: HubUser, now: datetime) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from alembic import command
 from alembic.config import Config as AlembicConfig
@@ -54,12 +54,12 @@ class Ledger:
         self.sqlite = parsed.get_backend_name() == "sqlite"
         if self.sqlite and parsed.database:
             _make_private(Path(parsed.database))
-        options: dict[str, Any] = (
-            {"connect_args": {"timeout": BUSY_SECONDS}}
-            if self.sqlite
-            else {"pool_pre_ping": True, "connect_args": {"connect_timeout": BUSY_SECONDS}}
+        self._engine = create_engine(
+            parsed,
+            pool_size=READERS + 1,
+            pool_pre_ping=not self.sqlite,
+            connect_args={"timeout" if self.sqlite else "connect_timeout": BUSY_SECONDS},
         )
-        self._engine = create_engine(parsed, pool_size=READERS + 1, **options)
         if self.sqlite:
             event.listen(self._engine, "connect", _prepare_sqlite)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger-writer")
@@ -180,7 +180,7 @@ def _make_private(file: Path) -> None:
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     # Autocommit in the driver: transactions are begun by _transaction, and by it alone.
     connection.isolation_level = None
     cursor = connection.cursor()

@@ -97,6 +97,8 @@ def claim(tx: Connection, slot_id: str) -> Claim:
 def evict(tx: Connection, slot_ids: Iterable[str], lease_id: str) -> None:
     """Free the devices of these warm servers for this start, which waits until they are gone."""
     ids = list(slot_ids)
+    if not ids:
+        return
     tx.execute(
         update(warm_slots)
         .where(warm_slots.c.id.in_(ids))

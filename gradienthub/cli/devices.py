@@ -98,9 +98,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _change(desk: Desk, args: argparse.Namespace) -> int:
-    by: dict[str, Any] = {"hub_id": desk.hub_id, "actor": desk.actor, "now": desk.now}
     if args.put_back:
-        if not desk.ledger.write(device_faults.put_back, uuid=args.put_back, **by):
+        if not desk.ledger.write(device_faults.put_back, desk.by, args.put_back):
             raise config.UsageFault(
                 f"{args.put_back!r} is not out of rent; `gradienthub devices` lists them. One that"
                 " the configuration calls out of service is put back there"
@@ -109,7 +108,7 @@ def _change(desk: Desk, args: argparse.Namespace) -> int:
         return 0
     if not args.why.strip():
         raise config.UsageFault("Say --why: people who wait for this device ask")
-    if not desk.ledger.write(device_faults.take_out, uuid=args.take_out, why=args.why, **by):
+    if not desk.ledger.write(device_faults.take_out, desk.by, args.take_out, args.why):
         raise config.UsageFault(
             f"{args.take_out!r} is no device of this hub; `gradienthub devices` lists them"
         )

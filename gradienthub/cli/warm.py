@@ -4,7 +4,7 @@ import argparse
 from datetime import UTC, datetime
 from typing import Any
 
-from ..ledger import Ledger, warm_slots
+from ..ledger import By, Ledger, warm_slots
 from ..rules.duration import format_duration
 from ..settings import Settings
 from . import config
@@ -68,7 +68,7 @@ def _row(server: warm_slots.WarmServer, now: datetime) -> tuple[str, ...]:
 
 
 def _pause(ledger: Ledger, settings: Settings, now: datetime) -> None:
-    ledger.write(warm_slots.pause, hub_id=settings.hub_id, actor=f"cli {config.os_user()}", now=now)
+    ledger.write(warm_slots.pause, By(settings.hub_id, f"cli {config.os_user()}", now))
     print("Paused: the hub ends all warm servers within seconds, and every start is cold.")
 
 

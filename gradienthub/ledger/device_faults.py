@@ -14,9 +14,7 @@ from .findings import NewFinding
 from .schema import device_faults, devices, lease_devices
 
 
-def note(
-    tx: Connection, *, hub_id: str, uuids: Iterable[str], why: str, now: datetime
-) -> tuple[str, ...]:
+def note(tx: Connection, by: By, uuids: Iterable[str], why: str) -> tuple[str, ...]:
     """Count a failed start for each of these devices; return those that are out of rent by it."""
     out = []
     for uuid in uuids:
@@ -24,34 +22,32 @@ def note(
         failures = (row.failures if row else 0) + 1
         taken_out_at = row.taken_out_at if row else None
         if taken_out_at is None and failures >= FAILURES:
-            taken_out_at = now
+            taken_out_at = by.now
             out.append(uuid)
-            _record(tx, hub_id, Action.DEVICE_OUT, "hub", uuid, why, now)
-        _put(tx, hub_id, uuid, failures, taken_out_at, why, now)
+            _record(tx, by, Action.DEVICE_OUT, uuid, why)
+        _put(tx, by, uuid, failures, taken_out_at, why)
     return tuple(out)
 
 
-def take_out(
-    tx: Connection, *, hub_id: str, uuid: str, why: str, actor: str, now: datetime
-) -> bool:
+def take_out(tx: Connection, by: By, uuid: str, why: str) -> bool:
     """Take a declared device out of rent by hand. False where it is not declared."""
-    if not _is_declared(tx, hub_id, uuid):
+    if not _is_declared(tx, by.hub_id, uuid):
         return False
-    _put(tx, hub_id, uuid, FAILURES, now, why, now)
-    _record(tx, hub_id, Action.DEVICE_OUT, actor, uuid, why, now)
+    _put(tx, by, uuid, FAILURES, by.now, why)
+    _record(tx, by, Action.DEVICE_OUT, uuid, why)
     return True
 
 
-def put_back(tx: Connection, *, hub_id: str, uuid: str, actor: str, now: datetime) -> bool:
+def put_back(tx: Connection, by: By, uuid: str) -> bool:
     """Put a device back into rent, with nothing counted against it. False where it is not out."""
-    gone = tx.execute(
+    deleted = tx.execute(
         delete(device_faults).where(
             device_faults.c.device_uuid == uuid, device_faults.c.taken_out_at.is_not(None)
         )
     ).rowcount
-    if gone:
-        _record(tx, hub_id, Action.DEVICE_BACK, actor, uuid, "", now)
-    return bool(gone)
+    if deleted:
+        _record(tx, by, Action.DEVICE_BACK, uuid)
+    return bool(deleted)
 
 
 def forgive(tx: Connection, lease_id: str) -> None:
@@ -93,20 +89,14 @@ def found(tx: Connection, hub_id: str) -> list[NewFinding]:
 
 
 def _put(
-    tx: Connection,
-    hub_id: str,
-    uuid: str,
-    failures: int,
-    taken_out_at: datetime | None,
-    why: str,
-    now: datetime,
+    tx: Connection, by: By, uuid: str, failures: int, taken_out_at: datetime | None, why: str
 ) -> None:
     values = {
-        "hub_id": hub_id,
+        "hub_id": by.hub_id,
         "failures": failures,
         "taken_out_at": taken_out_at,
         "why": why[:400],
-        "last_at": now,
+        "last_at": by.now,
     }
     there = tx.execute(
         update(device_faults).where(device_faults.c.device_uuid == uuid).values(**values)
@@ -124,12 +114,6 @@ def _is_declared(tx: Connection, hub_id: str, uuid: str) -> bool:
     )
 
 
-def _record(
-    tx: Connection, hub_id: str, action: Action, actor: str, uuid: str, why: str, now: datetime
-) -> None:
-    audit.record(
-        tx,
-        By(hub_id, actor, now),
-        action,
-        detail={"device": uuid} | ({"why": why[:400]} if why else {}),
-    )
+def _record(tx: Connection, by: By, action: Action, uuid: str, why: str = "") -> None:
+    detail = {"device": uuid} | ({"why": why[:400]} if why else {})
+    audit.record(tx, by, action, detail=detail)

@@ -10,6 +10,7 @@ from ..rules.lease import Claim
 from ..rules.phase import SlotState, may_turn
 from ..rules.warm import Slot
 from . import objects
+from .by import By
 from .schema import device_holders, leases, warm_pauses, warm_slots
 
 WARM = "warm"
@@ -198,13 +199,15 @@ def claimed(tx: Connection, hub_id: str) -> dict[str, str]:
     return {row.warm_slot: row.id for row in rows}
 
 
-def pause(tx: Connection, *, hub_id: str, actor: str, now: datetime) -> None:
+def pause(tx: Connection, by: By) -> None:
     """Let no warm server be filled from now on, and none that waits be claimed."""
     tx.execute(
-        update(warm_slots).where(warm_slots.c.hub_id == hub_id).values(state=SlotState.LEAVING)
+        update(warm_slots).where(warm_slots.c.hub_id == by.hub_id).values(state=SlotState.LEAVING)
     )
-    if paused(tx, hub_id) is None:
-        tx.execute(warm_pauses.insert().values(hub_id=hub_id, paused_by=actor, paused_at=now))
+    if paused(tx, by.hub_id) is None:
+        tx.execute(
+            warm_pauses.insert().values(hub_id=by.hub_id, paused_by=by.actor, paused_at=by.now)
+        )
 
 
 def resume(tx: Connection, hub_id: str) -> bool:

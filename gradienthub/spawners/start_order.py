@@ -281,13 +281,8 @@ class StartOrder(StopOrder):
         if not blamed:
             return
         try:
-            out = await context.ledger.awrite(
-                device_faults.note,
-                hub_id=context.settings.hub_id,
-                uuids=blamed,
-                why=message,
-                now=context.clock(),
-            )
+            by = By(context.settings.hub_id, "hub", context.clock())
+            out = await context.ledger.awrite(device_faults.note, by, blamed, message)
         except LedgerAway:
             return
         for device in out:

@@ -3,7 +3,7 @@
 from home import HOSTS, T4
 
 from gradienthub.hub import settle
-from gradienthub.ledger import device_faults, findings
+from gradienthub.ledger import By, device_faults, findings
 from gradienthub.testing import FailsAfterCreate, FailsAtCreate, LosesDevice
 
 ONE = {"rack": HOSTS["rack"] | {"devices": [{"uuid": "GPU-t4-0", "model": T4}]}}
@@ -17,9 +17,8 @@ async def kinds(home):
 
 async def put_back(home, uuid):
     return await home.context.ledger.awrite(
-        device_faults.put_back, hub_id=home.settings.hub_id, uuid=uuid, actor="ada",
-        now=home.clock(),
-    )  # fmt: skip
+        device_faults.put_back, By(home.settings.hub_id, "ada", home.clock()), uuid
+    )
 
 
 async def test_after_two_failed_starts_a_device_is_out_of_rent_and_the_next_is_given(hub):

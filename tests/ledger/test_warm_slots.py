@@ -7,7 +7,7 @@ import pytest
 import steps
 from home import NOW, RUNTIMES
 
-from gradienthub.ledger import capacity, fleet, leases, warm_slots
+from gradienthub.ledger import By, capacity, fleet, leases, warm_slots
 from gradienthub.ledger import warm_pool as pool_rows
 from gradienthub.rules.catalog import ConfigurationFault
 from gradienthub.rules.idleness import Reason
@@ -103,7 +103,7 @@ def test_another_hubs_warm_server_is_held_like_a_lease(ledger, setting, ask, mak
 
 def test_no_more_are_added_than_configured_and_none_while_paused(ledger, setting):
     assert [fill(ledger, setting) is None for _ in range(3)] == [False, False, True]
-    ledger.write(warm_slots.pause, hub_id="h", actor="ada", now=NOW)
+    ledger.write(warm_slots.pause, By("h", "ada", NOW))
     assert {slot.state for slot in ledger.read(warm_slots.of_hub, "h")} == {"leaving"}
     for slot in ledger.read(warm_slots.of_hub, "h"):
         ledger.write(warm_slots.gone, slot.id, NOW)

@@ -19,7 +19,7 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
 from gradienthub.hub.users_api import KEEPER
-from gradienthub.ledger import LedgerAway, findings, warm_pool, warm_slots
+from gradienthub.ledger import By, LedgerAway, findings, warm_pool, warm_slots
 from gradienthub.ledger.findings import NewFinding
 from gradienthub.rules.action import Action
 from gradienthub.rules.warm import Pool
@@ -280,7 +280,7 @@ async def test_the_fleet_shows_the_warm_servers_and_who_paused_them(site):
     )
     row = (await at.site.ask("GET", "fleet", at.ada)).text.partition("Warm servers")[2]
     assert re.search(r">Waits</td>.*>61 MB</td>.*>" + slot.devices[0], row)
-    await ledger.awrite(warm_slots.pause, hub_id=settings.hub_id, actor="<ada>", now=now)
+    await ledger.awrite(warm_slots.pause, By(settings.hub_id, "<ada>", now))
     row = (await at.site.ask("GET", "fleet", at.ada)).text.partition("Warm servers")[2]
     assert "Paused by &lt;ada&gt; since" in row
     assert ">Ends</td>" in row

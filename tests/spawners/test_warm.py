@@ -18,7 +18,7 @@ import pytest
 from home import own_hosts
 from test_contract import IMAGE, docker_answers
 
-from gradienthub.ledger import leases, warm_slots
+from gradienthub.ledger import By, leases, warm_slots
 from gradienthub.rules.warm import Slot
 from gradienthub.spawners import warm_pool
 from gradienthub.spawners.docker import CLAIM_SECONDS, DockerEngine, GradientDockerSpawner
@@ -186,7 +186,7 @@ class Warm:
     async def pause(self) -> None:
         """As `gradienthub warm pause` does."""
         await self.home.context.ledger.awrite(
-            warm_slots.pause, hub_id=self.home.settings.hub_id, actor="ada", now=self.home.clock()
+            warm_slots.pause, By(self.home.settings.hub_id, "ada", self.home.clock())
         )
         self.pool.wake()
 

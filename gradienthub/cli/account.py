@@ -3,7 +3,6 @@
 import argparse
 import json
 from datetime import UTC, datetime
-from typing import Any
 
 from ..ledger import account_acts, account_bindings, account_merge
 from . import prepare
@@ -83,11 +82,11 @@ def _list(desk: Desk, args: argparse.Namespace) -> None:
     print(aligned([header, *rows]) if rows else "Nobody has an account at this hub yet.")
 
 
-def _user(user: dict[str, Any]) -> str:
+def _user(user: account_acts.ListedUser) -> str:
     return f"{user['name'] or '?'} (id {user['id']}{', gone' if user['missing_since'] else ''})"
 
 
-def _subject(word: dict[str, str]) -> str:
+def _subject(word: account_acts.ListedSubject) -> str:
     return f"{word['key'] or 'subject'} {word['subject']} at {word['provider'] or 'any provider'}"
 
 

@@ -147,9 +147,9 @@ def _read_ledger(
     devices = ledger.read(fleet.device_list, hub_id)
     own = {lease.id for lease in open_leases}
     strange = {
-        row["holder_id"]: ledger.read(leases.describe, row["holder_id"])
+        holder: ledger.read(leases.describe, holder)
         for row in devices
-        if row["holder_kind"] == "lease" and row["holder_id"] not in own
+        if row["holder_kind"] == "lease" and (holder := row["holder_id"]) and holder not in own
     }
     return LedgerSeen(
         where,

@@ -22,7 +22,10 @@ class NewFinding:
 
 
 class FindingRow(TypedDict):
-    """A finding as it is listed; `mended_at` is None while it stands, `id` where it has no row."""
+    """A finding as it is listed; `mended_at` is None while it stands.
+
+    What nobody wrote as a row, as that nobody looks, has no id and perhaps no moments.
+    """
 
     id: int | None
     hub_id: NotRequired[str]
@@ -33,8 +36,8 @@ class FindingRow(TypedDict):
     why: str
     repair: str
     times: int
-    first_at: datetime
-    last_at: datetime
+    first_at: datetime | None
+    last_at: datetime | None
     mended_at: datetime | None
 
 

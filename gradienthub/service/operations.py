@@ -393,13 +393,7 @@ async def list_findings(handler: ApiHandler, query: FindingsQuery) -> FindingsVi
     return FindingsView(
         headline=judged.headline,
         trouble=judged.trouble and TroubleView.model_validate(judged.trouble),
-        items=[
-            FindingView(
-                lease=row["lease_id"],
-                **{k: row[k] for k in FindingView.model_fields if k != "lease"},
-            )
-            for row in rows
-        ],
+        items=[FindingView.model_validate({**row, "lease": row["lease_id"]}) for row in rows],
     )
 
 

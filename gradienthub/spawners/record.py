@@ -9,7 +9,7 @@ from typing import Any
 
 from jupyterhub import orm
 
-from ..ledger.servers import ServerRecord
+from ..ledger.servers import ClientRecord, ServerRecord
 
 #: What the hub calls the token that it gives a server at its start.
 OF_A_SERVER = "Server at"
@@ -27,7 +27,6 @@ def record_of(spawner: Any) -> ServerRecord | None:
     if row.server is None or token is None or not (token.note or "").startswith(OF_A_SERVER):
         return None
     state = {key: value for key, value in (spawner.get_state() or {}).items() if "token" not in key}
-    client = row.oauth_client
     return {
         "user": spawner.user.name,
         "server": row.name,
@@ -45,12 +44,18 @@ def record_of(spawner: Any) -> ServerRecord | None:
             "hashed": token.hashed,
             "scopes": list(token.scopes or ()),
         },
-        "client": client
-        and {
-            "identifier": client.identifier,
-            "secret": client.secret,
-            "redirect_uri": client.redirect_uri,
-            "description": client.description,
-            "allowed_scopes": list(client.allowed_scopes or ()),
-        },
+        "client": _client_of(row),
+    }
+
+
+def _client_of(row: orm.Spawner) -> ClientRecord | None:
+    client = row.oauth_client
+    if client is None:
+        return None
+    return {
+        "identifier": client.identifier,
+        "secret": client.secret,
+        "redirect_uri": client.redirect_uri,
+        "description": client.description,
+        "allowed_scopes": list(client.allowed_scopes or ()),
     }

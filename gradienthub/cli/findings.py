@@ -3,7 +3,6 @@
 import argparse
 import json
 from datetime import UTC, datetime
-from typing import Any
 
 from ..ledger import findings
 from ..rules.duration import format_duration

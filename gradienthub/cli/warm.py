@@ -2,7 +2,6 @@
 
 import argparse
 from datetime import UTC, datetime
-from typing import Any
 
 from ..ledger import By, Ledger, warm_slots
 from ..rules.duration import format_duration

@@ -13,7 +13,8 @@ import docker
 from dockerspawner import DockerSpawner
 from harness import IMAGE, show
 
-from gradienthub.spawners.docker import HUB_LABEL, LEASE_LABEL, DockerEngine
+from gradienthub.spawners.docker_engine import DockerEngine
+from gradienthub.spawners.labels import HUB_LABEL, LEASE_LABEL
 
 DEAF = ["python3", "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)"]
 

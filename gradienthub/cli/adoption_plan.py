@@ -21,7 +21,8 @@ from ..rules.outside import Outside
 from ..rules.traits import SetTrait
 from ..rules.untrusted import as_mapping
 from ..spawners.base import GradientSpawner
-from ..spawners.docker import DockerEngine, GradientDockerSpawner
+from ..spawners.docker import GradientDockerSpawner
+from ..spawners.docker_engine import DockerEngine, client_options
 from ..spawners.engine import EngineAway
 from ..spawners.sections import NoSuchClass, configured, configured_class
 from . import config as configs
@@ -294,7 +295,7 @@ def _ask(config: Config, look: Callable[[DockerEngine], Awaitable[T]]) -> tuple[
 
     async def ask() -> tuple[T | None, str]:
         try:
-            options = GradientDockerSpawner.client_options(config)
+            options = client_options(config, GradientDockerSpawner)
         except DockerException as error:
             return None, str(error)
         engine = DockerEngine(NO_HUB, {**options, "timeout": ENGINE_SECONDS})

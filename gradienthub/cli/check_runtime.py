@@ -20,8 +20,10 @@ from ..rules.catalog import ConfigurationFault
 from ..rules.container import Policy, harden
 from ..rules.own_clocks import own_clocks
 from ..spawners import warm_program
-from ..spawners.docker import GradientDockerSpawner, start_until_ready, tell
+from ..spawners.docker import GradientDockerSpawner
+from ..spawners.docker_engine import client_options
 from ..spawners.trials import new_trial
+from ..spawners.warm_container import start_until_ready, tell
 from . import config
 from .check_policy import policy_of
 from .check_scene import wiring_of
@@ -131,7 +133,7 @@ def _client_options(hub: config.HubConfig) -> dict[str, object]:
     """Read how the hub will reach the engine; of another spawner only the variables are known."""
     spawner = wiring_of(hub).spawner
     if spawner is not None and issubclass(spawner, GradientDockerSpawner):
-        return spawner.client_options(hub.config)
+        return client_options(hub.config, spawner)
     return dict(kwargs_from_env())
 
 

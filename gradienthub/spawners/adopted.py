@@ -4,18 +4,19 @@ import asyncio
 import logging
 import os
 import subprocess
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from traitlets import Dict
 from traitlets.config import Config, Configurable
 
 from ..ledger import By, LedgerAway, volumes
 from ..rules.adoption import OldVolume, Whose, judge_volume, parse_adopted
-from .context import HubContext, hub_user
+from ..rules.lease import Lease
+from .context import hub_user
+from .contract import EngineSpawner
 from .sections import configured, section_of
 
 log = logging.getLogger("gradienthub")
@@ -43,7 +44,7 @@ HELP = """Old volumes of people that their notebooks show: {name: folder}.
 Age = Callable[[str], Awaitable[datetime | None]]
 
 
-def volumes_trait(more: str) -> Any:
+def volumes_trait(more: str) -> "Dict[str, object]":
     """Make the trait of a spawner that shows old volumes."""
     return Dict(help=HELP.replace("MORE", more)).tag(config=True)
 
@@ -62,6 +63,10 @@ class Shown:
         return self.source.startswith("/")
 
 
+#: Makes what shows an old volume in a workspace; False where the name is taken.
+Place = Callable[[Path, Shown], bool]
+
+
 def adopted_of(config: Config, cls: type[Configurable]) -> tuple[OldVolume, ...]:
     """Parse the trait before there is a spawner. Raises ConfigurationFault."""
     name = "adopted_volumes"
@@ -69,42 +74,61 @@ def adopted_of(config: Config, cls: type[Configurable]) -> tuple[OldVolume, ...]
     return parse_adopted(trait, configured(config, cls, name) or {})
 
 
-async def find_shown(
-    spawner: Any, old: Iterable[OldVolume], render: Callable[[str], str], age: Age
-) -> list[Shown]:
-    """List what this start shows of old volumes. A volume that may be somebody else's is not.
+async def show_old(
+    spawner: EngineSpawner, render: Callable[[str], str], age: Age, place: Place
+) -> tuple[Shown, ...]:
+    """Make the places of the old volumes that this start shows, and return those volumes.
 
-    Raises LedgerAway, and what `age` raises beside FileNotFoundError.
+    A volume that may be somebody else's is not shown. Raises LedgerAway, and what `age` raises
+    beside FileNotFoundError.
     """
-    found = []
-    for volume in old:
-        for source in await _candidates(spawner, volume, render):
-            if await _given(spawner, volume, source, age):
-                found.append(Shown(source, volume.folder, volume.read_only))
+    if not spawner.adopted_volumes:
+        return ()
+    lease = spawner.lease
+    assert lease is not None
+    home, shown = spawner.folders(lease)[0], []
+    for volume in adopted_of(spawner.config, type(spawner)):
+        for source in await _candidates(spawner, lease, volume, render):
+            if await _may_show(spawner, lease, volume, source, age):
+                shown.append(Shown(source, volume.folder, volume.read_only))
                 break
-    return found
+    placed = [old for old in shown if await asyncio.to_thread(place, home, old)]
+    for old in shown:
+        if old not in placed:
+            spawner.log.warning(
+                "%s: %s is not shown: %s in the workspace is something else",
+                spawner._log_name,
+                old.source,
+                old.folder,
+            )
+    return tuple(placed)
 
 
-async def _candidates(spawner: Any, volume: OldVolume, render: Callable[[str], str]) -> list[str]:
+async def _candidates(
+    spawner: EngineSpawner, lease: Lease, volume: OldVolume, render: Callable[[str], str]
+) -> list[str]:
     """List names to try: by the person's name of today, then what their account has had before."""
     names = [render(volume.template)]
     if volume.personal:
-        context: HubContext = spawner.context
+        context = spawner.context
         names += await context.ledger.aread(
             volumes.of_account,
             hub_id=context.settings.hub_id,
-            account_id=spawner.lease.account_id,
+            account_id=lease.account_id,
             folder=volume.folder,
             server_name=spawner.name if "servername}" in volume.template else None,
         )
     return list(dict.fromkeys(names))
 
 
-async def _given(spawner: Any, volume: OldVolume, source: str, age: Age) -> bool:
+async def _may_show(
+    spawner: EngineSpawner, lease: Lease, volume: OldVolume, source: str, age: Age
+) -> bool:
+    """Return whether a volume is this account's, which becomes its owner where nobody is yet."""
     if ".." in PurePosixPath(source).parts:
         return False  # somebody's name is two dots
-    context: HubContext = spawner.context
-    hub_id, account_id = context.settings.hub_id, spawner.lease.account_id
+    context = spawner.context
+    hub_id, account_id = context.settings.hub_id, lease.account_id
     owner = await context.ledger.aread(volumes.owner_of, hub_id=hub_id, volume=source)
     try:
         made = await age(source)
@@ -128,13 +152,13 @@ async def _given(spawner: Any, volume: OldVolume, source: str, age: Age) -> bool
         whose = Whose.THEIRS if taken == account_id else Whose.ANOTHERS
     if whose is Whose.THEIRS:
         return True
-    await _tell_refused(spawner, source, ANOTHERS if whose is Whose.ANOTHERS else UNSURE)
+    why = ANOTHERS if whose is Whose.ANOTHERS else UNSURE
+    await _tell_refused(spawner, account_id, source, why)
     return False
 
 
-async def _tell_refused(spawner: Any, source: str, why: str) -> None:
-    context: HubContext = spawner.context
-    account_id = spawner.lease.account_id
+async def _tell_refused(spawner: EngineSpawner, account_id: str, source: str, why: str) -> None:
+    context = spawner.context
     if not context.tell_once(("volume", source, account_id)):
         return
     spawner.log.warning(
@@ -157,10 +181,10 @@ async def _tell_refused(spawner: Any, source: str, why: str) -> None:
         log.warning("%s: the audit lacks a row for it: the ledger is away", spawner._log_name)
 
 
-def parse_age(said: Any) -> datetime | None:
+def parse_age(answer: object) -> datetime | None:
     """Read the engine's moment of a volume's making; None where it tells none."""
     try:
-        made = datetime.fromisoformat(str(said))
+        made = datetime.fromisoformat(str(answer))
     except ValueError:
         return None
     return made if made.tzinfo else made.replace(tzinfo=UTC)

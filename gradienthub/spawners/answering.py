@@ -93,6 +93,17 @@ async def _raise_if_dead(spawner: EngineSpawner, lease: Lease) -> None:
         )
 
 
+async def died_at_once(spawner: EngineSpawner) -> Refused:
+    """Say that the object was dead before it had an address."""
+    assert spawner.lease is not None
+    return Refused(
+        "start_failed",
+        "The container died at once, before it had an address."
+        + await end_of_log(spawner, spawner.lease),
+        "Nothing was charged. A custom image needs jupyterhub-singleuser 6 inside.",
+    )
+
+
 async def end_of_log(spawner: EngineSpawner, lease: Lease) -> str:
     """Return the end of its log as part of a sentence. The object is gone afterwards."""
     try:

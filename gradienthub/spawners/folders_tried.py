@@ -4,8 +4,8 @@ import os
 import secrets
 import uuid
 from pathlib import Path
-from typing import Any
 
+from docker import APIClient
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import Mount
 from requests.exceptions import RequestException
@@ -19,6 +19,7 @@ from ..rules.folders_seen import (
     judge_end,
     judge_refusal,
 )
+from ..rules.refusal import Refused
 from .trials import (
     FOLDER_PREFIX,
     new_trial,
@@ -36,7 +37,9 @@ SCRIPT = (
 )
 
 
-def try_folder(client: Any, root: Path, *, image: str, owner: int, user: str | None) -> FolderTrial:
+def try_folder(
+    client: APIClient, root: Path, *, image: str, owner: int, user: str | None
+) -> FolderTrial:
     """Write a file into a new folder of `root`, and let the image's user read and write there.
 
     Blocks for a second or two. Never raises; leaves neither container nor folder behind.
@@ -64,7 +67,7 @@ def _make(folder: Path, token: str, owner: int) -> None:
 
 
 def _run(
-    client: Any, folder: Path, token: str, image: str, user: str | None
+    client: APIClient, folder: Path, token: str, image: str, user: str | None
 ) -> tuple[Outcome, str]:
     made = None
     try:
@@ -102,3 +105,19 @@ def _read(folder: Path) -> str:
         return (folder / THEIRS).read_text()
     except OSError:
         return ""
+
+
+def lost_files(trial: FolderTrial, *, unsure: bool) -> Refused | None:
+    """Refuse a start whose files would be lost for certain; what is not known is let pass.
+
+    `unsure`: the image, or as whom it runs, may differ from what was tried; then only that the
+    engine does not see the folder counts.
+    """
+    if not trial.is_fault or (unsure and trial.seen is not Outcome.UNSEEN):
+        return None
+    what = "nobody's files would be kept" if trial.seen is Outcome.UNSEEN else "you could not save"
+    return Refused(
+        "start_failed",
+        f"No notebook starts with this runtime now: {what}.",
+        "Nothing was charged. Tell your administrator: `gradienthub check` says what to do.",
+    )

@@ -4,22 +4,20 @@ import asyncio
 import inspect
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlparse
 
 import docker
 from docker.errors import NotFound
-from dockerspawner import DockerSpawner
 from traitlets import Bool, Enum, Float, Integer, List, TraitError, Unicode, default, validate
+from traitlets.utils.bunch import Bunch
 
 from ..rules.container import (
     CAPABILITIES,
     NEVER_CAPABILITIES,
-    Excess,
     Grant,
-    Judged,
     Policy,
     differences,
     judge,
@@ -27,6 +25,8 @@ from ..rules.container import (
 from ..rules.host_config import capability
 from ..rules.ownership import slot_name
 from ..rules.refusal import Refused
+from .docker_adapter import DockerAdapter
+from .docker_types import CreateArguments, InspectedContainer
 from .labels import (
     DEVICES_LABEL,
     HUB_LABEL,
@@ -37,7 +37,7 @@ from .labels import (
     TYPE_LABEL,
 )
 from .networks import FALLBACK, NETWORK
-from .sections import section_of
+from .unrented import refusal_of_excess, source_of
 
 #: Docker and Podman leave one of these in a container.
 IN_CONTAINER = ("/.dockerenv", "/run/.containerenv")
@@ -45,8 +45,8 @@ IN_CONTAINER = ("/.dockerenv", "/run/.containerenv")
 _CREATE = inspect.signature(docker.APIClient.create_container)
 
 
-class JudgedContainers(DockerSpawner):
-    """DockerSpawner whose containers get what their lease gives, whatever asked for more."""
+class JudgedContainers(DockerAdapter):
+    """Containers get what their lease gives, whatever asked for more."""
 
     network_name = Unicode(
         NETWORK,
@@ -140,10 +140,9 @@ class JudgedContainers(DockerSpawner):
                     " other's ports; set network_name to the hub's own network",
                     FALLBACK,
                 )
-            self.choose_network()
-            return
-        fault = await self.engine.have_network()
-        if fault and self.context.tell_once(("network", fault)):
+        elif (fault := await self.engine.have_network()) and self.context.tell_once(
+            ("network", fault)
+        ):
             self.log.error(
                 "The network %s cannot be made (%s): notebooks are on the network %r, where they"
                 " reach each other's ports. Make it by hand, or set network_name",
@@ -170,7 +169,7 @@ class JudgedContainers(DockerSpawner):
         return bool(self.network_name == NETWORK or self._fell_back)
 
     @validate("capabilities")
-    def _no_capability_opens_the_machine(self, proposal: Any) -> list[str]:
+    def _no_capability_opens_the_machine(self, proposal: Bunch) -> list[str]:
         words = [capability(word) for word in proposal.value]
         if bad := sorted(NEVER_CAPABILITIES.intersection(words)):
             raise TraitError(
@@ -178,45 +177,65 @@ class JudgedContainers(DockerSpawner):
             )
         return words
 
-    #: What the engine was told last, and the container that was compared with it.
-    _asked: dict[str, Any] | None = None
+    #: What the engine was asked to create last, and the container that was compared with it.
+    _asked: CreateArguments | None = None
     _compared_id: str = ""
     #: The warm server that is being filled, and its folders; empty in everybody's start.
     _slot_id: str = ""
     _places: tuple[Path, ...] = ()
     _fell_back = False
 
+    def docker(self, method: str, *args: object, **kwargs: object) -> "asyncio.Future[Any]":
+        """Make a call of DockerSpawner to the engine.
+
+        What is to be made is judged here, after all hooks, and compared before it is started.
+        """
+        if method == "create_container":
+            return asyncio.ensure_future(self._create(args, kwargs))
+        if method == "start":
+            return asyncio.ensure_future(self._start_created(args, kwargs))
+        return self._submit(method, *args, **kwargs)
+
     # -- before it is made ------------------------------------------------------------------
 
-    async def judged(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    async def _create(
+        self, args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> Mapping[str, object]:
+        arguments = await self._judged(args, kwargs)
+        if self._captured_create is not None:
+            self._captured_create.update(arguments)
+            return {}
+        self._asked = arguments
+        created: Mapping[str, object] = await self._submit("create_container", **arguments)
+        return created
+
+    async def _judged(
+        self, args: tuple[object, ...], kwargs: Mapping[str, object]
+    ) -> CreateArguments:
         """Return what may be sent to `create_container`. Raises Refused in words."""
         # The first parameter is the client itself.
         asked = dict(_CREATE.bind_partial(None, *args, **kwargs).arguments)
         del asked["self"]
-        outcome = await self._judge(asked)
+        outcome = judge(
+            asked,
+            self._grant(),
+            self._policy(),
+            image_environment=await self._image_environment(),
+            real=await asyncio.to_thread(_behind_links, asked),
+        )
         for excess in outcome.excess:
             self.log.warning(
                 "%s: not given: %s; %s; it stands in %s",
                 self._log_name,
                 excess.name,
                 excess.why,
-                self._source_of(excess),
+                source_of(self, excess),
             )
         if outcome.excess and self.unrented == "refuse":
-            raise self._refusal(outcome.excess[0])
-        return outcome.arguments
+            raise refusal_of_excess(self, outcome.excess[0])
+        return cast(CreateArguments, outcome.arguments)
 
-    async def _judge(self, asked: Mapping[str, Any]) -> Judged:
-        real = await asyncio.to_thread(_behind_links, asked)
-        return judge(
-            asked,
-            self._grant(),
-            self.container_policy(),
-            image_environment=await self._image_environment(),
-            real=real,
-        )
-
-    def container_policy(self) -> Policy:
+    def _policy(self) -> Policy:
         """Return what the traits say of all containers."""
         lease = self.lease
         settings = self.context.settings
@@ -259,77 +278,18 @@ class JudgedContainers(DockerSpawner):
             name=slot_name(warm) if warm else self.object_label,
             labels=dict.fromkeys(LABELS, "") | own,
             devices=tuple(lease.devices),
-            device_requests=self._device_requests(),
+            device_requests=_device_requests(self.device_driver, lease.devices),
             folders=frozenset(map(str, places)),
-            adopted=frozenset(shown.source for shown in self._shown if shown.is_path),
+            adopted=frozenset(old.source for old in self._shown if old.is_path),
             memory=int(lease.memory * 10**9) if limited else None,
             cpus=float(lease.cpus) if limited else None,
         )
 
-    def _device_requests(self) -> tuple[Mapping[str, Any], ...]:
-        assert self.lease is not None
-        devices = list(self.lease.devices)
-        if not devices or self.device_driver == "environment":
-            return ()
-        if self.device_driver == "cdi":
-            return ({"Driver": "cdi", "DeviceIDs": devices},)
-        return (
-            {
-                "Driver": "",
-                "Count": 0,
-                "DeviceIDs": devices,
-                "Capabilities": [["gpu"]],
-                "Options": {},
-            },
-        )
-
     async def _image_environment(self) -> tuple[str, ...]:
-        assert self.lease is not None
         try:
-            names: tuple[str, ...] = await self.engine.image_variables(self.lease.image or "")
-            return names
+            return await self.engine.image_variables(self.lease.image or "")
         except NotFound:
             return ()  # the engine says so itself when it is to make the container
-
-    def _source_of(self, excess: Excess) -> str:
-        """Return where a setting stands, as far as it can be told."""
-        for name, keys in (
-            ("extra_host_config", (excess.setting, "binds")),
-            ("extra_create_kwargs", (excess.setting, "host_config")),
-            ("environment", (excess.value.partition("=")[0],)),
-            ("volumes", (excess.value,)),
-            ("read_only_volumes", (excess.value,)),
-        ):
-            value: Any = getattr(self, name, None)
-            if callable(value):
-                continue
-            if isinstance(value, Mapping) and any(key in value for key in keys):
-                return self._written(name, value)
-        if excess.setting in ("network_mode", "mounts"):
-            name = "network_name" if excess.setting == "network_mode" else "mounts"
-            return self._written(name, getattr(self, name))
-        return "a hook, a callable or an override of the spawner"
-
-    def _written(self, name: str, value: Any) -> str:
-        """Return the line of the configuration that says so, or that a hook does."""
-        section = section_of(self.config, type(self), name)
-        if name in self.config.get(section, {}) and self.config[section][name] == value:
-            return f"c.{section}.{name}"
-        return f"spawner.{name}, which a hook or an override sets"
-
-    def _refusal(self, excess: Excess) -> Refused:
-        allow = (
-            "no setting allows it"
-            if excess.never
-            else f'or write "{excess.setting}" into c.{type(self).__name__}.allowed_host_settings'
-        )
-        return Refused(
-            "start_failed",
-            f"This hub asks the engine for {excess.setting} beside the machine that you rent:"
-            f" {excess.why}.",
-            f"Nothing was charged. Your administrator: remove {excess.setting} from"
-            f" {self._source_of(excess)}; {allow}.",
-        )
 
     # -- after it is made -------------------------------------------------------------------
 
@@ -341,50 +301,69 @@ class JudgedContainers(DockerSpawner):
         """
         if self._compared_id == object_id:
             return
-        made = await self.engine.ask("inspect_container", object_id)
-        if self._asked is None:
-            found = ["it was made past self.docker"]
-        else:
-            found = differences(self._asked, made)
-        if not found:
+        made: InspectedContainer = await self.engine.ask("inspect_container", object_id)
+        faults = (
+            ["it was made past self.docker"]
+            if self._asked is None
+            else differences(self._asked, made)
+        )
+        if not faults:
             self._compared_id = object_id
             return
-        name = str(made.get("Name") or "").lstrip("/")
-        words = "; ".join(found)
-        if self._of_this_start(made):
-            self.log.error(
-                "%s: container %s (%s) is removed: %s", self._log_name, object_id, name, words
-            )
+        ours = self._is_of_this_start(made)
+        self.log.error(
+            "%s: container %s (%s) is %s: %s",
+            self._log_name,
+            object_id,
+            _name_of(made),
+            "removed" if ours else "not known to be of this start and stays",
+            "; ".join(faults),
+        )
+        if ours:
             await self.engine.remove(object_id)
-        else:
-            self.log.error(
-                "%s: container %s (%s) is not known to be of this start and stays: %s",
-                self._log_name,
-                object_id,
-                name,
-                words,
-            )
         self.object_id = ""
         raise Refused(
             "start_failed",
-            f"The container that was made is not the one that was asked for: {found[0]}.",
+            f"The container that was made is not the one that was asked for: {faults[0]}.",
             f"Nothing was charged. Your administrator: {type(self).__name__}.create_object must"
             " call super().create_object(), or self.docker('create_container', ...).",
         )
 
-    def _of_this_start(self, made: Mapping[str, Any]) -> bool:
-        config = made.get("Config") or {}
+    async def _start_created(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
+        await self.compare(str(args[0] if args else kwargs["container"]))
+        await self._submit("start", *args, **kwargs)
+
+    def _is_of_this_start(self, made: InspectedContainer) -> bool:
         asked = self._asked["name"] if self._asked else ""
-        if str(made.get("Name") or "").lstrip("/") in (self.object_label, asked):
+        if _name_of(made) in (self.object_label, asked):
             return True
+        config = made.get("Config") or {}
         labels = config.get("Labels") or {}
-        if (labels.get(HUB_LABEL), labels.get(LEASE_LABEL)) == (
-            self.context.settings.hub_id,
-            self.lease_id,
-        ):
+        own = (self.context.settings.hub_id, self.lease_id)
+        if (labels.get(HUB_LABEL), labels.get(LEASE_LABEL)) == own:
             return True
         token = self.api_token
         return bool(token) and f"JUPYTERHUB_API_TOKEN={token}" in (config.get("Env") or ())
+
+
+def _name_of(made: InspectedContainer) -> str:
+    return str(made.get("Name") or "").lstrip("/")
+
+
+def _device_requests(driver: str, devices: Sequence[str]) -> tuple[Mapping[str, object], ...]:
+    if not devices or driver == "environment":
+        return ()
+    if driver == "cdi":
+        return ({"Driver": "cdi", "DeviceIDs": [*devices]},)
+    return (
+        {
+            "Driver": "",
+            "Count": 0,
+            "DeviceIDs": [*devices],
+            "Capabilities": [["gpu"]],
+            "Options": {},
+        },
+    )
 
 
 def _behind_links(asked: Mapping[str, Any]) -> dict[str, str]:

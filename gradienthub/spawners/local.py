@@ -256,24 +256,15 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
         await asyncio.to_thread(make_private, data, "logs")
         self.notebook_dir = str(home)
         self.default_url = "/lab" if lease.interface == "lab" else "/tree"
-        await self._show_adopted(home)
+        await adopted.show_old(
+            self,
+            self._folder_name,
+            adopted.folder_age,
+            lambda home, old: adopted.link_place(home, old.folder, old.source),
+        )
         # A port and a process of an earlier start are not this one's.
         self.port = 0
         self.proc = None
-
-    async def _show_adopted(self, home: Path) -> None:
-        """Link the old folders of this person into the workspace."""
-        if not self.adopted_volumes:
-            return
-        old = adopted.adopted_of(self.config, type(self))
-        for found in await adopted.find_shown(self, old, self._folder_name, adopted.folder_age):
-            if not await asyncio.to_thread(adopted.link_place, home, found.folder, found.source):
-                self.log.warning(
-                    "%s: %s is not shown: %s in the workspace is something else",
-                    self._log_name,
-                    found.source,
-                    found.folder,
-                )
 
     def _folder_name(self, template: str) -> str:
         name = self.user.name

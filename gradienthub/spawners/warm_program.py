@@ -3,9 +3,8 @@ becomes that server.
 
 It is given to the image's own Python as the first line on standard input, which BOOT reads, so that
 no image needs to be changed and nobody's list of processes shows a program as a command line;
-therefore it knows the standard library only. The second line is `{"env": ..., "drop": names, "cwd":
-..., "argv": ..., "folders": {path: inode}}`. Before it nothing listens, and there is nothing to
-steal.
+therefore it knows the standard library only. The second line is an `Identity`. Before it nothing
+listens, and there is nothing to steal.
 
 What it cannot make equal to a cold start, it starts cold, in its own place: see `_must_restart`.
 """
@@ -20,7 +19,8 @@ import shutil
 import site
 import stat
 import sys
-from typing import Any
+from types import FrameType
+from typing import Any, TypedDict
 
 #: `python3 -c BOOT argv...` runs the program that is the first line on standard input, as JSON.
 BOOT = "import json;program=json.loads(input());exec(program)"
@@ -74,13 +74,32 @@ MODULES = (
 )
 
 
+class Identity(TypedDict):
+    """Whose server it becomes: the second line that it reads. `folders`: inodes by path."""
+
+    env: "dict[str, str]"
+    drop: "list[str]"
+    argv: "list[str]"
+    cwd: str
+    folders: "dict[str, int]"
+
+
+class Message(TypedDict, total=False):
+    """One line that it writes."""
+
+    warm: str
+    memory: "int | None"
+    restart: str
+    error: str
+
+
 class WatchedEnvironment(type(os.environ)):  # type: ignore[misc]
     """The environment, remembering which module looked at which variable while it was imported."""
 
     seen: dict[str, set[str]] = {}
 
-    def __getitem__(self, key: Any) -> Any:
-        frame: Any = sys._getframe(1)
+    def __getitem__(self, key: "str | bytes") -> object:
+        frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             name = frame.f_globals.get("__name__", "")
             if name.startswith(FORGOTTEN):
@@ -129,10 +148,10 @@ def load() -> None:
 
 def _extensions() -> list[str]:
     try:
-        paths: Any = importlib.import_module("jupyter_core.paths")
-        config: Any = importlib.import_module("jupyter_server.extension.config")
+        paths = importlib.import_module("jupyter_core.paths")
+        config = importlib.import_module("jupyter_server.extension.config")
         found = config.ExtensionConfigManager(read_config_path=paths.jupyter_config_path())
-        server: Any = importlib.import_module("jupyter_server.serverapp")
+        server = importlib.import_module("jupyter_server.serverapp")
         handlers = server.JUPYTER_SERVICE_HANDLERS.values()
         services = [name for names in handlers for name in names or ()]
         return [name for name, on in found.get_jpserver_extensions().items() if on] + services
@@ -140,26 +159,26 @@ def _extensions() -> list[str]:
         return []
 
 
-def become(claim: dict[str, Any], argv: list[str], script: str) -> None:
+def become(identity: Identity, argv: list[str], script: str) -> None:
     """Be the server that a cold start would have been."""
     before = dict(os.environ)
-    for name in claim["drop"]:
+    for name in identity["drop"]:
         os.environ.pop(name, None)
-    os.environ.update(claim["env"])
-    os.chdir(claim["cwd"])
-    for path, inode in claim["folders"].items():
+    os.environ.update(identity["env"])
+    os.chdir(identity["cwd"])
+    for path, inode in identity["folders"].items():
         if os.stat(path).st_ino != inode:
             say(error=f"{path} is not the folder that was to be mounted")
             sys.exit(3)
-    restart = _must_restart(before, claim["argv"] != argv or command(argv) != script)
+    restart = _must_restart(before, identity["argv"] != argv or command(argv) != script)
     say(warm="claimed", restart=restart)
     quiet = os.open(os.devnull, os.O_RDONLY)
     os.dup2(quiet, 0)
     os.close(quiet)
-    script = command(claim["argv"])
+    script = command(identity["argv"])
     if restart:
         python = interpreter(script)
-        os.execve(python, [python, script, *claim["argv"][1:]], dict(os.environ))
+        os.execve(python, [python, script, *identity["argv"][1:]], dict(os.environ))
     _add_user_site()
     for name in [name for name in sys.modules if name.startswith(FORGOTTEN)]:
         del sys.modules[name]
@@ -167,7 +186,7 @@ def become(claim: dict[str, Any], argv: list[str], script: str) -> None:
     for name in RELOADED:
         if name in readers and name in sys.modules:
             importlib.reload(sys.modules[name])
-    sys.argv = [script, *claim["argv"][1:]]
+    sys.argv = [script, *identity["argv"][1:]]
     sys.orig_argv = [interpreter(script), *sys.argv]
     set_title(sys.orig_argv)
     importlib.invalidate_caches()
@@ -184,7 +203,7 @@ def _must_restart(before: dict[str, str], other_program: bool) -> str:
             return key
     if other_program:
         return "argv"
-    user_site: Any = _user_site()
+    user_site = _user_site()
     if user_site and user_site not in sys.path:
         loaded = {name.split(".")[0] for name in sys.modules}
         for name in os.listdir(user_site):
@@ -198,13 +217,13 @@ def _changed(before: dict[str, str]) -> list[str]:
     return sorted(key for key in {**before, **os.environ} if before.get(key) != os.environ.get(key))
 
 
-def _user_site() -> Any:
+def _user_site() -> str:
     """Return the person's own packages, where Python looks for them and there are some."""
     if not site.ENABLE_USER_SITE:
-        return None
+        return ""
     site.USER_SITE = site.USER_BASE = None
     path = site.getusersitepackages()
-    return path if os.path.isdir(path) else None
+    return path if os.path.isdir(path) else ""
 
 
 def _add_user_site() -> None:
@@ -214,13 +233,13 @@ def _add_user_site() -> None:
         sys.path.insert(min(here, default=len(sys.path)), path)
 
 
-def say(**words: Any) -> None:
+def say(**words: object) -> None:
     """Send the hub one line: to where its line came from, or into the log that it reads."""
     line = json.dumps(words) + "\n"
     os.write(0 if stat.S_ISSOCK(os.fstat(0).st_mode) else 1, line.encode())
 
 
-def memory() -> Any:
+def memory() -> "int | None":
     """Return the bytes of this process that no other shares, after giving back what is not
     needed."""
     gc.collect()

@@ -9,8 +9,7 @@ from docker.errors import APIError
 from dockerspawner import DockerSpawner
 from test_contract import IMAGE, docker_answers
 
-from gradienthub.spawners import docker as spawner_module
-from gradienthub.spawners import judged
+from gradienthub.spawners import docker_engine, judged
 from gradienthub.spawners.docker import GradientDockerSpawner
 
 pytestmark = [
@@ -128,7 +127,7 @@ async def test_where_the_network_cannot_be_made_notebooks_start_and_the_log_says
     def refuse(_client):
         raise APIError("no", explanation="could not find an available address pool")
 
-    monkeypatch.setattr(spawner_module, "make_network", refuse)
+    monkeypatch.setattr(docker_engine, "make_network", refuse)
     subject = await make()
     lease = await subject.started("anna", "free-cpu")
     assert subject.inspect(lease["id"])["HostConfig"]["NetworkMode"] == "bridge"

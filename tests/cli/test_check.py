@@ -34,8 +34,8 @@ from gradienthub.cli.nvml import Gpu, Inventory
 from gradienthub.ledger.clock import database_time
 from gradienthub.service.notify import FileSeen
 from gradienthub.settings import GradientHub
-from gradienthub.spawners.docker import HUB_LABEL, LEASE_LABEL
 from gradienthub.spawners.engine import CensusObject, Stranger
+from gradienthub.spawners.labels import HUB_LABEL, LEASE_LABEL
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 INFO = {

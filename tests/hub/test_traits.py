@@ -20,6 +20,7 @@ from gradienthub.hub import traits
 from gradienthub.ledger import audit
 from gradienthub.rules.traits import Fate, Overridden, find_overridden, table_of
 from gradienthub.spawners.docker import GradientDockerSpawner
+from gradienthub.spawners.docker_engine import client_options
 from gradienthub.spawners.local import GradientLocalSpawner
 from gradienthub.spawners.sections import configured
 from gradienthub.testing import GradientFakeSpawner
@@ -135,7 +136,7 @@ def test_the_engine_of_a_subclass_is_reached_as_any_parents_section_says(section
     c = Config()
     name = "client_kwargs" if section == "DockerSpawner" else "engine_options"
     c[section][name] = {"base_url": "tcp://10.0.0.7:2376"}
-    assert Ours.client_options(c)["base_url"] == "tcp://10.0.0.7:2376"
+    assert client_options(c, Ours)["base_url"] == "tcp://10.0.0.7:2376"
 
 
 def test_the_nearest_class_wins_as_in_traitlets():

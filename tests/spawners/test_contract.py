@@ -22,7 +22,8 @@ from jupyterhub.spawner import SimpleLocalProcessSpawner
 
 from gradienthub.rules.idleness import Reason
 from gradienthub.spawners.base import GradientSpawner
-from gradienthub.spawners.docker import DockerEngine, GradientDockerSpawner
+from gradienthub.spawners.docker import GradientDockerSpawner
+from gradienthub.spawners.docker_engine import DockerEngine
 from gradienthub.spawners.engine import CensusObject, EngineAway
 from gradienthub.spawners.local import GradientLocalSpawner, LocalEngine
 from gradienthub.testing import EngineIsAway

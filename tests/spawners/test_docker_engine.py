@@ -8,8 +8,9 @@ import docker
 import pytest
 
 from gradienthub.rules.folders_seen import FolderTrial, Outcome
-from gradienthub.spawners import docker as spawner_module
-from gradienthub.spawners.docker import DockerEngine, GradientDockerSpawner
+from gradienthub.spawners import docker_engine
+from gradienthub.spawners.docker import GradientDockerSpawner
+from gradienthub.spawners.docker_engine import DockerEngine
 
 
 class Client:
@@ -56,7 +57,7 @@ async def test_a_start_does_not_wait_for_the_trial_of_another_image(engine, monk
             goes_on.wait(120)
         return FolderTrial(Outcome.KEPT, str(root), image, owner, str(user))
 
-    monkeypatch.setattr(spawner_module, "try_folder", try_folder)
+    monkeypatch.setattr(docker_engine, "try_folder", try_folder)
     hostile = [
         asyncio.ensure_future(engine.try_folder(tmp_path, "hostile", 1000, None)) for _ in range(6)
     ]
@@ -70,6 +71,5 @@ async def test_a_start_does_not_wait_for_the_trial_of_another_image(engine, monk
 
 
 async def test_a_volume_whose_driver_tells_no_date_has_no_known_age(engine):
-    spawner = SimpleNamespace(engine=engine)
-    assert await GradientDockerSpawner._volume_age(spawner, "dated") is not None
-    assert await GradientDockerSpawner._volume_age(spawner, "undated") is None
+    assert await engine.volume_age("dated") is not None
+    assert await engine.volume_age("undated") is None

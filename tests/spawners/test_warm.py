@@ -21,7 +21,9 @@ from test_contract import IMAGE, docker_answers
 from gradienthub.ledger import By, leases, warm_slots
 from gradienthub.rules.warm import Slot
 from gradienthub.spawners import warm_pool
-from gradienthub.spawners.docker import CLAIM_SECONDS, DockerEngine, GradientDockerSpawner
+from gradienthub.spawners.docker import GradientDockerSpawner
+from gradienthub.spawners.docker_engine import DockerEngine
+from gradienthub.spawners.warm_container import CLAIM_SECONDS
 from gradienthub.spawners.warm_pool import WarmPool
 
 #: How many hubs are killed; `make soak` asks for more.

@@ -112,7 +112,7 @@ def _image_fault(client: docker.DockerClient) -> str:
 def engine_of(choice: DemoEngine, hub_id: str, data: Path) -> Engine:
     """Make the engine's census for sweeping up, outside the hub."""
     if choice.name == "docker":
-        from ...spawners.docker import DockerEngine  # noqa: PLC0415 - only where it is used
+        from ...spawners.docker_engine import DockerEngine  # noqa: PLC0415 - only where it is used
 
         return DockerEngine(hub_id, kwargs_from_env())
     from ...spawners.local import LocalEngine  # noqa: PLC0415 - needs psutil

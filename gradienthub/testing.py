@@ -25,6 +25,7 @@ from jupyterhub.spawner import Spawner
 from traitlets import default
 
 from .ledger.leases import Corpse
+from .rules.drift import OwnObject
 from .rules.lease import Lease
 from .rules.refusal import Refused
 from .spawners.base import GradientSpawner
@@ -338,7 +339,7 @@ class FakeEngine(Engine):
 
     # -- the contract of an engine ------------------------------------------------------------
 
-    async def cpu_seconds(self, found: CensusObject) -> float | None:
+    async def cpu_seconds(self, found: OwnObject) -> float | None:
         """Return the CPU time that a test gave the object, or None."""
         there = self.objects.get(found.object_id)
         return there.cpu_seconds if there else None

@@ -10,8 +10,10 @@ from urllib.parse import urlparse
 from docker.errors import DockerException, NotFound
 
 from ..rules.folders_seen import FolderTrial
-from ..spawners.docker import HUB_LABEL, DockerEngine, GradientDockerSpawner, user_of
+from ..spawners.docker import GradientDockerSpawner, user_of
+from ..spawners.docker_engine import DockerEngine, client_options
 from ..spawners.engine import Engine, EngineAway
+from ..spawners.labels import HUB_LABEL
 from ..spawners.networks import NETWORK, neighbors_reach
 from .check_scene import EngineSeen, Wiring
 from .config import HubConfig
@@ -35,7 +37,7 @@ async def _docker_seen(hub: HubConfig, wiring: Wiring) -> EngineSeen:
     assert wiring.spawner is not None  # its engine is docker
     assert issubclass(wiring.spawner, GradientDockerSpawner)
     try:
-        options = wiring.spawner.client_options(hub.config)
+        options = client_options(hub.config, wiring.spawner)
         options["timeout"] = min(options["timeout"], ENGINE_SECONDS)
     except DockerException as error:
         return EngineSeen(away=f"DOCKER_HOST and its TLS variables do not fit: {error}")

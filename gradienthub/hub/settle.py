@@ -44,7 +44,7 @@ async def keep_settled(app: Any, context: HubContext, *, prepared: bool = True) 
     """
     awake = asyncio.Event()
     context.wake_settle = awake.set
-    if dropped := server_token.drop_plain(app.db):
+    if dropped := server_token.drop_plain(app):
         app.log.info("Took the plain tokens of %s servers out of the hub's database", dropped)
     while True:
         try:

@@ -8,11 +8,11 @@ the address was read, and a server's token is shown only to a trusted one.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlparse
 
 import jupyterhub
 from jupyterhub.objects import Server
+from jupyterhub.spawner import Spawner
 
 from .engine import CensusObject, EngineAway
 
@@ -29,18 +29,20 @@ class NoAnswer:
     )
 
 
-async def wait_up(spawner: Any, server: Server, **asked: Any) -> Any:
+async def wait_up(
+    spawner: Spawner, server: Server, *, timeout: float = 10, http: bool = False, **more: object
+) -> object:
     """Wait for a server's answer as JupyterHub does; a restarted hub does not wait for long.
 
     JupyterHub stops what does not answer its check after a restart, with unsaved cells in it. What
     the engine shows alive (paused, cut off, busy, on its way up again) is kept: it can be stopped
     by its owner, is watched, and costs nothing until it answers.
     """
-    answer = Server.wait_up(server, **asked)
-    if spawner.pending != "check" or not asked.get("http"):
+    answer = Server.wait_up(server, timeout=timeout, http=http, **more)
+    if spawner.pending != "check" or not http:
         return await answer
     try:
-        return await asyncio.wait_for(answer, min(asked.get("timeout", 10), CHECK_SECONDS))
+        return await asyncio.wait_for(answer, min(timeout, CHECK_SECONDS))
     except TimeoutError:
         if not await _is_alive(spawner):
             raise
@@ -50,7 +52,7 @@ async def wait_up(spawner: Any, server: Server, **asked: Any) -> Any:
     return NoAnswer()
 
 
-async def _is_alive(spawner: Any) -> bool:
+async def _is_alive(spawner: Spawner) -> bool:
     """Return whether its engine shows it, or does not answer.
 
     Without a census nobody can say so.
@@ -65,14 +67,14 @@ async def _is_alive(spawner: Any) -> bool:
     return found is not None and found.alive
 
 
-def is_located(spawner: Any, found: CensusObject | None) -> bool:
+def is_located(spawner: Spawner, found: CensusObject | None) -> bool:
     """Return whether the hub's address of a server is where its engine shows it now."""
     if found is None or not found.alive:
         return False
     return not found.where or found.where == getattr(spawner, "located", None)
 
 
-async def follow(spawner: Any, found: CensusObject) -> bool:
+async def follow(spawner: Spawner, found: CensusObject) -> bool:
     """Make the hub's address of a server the one that the engine says.
 
     Return whether it is known to be right. Never raises.
@@ -107,7 +109,7 @@ def _take(server: Server, url: str) -> bool:
     return True
 
 
-async def _route(spawner: Any) -> None:
+async def _route(spawner: Spawner) -> None:
     # A server that starts, stops or is checked gets its route from the hub when that is over.
     if not spawner.pending:
         await spawner.user.settings["app"].proxy.add_user(spawner.user, spawner.name)

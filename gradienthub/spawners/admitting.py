@@ -12,7 +12,7 @@ from ..rules.lease import Lease
 from ..rules.options import parse_options, with_default_type
 from ..rules.phase import SlotState
 from ..rules.refusal import Refused, ledger_away
-from .context import groups_of, hub_user
+from .context import HubContext, groups_of, hub_user
 from .contract import EngineSpawner
 from .engine import CensusObject, EngineAway
 from .run import StopCause
@@ -35,43 +35,44 @@ async def admit(spawner: EngineSpawner) -> None:
     options = parse_options(
         with_default_type(spawner.user_options, context.settings.default_instance_type)
     )
-    user = hub_user(spawner.user)
-    lease_id = str(uuid.uuid4())
+    request = Request(
+        lease_id=str(uuid.uuid4()),
+        user=hub_user(spawner.user),
+        groups=groups_of(spawner.user),
+        server_name=spawner.name,
+        display_name=spawner.orm_spawner.display_name or "",
+        options=options,
+        actor=spawner.actor(),
+    )
     # Before the row exists: the reconciler must never see it as nobody's.
-    context.moving.add(lease_id)
+    context.moving.add(request.lease_id)
     try:
         await _until_looked(spawner)
         await _end_older(spawner)
-        outcome = await _admitted(
-            spawner,
-            Request(
-                lease_id=lease_id,
-                user=user,
-                groups=groups_of(spawner.user),
-                server_name=spawner.name,
-                display_name=spawner.orm_spawner.display_name or "",
-                options=options,
-                actor=spawner.actor(),
-            ),
-        )
+        outcome = await _admitted(spawner, request)
         if isinstance(outcome, Refused):
             raise outcome
         spawner.run.lease, spawner.run.lease_id = outcome, outcome.id
-        if outcome.claim is not None:
-            context.engine.claimed[outcome.claim.slot_id] = outcome.id
-            context.note_object(outcome.id, outcome.claim.object_id)
-            context.engine.forget_listing()
-            metrics.warm_servers.labels(SlotState.READY).dec()
-        elif context.has_pool(outcome):
-            metrics.warm_starts.labels("miss").inc()
+        _note_claim(context, outcome)
     except LedgerAway as away:
         spawner.log.error("%s: the ledger is away: %s", spawner._log_name, away)
         raise ledger_away() from away
     finally:
-        if spawner.lease_id != lease_id:
-            context.moving.discard(lease_id)
+        if spawner.lease_id != request.lease_id:
+            context.moving.discard(request.lease_id)
     # Ours ends a start first, with a reason; the hub's is a net below it.
     spawner.start_timeout = round(context.settings.answer_timeout + HUB_GRACE)
+
+
+def _note_claim(context: HubContext, lease: Lease) -> None:
+    """Let the engine know whose the claimed warm server is by now, and count hits and misses."""
+    if lease.claim is not None:
+        context.engine.claimed[lease.claim.slot_id] = lease.id
+        context.note_object(lease.id, lease.claim.object_id)
+        context.engine.forget_listing()
+        metrics.warm_servers.labels(SlotState.READY).dec()
+    elif context.has_pool(lease):
+        metrics.warm_starts.labels("miss").inc()
 
 
 async def _until_looked(spawner: EngineSpawner) -> None:

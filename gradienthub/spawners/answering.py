@@ -29,49 +29,43 @@ async def until_it_answers(
 
     Raises Refused where it died, takes too long, or something else answers in its place.
     """
-    began = looked = time.monotonic()
-    deadline = began + spawner.context.settings.answer_timeout
+    looked = time.monotonic()
+    deadline = looked + spawner.context.settings.answer_timeout
     pause = FIRST_PROBE
     other_since: float | None = None
     async with Probe(url.rstrip("/") + spawner.server.base_url, spawner.api_token) as probe:
         while True:
-            said = await probe.ask()
+            answer = await probe.ask()
             now = time.monotonic()
-            match said:
-                case Ready():
-                    return
-                case Other():
-                    other_since = other_since or now
-                    if now - other_since >= OTHERS_MAY_ANSWER:
-                        raise await _not_its_server(spawner, lease, said)
-                case NotYet():
-                    other_since = None
-            if now >= deadline:
-                break
+            if isinstance(answer, Ready):
+                return
+            other_since = (other_since or now) if isinstance(answer, Other) else None
+            too_long = other_since is not None and now - other_since >= OTHERS_MAY_ANSWER
+            if too_long or now >= deadline:
+                raise await _wrong_answer(spawner, lease, answer)
             await asyncio.sleep(pause)
             pause = min(pause * 1.3, SLOWEST_PROBE)
             if time.monotonic() - looked > (look_every or LOOK_EVERY):
                 looked = time.monotonic()
                 await _raise_if_dead(spawner, lease)
-    if isinstance(said, Other):
-        raise await _not_its_server(spawner, lease, said)
+
+
+async def _wrong_answer(spawner: EngineSpawner, lease: Lease, answer: NotYet | Other) -> Refused:
+    """Say what answers in its place, or that nothing of its own does in time."""
     words = await end_of_log(spawner, lease)
-    instead = f" What answers is {said.what}." if said.what else ""
-    raise Refused(
+    if isinstance(answer, Other):
+        return Refused(
+            "start_failed",
+            f"It started, but what answers at its port is {answer.what}.{words}",
+            f"{charged_for(lease)} A custom image needs jupyterhub-singleuser 6 inside, and must"
+            " start it at the port and address that the hub gives.",
+        )
+    instead = f" What answers is {answer.what}." if answer.what else ""
+    return Refused(
         "start_failed",
         f"It started, but did not answer within {spawner.context.settings.answer_timeout:.0f} s."
         f"{instead}{words}",
         f"{charged_for(lease)} Try again, or choose another runtime.",
-    )
-
-
-async def _not_its_server(spawner: EngineSpawner, lease: Lease, said: Other) -> Refused:
-    words = await end_of_log(spawner, lease)
-    return Refused(
-        "start_failed",
-        f"It started, but what answers at its port is {said.what}.{words}",
-        f"{charged_for(lease)} A custom image needs jupyterhub-singleuser 6 inside, and must start"
-        " it at the port and address that the hub gives.",
     )
 
 
@@ -113,8 +107,8 @@ async def end_of_log(spawner: EngineSpawner, lease: Lease) -> str:
         spawner.run.corpse = await spawner.context.bury(found, "it did not answer")
     except EngineAway:
         return ""
-    said = telling_line(spawner.run.corpse.last_words)
-    return f" Its log ends with {shown(said, 300)}." if said else ""
+    line = telling_line(spawner.run.corpse.last_words)
+    return f" Its log ends with {shown(line, 300)}." if line else ""
 
 
 def charged_for(lease: Lease) -> str:

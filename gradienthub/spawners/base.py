@@ -1,6 +1,7 @@
 """GradientSpawner: the one order of a start and of a stop, for every engine."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import NoReturn
 
 from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future
@@ -50,14 +51,14 @@ class GradientSpawner(StartOrder, Spawner):
         except LedgerAway as away:
             raise StartRefused(ledger_away("No notebook can be renamed now")) from away
 
-    def options_from_form(self, formdata: dict[str, list[Any]]) -> dict[str, Any]:
+    def options_from_form(self, formdata: Mapping[str, list[str]]) -> dict[str, object]:
         """Parse the posted form into options, once, so that nonsense is never stored."""
         try:
             return parse_options(options_from_form(formdata)).as_json()
         except Refused as refused:
             raise StartRefused(refused) from None
 
-    def options_from_query(self, query: dict[str, list[Any]]) -> dict[str, Any]:
+    def options_from_query(self, query: Mapping[str, list[str]]) -> NoReturn:
         """Ignore a link's options here: they prefill the form, which our own handler renders, and
         start nothing."""
         raise StartRefused(

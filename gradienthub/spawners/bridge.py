@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from contextlib import closing
 from ipaddress import IPv6Address
 from pathlib import Path
-from typing import Any
 
+from docker import APIClient
 from docker.errors import NotFound
 
 from ..rules.bridge import interface_of, machine_addresses
@@ -18,7 +18,7 @@ _SIOCGIFADDR = 0x8915
 _IPV6_ADDRESSES = Path("/proc/net/if_inet6")
 
 
-def reachable_address(network: Mapping[str, Any]) -> str | None:
+def reachable_address(network: Mapping[str, object]) -> str | None:
     """Return the address at which containers of `network` reach a program of this machine.
 
     `network` is what `docker network inspect` says. None where this machine has no address on it,
@@ -30,7 +30,7 @@ def reachable_address(network: Mapping[str, Any]) -> str | None:
     return None
 
 
-def default_bridge_address(client: Any) -> str | None:
+def default_bridge_address(client: APIClient) -> str | None:
     """Return the address at which containers of the default network reach this machine, or None.
 
     `client` is a docker.APIClient. Raises DockerException where the engine does not answer.

@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from datetime import UTC
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from jupyterhub.user import User
 from traitlets.config import Config
 
 from .. import metrics
@@ -59,7 +60,7 @@ class HubContext:
         self.wake_pool: Callable[[], None] = lambda: None
         #: Called when a start begins and when it answers: the pool keeps quiet meanwhile.
         self.somebody_starts: Callable[[], None] = lambda: None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
         self._told: set[Hashable] = set()
 
     @classmethod
@@ -82,13 +83,13 @@ class HubContext:
             self._told.add(fact)
         return new
 
-    def soon(self, coroutine: Any) -> None:
+    def soon(self, coroutine: Awaitable[object]) -> None:
         """Run a coroutine beside what is going on; its failure is logged once."""
         task = asyncio.ensure_future(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
 
-    def _finished(self, task: "asyncio.Task[Any]") -> None:
+    def _finished(self, task: "asyncio.Task[object]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.error("A background task failed", exc_info=error)
@@ -163,11 +164,11 @@ class HubContext:
         await asyncio.to_thread(self.ledger.close)
 
 
-def hub_user(user: Any) -> HubUser:
+def hub_user(user: User) -> HubUser:
     """Describe a hub user as the ledger knows them. The hub's times are naive UTC."""
     return HubUser(id=user.id, created=user.created.replace(tzinfo=UTC), name=user.name)
 
 
-def groups_of(user: Any) -> frozenset[str]:
+def groups_of(user: User) -> frozenset[str]:
     """Return the names of the groups that the hub itself knows of its user now."""
     return frozenset(group.name for group in user.groups)

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+from jupyterhub.objects import Server
 from jupyterhub.spawner import Spawner
 from traitlets import default
+from traitlets.config import Config
 
 from ..ledger import accounts, notebooks
 from ..rules.folders_seen import FolderTrial
@@ -19,7 +20,7 @@ from .address import wait_up
 from .context import HubContext, hub_user
 from .engine import CensusObject, Engine, Waiting
 from .others import GuardedSpawner
-from .run import Run, StopCause
+from .run import Run, SavedState, StopCause
 
 
 class EngineSpawner(GuardedSpawner):
@@ -32,7 +33,7 @@ class EngineSpawner(GuardedSpawner):
 
     run: Run
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         # First: another spawner's own __init__ may load a state.
         self.run = Run()
         super().__init__(*args, **kwargs)
@@ -47,12 +48,12 @@ class EngineSpawner(GuardedSpawner):
     # -- what an engine's spawner overrides -------------------------------------------------
 
     @classmethod
-    def make_engine(cls, context: HubContext, config: Any) -> Engine:
+    def make_engine(cls, context: HubContext, config: Config) -> Engine:
         """Return the engine's census; the base has none, and then poll() is the only word."""
         return Engine()
 
     @classmethod
-    async def try_folders(cls, context: HubContext, config: Any) -> list[FolderTrial]:
+    async def try_folders(cls, context: HubContext, config: Config) -> list[FolderTrial]:
         """Try whether notebooks of this engine can keep files; nothing where that is certain."""
         return []
 
@@ -122,7 +123,7 @@ class EngineSpawner(GuardedSpawner):
         return self.context_of(self.config)
 
     @classmethod
-    def context_of(cls, config: Any) -> HubContext:
+    def context_of(cls, config: Config) -> HubContext:
         """Return the process's context, with this spawner's engine in it."""
         context = HubContext.of(config)
         if type(context.engine) is Engine:
@@ -130,15 +131,15 @@ class EngineSpawner(GuardedSpawner):
         return context
 
     @property
-    def server(self) -> Any:
+    def server(self) -> Server | None:
         """The hub's address of it, which a restarted hub does not give up while it is alive."""
-        found = Spawner.server.fget(self)
-        if found is not None and "wait_up" not in vars(found):
-            found.wait_up = partial(wait_up, self, found)
-        return found
+        server: Server | None = Spawner.server.fget(self)
+        if server is not None and "wait_up" not in vars(server):
+            server.wait_up = partial(wait_up, self, server)
+        return server
 
     @server.setter
-    def server(self, server: Any) -> None:
+    def server(self, server: Server | None) -> None:
         Spawner.server.fset(self, server)
 
     @default("options_form")
@@ -204,10 +205,11 @@ class EngineSpawner(GuardedSpawner):
         """
         self.run.stop_cause = self.run.stop_cause or StopCause(reason, actor, note)
 
-    async def poll_itself(self) -> Any:
-        """Return the spawner's own word, where there is no census."""
+    async def poll_itself(self) -> int | None:
+        """Ask the engine's own spawner, where there is no census."""
         with self.run_kept():
-            return await super().poll()
+            status: int | None = await super().poll()
+            return status
 
     @contextmanager
     def run_kept(self) -> Iterator[None]:
@@ -223,13 +225,13 @@ class EngineSpawner(GuardedSpawner):
 
     # -- the hub's state of it ---------------------------------------------------------------
 
-    def get_state(self) -> dict[str, Any]:
+    def get_state(self) -> dict[str, object]:
         """Return what the hub keeps: the lease, its deadlines for a culler that reads states, its
         token.
 
         The server is asked about its use with the token, which is kept encrypted or not at all.
         """
-        state: dict[str, Any] = super().get_state()
+        state: dict[str, object] = super().get_state()
         if self.lease_id:
             state["lease_id"] = self.lease_id
             if self._sealed is None or self._sealed[0] != self.api_token:
@@ -249,7 +251,7 @@ class EngineSpawner(GuardedSpawner):
                 state["deadlines"] = self.run.deadlines
         return state
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: SavedState) -> None:
         """Restore the lease after a restart of the hub. A stopped server has none."""
         super().load_state(state)
         self.run = Run(lease_id=state.get("lease_id", ""), deadlines=state.get("deadlines"))

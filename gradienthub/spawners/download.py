@@ -1,8 +1,8 @@
 """A download's progress, from the lines that an engine tells while it pulls an image."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+
+from .docker_types import PullLine
 
 
 @dataclass
@@ -11,7 +11,7 @@ class Download:
 
     _layers: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-    def take(self, line: Mapping[str, Any]) -> None:
+    def take(self, line: PullLine) -> None:
         """Read one line of the engine. One of an unknown kind changes nothing."""
         layer, detail = line.get("id"), line.get("progressDetail") or {}
         if not isinstance(layer, str):

@@ -5,9 +5,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..rules.drift import OwnObject
+
+if TYPE_CHECKING:
+    from docker import APIClient
 
 #: A reading is made anew when somebody asks and it is older than this.
 READING_AGE = timedelta(seconds=15)
@@ -38,7 +41,7 @@ class CpuReading:
 class CpuReadings:
     """The latest readings by lease. `read` asks the engine for one object; None: it cannot tell."""
 
-    def __init__(self, read: Callable[[Any], Awaitable[float | None]]) -> None:
+    def __init__(self, read: Callable[[OwnObject], Awaitable[float | None]]) -> None:
         self._read = read
         self._latest: dict[str, CpuReading] = {}
         self._task: asyncio.Task[None] | None = None
@@ -82,7 +85,7 @@ class CpuReadings:
             self._task.cancel()
 
 
-def container_cpu(client: Any, container_id: str, root: Path = CGROUPS) -> float | None:
+def container_cpu(client: "APIClient", container_id: str, root: Path = CGROUPS) -> float | None:
     """Return a container's CPU time in seconds: from this machine's kernel, else of the engine.
 
     The kernel's own file costs microseconds; it is not there where the engine is elsewhere.
@@ -90,8 +93,8 @@ def container_cpu(client: Any, container_id: str, root: Path = CGROUPS) -> float
     seconds = cgroup_cpu(container_id, root)
     if seconds is not None:
         return seconds
-    said = client.stats(container_id, stream=False, one_shot=True)
-    used = said.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage")
+    stats = client.stats(container_id, stream=False, one_shot=True)
+    used = stats.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage")
     # A container that does not run has 0, which would look like one that was started again.
     return used / 10**9 if isinstance(used, int) and used > 0 else None
 

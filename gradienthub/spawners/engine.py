@@ -72,7 +72,7 @@ class Engine:
         #: CPU time of what runs, as it was read last.
         self.readings = CpuReadings(self.cpu_seconds)
 
-    async def cpu_seconds(self, found: CensusObject) -> float | None:
+    async def cpu_seconds(self, found: OwnObject) -> float | None:
         """Return the CPU time that an object has used; None where this engine does not tell."""
         return None
 

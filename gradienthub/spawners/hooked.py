@@ -1,7 +1,6 @@
 """What hooks set on a spawner, and what the admitted lease makes of it."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from jupyterhub.spawner import Spawner
 
@@ -14,7 +13,7 @@ HOOKS = ("pre_spawn_hook", "auth_state_hook", "group_overrides")
 LONGEST = 80
 
 
-def set_values(spawner: Spawner) -> dict[str, Any]:
+def set_values(spawner: Spawner) -> dict[str, object]:
     """Read every configurable trait that has a value, without making a default of any other."""
     names = spawner.trait_names(config=True)
     return {
@@ -23,8 +22,8 @@ def set_values(spawner: Spawner) -> dict[str, Any]:
 
 
 def with_defaults(
-    spawner: Spawner, values: Mapping[str, Any], names: Iterable[str]
-) -> dict[str, Any]:
+    spawner: Spawner, values: Mapping[str, object], names: Iterable[str]
+) -> dict[str, object]:
     """Add what these traits are where nobody sets them: reading one makes its default a value."""
     traits = spawner.traits()
     return {name: traits[name].default(spawner) for name in names if name not in values} | {
@@ -38,28 +37,28 @@ def hooks_of(spawner: Spawner) -> str:
     return " or ".join([*names, "the authenticator's pre_spawn_start"])
 
 
-def in_words(spawner: Spawner, found: Overridden) -> str:
+def in_words(spawner: Spawner, trait: Overridden) -> str:
     """Say it in one sentence."""
     return (
-        f"A hook ({hooks_of(spawner)}) set {found.name} to {_value(found.wanted)}; the admitted"
-        f" {_value(found.used)} is used"
+        f"A hook ({hooks_of(spawner)}) set {trait.name} to {_value(trait.wanted)}; the admitted"
+        f" {_value(trait.used)} is used"
     )
 
 
-def as_detail(found: Iterable[Overridden]) -> Mapping[str, str]:
+def as_detail(traits: Iterable[Overridden]) -> Mapping[str, str]:
     """Say all of one start for its audit row."""
     return {
-        one.name: f"a hook set {_value(one.wanted)}; the admitted {_value(one.used)} is used"
-        for one in found
+        trait.name: f"a hook set {_value(trait.wanted)}; the admitted {_value(trait.used)} is used"
+        for trait in traits
     }
 
 
-def _kept(value: Any) -> Any:
+def _kept(value: object) -> object:
     # A hook may change a mapping in place.
     return dict(value) if isinstance(value, dict) else value
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     # What is inside of a mapping may be a secret.
     if isinstance(value, (dict, list)):
         return f"{len(value)} entries"

@@ -17,11 +17,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 from jupyterhub.utils import random_port
+from traitlets.config import Config
 
+from ..rules.drift import OwnObject
 from ..rules.environment import others_variables
 from ..rules.ownership import lease_name
 from . import adopted, warm_program
@@ -29,6 +30,7 @@ from .base import Claim, GradientSpawner, Lease
 from .context import HubContext
 from .engine import CensusObject, Corpse, Engine, EngineAway, Waiting
 from .folders import make_folder, make_private
+from .warm_program import Identity, Message
 
 try:
     import psutil
@@ -53,7 +55,7 @@ class WaitingProcess:
     line: socket.socket
     environment: Mapping[str, str]
 
-    def hear(self, seconds: float) -> dict[str, Any]:
+    def hear(self, seconds: float) -> Message:
         """Read what it says next. Raises OSError or ValueError if that is nothing of ours."""
         self.line.settimeout(seconds)
         heard = b""
@@ -62,12 +64,12 @@ class WaitingProcess:
             if not part:
                 raise OSError("it ended")
             heard += part
-        said: dict[str, Any] = json.loads(heard)
-        return said
+        message: Message = json.loads(heard)
+        return message
 
-    def tell(self, told: Mapping[str, Any] | str) -> None:
+    def tell(self, line: Mapping[str, object] | str) -> None:
         """Send it one line: its program first, then who it is."""
-        self.line.sendall(json.dumps(told).encode() + b"\n")
+        self.line.sendall(json.dumps(line).encode() + b"\n")
 
     def end(self) -> None:
         """Kill it immediately; a warm server holds nobody's work."""
@@ -192,7 +194,7 @@ class LocalEngine(Engine):
         except OSError:
             return ""
 
-    async def cpu_seconds(self, found: CensusObject) -> float | None:
+    async def cpu_seconds(self, found: OwnObject) -> float | None:
         """Return the CPU time of a lease's processes and of those that they waited for."""
         return await asyncio.to_thread(_cpu_of, found.object_id)
 
@@ -236,13 +238,13 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
     """Notebooks as processes of this machine. For a demo and for trusted people."""
 
     # LocalProcessSpawner declares these traits without types.
-    popen_kwargs: Any
-    proc: Any
+    popen_kwargs: dict[str, object]
+    proc: "subprocess.Popen[bytes] | None"
 
     adopted_volumes = adopted.volumes_trait("Here only folders of this machine, as links.")
 
     @classmethod
-    def make_engine(cls, context: HubContext, config: Any) -> LocalEngine:
+    def make_engine(cls, context: HubContext, config: Config) -> LocalEngine:
         """Make the engine of this hub's processes."""
         adopted.adopted_of(config, cls)
         return LocalEngine(context.settings.hub_id, context.settings.data_dir / "logs")
@@ -280,11 +282,11 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
         """Start as LocalProcessSpawner does, with the server's output in a log file of its own."""
         log_path = self.context.settings.data_dir / "logs" / f"{self.lease_id}.log"
         with log_path.open("ab") as log:
-            own: dict[str, Any] = self.popen_kwargs
+            own = self.popen_kwargs
             self.popen_kwargs = {**own, "stdout": log, "stderr": log}
             ip, port = await SimpleLocalProcessSpawner.start(self)
         engine = self.context.engine
-        if isinstance(engine, LocalEngine):
+        if isinstance(engine, LocalEngine) and self.proc is not None:
             engine.children[self.lease_id] = self.proc
         return ip, port
 
@@ -378,12 +380,12 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
         self.engine.waiting[slot_id] = waiting
         try:
             waiting.tell(PROGRAM)
-            said = waiting.hear(FILL_SECONDS)
+            message = waiting.hear(FILL_SECONDS)
         except (OSError, ValueError):
             self.engine.waiting.pop(slot_id, None)
             waiting.end()
             raise
-        return Waiting(str(process.pid), ("127.0.0.1", 0), int(said.get("memory") or 0))
+        return Waiting(str(process.pid), ("127.0.0.1", 0), message.get("memory") or 0)
 
     async def claim(self, lease: Lease, claim: Claim) -> tuple[str, int]:
         """Tell it who it is."""
@@ -392,25 +394,25 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
             raise ValueError("this start differs from what the warm server was made for")
         self.port = self.port or random_port()
         env = self.get_env()
-        told = {
+        identity: Identity = {
             "env": env,
             "drop": [name for name in waiting.environment if name not in env],
             "argv": self._command(),
             "cwd": self.home_dir,
             "folders": {},
         }
-        await asyncio.to_thread(self._claim, waiting, told, claim.slot_id)
+        await asyncio.to_thread(self._claim, waiting, identity, claim.slot_id)
         self.proc, self.pid = waiting.process, waiting.process.pid
         self.engine.children[lease.id] = waiting.process
         del self.engine.waiting[claim.slot_id]
         waiting.line.close()
         return self.ip or "127.0.0.1", self.port
 
-    def _claim(self, waiting: WaitingProcess, told: Mapping[str, Any], slot_id: str) -> None:
-        waiting.tell(told)
-        said = waiting.hear(CLAIM_SECONDS)
-        if said.get("warm") != "claimed":
-            raise ValueError(str(said.get("error")))
+    def _claim(self, waiting: WaitingProcess, identity: Identity, slot_id: str) -> None:
+        waiting.tell(identity)
+        message = waiting.hear(CLAIM_SECONDS)
+        if message.get("warm") != "claimed":
+            raise ValueError(str(message.get("error")))
         logs = self.engine.log_dir
         (logs / f"{slot_id}.log").rename(logs / f"{self.lease_id}.log")
 

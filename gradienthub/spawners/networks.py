@@ -2,14 +2,14 @@
 
 import threading
 import time
-from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
+from docker import APIClient
 from docker.errors import APIError
 from requests.exceptions import RequestException
 
 from ..rules.bridge import NEIGHBORS_OPTION
+from .docker_types import InspectedNetwork
 from .trials import new_trial, remove_trial
 
 #: Shared by all hubs of an engine: whoever is on it reaches nobody else on it.
@@ -31,7 +31,7 @@ _CONNECT = (
 _making = threading.Lock()
 
 
-def make_network(client: Any) -> Mapping[str, Any]:
+def make_network(client: APIClient) -> InspectedNetwork:
     """Return the notebooks' network, made where there is none. Raises APIError.
 
     Names of networks are not unique: two hubs, or two starts of one, may make it at the same
@@ -59,17 +59,17 @@ def make_network(client: Any) -> Mapping[str, Any]:
                 # Refused where a container has joined it, and gone where another hub was faster.
                 with suppress(APIError):
                     client.remove_network(extra["Id"])
-        row: Mapping[str, Any] = client.inspect_network(found[0]["Id"] if found else NETWORK)
+        row: InspectedNetwork = client.inspect_network(found[0]["Id"] if found else NETWORK)
         return row
 
 
-def _networks(client: Any) -> list[Mapping[str, Any]]:
+def _networks(client: APIClient) -> list[InspectedNetwork]:
     """List the networks of the name, the oldest first; the engine's own filter finds parts too."""
     rows = [row for row in client.networks(names=[NETWORK]) if row["Name"] == NETWORK]
     return sorted(rows, key=lambda row: (row["Created"], row["Id"]))
 
 
-def neighbors_reach(client: Any, image: str, network: str) -> bool | None:
+def neighbors_reach(client: APIClient, image: str, network: str) -> bool | None:
     """Try whether one container of the network reaches another; None where it cannot be told.
 
     Both are made here, and removed by their ids.
@@ -106,7 +106,7 @@ def neighbors_reach(client: Any, image: str, network: str) -> bool | None:
             remove_trial(client, container)
 
 
-def _listens(client: Any, container: str) -> bool:
+def _listens(client: APIClient, container: str) -> bool:
     deadline = time.monotonic() + PROBE_SECONDS
     while time.monotonic() < deadline:
         if b"listens" in client.logs(container):

@@ -4,7 +4,8 @@ Raises nothing but Refused `ledger_away`, so that a page always has words.
 """
 
 from dataclasses import replace
-from typing import Any
+
+from jupyterhub.user import User
 
 from ..ledger import LedgerAway, offers
 from ..ledger.offers import Offer, StartSeen
@@ -12,7 +13,9 @@ from ..rules.refusal import ledger_away
 from .context import HubContext, groups_of, hub_user
 
 
-async def offer_to(context: HubContext, user: Any, server_name: str, *, own: bool = False) -> Offer:
+async def offer_to(
+    context: HubContext, user: User, server_name: str, *, own: bool = False
+) -> Offer:
     """Return what this hub user may start as the notebook of that server name.
 
     `own`: they themselves look, which opens their account where they have none. Who looks at

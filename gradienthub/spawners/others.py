@@ -4,17 +4,19 @@ import asyncio
 import concurrent.futures
 import functools
 import inspect
+import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jupyterhub import orm
 from jupyterhub.scopes import _check_scopes_exist, get_scopes_for
-from jupyterhub.spawner import SpawnException
+from jupyterhub.spawner import Spawner, SpawnException
 from tornado import web
 from traitlets import validate
 from traitlets.config import LoggingConfigurable
+from traitlets.utils.bunch import Bunch
 
 from ..rules.refusal import Declined, Refused
 from .refused import StartRefused
@@ -26,7 +28,7 @@ SERVER_SCOPES = ("users:activity!user", "access:servers!server")
 
 
 @contextmanager
-def words_for(name: str, log: Any) -> Iterator[None]:
+def words_for(name: str, log: logging.Logger) -> Iterator[None]:
     """Turn whatever the code named `name` raises into a refusal; its trace goes to the log.
 
     A start that is really cancelled stays cancelled. A hook that raises CancelledError or calls
@@ -41,7 +43,7 @@ def words_for(name: str, log: Any) -> Iterator[None]:
         raise StartRefused(refusal_of(name, error)) from error
 
 
-async def run_hook(name: str, log: Any, call: Callable[[], Any]) -> Any:
+async def run_hook(name: str, log: logging.Logger, call: Callable[[], object]) -> object:
     """Call a deployer's function and wait for what it returns, however it is written.
 
     Its coroutine is awaited here and not in a task of its own: a task that calls exit() ends the
@@ -109,24 +111,24 @@ class GuardedSpawner(_Base):
     _scopes_fault: StartRefused | None = None
 
     @validate("pre_spawn_hook", "post_stop_hook", "auth_state_hook", "group_overrides")
-    def _guard_hook(self, proposal: Any) -> Any:
+    def _guard_hook(self, proposal: Bunch) -> object:
         hook, name = proposal["value"], f"The {proposal['trait'].name}"
         if not callable(hook):
             return hook
 
         @functools.wraps(hook, updated=())
-        async def guarded(*args: Any) -> Any:
+        async def guarded(*args: object) -> object:
             return await run_hook(name, self.log, lambda: hook(*args))
 
         return guarded
 
     @validate("server_token_scopes")
-    def _guard_scopes(self, proposal: Any) -> Any:
+    def _guard_scopes(self, proposal: Bunch) -> object:
         asked = proposal["value"]
         if not asked:
             return asked  # the role `server`, which configure(c) has completed
 
-        async def guarded(spawner: Any) -> list[str]:
+        async def guarded(spawner: Spawner) -> list[str]:
             call = (lambda: asked(spawner)) if callable(asked) else (lambda: asked)
             with self._fault_kept(), words_for("The server_token_scopes", self.log):
                 return with_server_scopes(
@@ -136,7 +138,7 @@ class GuardedSpawner(_Base):
 
         return guarded
 
-    async def _get_oauth_client_allowed_scopes(self) -> Any:
+    async def _get_oauth_client_allowed_scopes(self) -> list[str]:
         """Ask for them as the hub does; a failure is told once the hub can tidy up after it."""
         with self._fault_kept(), words_for("The oauth_client_allowed_scopes", self.log):
             scopes = checked_scopes(await super()._get_oauth_client_allowed_scopes())
@@ -154,7 +156,7 @@ class GuardedSpawner(_Base):
         except StartRefused as fault:
             self._scopes_fault = self._scopes_fault or fault
 
-    async def run_auth_state_hook(self, auth_state: Any) -> None:
+    async def run_auth_state_hook(self, auth_state: object) -> None:
         """Run the deployer's hook; the first moment at which a start may fail."""
         fault, self._scopes_fault = self._scopes_fault, None
         if fault is not None:
@@ -198,7 +200,7 @@ def opens(scopes: Iterable[str], user: str, server: str, groups: Collection[str]
     return any(name == "access:servers" and filter_ in wanted for name, _, filter_ in parts)
 
 
-def checked_scopes(scopes: Any) -> list[str]:
+def checked_scopes(scopes: object) -> list[str]:
     """Return scopes that somebody's code gave as a list. Raises where they are no scopes."""
     if isinstance(scopes, str) or not isinstance(scopes, Iterable):
         raise TypeError(f"scopes are a list of words, not {type(scopes).__name__}")

@@ -1,7 +1,6 @@
 """Ask a started notebook's address whether its own server answers there."""
 
 import json
-from typing import Any
 
 import aiohttp
 from yarl import URL
@@ -59,12 +58,12 @@ class Probe:
             async with self._session.get(
                 self._url, headers=headers, allow_redirects=False
             ) as response:
-                told = response.headers
+                answered = response.headers
                 return Reply(
                     status=response.status,
-                    hub_version=told.get(HUB_MARK, ""),
-                    server=told.get("Server", ""),
-                    location=told.get("Location", ""),
+                    hub_version=answered.get(HUB_MARK, ""),
+                    server=answered.get("Server", ""),
+                    location=answered.get("Location", ""),
                     body=_parsed(await _start_of(response.content)),
                 )
         # What a hostile server can make a client library raise has no end.
@@ -81,7 +80,7 @@ async def _start_of(content: aiohttp.StreamReader) -> bytes:
     return bytes(body)
 
 
-def _parsed(body: bytes) -> Any:
+def _parsed(body: bytes) -> object:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

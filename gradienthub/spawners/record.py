@@ -5,9 +5,8 @@ the token that the server presents. With the record its row is made again as it 
 is a secret: the hub keeps hashes of tokens, and so does this.
 """
 
-from typing import Any
-
 from jupyterhub import orm
+from jupyterhub.spawner import Spawner
 
 from ..ledger.servers import ClientRecord, ServerRecord
 
@@ -15,7 +14,7 @@ from ..ledger.servers import ClientRecord, ServerRecord
 OF_A_SERVER = "Server at"
 
 
-def record_of(spawner: Any) -> ServerRecord | None:
+def record_of(spawner: Spawner) -> ServerRecord | None:
     """Return what makes this server's row again; None where its token is not known any more.
 
     Reads the hub's database: call it in the hub's loop.

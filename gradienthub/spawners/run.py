@@ -1,12 +1,29 @@
 """What a spawner holds from a start until its end."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 from ..metrics import StartTimer
 from ..rules.idleness import Reason
 from ..rules.lease import Lease
 from .engine import Corpse
+
+
+class SavedDeadlines(TypedDict):
+    """A lease's deadlines in the hub's saved state: seconds, and moments as ISO text."""
+
+    shutdown_after: float | None
+    stop_at: str | None
+    session_ends_at: str | None
+
+
+class SavedState(TypedDict, total=False):
+    """What the hub saves of a spawner that is ours; the engine's own spawner has more in it."""
+
+    lease_id: str
+    deadlines: SavedDeadlines | None
+    sealed_token: str
+    api_token: str
 
 
 class StopCause(NamedTuple):
@@ -35,5 +52,5 @@ class Run:
     stop_cause: StopCause | None = None
     width: int | None = None
     corpse: Corpse | None = None
-    deadlines: dict[str, Any] | None = None
+    deadlines: SavedDeadlines | None = None
     timer: StartTimer | None = None

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from jupyterhub.traitlets import EntryPointType
 from traitlets import Undefined, import_item
 from traitlets.config import Config, Configurable
 from traitlets.config.loader import LazyConfigValue
@@ -55,7 +56,8 @@ def configured_class(config: Config, app: type[Configurable], name: str) -> Any:
     named = configured(config, app, name)
     if not isinstance(named, str):
         return named
-    trait: Any = app.class_traits()[name]
+    trait = app.class_traits()[name]
+    assert isinstance(trait, EntryPointType)
     known = trait.load_entry_points()
     try:
         return known[named.lower()].load() if named.lower() in known else import_item(named)
@@ -66,7 +68,7 @@ def configured_class(config: Config, app: type[Configurable], name: str) -> Any:
         ) from None
 
 
-def set_value(value: Any, before: Any = None) -> Any:
+def set_value(value: Any, before: object = None) -> Any:
     """Resolve what `c.X.y.append(...)` leaves in a configuration; other values are themselves."""
     return value.get_value(before) if isinstance(value, LazyConfigValue) else value
 

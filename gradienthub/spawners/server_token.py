@@ -8,11 +8,17 @@ may do.
 
 import asyncio
 import logging
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from jupyterhub import orm
 from jupyterhub.crypto import CryptKeeper
+from jupyterhub.spawner import Spawner
+from jupyterhub.user import User
 from jupyterhub.utils import url_escape_path, url_path_join
+
+if TYPE_CHECKING:
+    from jupyterhub.app import JupyterHub
 
 log = logging.getLogger("gradienthub")
 
@@ -30,7 +36,7 @@ def seal(token: str) -> str | None:
     return str(fernet.encrypt(token.encode()).decode())
 
 
-def unseal(state: dict[str, Any]) -> str:
+def unseal(state: Mapping[str, object]) -> str:
     """Return the token in a spawner's state, or "" where none can be read."""
     if plain := state.get(PLAIN):
         return str(plain)
@@ -44,10 +50,10 @@ def unseal(state: dict[str, Any]) -> str:
         return ""
 
 
-def drop_plain(db: Any) -> int:
+def drop_plain(app: "JupyterHub") -> int:
     """Take the plain tokens of older versions out of all saved states; how many there were."""
-    found = 0
-    for row in db.query(orm.Spawner):
+    dropped = 0
+    for row in app.db.query(orm.Spawner):
         if PLAIN not in (row.state or {}):
             continue
         # Another dict, or SQLAlchemy would see no change.
@@ -55,13 +61,13 @@ def drop_plain(db: Any) -> int:
         if sealed := seal(state.pop(PLAIN) or ""):
             state[SEALED] = sealed
         row.state = state
-        found += 1
-    if found:
-        db.commit()
-    return found
+        dropped += 1
+    if dropped:
+        app.db.commit()
+    return dropped
 
 
-async def renew_missing(app: Any) -> int:
+async def renew_missing(app: "JupyterHub") -> int:
     """Make a token for each running server of ours that has none; how many. Lets others run.
 
     After a restart of a hub without keys. A server whose owner may not open it gets none.
@@ -71,16 +77,16 @@ async def renew_missing(app: Any) -> int:
         for spawner in list(user.spawners.values()):
             ours = getattr(spawner, "lease_id", "")
             if ours and not spawner.api_token and spawner.active and not spawner.pending:
-                made += _renew(app.db, user, spawner)
+                made += _renew(user, spawner)
                 # Each is a transaction of the hub's.
                 await asyncio.sleep(0)
     return made
 
 
-def _renew(db: Any, user: Any, spawner: Any) -> bool:
+def _renew(user: User, spawner: Spawner) -> bool:
     note = NOTE.format(spawner.name or "default")
     # Of a hub that was killed since it made it.
-    _delete(db, user, note)
+    _delete(user, note)
     try:
         spawner.api_token = user.new_api_token(
             note=note, scopes=[f"access:servers!server={user.name}/{spawner.name}"]
@@ -91,7 +97,7 @@ def _renew(db: Any, user: Any, spawner: Any) -> bool:
     return True
 
 
-def revoke(spawner: Any) -> None:
+def revoke(spawner: Spawner) -> None:
     """Revoke what opens a server that is stopped: its own token and those made after a restart.
 
     The hub itself revokes only the one that it knows, and after a restart it may know another.
@@ -100,13 +106,13 @@ def revoke(spawner: Any) -> None:
     if user is None:
         return
     base_url = url_path_join(user.base_url, url_escape_path(spawner.name), "/")
-    _delete(user.db, user, f"Server at {base_url}", NOTE.format(spawner.name or "default"))
+    _delete(user, f"Server at {base_url}", NOTE.format(spawner.name or "default"))
 
 
-def _delete(db: Any, user: Any, *notes: str) -> None:
-    found = db.query(orm.APIToken).filter(
+def _delete(user: User, *notes: str) -> None:
+    tokens = user.db.query(orm.APIToken).filter(
         orm.APIToken.user_id == user.orm_user.id, orm.APIToken.note.in_(notes)
     )
-    for token in found.all():
-        db.delete(token)
-    db.commit()
+    for token in tokens.all():
+        user.db.delete(token)
+    user.db.commit()

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
-from typing import Any, Protocol
+from typing import Protocol
 
 from jinja2 import Environment, PackageLoader
+from jupyterhub.user import User
 
 from ..rules.refusal import Refused
 from ..views.form import Attempt, FormPage, FormView, away_view, build_view
@@ -19,7 +20,7 @@ class Server(Protocol):
     """What the form asks of a spawner."""
 
     name: str
-    user: Any
+    user: User
     lease_id: str
 
     @property
@@ -73,7 +74,7 @@ async def render_fields(spawner: Server) -> str:
     return environment().get_template("gradient/fields.html").render(view=view)
 
 
-async def progress_event(spawner: Server) -> dict[str, Any]:
+async def progress_event(spawner: Server) -> dict[str, int | str]:
     """Return how far the start has come, as the hub's progress events have it. Never raises."""
     context = spawner.context
     try:

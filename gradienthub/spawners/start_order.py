@@ -2,10 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
 
 from jupyterhub.utils import maybe_future
 
@@ -37,7 +36,7 @@ class StartOrder(StopOrder):
     It is written down before each step, so that a crash finds it.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         #: What traits were before the hooks of this start.
         self._configured = hooked.set_values(self)
@@ -55,7 +54,7 @@ class StartOrder(StopOrder):
                 Refused("start_cancelled", "The start was cancelled.", "Nothing was charged.")
             ) from None
 
-    async def _admit_and_prepare(self, hooks_left: Mapping[str, Any]) -> None:
+    async def _admit_and_prepare(self, hooks_left: Mapping[str, object]) -> None:
         self.run.timer = metrics.StartTimer("admitted")
         try:
             await admitting.admit(self)
@@ -63,30 +62,30 @@ class StartOrder(StopOrder):
             await admitting.keep_accepted_options(self)
             raise StartRefused(refused) from None
         assert self.lease is not None
-        with self._failures_said():
+        with self._failing_as_refused():
             await self.apply_lease(self.lease)
             await self._tell_overridden(self.lease, hooks_left)
             if self.lease.claim is None:
                 await self._prepare_cold(self.lease)
 
-    async def _tell_overridden(self, lease: Lease, hooks_left: Mapping[str, Any]) -> None:
+    async def _tell_overridden(self, lease: Lease, hooks_left: Mapping[str, object]) -> None:
         """Name in the log and in the audit what a hook set and the lease overrides."""
         before = hooked.with_defaults(self, self._configured, hooks_left)
         self._configured = hooked.set_values(self)
-        found = find_overridden(before, hooks_left, self._configured)
-        if not found:
+        lost = find_overridden(before, hooks_left, self._configured)
+        if not lost:
             return
         context = self.context
-        for one in found:
+        for trait in lost:
             # A hook that does so at every start says nothing new each time.
-            if context.tell_once((one.name, str(one.wanted)[: hooked.LONGEST])):
-                self.log.warning("%s: %s", self._log_name, hooked.in_words(self, one))
+            if context.tell_once((trait.name, str(trait.wanted)[: hooked.LONGEST])):
+                self.log.warning("%s: %s", self._log_name, hooked.in_words(self, trait))
         await context.ledger.awrite(
             audit.record,
             By(context.settings.hub_id, self.actor(), context.clock()),
             Action.OVERRIDDEN,
             account_id=lease.account_id,
-            detail={"lease": lease.id, "server": self.name, **hooked.as_detail(found)},
+            detail={"lease": lease.id, "server": self.name, **hooked.as_detail(lost)},
         )
 
     async def _prepare_cold(self, lease: Lease) -> None:
@@ -96,7 +95,7 @@ class StartOrder(StopOrder):
         await self._take_turn(lease)
 
     @contextmanager
-    def _failures_said(self) -> Iterator[None]:
+    def _failing_as_refused(self) -> Iterator[None]:
         """Turn any failure after admission into a refusal in words, and end the lease as failed."""
         try:
             yield
@@ -120,7 +119,7 @@ class StartOrder(StopOrder):
             charged = charged_for(self.lease) if self.lease else "Nothing was charged."
             raise StartRefused(refusal_of("The spawner", error, charged)) from error
 
-    async def _run_apply_user_options(self, user_options: Any) -> None:
+    async def _run_apply_user_options(self, user_options: object) -> None:
         """Do nothing: options become traits in `apply_lease`, once they are admitted."""
 
     async def _take_turn(self, lease: Lease) -> None:
@@ -148,7 +147,7 @@ class StartOrder(StopOrder):
         self.run.starting = True
         context.somebody_starts()
         try:
-            with self._failures_said():
+            with self._failing_as_refused():
                 await self._note(Phase.STARTING, object_name=self.object_label)
                 await self._make_way(lease)
                 url = await self._start_warm(lease) or await self._start_cold(lease)
@@ -243,7 +242,9 @@ class StartOrder(StopOrder):
             "start_cancelled", "This start was ended in the meantime.", "Start it again."
         )
 
-    def add_poll_callback(self, callback: Any, *args: Any, **kwargs: Any) -> None:
+    def add_poll_callback(
+        self, callback: Callable[..., object], *args: object, **kwargs: object
+    ) -> None:
         """Record that the hub calls the server ready. There is no other hook for that."""
         super().add_poll_callback(callback, *args, **kwargs)
         if self.lease_id:
@@ -264,13 +265,13 @@ class StartOrder(StopOrder):
         except LedgerAway:
             self.log.warning("The ledger is away; lease %s is confirmed later", lease_id)
 
-    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+    async def progress(self) -> AsyncIterator[dict[str, int | str]]:
         """Yield the phases of this start as the hub's progress events."""
-        said = None
+        last = None
         for _ in range(36_000):
             event = await spawn_form.progress_event(self)
-            if event != said:
-                said = event
+            if event != last:
+                last = event
                 yield event
             await asyncio.sleep(0.5)
 

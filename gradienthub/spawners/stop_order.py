@@ -1,7 +1,6 @@
 """The one order of a stop, and of asking whether a server runs."""
 
 import asyncio
-from typing import Any
 
 from jupyterhub.utils import maybe_future
 
@@ -20,7 +19,7 @@ LISTEN_SECONDS = 2.0
 class StopOrder(EngineSpawner):
     """A stop ends the bill at once, and frees devices when the engine says gone."""
 
-    async def poll(self) -> Any:
+    async def poll(self) -> int | None:
         """Return None while it runs, else its exit status.
 
         Never raises: an error does not prove that it is gone.
@@ -43,13 +42,13 @@ class StopOrder(EngineSpawner):
         await follow(self, found)
         return None
 
-    async def _poll_outside(self) -> Any:
+    async def _poll_outside(self) -> int | None:
         """Ask for a server that began before this hub was adopted: it has no lease, and runs on."""
         if not self._began_outside:
             return 0
         known = self._outside_object
         try:
-            status = await super().poll()
+            status: int | None = await super().poll()
         except Exception as error:  # as above
             self.log.warning("%s: cannot ask for what runs outside: %s", self._log_name, error)
             return None

@@ -7,8 +7,8 @@ import time
 import uuid
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
+from docker import APIClient
 from docker.errors import DockerException
 from requests.exceptions import RequestException
 
@@ -21,7 +21,7 @@ FOLDER_PREFIX = ".trial-"
 LEFT_BEHIND = 180.0
 
 
-def new_trial() -> dict[str, Any]:
+def new_trial() -> dict[str, object]:
     """Return a name and labels for one trial, as keywords of create_container.
 
     All our labels are set: an image may have them, and a trial is nobody's notebook.
@@ -33,7 +33,7 @@ def new_trial() -> dict[str, Any]:
     }
 
 
-def remove_trial(client: Any, object_id: str) -> bool:
+def remove_trial(client: APIClient, object_id: str) -> bool:
     """Remove a trial's container; return whether the engine did. Never raises.
 
     One that stays is found by a later look.
@@ -44,7 +44,7 @@ def remove_trial(client: Any, object_id: str) -> bool:
     return False
 
 
-def remove_left_behind(client: Any) -> list[str]:
+def remove_left_behind(client: APIClient) -> list[str]:
     """Remove the trials that somebody killed left behind; return their names.
 
     One is known by its name, which no image can give, together with its label. Raises what the

@@ -12,8 +12,10 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import ClassVar
 from weakref import WeakKeyDictionary
+
+from traitlets.config import Config
 
 from .. import metrics
 from ..ledger import LedgerAway, objects, warm_slots
@@ -50,7 +52,7 @@ class WarmPool:
 
     _pools: "ClassVar[WeakKeyDictionary[HubContext, WarmPool]]" = WeakKeyDictionary()
 
-    def __init__(self, context: HubContext, spawner: type[GradientSpawner], config: Any) -> None:
+    def __init__(self, context: HubContext, spawner: type[GradientSpawner], config: Config) -> None:
         self.context = context
         self._spawner = spawner
         self._config = config
@@ -60,7 +62,7 @@ class WarmPool:
         self._started_at = -QUIET_SECONDS
         self._nothing_there = False
         self._said: set[str] = set()
-        self._keeping: asyncio.Task[Any] | None = None
+        self._keeping: asyncio.Task[None] | None = None
         self._pools[context] = self
         context.wake_pool = self.wake
         context.somebody_starts = self.somebody_starts
@@ -366,7 +368,7 @@ class _Nobody:
     name = "nobody-yet"
     escaped_name = name
     url = base_url = "/user/nobody-yet/"
-    groups: tuple[Any, ...] = ()
+    groups: tuple[str, ...] = ()
 
 
 NOBODY = _Nobody.name

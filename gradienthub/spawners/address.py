@@ -57,11 +57,8 @@ async def _is_alive(spawner: Spawner) -> bool:
 
     Without a census nobody can say so.
     """
-    engine = spawner.context.engine
     try:
-        if await engine.census() is None:
-            return False
-        found = await engine.look(spawner.lease_id)
+        found = await spawner.context.engine.look(spawner.lease_id)
     except EngineAway:
         return True
     return found is not None and found.alive

@@ -71,14 +71,10 @@ async def _wrong_answer(spawner: EngineSpawner, lease: Lease, answer: NotYet | O
 
 async def _raise_if_dead(spawner: EngineSpawner, lease: Lease) -> None:
     try:
-        if await spawner.context.engine.census() is None:
-            dead = await spawner.poll_itself() is not None
-        else:
-            found = await spawner.context.engine.look(lease.id)
-            dead = found is None or not found.alive
+        found = await spawner.context.engine.look_at(lease.id, spawner)
     except EngineAway:
         return  # unknown is not dead; the deadline decides
-    if dead:
+    if found is None or not found.alive:
         words = await end_of_log(spawner, lease)
         raise Refused(
             "start_failed",

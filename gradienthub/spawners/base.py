@@ -59,8 +59,7 @@ class GradientSpawner(StartOrder, Spawner):
             raise StartRefused(refused) from None
 
     def options_from_query(self, query: Mapping[str, list[str]]) -> NoReturn:
-        """Ignore a link's options here: they prefill the form, which our own handler renders, and
-        start nothing."""
+        """Refuse a link's options here: they prefill the form, which our own handler renders."""
         raise StartRefused(
             Refused("bad_option", "A link only fills in the form.", "Look it over and press Start.")
         )

@@ -20,7 +20,7 @@ from ..rules.idleness import Reason
 from ..rules.lease import Lease
 from ..settings import GradientHub, Settings
 from .download import Download
-from .engine import CensusObject, Engine
+from .engine import CensusObject, Engine, PollEngine
 from .stage import Stage
 
 log = logging.getLogger("gradienthub")
@@ -41,7 +41,7 @@ class HubContext:
         self.ledger = Ledger(settings.database_url)
         self.journal = Journal(settings.data_dir / "journal.jsonl")
         self.stage = Stage()
-        self.engine: Engine = Engine()
+        self.engine: Engine = PollEngine()
         #: Leases whose spawner is between admission and its end: the reconciler leaves them alone.
         self.moving: set[str] = set()
         #: False until hub, engine and ledger were compared once after a start.

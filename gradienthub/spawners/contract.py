@@ -18,7 +18,7 @@ from ..rules.ownership import lease_name
 from . import server_token
 from .address import wait_up
 from .context import HubContext, hub_user
-from .engine import CensusObject, Engine, Waiting
+from .engine import CensusObject, Engine, PollEngine, Waiting
 from .others import GuardedSpawner
 from .run import Run, SavedState, StopCause
 
@@ -49,8 +49,8 @@ class EngineSpawner(GuardedSpawner):
 
     @classmethod
     def make_engine(cls, context: HubContext, config: Config) -> Engine:
-        """Return the engine's census; the base has none, and then poll() is the only word."""
-        return Engine()
+        """Return the engine, which has a census; without one, poll() is the only word."""
+        return PollEngine()
 
     @classmethod
     async def try_folders(cls, context: HubContext, config: Config) -> list[FolderTrial]:
@@ -126,7 +126,7 @@ class EngineSpawner(GuardedSpawner):
     def context_of(cls, config: Config) -> HubContext:
         """Return the process's context, with this spawner's engine in it."""
         context = HubContext.of(config)
-        if type(context.engine) is Engine:
+        if isinstance(context.engine, PollEngine):
             context.engine = cls.make_engine(context, config)
         return context
 
@@ -210,6 +210,11 @@ class EngineSpawner(GuardedSpawner):
         with self.run_kept():
             status: int | None = await super().poll()
             return status
+
+    async def stop_itself(self) -> None:
+        """Let the engine's own spawner stop it, where there is no census."""
+        with self.run_kept():
+            await super().stop()
 
     @contextmanager
     def run_kept(self) -> Iterator[None]:

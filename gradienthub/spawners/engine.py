@@ -1,7 +1,9 @@
 """The contract of an engine: what runs our containers or processes, and how we ask it."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from ..ledger.leases import Corpse
 from ..rules.drift import OwnObject
@@ -9,7 +11,9 @@ from ..rules.outside import Outside
 from ..rules.ownership import Labelled
 from .effort import CpuReadings
 
-__all__ = ["CensusObject", "Corpse", "Engine", "EngineAway", "Stranger", "Waiting"]
+__all__ = ["CensusObject", "Corpse", "Engine", "EngineAway", "PollEngine", "Stranger", "Waiting"]
+
+log = logging.getLogger("gradienthub")
 
 
 class EngineAway(Exception):
@@ -55,13 +59,22 @@ class Waiting:
     used: int
 
 
+class Polled(Protocol):
+    """What a poll-only engine asks about one lease: its spawner."""
+
+    async def poll_itself(self) -> int | None:
+        """Return None while it runs, else its exit status."""
+
+    async def stop_itself(self) -> None:
+        """Stop it."""
+
+
 class Engine:
     """An engine's census. Subclasses define `census` and `bury`; `cores` and `close` where they
     know cores and hold connections; `destroy` where they have warm servers. All may raise
     EngineAway.
 
-    They are asked from the hub's loop and must not block it. This base is for spawners of which
-    we know no census: it knows nothing, so the spawner's own poll() is the only word.
+    They are asked from the hub's loop and must not block it.
     """
 
     def __init__(self) -> None:
@@ -79,7 +92,7 @@ class Engine:
     async def census(self) -> list[CensusObject] | None:
         """List every object of this hub, dead and warm ones too; None if the engine has no
         census."""
-        return None
+        raise NotImplementedError
 
     async def outside(self) -> list[Outside]:
         """List notebooks of JupyterHub that run here without a label of ours.
@@ -102,8 +115,12 @@ class Engine:
                 return found
         return None
 
+    async def look_at(self, lease_id: str, server: Polled) -> CensusObject | None:
+        """Return the object of a lease whose spawner is `server`; None: positively gone."""
+        return await self.look(lease_id)
+
     async def bury(self, found: CensusObject) -> Corpse:
-        """Stop it if it lives, read its last words, remove it. Safe to call twice."""
+        """Stop it if it lives, read the end of its log, remove it. Safe to call twice."""
         raise NotImplementedError
 
     async def destroy(self, found: CensusObject) -> None:
@@ -123,3 +140,40 @@ class Engine:
     async def close(self) -> None:
         """Let go of connections and threads."""
         self.readings.close()
+
+
+@dataclass(frozen=True)
+class PolledObject(CensusObject):
+    """A server by its spawner's own word."""
+
+    server: Polled | None = None
+
+
+class PollEngine(Engine):
+    """An engine of which we know no census: of each server, its spawner's own poll() is the only
+    word.
+
+    A lease whose spawner nobody has loaded is unknown to it and never in its answers. `look` shows
+    nothing then: whoever asks has the hub's word that nothing runs.
+    """
+
+    async def census(self) -> None:
+        """Return None: it has none."""
+
+    async def look_at(self, lease_id: str, server: Polled) -> PolledObject:
+        """Ask the spawner. An error does not prove that it is gone."""
+        try:
+            status = await server.poll_itself()
+        except Exception as error:
+            log.warning("Lease %s: cannot ask its spawner: %s", lease_id, error)
+            status = None
+        return PolledObject("", lease_id, status is None, exit_code=status, server=server)
+
+    async def bury(self, found: CensusObject) -> Corpse:
+        """Let its spawner stop it. Raises EngineAway while it runs on."""
+        assert isinstance(found, PolledObject)
+        assert found.server is not None
+        await found.server.stop_itself()
+        if await found.server.poll_itself() is None:
+            raise EngineAway("it still runs")
+        return Corpse()

@@ -8,7 +8,6 @@ from ..rules.idleness import Reason
 from . import server_token
 from .address import follow
 from .contract import EngineSpawner
-from .engine import CensusObject, EngineAway
 from .run import StopCause
 
 BURY_TRIES = 3
@@ -29,9 +28,7 @@ class StopOrder(EngineSpawner):
         if self.run.starting:
             return None
         try:
-            if await self.context.engine.census() is None:
-                return await self.poll_itself()
-            found = await self.context.engine.look(self.lease_id)
+            found = await self.context.engine.look_at(self.lease_id, self)
         except Exception as error:  # the hub takes a raising poll for a death
             self.log.warning("%s: cannot ask the engine: %s", self._log_name, error)
             return None
@@ -129,14 +126,7 @@ class StopOrder(EngineSpawner):
         for attempt in range(BURY_TRIES):
             try:
                 await self.settled_calls()
-                if await context.engine.census() is None:
-                    with self.run_kept():
-                        await super().stop()
-                    if await self.poll_itself() is None:
-                        raise EngineAway("it still runs")
-                    await context.ended(lease_id, reason, corpse)
-                    return
-                found: CensusObject | None = await context.engine.look(lease_id)
+                found = await context.engine.look_at(lease_id, self)
                 if found is not None and found.alive and not alive_too:
                     break
                 if found is not None:

@@ -98,11 +98,11 @@ async def follow(spawner: Spawner, found: CensusObject) -> bool:
 
 def _take(server: Server, url: str) -> bool:
     """Make `url` the server's address; False where it was already."""
-    said = urlparse(url)
-    there = (said.hostname or "", said.port or 80)
-    if (server.ip, server.port) == there:
+    parsed = urlparse(url)
+    place = (parsed.hostname or "", parsed.port or 80)
+    if (server.ip, server.port) == place:
         return False
-    server.ip, server.port = there
+    server.ip, server.port = place
     return True
 
 

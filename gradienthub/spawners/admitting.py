@@ -177,8 +177,8 @@ async def keep_accepted_options(spawner: EngineSpawner) -> None:
     """
     accepted = None
     try:
-        found = await spawner.find_notebook(spawner.name)
-        accepted = found and found.options
+        notebook = await spawner.find_notebook(spawner.name)
+        accepted = notebook and notebook.options
     except LedgerAway:
         pass
     spawner.orm_spawner.user_options = accepted or {}

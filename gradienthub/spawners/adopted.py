@@ -203,14 +203,14 @@ def _folder_age(path: str) -> datetime | None:
         raise FileNotFoundError(path)
     try:
         # Python has no word for it; 0 where the file system keeps none.
-        said = subprocess.run(
+        born = subprocess.run(
             ["stat", "-c", "%W", "--", path],
             capture_output=True,
             check=True,
             text=True,
             timeout=STAT_SECONDS,
         ).stdout
-        seconds = int(said)
+        seconds = int(born)
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
     return datetime.fromtimestamp(seconds, UTC) if seconds > 0 else None

@@ -45,9 +45,9 @@ class GradientSpawner(StartOrder, Spawner):
         await maybe_future(super().rename(old_name, new_name))
         context = self.context
         try:
-            found = await self.find_notebook(old_name)
-            if found is not None:
-                await context.ledger.awrite(notebooks.rename, found.id, server_name=new_name)
+            notebook = await self.find_notebook(old_name)
+            if notebook is not None:
+                await context.ledger.awrite(notebooks.rename, notebook.id, server_name=new_name)
         except LedgerAway as away:
             raise StartRefused(ledger_away("No notebook can be renamed now")) from away
 

@@ -150,10 +150,10 @@ class HubContext:
 
     async def show_counts(self) -> None:
         """Set the metrics of what the ledger holds. Raises LedgerAway."""
-        found = await self.ledger.aread(counts.counts, self.settings.hub_id)
-        types = {one.name for one in self.settings.house.catalog.instance_types}
-        metrics.show_keeper_pass(found.passed_at)
-        metrics.show_ledger(found.leases, found.devices, found.findings, types)
+        counted = await self.ledger.aread(counts.counts, self.settings.hub_id)
+        types = {machine.name for machine in self.settings.house.catalog.instance_types}
+        metrics.show_keeper_pass(counted.passed_at)
+        metrics.show_ledger(counted.leases, counted.devices, counted.findings, types)
 
     async def close(self) -> None:
         """Let go of everything; for tests and for a hub that shuts down."""

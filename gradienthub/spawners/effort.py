@@ -51,7 +51,7 @@ class CpuReadings:
     ) -> Mapping[str, CpuReading]:
         """Return what was read last, and begin to read anew what is old. Never waits."""
         alive = {found.lease_id: found for found in census if found.alive and found.lease_id}
-        self._latest = {lease: one for lease, one in self._latest.items() if lease in alive}
+        self._latest = {lease: reading for lease, reading in self._latest.items() if lease in alive}
         if self._task is None or self._task.done():
             now = clock()
             due = [found for lease, found in alive.items() if self._is_old(lease, now)]

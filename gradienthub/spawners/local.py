@@ -122,8 +122,8 @@ class LocalEngine(Engine):
 
     def _warm(self) -> list[CensusObject]:
         return [
-            CensusObject(str(one.process.pid), "", one.process.poll() is None, slot=slot)
-            for slot, one in list(self.waiting.items())
+            CensusObject(str(waiting.process.pid), "", waiting.process.poll() is None, slot=slot)
+            for slot, waiting in list(self.waiting.items())
         ]
 
     async def destroy(self, found: CensusObject) -> None:
@@ -330,9 +330,9 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
     @property
     def engine(self) -> LocalEngine:
         """The hub's engine, which this spawner's make_engine made."""
-        found = self.context.engine
-        assert isinstance(found, LocalEngine)
-        return found
+        engine = self.context.engine
+        assert isinstance(engine, LocalEngine)
+        return engine
 
     async def warm_digest(self) -> str:
         """Hash the command, what it inherits, and our program."""

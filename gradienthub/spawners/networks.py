@@ -39,8 +39,8 @@ def make_network(client: APIClient) -> InspectedNetwork:
     and remove the others, which nobody has joined.
     """
     with _making:
-        found = _networks(client)
-        if not found:
+        same_name = _networks(client)
+        if not same_name:
             try:
                 client.create_network(
                     NETWORK,
@@ -53,13 +53,13 @@ def make_network(client: APIClient) -> InspectedNetwork:
                 # 409: another hub made it at this moment.
                 if error.status_code != 409:
                     raise
-            found = _networks(client)
-        for extra in found[1:]:
+            same_name = _networks(client)
+        for extra in same_name[1:]:
             if NETWORK_LABEL in (extra.get("Labels") or {}):
                 # Refused where a container has joined it, and gone where another hub was faster.
                 with suppress(APIError):
                     client.remove_network(extra["Id"])
-        row: InspectedNetwork = client.inspect_network(found[0]["Id"] if found else NETWORK)
+        row: InspectedNetwork = client.inspect_network(same_name[0]["Id"] if same_name else NETWORK)
         return row
 
 

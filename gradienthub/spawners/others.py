@@ -204,17 +204,17 @@ def checked_scopes(scopes: object) -> list[str]:
     """Return scopes that somebody's code gave as a list. Raises where they are no scopes."""
     if isinstance(scopes, str) or not isinstance(scopes, Iterable):
         raise TypeError(f"scopes are a list of words, not {type(scopes).__name__}")
-    found = [*scopes]
-    if not all(isinstance(scope, str) for scope in found):
+    checked = [*scopes]
+    if not all(isinstance(scope, str) for scope in checked):
         raise TypeError("scopes are a list of words")
-    _check_scopes_exist(found)
-    return found
+    _check_scopes_exist(checked)
+    return checked
 
 
 def with_server_scopes(scopes: Iterable[str]) -> list[str]:
     """Return a server token's scopes with those that its use is known by."""
-    found = [*scopes]
-    return [*found, *(scope for scope in SERVER_SCOPES if not _is_in(scope, found))]
+    asked = [*scopes]
+    return [*asked, *(scope for scope in SERVER_SCOPES if not _is_in(scope, asked))]
 
 
 def _is_in(scope: str, scopes: list[str]) -> bool:

@@ -135,14 +135,14 @@ class HelperMounts(Mounts):
                 connection.settimeout(HELPER_SECONDS)
                 connection.connect(str(self.helper))
                 connection.sendall(json.dumps(request).encode() + b"\n")
-                said = json.loads(connection.makefile("rb").readline() or b"{}")
+                answer = json.loads(connection.makefile("rb").readline() or b"{}")
         except (OSError, ValueError) as error:
             raise MountFault(
                 f"the mount helper at {self.helper} does not answer ({error}); start"
                 " `gradienthub mount-helper` as root"
             ) from error
-        if not said.get("done"):
-            raise MountFault(str(said.get("fault", "the mount helper said nothing")))
+        if not answer.get("done"):
+            raise MountFault(str(answer.get("fault", "the mount helper said nothing")))
 
 
 def _check_ids(*ids: str) -> None:

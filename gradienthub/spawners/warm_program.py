@@ -135,26 +135,26 @@ def load() -> None:
     """Import a server and its extensions; what the image does not have is not missed."""
     both: Any = (os.environ, os.environb)
     plain = type(os.environ)
-    for one in both:
-        one.__class__ = WatchedEnvironment
+    for variables in both:
+        variables.__class__ = WatchedEnvironment
     for name in (*MODULES, *_extensions()):
         try:
             importlib.import_module(name)
         except Exception:  # an extension may do anything; a start says what is wrong with it
             continue
-    for one in both:
-        one.__class__ = plain
+    for variables in both:
+        variables.__class__ = plain
 
 
 def _extensions() -> list[str]:
     try:
         paths = importlib.import_module("jupyter_core.paths")
         config = importlib.import_module("jupyter_server.extension.config")
-        found = config.ExtensionConfigManager(read_config_path=paths.jupyter_config_path())
+        manager = config.ExtensionConfigManager(read_config_path=paths.jupyter_config_path())
         server = importlib.import_module("jupyter_server.serverapp")
         handlers = server.JUPYTER_SERVICE_HANDLERS.values()
         services = [name for names in handlers for name in names or ()]
-        return [name for name, on in found.get_jpserver_extensions().items() if on] + services
+        return [name for name, on in manager.get_jpserver_extensions().items() if on] + services
     except Exception:
         return []
 

@@ -8,7 +8,7 @@ import logging
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jupyterhub import orm
 from jupyterhub.scopes import _check_scopes_exist, get_scopes_for
@@ -43,7 +43,7 @@ def words_for(name: str, log: logging.Logger) -> Iterator[None]:
         raise StartRefused(refusal_of(name, error)) from error
 
 
-async def run_hook(name: str, log: logging.Logger, call: Callable[[], object]) -> object:
+async def run_hook(name: str, log: logging.Logger, call: Callable[[], object]) -> Any:
     """Call a deployer's function and wait for what it returns, however it is written.
 
     Its coroutine is awaited here and not in a task of its own: a task that calls exit() ends the

@@ -52,7 +52,7 @@ class Stranger:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A server that waits: its object, where it will answer, and the bytes it uses."""
+    """A warm server: its engine object, its address, and its memory in bytes."""
 
     object_id: str
     address: tuple[str, int]
@@ -167,7 +167,7 @@ class PollEngine(Engine):
         except Exception as error:
             log.warning("Lease %s: cannot ask its spawner: %s", lease_id, error)
             status = None
-        return PolledObject("", lease_id, status is None, exit_code=status, server=server)
+        return PolledObject(lease_id, lease_id, status is None, exit_code=status, server=server)
 
     async def bury(self, found: CensusObject) -> Corpse:
         """Let its spawner stop it. Raises EngineAway while it runs on."""

@@ -33,6 +33,7 @@ async def until_it_answers(
     deadline = looked + spawner.context.settings.answer_timeout
     pause = FIRST_PROBE
     other_since: float | None = None
+    assert spawner.server is not None
     async with Probe(url.rstrip("/") + spawner.server.base_url, spawner.api_token) as probe:
         while True:
             answer = await probe.ask()

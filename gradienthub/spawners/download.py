@@ -16,8 +16,8 @@ class Download:
         layer, detail = line.get("id"), line.get("progressDetail") or {}
         if not isinstance(layer, str):
             return
-        if line.get("status") == "Downloading" and detail.get("total"):
-            self._layers[layer] = (int(detail.get("current") or 0), int(detail["total"]))
+        if line.get("status") == "Downloading" and (total := detail.get("total")):
+            self._layers[layer] = (int(detail.get("current") or 0), int(total))
         elif line.get("status") in ("Download complete", "Pull complete") and layer in self._layers:
             total = self._layers[layer][1]
             self._layers[layer] = (total, total)

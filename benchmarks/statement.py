@@ -203,7 +203,7 @@ def main() -> None:
 
         def statement() -> None:
             found = ledger.read(
-                statements.statement,
+                statements.read_statement,
                 account_id=account_id,
                 month="2026-06",
                 currency="USD",

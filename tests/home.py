@@ -486,18 +486,18 @@ class Home:
     async def lease_of(self, name: str, server: str = "") -> dict[str, Any] | None:
         """The newest lease of a user's notebook, open or ended."""
         lease = await self.context.ledger.aread(
-            leases.last_of, account_id=await self.account_id(name), server_name=server
+            leases.find_last, account_id=await self.account_id(name), server_name=server
         )
         return lease and _by_name(lease)
 
     async def open_leases(self) -> list[dict[str, Any]]:
         """All leases that are not ended."""
-        found = await self.context.ledger.aread(leases.open_details, self.settings.hub_id)
+        found = await self.context.ledger.aread(leases.list_open_leases, self.settings.hub_id)
         return [_by_name(lease) for lease in found]
 
     async def devices_held(self) -> dict[str, str]:
         """Device -> the lease that holds it."""
-        rows = await self.context.ledger.aread(fleet.device_list, self.settings.hub_id)
+        rows = await self.context.ledger.aread(fleet.list_devices, self.settings.hub_id)
         return {row["uuid"]: row["holder_id"] for row in rows if row["holder_id"]}
 
     async def until(self, true: Callable[[], Any], what: str = "it") -> None:

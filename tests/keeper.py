@@ -117,13 +117,13 @@ class Keeping:
 
     async def watched(self, lease_id: str) -> Watched:
         """What is known of a lease."""
-        found = await self.ledger.aread(watches.watched, lease_id)
+        found = await self.ledger.aread(watches.find_watched, lease_id)
         assert found is not None
         return found
 
     async def findings(self) -> list[str]:
         """The kinds of what is wrong now."""
-        rows = await self.ledger.aread(findings.listed, self.context.hub_id)
+        rows = await self.ledger.aread(findings.list_findings, self.context.hub_id)
         return sorted(row["kind"] for row in rows)
 
     async def audit(self, action: str = "") -> list[dict[str, Any]]:

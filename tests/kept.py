@@ -18,7 +18,7 @@ class LedgerIsAway:
 async def looked_at(home, name, server="", **evidence):
     """The keeper has looked: its evidence of that notebook, as its own pass would write it."""
     lease = await home.lease_of(name, server)
-    seen = await home.context.ledger.aread(watches.watched, lease["id"])
+    seen = await home.context.ledger.aread(watches.find_watched, lease["id"])
     warned = evidence.pop("warned", None)
     # Three intervals for unknown use and for no work, as by default.
     seen = seen.watched_by(3, 3)

@@ -16,7 +16,7 @@ from tornado.testing import bind_unused_port
 
 from gradienthub import metrics
 from gradienthub.ledger import By, fleet, leases
-from gradienthub.ledger.counts import counts
+from gradienthub.ledger.counts import count_all
 from gradienthub.ledger.findings import NewFinding, report
 from gradienthub.rules.idleness import Reason
 from gradienthub.rules.use import Answer
@@ -152,11 +152,11 @@ def test_counts_are_of_what_the_ledger_holds(ledger, make_settings, ask):
     found = [NewFinding("a", "notify", "", ""), NewFinding("b", "notify", "", "")]
     ledger.write(report, hub_id="this-hub", source="keeper", wrong=found, now=NOW)
     ledger.write(report, hub_id="this-hub", source="keeper", wrong=found[:1], now=later)
-    seen = ledger.read(counts, "this-hub")
+    seen = ledger.read(count_all, "this-hub")
     assert seen.leases == {("free-t4", "running"): 1, ("free-t4", "stopping"): 1}
     assert seen.devices == {("leased", T4): 2, ("free", "Toy A100"): 1}
     assert seen.findings == {"notify": 1}
-    assert ledger.read(counts, "another-hub").leases == {}
+    assert ledger.read(count_all, "another-hub").leases == {}
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def _moment(text: str) -> datetime:
 
 
 def _list(desk: Desk, args: argparse.Namespace) -> None:
-    listed = desk.ledger.read(account_acts.listing, desk.hub_id, closed=args.all)
+    listed = desk.ledger.read(account_acts.list_accounts, desk.hub_id, closed=args.all)
     if args.json:
         print(json.dumps(listed, indent=2, default=datetime.isoformat))
         return

@@ -59,7 +59,7 @@ def _put(desk: Desk, args: argparse.Namespace, soft: int | None, hard: int | Non
 
 def _list(desk: Desk, _args: argparse.Namespace) -> None:
     rows = [("OF", "SOFT", "HARD", "CHARGED THIS MONTH", "SET BY")]
-    for budget in desk.ledger.read(limits.of_hub, hub_id=desk.hub_id, now=desk.now):
+    for budget in desk.ledger.read(limits.list_budgets, hub_id=desk.hub_id, now=desk.now):
         rows.append(
             (
                 f"group {budget.group}"

@@ -67,7 +67,7 @@ def _key(text: str) -> str:
 
 def _has(desk: Desk, account_id: str) -> str:
     standing = desk.ledger.read(
-        statements.standing, account_id=account_id, currency=desk.currency, now=desk.now
+        statements.read_standing, account_id=account_id, currency=desk.currency, now=desk.now
     )
     balance = f"balance {desk.amount(standing.balance)}"
     if not standing.running:

@@ -118,11 +118,11 @@ def _change(desk: Desk, args: argparse.Namespace) -> int:
 
 def device_states(ledger: Ledger, hub_id: str) -> list[DeviceState]:
     """Return the devices that this hub published, by host and UUID."""
-    open_leases = {lease.id: lease for lease in ledger.read(leases.open_details, hub_id)}
+    open_leases = {lease.id: lease for lease in ledger.read(leases.list_open_leases, hub_id)}
     names = {account.id: account.name for account in ledger.read(accounts.everyone, hub_id=hub_id)}
     return [
         _state(row, _holder(row, ledger, open_leases, names, hub_id))
-        for row in ledger.read(fleet.device_list, hub_id)
+        for row in ledger.read(fleet.list_devices, hub_id)
     ]
 
 
@@ -147,7 +147,7 @@ def _holder(
         return Holder(kind, holder_id, hub_id, names.get(lease.account_id), lease.title)
     # Hubs on one database may share a machine: then another hub's lease has it.
     if kind == outside.OUTSIDE:
-        rows = ledger.read(outside.of_hub, hub_id)
+        rows = ledger.read(outside.list_outside, hub_id)
         server = next((r for r in rows if str(r["object_id"]).startswith(holder_id)), None)
         if server is None:
             return Holder(kind, holder_id, hub_id)

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     with config.open_ledger(hub) as ledger:
         desk = Desk(ledger, hub.settings, datetime.now(UTC))
         running = ledger.read(
-            watches.listing, desk.hub_id, account_id=desk.account(user).id, state="open"
+            watches.list_watched, desk.hub_id, account_id=desk.account(user).id, state="open"
         )
         notebook = _named(user, name, running)
         extended = ledger.write(

@@ -34,7 +34,9 @@ def run(args: argparse.Namespace) -> int:
     """Print them; 1 where one stands."""
     hub = config.load(args.config)
     with config.open_ledger(hub) as ledger:
-        rows = ledger.read(findings.listed, hub.settings.hub_id, standing=not args.all, limit=MOST)
+        rows = ledger.read(
+            findings.list_findings, hub.settings.hub_id, standing=not args.all, limit=MOST
+        )
         now = datetime.now(UTC)
         state = health_of(hub, ledger, now)
     if state.trouble is not None:

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     with config.open_ledger(hub) as ledger:
         desk = Desk(ledger, hub.settings, datetime.now(UTC))
         leases = ledger.read(
-            watches.listing,
+            watches.list_watched,
             desk.hub_id,
             account_id=desk.account(args.user).id if args.user else None,
             state="" if args.all else "open",

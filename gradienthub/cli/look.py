@@ -143,8 +143,8 @@ def _read_ledger(
     asked = datetime.now(UTC)
     theirs = ledger.read(database_time)
     answered = datetime.now(UTC)
-    open_leases = ledger.read(leases.open_details, hub_id)
-    devices = ledger.read(fleet.device_list, hub_id)
+    open_leases = ledger.read(leases.list_open_leases, hub_id)
+    devices = ledger.read(fleet.list_devices, hub_id)
     own = {lease.id for lease in open_leases}
     strange = {
         holder: ledger.read(leases.describe, holder)
@@ -160,7 +160,7 @@ def _read_ledger(
         open_leases=tuple(open_leases),
         devices=tuple(devices),
         strange_holders=strange,
-        copies=ledger.read(objects.strangers, hub_id, [seen.labelled for seen in census]),
+        copies=ledger.read(objects.find_strangers, hub_id, [seen.labelled for seen in census]),
         health=health_of(hub, ledger, datetime.now(UTC))
         if ledger.read(keepers.has_looked, hub_id)
         else None,

@@ -42,7 +42,7 @@ def _print(desk: Desk, args: argparse.Namespace) -> None:
     except ValueError as fault:
         raise UsageFault(str(fault)) from None
     statement = desk.ledger.read(
-        statements.statement,
+        statements.read_statement,
         account_id=desk.account_id(args.name),
         month=month,
         currency=desk.currency,

@@ -122,7 +122,7 @@ def _table(desk: Desk, by: str, rows: Sequence[Used], span: str) -> None:
 
 def _overruns(desk: Desk, args: argparse.Namespace) -> None:
     since = month_start(desk.now) if args.first is None else _midnight(desk, args.first)
-    overruns = desk.ledger.read(statements.overruns, hub_id=desk.hub_id, since=since)
+    overruns = desk.ledger.read(statements.list_overruns, hub_id=desk.hub_id, since=since)
     rows = [("USER", "NOTEBOOK", "UNTIL", "OVERRUN", "FORGIVEN", "LEASE")]
     rows += [
         (

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(ledger: Ledger, settings: Settings, now: datetime) -> None:
-    pool = ledger.read(warm_slots.overview, settings.hub_id, now)
+    pool = ledger.read(warm_slots.read_overview, settings.hub_id, now)
     header = ("INSTANCE TYPE", "RUNTIME", "HOST", "DEVICES", "STATE", "MEMORY", "SINCE")
     if pool.servers:
         print(aligned([header, *(_row(server, now) for server in pool.servers)]))

@@ -22,7 +22,7 @@ async def give_back(app: Any, context: HubContext, lease_id: str) -> bool:
     client are those of before, so that nothing in it has to know. The keeper cannot look at what
     the hub does not serve, so that its session limit and its end time are kept here.
     """
-    kept = await context.ledger.aread(servers.kept, lease_id)
+    kept = await context.ledger.aread(servers.find_lease_without_server, lease_id)
     if kept is None:
         return True
     if reason := kept.due(context.clock()):

@@ -6,7 +6,7 @@ from typing import Any
 from jupyterhub.scopes import needs_scope
 
 from ..ledger import By, LedgerAway, accounts
-from ..ledger.runs import extend_run, newest_run
+from ..ledger.runs import extend_run, find_newest_run
 from ..rules.refusal import Refused, ledger_away, shown
 from ..spawners.context import hub_user
 from ..views.lease_view import view_of
@@ -40,11 +40,11 @@ class OfServerHandler(GradientAPIHandler):
             def work(tx: Any) -> Any:
                 if account is None:
                     return None
-                run = newest_run(tx, account, row.name, title)
+                run = find_newest_run(tx, account, row.name, title)
                 if run is None or extend is None:
                     return run
                 refused = extend_run(tx, run, extend, settings, by, program)
-                return refused or newest_run(tx, account, row.name, title)
+                return refused or find_newest_run(tx, account, row.name, title)
 
             ask = context.ledger.aread if extend is None else context.ledger.awrite
             run = await ask(work)

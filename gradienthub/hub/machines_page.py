@@ -57,5 +57,7 @@ def _usual(tx: Any, hub_id: str, runtimes: list[Runtime]) -> list[tuple[Runtime,
     return [
         (runtime, found)
         for runtime in runtimes
-        if (found := leases.usual_start(tx, hub_id=hub_id, runtime=runtime.name, image=None))
+        if (
+            found := leases.compute_usual_start(tx, hub_id=hub_id, runtime=runtime.name, image=None)
+        )
     ]

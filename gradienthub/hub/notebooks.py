@@ -11,7 +11,7 @@ from jupyterhub.utils import url_escape_path, url_path_join
 from tornado import web
 
 from ..ledger import By, LedgerAway, accounts, capacity, notebooks
-from ..ledger.runs import extend_run, newest_run
+from ..ledger.runs import extend_run, find_newest_run
 from ..rules.notebook import find_titled
 from ..rules.options import parse_display_name
 from ..rules.refusal import Refused, another_lease, ledger_away, shown
@@ -198,7 +198,7 @@ def _extend(
     settings: Settings,
     by: By,
 ) -> Refused | None:
-    run = newest_run(tx, account, server_name, title)
+    run = find_newest_run(tx, account, server_name, title)
     if run is None:
         return Refused("not_running", f"{shown(title)} is not running.", "Start it first.")
     return extend_run(tx, run, lease_id, settings, by)
@@ -219,7 +219,7 @@ def _read(
     for server in servers:
         notebook = notebooks.find(tx, account_id=account.id, server_name=server.name)
         kept[server.name] = Kept(
-            newest_run(tx, account, server.name, server.title),
+            find_newest_run(tx, account, server.name, server.title),
             notebook.options if notebook else None,
         )
-    return Stock(settings.house, allowance, capacity.taken(tx, settings), now), kept
+    return Stock(settings.house, allowance, capacity.read_taken(tx, settings), now), kept

@@ -22,9 +22,9 @@ async def note_people(app: Any, context: HubContext) -> None:
     """
     seen = await _read_users(app.db)
     hub_id = context.settings.hub_id
-    found = await context.ledger.aread(hub_users.changes, hub_id, seen)
+    found = await context.ledger.aread(hub_users.compare_users, hub_id, seen)
     if found or not context.people_told:
-        await context.ledger.awrite(hub_users.note, hub_id, found, context.clock())
+        await context.ledger.awrite(hub_users.note_changes, hub_id, found, context.clock())
         context.people_told = True
 
 

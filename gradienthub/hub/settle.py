@@ -84,8 +84,10 @@ def prepare_ledger(context: HubContext) -> None:
             f"The ledger's schema is {current}, this version needs {head}; {way_to(current, head)}"
         )
     context.ledger.write(fleet.publish, context.settings, context.clock())
-    context.engine.claimed |= context.ledger.read(warm_slots.claimed, context.settings.hub_id)
-    context.engine.object_ids |= context.ledger.read(objects.recorded, context.settings.hub_id)
+    context.engine.claimed |= context.ledger.read(warm_slots.map_claims, context.settings.hub_id)
+    context.engine.object_ids |= context.ledger.read(
+        objects.list_object_ids, context.settings.hub_id
+    )
 
 
 async def settle(app: Any, context: HubContext) -> list[Finding]:
@@ -95,13 +97,15 @@ async def settle(app: Any, context: HubContext) -> list[Finding]:
     """
     await note_people(app, context)
     before = _running(app)
-    open_leases, not_lost = await context.ledger.aread(leases.open_of_hub, context.settings.hub_id)
+    open_leases, not_lost = await context.ledger.aread(
+        leases.list_open_and_surviving, context.settings.hub_id
+    )
     census = await _census(context)
     await note_outside(app, context)
     if census is None:
         return []
     # Ended, not only unknown: a ledger restored from yesterday must not stop what runs today.
-    ended = await context.ledger.aread(leases.ended_among, before & _running(app))
+    ended = await context.ledger.aread(leases.find_ended, before & _running(app))
     mine = hub_leases(app, context)
     # What the hub serves is the hub's, also where a ledger was restored from yesterday.
     strange = await _find_strangers(context, [seen for seen in census if seen.lease_id not in mine])
@@ -114,7 +118,7 @@ async def settle(app: Any, context: HubContext) -> list[Finding]:
         app.log.warning("Lease %s: %s; %s", finding.lease_id, finding.why, finding.repair.value)
     await _report(context, "engine", [])
     await _report(context, "check", _find_hanging(app))
-    out = await context.ledger.aread(device_faults.found, context.settings.hub_id)
+    out = await context.ledger.aread(device_faults.find_faults, context.settings.hub_id)
     await _report(context, "device", out)
     others = [_stranger_in_words(stranger) for stranger in strange.values()]
     await _report(context, "hub", [*others, *map(_in_words, found)])
@@ -151,7 +155,7 @@ async def _find_strangers(
     """Find objects with our labels that are not ours, by names, ids and the ledger."""
     seen = {found.object_id: found for found in census}
     strange = await context.ledger.aread(
-        objects.strangers, context.settings.hub_id, [found.labelled for found in seen.values()]
+        objects.find_strangers, context.settings.hub_id, [found.labelled for found in seen.values()]
     )
     return {one.object_id: one for one in context.engine.strangers()} | {
         object_id: Stranger(object_id, seen[object_id].name, why, seen[object_id].lease_id)

@@ -206,7 +206,7 @@ class GradientSpawnPendingHandler(SpawnPendingHandler):
             if account is None:
                 return {}
             lease = await context.ledger.aread(
-                leases.last_of, account_id=account.id, server_name=server_name
+                leases.find_last, account_id=account.id, server_name=server_name
             )
         except LedgerAway:
             return {}

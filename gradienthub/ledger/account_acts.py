@@ -121,7 +121,7 @@ class ListedAccount(TypedDict):
     subjects: list[ListedSubject]
 
 
-def listing(tx: Connection, hub_id: str, *, closed: bool = False) -> list[ListedAccount]:
+def list_accounts(tx: Connection, hub_id: str, *, closed: bool = False) -> list[ListedAccount]:
     """Return every account with its hub users and subjects, by name."""
     query = select(accounts).where(accounts.c.hub_id == hub_id)
     if not closed:

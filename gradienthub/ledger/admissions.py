@@ -105,7 +105,7 @@ def _situation(
     now: datetime,
 ) -> Situation:
     """Read what this start meets."""
-    taken = capacity.taken(tx, settings)
+    taken = capacity.read_taken(tx, settings)
     notebook = notebooks.find(tx, account_id=account_id, server_name=request.server_name)
     paid = wanted.instance_type.price > 0
     return Situation(
@@ -113,7 +113,7 @@ def _situation(
         notebook_id=notebook.id if notebook else None,
         leases=taken.leases,
         load=taken.load,
-        slots=warm_slots.of_hub(tx, settings.hub_id),
+        slots=warm_slots.list_slots(tx, settings.hub_id),
         image_failures=_image_failures(tx, account_id, wanted.image, now)
         if wanted.custom_image
         else 0,

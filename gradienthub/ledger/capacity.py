@@ -29,7 +29,7 @@ class Taken:
     load: Load
 
 
-def taken(tx: Connection, settings: Settings) -> Taken:
+def read_taken(tx: Connection, settings: Settings) -> Taken:
     """Read what is held now of this hub's hosts, by whichever hub shares them."""
     names = {host_key(settings.hub_id, host): host.name for host in settings.house.hosts}
     rows = tx.execute(_open_leases(settings.hub_id, names)).all()
@@ -87,7 +87,7 @@ def _load(
     held: Iterable[tuple[str, float, float]],
 ) -> Load:
     """Add up what leases hold, as (host, CPUs, memory), and what else does."""
-    beside = [(names[key], cpus, memory) for key, cpus, memory in outside.load(tx, names)]
+    beside = [(names[key], cpus, memory) for key, cpus, memory in outside.sum_load(tx, names)]
     cpus: dict[str, float] = {}
     memory: dict[str, float] = {}
     for host, its_cpus, its_memory in (*held, *beside):
@@ -99,5 +99,5 @@ def _load(
         memory=memory,
         held_devices=held_devices,
         warm_devices=warm_devices,
-        faulty_devices=device_faults.out_of_rent(tx),
+        faulty_devices=device_faults.list_out_of_rent(tx),
     )

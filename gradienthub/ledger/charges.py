@@ -32,7 +32,9 @@ def settle(tx: Transaction, lease_id: str, now: datetime) -> None:
     hold = tx.execute(select(holds).where(holds.c.lease_id == lease_id)).first()
     interval, gap_until = times.metered(now)
     hub_id, account_id = lease.hub_id, lease.account_id
-    due = hold is not None and bool(expiry.due(tx, hub_id=hub_id, until=now, account_id=account_id))
+    due = hold is not None and bool(
+        expiry.list_due(tx, hub_id=hub_id, until=now, account_id=account_id)
+    )
     if interval is not None:
         begin, end = interval
         owed = times.billed(now)

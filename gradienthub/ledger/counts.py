@@ -23,7 +23,7 @@ class Counts:
     passed_at: datetime | None = None
 
 
-def counts(tx: Connection, hub_id: str) -> Counts:
+def count_all(tx: Connection, hub_id: str) -> Counts:
     """Return what a hub has now; a device of it that another hub holds is leased."""
     open_leases = tx.execute(
         select(
@@ -48,7 +48,7 @@ def counts(tx: Connection, hub_id: str) -> Counts:
         ),
         Counter(
             (_state(row["holder_kind"], row["out_of_service"]), row["model"])
-            for row in fleet.device_list(tx, hub_id)
+            for row in fleet.list_devices(tx, hub_id)
         ),
         {row[0]: row[1] for row in kinds},
         (keepers.holder(tx, hub_id) or {}).get("passed_at"),

@@ -163,7 +163,7 @@ def _is_welcomed(tx: Transaction, hub_id: str, account_id: str) -> bool:
     welcomed = select(credits.c.id).where(credits.c.welcome.is_(True))
     if tx.execute(welcomed.where(credits.c.account_id == account_id)).first():
         return True
-    same = credits.c.account_id.in_(identity.of_same_person(tx, hub_id, account_id))
+    same = credits.c.account_id.in_(identity.list_same_person(tx, hub_id, account_id))
     return tx.execute(welcomed.where(same)).first() is not None
 
 

@@ -60,7 +60,7 @@ def forgive(tx: Connection, lease_id: str) -> None:
     )
 
 
-def out_of_rent(tx: Connection) -> frozenset[str]:
+def list_out_of_rent(tx: Connection) -> frozenset[str]:
     """Return the devices that nobody is given, of any hub: hubs may share a machine."""
     return frozenset(
         tx.execute(
@@ -69,7 +69,7 @@ def out_of_rent(tx: Connection) -> frozenset[str]:
     )
 
 
-def found(tx: Connection, hub_id: str) -> list[NewFinding]:
+def find_faults(tx: Connection, hub_id: str) -> list[NewFinding]:
     """Return what an administrator is told of this hub's devices that are out of rent."""
     rows = tx.execute(
         select(device_faults, devices.c.host, devices.c.model)

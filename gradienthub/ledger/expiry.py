@@ -10,7 +10,7 @@ from .entries import append, credits_of
 from .schema import credits, holds
 
 
-def due(
+def list_due(
     tx: Connection, *, hub_id: str, until: datetime, account_id: str | None = None
 ) -> list[datetime]:
     """Return the moments until `until` at which something is left of an expired credit."""

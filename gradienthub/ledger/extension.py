@@ -113,7 +113,7 @@ def others_share(tx: Transaction, lease: Lease) -> bool:
     if tx.execute(others.limit(1)).first() is not None:
         return True
     scopes = [usage.group_scope(group) for group in lease.groups or ()]
-    return bool(scopes) and limits.stops_any(tx, hub_id=lease.hub_id, scopes=scopes)
+    return bool(scopes) and limits.has_hard_budget(tx, hub_id=lease.hub_id, scopes=scopes)
 
 
 def _shares(
@@ -123,7 +123,7 @@ def _shares(
     open_ = held(tx, hub_id=hub_id, now=now, account_id=account_id)
     groups = {scope for hold in open_ for scope in hold.scopes} | set(scopes)
     groups = {scope for scope in groups if usage.group_in(scope) is not None}
-    return bool(groups) and limits.stops_any(tx, hub_id=hub_id, scopes=groups)
+    return bool(groups) and limits.has_hard_budget(tx, hub_id=hub_id, scopes=groups)
 
 
 def _moments(
@@ -134,7 +134,7 @@ def _moments(
     now: datetime,
 ) -> list[tuple[datetime, bool]]:
     """Return when credit expired or a month ended that is not yet done; True: a month."""
-    expired = expiry.due(tx, hub_id=hub_id, until=now, account_id=account_id)
+    expired = expiry.list_due(tx, hub_id=hub_id, until=now, account_id=account_id)
     months = _months(tx, hub_id, account_id, None, now)
     if closing is not None:
         months |= _months(tx, hub_id, account_id, closing.lease_id, closing.end)
@@ -162,7 +162,7 @@ def _extend_all(
     open_ = held(tx, hub_id=hub_id, now=now, account_id=account_id)
     if not open_:
         return
-    budgets = limits.of_hub(tx, hub_id=hub_id, now=month, scopes=_scopes(open_, account_id))
+    budgets = limits.list_budgets(tx, hub_id=hub_id, now=month, scopes=_scopes(open_, account_id))
     extended = shared_out(tx, open_, budgets, now + HOLD)
     more = [
         {
@@ -217,7 +217,7 @@ def cover(tx: Transaction, lease: Lease, *, owed: int, now: datetime) -> None:
     own = next((hold for hold in open_ if hold.lease.id == lease.id), None)
     if own is None or owed <= own.amount:
         return
-    budgets = limits.of_hub(tx, hub_id=lease.hub_id, now=now, scopes=own.scopes)
+    budgets = limits.list_budgets(tx, hub_id=lease.hub_id, now=now, scopes=own.scopes)
     amounts = {hold.lease.id: hold.amount for hold in open_}
     left = [
         common.money - common.starting - sum(amounts[holder] for holder in common.holders)

@@ -88,7 +88,7 @@ def _fitting(words: str, length: int) -> str:
     return words.replace("\0", "\N{REPLACEMENT CHARACTER}")[:length]
 
 
-def listed(
+def list_findings(
     tx: Connection, hub_id: str, *, standing: bool = True, limit: int = 200
 ) -> list[FindingRow]:
     """List findings that stand, the newest first, and then also those that are mended.

@@ -30,7 +30,7 @@ def publish(tx: Connection, settings: Settings, now: datetime) -> bool:
     """Write the hub's settings, hosts and devices where they changed; whether they did."""
     digest = settings.digest()
     hub_id = settings.hub_id
-    if published_digest(tx, hub_id) == digest:
+    if read_digest(tx, hub_id) == digest:
         return False
     for table in (settings_table, hosts, devices):
         tx.execute(delete(table).where(table.c.hub_id == hub_id))
@@ -64,14 +64,14 @@ def publish(tx: Connection, settings: Settings, now: datetime) -> bool:
     return True
 
 
-def published_digest(tx: Connection, hub_id: str) -> str | None:
+def read_digest(tx: Connection, hub_id: str) -> str | None:
     """Return the digest of what the hub published last, or None before its first start."""
     return tx.execute(
         select(settings_table.c.digest).where(settings_table.c.hub_id == hub_id)
     ).scalar()
 
 
-def published_body(tx: Connection, hub_id: str) -> dict[str, object]:
+def read_published(tx: Connection, hub_id: str) -> dict[str, object]:
     """Return what the hub published last, as JSON."""
     body: dict[str, object] = tx.execute(
         select(settings_table.c.body).where(settings_table.c.hub_id == hub_id)
@@ -79,7 +79,7 @@ def published_body(tx: Connection, hub_id: str) -> dict[str, object]:
     return body
 
 
-def device_list(tx: Connection, hub_id: str) -> list[DeviceRow]:
+def list_devices(tx: Connection, hub_id: str) -> list[DeviceRow]:
     """List every declared device with its holder (None: free) and since when.
 
     `out_of_service`: by the configuration, or out of rent because its starts failed (`fault` says

@@ -36,7 +36,7 @@ def funds_of(
 ) -> Funds:
     """Return what this account may still spend in a tier, and by which limits."""
     scopes = usage.scopes_of(account_id, groups)
-    budgets = limits.of_hub(tx, hub_id=hub_id, now=now, currency=currency, scopes=scopes)
+    budgets = limits.list_budgets(tx, hub_id=hub_id, now=now, currency=currency, scopes=scopes)
     groups_too = any(budget.scope.startswith(usage.GROUP) for budget in budgets)
     # Only a group's budget is spent by others too.
     open_ = held(tx, hub_id=hub_id, now=now, account_id=None if groups_too else account_id)
@@ -95,7 +95,7 @@ def tick(
     _hold_the_unheld(tx, hub_id)
     extension.catch_up(tx, hub_id=hub_id, now=now)
     open_ = held(tx, hub_id=hub_id, now=now)
-    budgets = limits.of_hub(tx, hub_id=hub_id, now=now)
+    budgets = limits.list_budgets(tx, hub_id=hub_id, now=now)
     ends = extension.ends_of(tx, open_, budgets, now)
     _warn_of_passed_budgets(tx, hub_id, budgets, open_, now)
     return {lease_id: end - STOP_TAKES for lease_id, end in ends.items()}

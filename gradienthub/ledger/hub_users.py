@@ -32,7 +32,7 @@ class Changes:
         return bool(self.present or self.groups)
 
 
-def changes(tx: Connection, hub_id: str, seen: Iterable[UserWithGroups]) -> Changes:
+def compare_users(tx: Connection, hub_id: str, seen: Iterable[UserWithGroups]) -> Changes:
     """Compare the hub's users with the ledger's. Reads only."""
     users = {user.user.id: user for user in seen}
     rows = tx.execute(
@@ -68,7 +68,7 @@ def changes(tx: Connection, hub_id: str, seen: Iterable[UserWithGroups]) -> Chan
     )
 
 
-def note(tx: Connection, hub_id: str, changed: Changes, now: datetime) -> None:
+def note_changes(tx: Connection, hub_id: str, changed: Changes, now: datetime) -> None:
     """Write what has changed, and tell of accounts whose users are gone."""
     for identity_id, there in changed.present.items():
         tx.execute(

@@ -214,7 +214,7 @@ def rename_user(tx: Connection, *, hub_id: str, user: HubUser, now: datetime) ->
         note_user(tx, account_id, user, Subject())
 
 
-def of_same_person(tx: Connection, hub_id: str, account_id: str) -> set[str]:
+def list_same_person(tx: Connection, hub_id: str, account_id: str) -> set[str]:
     """Return the other accounts that were this one's person's, open or closed.
 
     By a subject, by a hub user, or by the name where no deletion of its user is known: a provider

@@ -213,16 +213,16 @@ def _take_step(
     )
 
 
-def open_of_hub(tx: Connection, hub_id: str) -> tuple[list[Lease], frozenset[str]]:
+def list_open_and_surviving(tx: Connection, hub_id: str) -> tuple[list[Lease], frozenset[str]]:
     """Return this hub's open leases, and which of them go on although it has no server for them.
 
     Without their devices and gaps.
     """
     query = lease_query().where(leases.c.hub_id == hub_id, leases.c.ended_at.is_(None))
-    return [lease_from(row) for row in tx.execute(query)], servers.not_lost(tx, hub_id)
+    return [lease_from(row) for row in tx.execute(query)], servers.list_surviving_leases(tx, hub_id)
 
 
-def ended_among(tx: Connection, lease_ids: Iterable[str]) -> frozenset[str]:
+def find_ended(tx: Connection, lease_ids: Iterable[str]) -> frozenset[str]:
     """Return which of these leases are ended. One that is not in the ledger is not."""
     ended = select(leases.c.id).where(
         leases.c.id.in_(list(lease_ids)), leases.c.ended_at.is_not(None)
@@ -230,7 +230,7 @@ def ended_among(tx: Connection, lease_ids: Iterable[str]) -> frozenset[str]:
     return frozenset(tx.execute(ended).scalars())
 
 
-def open_of_notebook(tx: Connection, *, account_id: str, server_name: str) -> str | None:
+def find_open(tx: Connection, *, account_id: str, server_name: str) -> str | None:
     """Return the open lease of the account's notebook, or None."""
     return tx.execute(
         select(leases.c.id)
@@ -249,12 +249,12 @@ def describe(tx: Connection, lease_id: str) -> Lease | None:
     return _first_lease(tx, lease_query().where(leases.c.id == lease_id))
 
 
-def last_of(tx: Connection, *, account_id: str, server_name: str) -> Lease | None:
+def find_last(tx: Connection, *, account_id: str, server_name: str) -> Lease | None:
     """Return the newest lease of a notebook, open or ended."""
     return _first_lease(tx, last_lease(lease_query(), account_id, server_name))
 
 
-def open_details(tx: Connection, hub_id: str) -> list[Lease]:
+def list_open_leases(tx: Connection, hub_id: str) -> list[Lease]:
     """List every open lease of this hub, oldest first."""
     query = lease_query().where(leases.c.hub_id == hub_id, leases.c.ended_at.is_(None))
     return leases_from(tx, tx.execute(query.order_by(leases.c.admitted_at)).all())
@@ -274,7 +274,7 @@ class Usual:
     count: int
 
 
-def usual_start(
+def compute_usual_start(
     tx: Connection, *, hub_id: str, runtime: str | None, image: str | None, warm: bool = False
 ) -> Usual | None:
     """Return the usual start time of a runtime or custom image at this hub, or None without
@@ -301,7 +301,7 @@ def usual_start(
     )
 
 
-def place_in_stage(tx: Connection, lease_id: str) -> int:
+def count_starts_before(tx: Connection, lease_id: str) -> int:
     """Return how many starts on the same host are before this one and have no turn yet; 0
     is next."""
     row = tx.execute(

@@ -33,7 +33,7 @@ class Budget:
     warned: str | None
 
 
-def of_hub(
+def list_budgets(
     tx: Connection,
     *,
     hub_id: str,
@@ -71,7 +71,7 @@ def of_hub(
     ]
 
 
-def stops_any(tx: Connection, *, hub_id: str, scopes: Iterable[str]) -> bool:
+def has_hard_budget(tx: Connection, *, hub_id: str, scopes: Iterable[str]) -> bool:
     """Return whether one of these has a budget that stops."""
     query = select(budgets.c.scope).where(
         budgets.c.hub_id == hub_id, budgets.c.scope.in_(list(scopes)), budgets.c.hard.is_not(None)

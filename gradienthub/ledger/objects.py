@@ -13,7 +13,7 @@ from .schema import leases, past_slots, warm_slots
 REMEMBERED = timedelta(days=30)
 
 
-def recorded(tx: Connection, hub_id: str) -> dict[str, str]:
+def list_object_ids(tx: Connection, hub_id: str) -> dict[str, str]:
     """Return the object's id of each open lease and warm server of this hub that has one."""
     rows = tx.execute(
         select(leases.c.id, leases.c.object_id).where(
@@ -28,7 +28,7 @@ def recorded(tx: Connection, hub_id: str) -> dict[str, str]:
     return {row.id: row.object_id for row in (*rows, *waiting)}
 
 
-def strangers(tx: Connection, hub_id: str, seen: Iterable[Labelled]) -> dict[str, str]:
+def find_strangers(tx: Connection, hub_id: str, seen: Iterable[Labelled]) -> dict[str, str]:
     """Return those of these objects that are not this hub's: object id -> why.
 
     Objects of engines that give no names, like processes, are known otherwise.

@@ -63,7 +63,7 @@ def offer_of(
     settings: Settings,
     now: datetime,
 ) -> Offer:
-    taken = capacity.taken(tx, settings)
+    taken = capacity.read_taken(tx, settings)
     notebook = notebooks.find(tx, account_id=account.id, server_name=server_name)
     allowance = accounts.allowance_of(
         tx, account, groups=groups, tiers=settings.house.tiers, rules=settings.tier_rules, now=now
@@ -89,11 +89,11 @@ def start_seen(tx: Transaction, lease_id: str, hub_id: str) -> StartSeen:
     lease = leases.describe(tx, lease_id)
     if lease is None:
         return StartSeen(None, 0, None)
-    usual = leases.usual_start(
+    usual = leases.compute_usual_start(
         tx,
         hub_id=hub_id,
         runtime=lease.runtime,
         image=lease.image,
         warm=lease.warm_slot is not None,
     )
-    return StartSeen(lease, leases.place_in_stage(tx, lease_id), usual)
+    return StartSeen(lease, leases.count_starts_before(tx, lease_id), usual)

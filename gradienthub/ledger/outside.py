@@ -94,7 +94,7 @@ class OutsideRow(TypedDict):
     seen_at: datetime
 
 
-def of_hub(tx: Connection, hub_id: str) -> list[OutsideRow]:
+def list_outside(tx: Connection, hub_id: str) -> list[OutsideRow]:
     """List what runs outside, by name."""
     rows = tx.execute(
         select(outside_servers)
@@ -104,7 +104,7 @@ def of_hub(tx: Connection, hub_id: str) -> list[OutsideRow]:
     return [cast("OutsideRow", row._asdict()) for row in rows]
 
 
-def load(tx: Connection, host_keys: Iterable[str]) -> list[tuple[str, float, float]]:
+def sum_load(tx: Connection, host_keys: Iterable[str]) -> list[tuple[str, float, float]]:
     """Sum (host key, CPUs, memory in GB) of what runs outside on these hosts, by any hub."""
     rows = tx.execute(
         select(

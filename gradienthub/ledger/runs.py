@@ -11,14 +11,14 @@ from .by import By
 from .watches import Watched
 
 
-def newest_run(
+def find_newest_run(
     tx: Connection, account: accounts.Account, server_name: str, display_name: str
 ) -> Watched | None:
     """Return the running or else the newest lease of an account's notebook, or None.
 
     The hub knows the notebook's names, which the ledger learns with the next start.
     """
-    run = watches.last_watched(tx, account_id=account.id, server_name=server_name)
+    run = watches.find_last_watched(tx, account_id=account.id, server_name=server_name)
     if run is None:
         return None
     return replace(

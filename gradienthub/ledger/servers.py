@@ -71,7 +71,9 @@ class LeaseWithoutServer:
         return end.reason if end and end.at <= now else None
 
 
-def keep(tx: Connection, *, hub_id: str, lease_id: str, body: ServerRecord, now: datetime) -> None:
+def keep_record(
+    tx: Connection, *, hub_id: str, lease_id: str, body: ServerRecord, now: datetime
+) -> None:
     """Keep what a hub needs to make the row of this lease's server again."""
     tx.execute(delete(server_records).where(server_records.c.lease_id == lease_id))
     # Those of leases that are over are of no use any more.
@@ -84,7 +86,7 @@ def keep(tx: Connection, *, hub_id: str, lease_id: str, body: ServerRecord, now:
     tx.execute(server_records.insert().values(lease_id=lease_id, hub_id=hub_id, body=body, at=now))
 
 
-def not_lost(tx: Connection, hub_id: str) -> frozenset[str]:
+def list_surviving_leases(tx: Connection, hub_id: str) -> frozenset[str]:
     """Return the answered open leases that go on although the hub has no server for them.
 
     Either the hub user who began one is not there any more, or what makes its server's row again
@@ -112,7 +114,7 @@ def not_lost(tx: Connection, hub_id: str) -> frozenset[str]:
     return frozenset(rows.scalars())
 
 
-def kept(tx: Connection, lease_id: str) -> LeaseWithoutServer | None:
+def find_lease_without_server(tx: Connection, lease_id: str) -> LeaseWithoutServer | None:
     """Return what is kept of a running lease's server; None where it is over or stopping."""
     row = tx.execute(
         lease_query()

@@ -34,7 +34,7 @@ class Overrun:
     name: str
 
 
-def statement(
+def read_statement(
     tx: Connection, *, account_id: str, month: str, currency: str, now: datetime
 ) -> Statement:
     """Return the statement of a UTC month ("2026-11"); LookupError where there is no such account.
@@ -70,7 +70,7 @@ def statement(
     )
 
 
-def months(tx: Connection, *, account_id: str, currency: str) -> list[str]:
+def list_months(tx: Connection, *, account_id: str, currency: str) -> list[str]:
     """Return the months that have entries, the newest first."""
     return list(
         tx.execute(
@@ -82,7 +82,7 @@ def months(tx: Connection, *, account_id: str, currency: str) -> list[str]:
     )
 
 
-def standing(tx: Connection, *, account_id: str, currency: str, now: datetime) -> Standing:
+def read_standing(tx: Connection, *, account_id: str, currency: str, now: datetime) -> Standing:
     """Return what the account has now. Raises LookupError where there is no such account."""
     account = _account(tx, account_id)
     chain = tx.execute(
@@ -138,7 +138,9 @@ def account_ids(tx: Connection, *, hub_id: str, name: str) -> list[str]:
     return list(rows.scalars())
 
 
-def overruns(tx: Connection, *, hub_id: str, since: datetime, limit: int = 100) -> list[Overrun]:
+def list_overruns(
+    tx: Connection, *, hub_id: str, since: datetime, limit: int = 100
+) -> list[Overrun]:
     """Return the newest charges since then whose lease ran on without a hold, forgiven or not."""
     rows = tx.execute(
         select(*ENTRY, accounts.c.name)
@@ -150,7 +152,7 @@ def overruns(tx: Connection, *, hub_id: str, since: datetime, limit: int = 100) 
     return [Overrun(entry_of(row), row.name) for row in rows]
 
 
-def newest(tx: Connection, *, account_id: str, currency: str, limit: int = 20) -> list[Entry]:
+def list_newest(tx: Connection, *, account_id: str, currency: str, limit: int = 20) -> list[Entry]:
     """Return the account's last entries, the newest first."""
     rows = tx.execute(
         select(*ENTRY)

@@ -28,24 +28,24 @@ def read_pool(tx: Connection, hub_id: str) -> PoolState:
     return PoolState(
         slots=tuple(server.slot for server in servers),
         digests={server.slot.id: server.digest for server in servers},
-        claimed=warm_slots.claimed(tx, hub_id),
-        paused=warm_slots.paused(tx, hub_id) is not None,
+        claimed=warm_slots.map_claims(tx, hub_id),
+        paused=warm_slots.find_pause(tx, hub_id) is not None,
     )
 
 
 def let_go_surplus(tx: Connection, settings: Settings) -> None:
     """Withdraw the warm servers that no pool of the configuration wants any more."""
     # A start that has just read what waits may still claim one of them.
-    paused = warm_slots.paused(tx, settings.hub_id) is not None
+    paused = warm_slots.find_pause(tx, settings.hub_id) is not None
     warm_slots.let_go(
-        tx, surplus(() if paused else settings.pools, warm_slots.of_hub(tx, settings.hub_id))
+        tx, surplus(() if paused else settings.pools, warm_slots.list_slots(tx, settings.hub_id))
     )
 
 
 def let_go(tx: Connection, hub_id: str, slot_id: str) -> bool:
     """Withdraw this warm server from claims. Return False if somebody has claimed it."""
     warm_slots.let_go(tx, [slot_id])
-    return slot_id not in warm_slots.claimed(tx, hub_id)
+    return slot_id not in warm_slots.map_claims(tx, hub_id)
 
 
 def add(
@@ -60,16 +60,16 @@ def add(
     `pools` are those that can be filled now, each with its digest. The row is written and the
     devices are taken before the engine hears of it.
     """
-    if warm_slots.paused(tx, settings.hub_id) is not None:
+    if warm_slots.find_pause(tx, settings.hub_id) is not None:
         return None
-    there = warm_slots.of_hub(tx, settings.hub_id)
+    there = warm_slots.list_slots(tx, settings.hub_id)
     catalog = settings.house.catalog
     fill = next_fill(
         pools,
         there,
         {t.name: t for t in catalog.instance_types},
         settings.house.hosts,
-        capacity.taken(tx, settings).load,
+        capacity.read_taken(tx, settings).load,
         settings.warm_memory,
     )
     if fill is None:

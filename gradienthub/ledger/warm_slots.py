@@ -33,7 +33,7 @@ class WarmServer:
         return self.ready_at or self.created_at
 
 
-def of_hub(tx: Connection, hub_id: str) -> list[Slot]:
+def list_slots(tx: Connection, hub_id: str) -> list[Slot]:
     """List this hub's warm servers, also those on their way and those to be destroyed, oldest
     first."""
     return [server.slot for server in list_servers(tx, hub_id)]
@@ -130,7 +130,7 @@ def hold(tx: Connection, hub_id: str, slot_id: str, devices: Iterable[str], now:
         )
 
 
-def gone(tx: Connection, slot_id: str, now: datetime) -> None:
+def remove_slot(tx: Connection, slot_id: str, now: datetime) -> None:
     """Delete the row and what it held, once the engine says that the warm server is gone.
 
     Safe to call twice.
@@ -189,7 +189,7 @@ def note_spoiled(tx: Connection, lease_id: str, now: datetime) -> None:
     tx.execute(update(leases).where(leases.c.id == lease_id).values(warm_slot=None, object_id=None))
 
 
-def claimed(tx: Connection, hub_id: str) -> dict[str, str]:
+def map_claims(tx: Connection, hub_id: str) -> dict[str, str]:
     """Map each warm server that somebody has to its open lease."""
     rows = tx.execute(
         select(leases.c.warm_slot, leases.c.id).where(
@@ -204,7 +204,7 @@ def pause(tx: Connection, by: By) -> None:
     tx.execute(
         update(warm_slots).where(warm_slots.c.hub_id == by.hub_id).values(state=SlotState.LEAVING)
     )
-    if paused(tx, by.hub_id) is None:
+    if find_pause(tx, by.hub_id) is None:
         tx.execute(
             warm_pauses.insert().values(hub_id=by.hub_id, paused_by=by.actor, paused_at=by.now)
         )
@@ -215,7 +215,7 @@ def resume(tx: Connection, hub_id: str) -> bool:
     return bool(tx.execute(delete(warm_pauses).where(warm_pauses.c.hub_id == hub_id)).rowcount)
 
 
-def paused(tx: Connection, hub_id: str) -> tuple[str, datetime] | None:
+def find_pause(tx: Connection, hub_id: str) -> tuple[str, datetime] | None:
     """Return (who paused it, since when), or None."""
     row = tx.execute(select(warm_pauses).where(warm_pauses.c.hub_id == hub_id)).first()
     return (row.paused_by, row.paused_at) if row else None
@@ -234,10 +234,10 @@ class Overview:
     paused: tuple[str, datetime] | None
 
 
-def overview(tx: Connection, hub_id: str, now: datetime) -> Overview:
+def read_overview(tx: Connection, hub_id: str, now: datetime) -> Overview:
     """Return this hub's warm servers, oldest first, and how many starts used one."""
     hits, starts = warm_starts(tx, hub_id, now - LOOK_BACK)
-    return Overview(tuple(list_servers(tx, hub_id)), hits, starts, paused(tx, hub_id))
+    return Overview(tuple(list_servers(tx, hub_id)), hits, starts, find_pause(tx, hub_id))
 
 
 def warm_starts(tx: Connection, hub_id: str, since: datetime) -> tuple[int, int]:

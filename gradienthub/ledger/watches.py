@@ -77,7 +77,7 @@ def _query() -> LeaseQuery:
     )
 
 
-def open_watched(tx: Connection, hub_id: str) -> list[Watched]:
+def list_open_watched(tx: Connection, hub_id: str) -> list[Watched]:
     """Return the answered, open leases of a hub whose stop was not asked for yet, oldest first."""
     rows = tx.execute(
         _query()
@@ -104,7 +104,7 @@ def open_watched(tx: Connection, hub_id: str) -> list[Watched]:
     ]
 
 
-def watched(tx: Connection, lease_id: str) -> Watched | None:
+def find_watched(tx: Connection, lease_id: str) -> Watched | None:
     """Return one lease, open or ended; None if there is none or it never answered."""
     row = tx.execute(
         _query().where(leases.c.id == lease_id, leases.c.answered_at.is_not(None))
@@ -112,7 +112,7 @@ def watched(tx: Connection, lease_id: str) -> Watched | None:
     return _whole(tx, [row])[0] if row else None
 
 
-def listing(
+def list_watched(
     tx: Connection,
     hub_id: str,
     *,
@@ -144,13 +144,13 @@ def listing(
     return _whole(tx, rows)
 
 
-def last_watched(tx: Connection, *, account_id: str, server_name: str) -> Watched | None:
+def find_last_watched(tx: Connection, *, account_id: str, server_name: str) -> Watched | None:
     """Return the newest lease of a notebook, whatever became of it, or None."""
     row = tx.execute(last_lease(_query(), account_id, server_name)).first()
     return _whole(tx, [row])[0] if row else None
 
 
-def any_lease(tx: Connection, hub_id: str, lease_id: str) -> Watched | None:
+def find_any_lease(tx: Connection, hub_id: str, lease_id: str) -> Watched | None:
     """Return one lease of this hub, whatever became of it, or None."""
     row = tx.execute(_query().where(leases.c.hub_id == hub_id, leases.c.id == lease_id)).first()
     return _whole(tx, [row])[0] if row else None
@@ -223,7 +223,7 @@ def _warned_columns(name: str, warned: Warned | None) -> dict[str, object]:
     }
 
 
-def hanging_stops(tx: Connection, hub_id: str, before: datetime) -> list[NewFinding]:
+def find_hanging_stops(tx: Connection, hub_id: str, before: datetime) -> list[NewFinding]:
     """Find leases whose stop was asked for before that moment and that are not ended yet."""
     rows = tx.execute(
         _query().where(
@@ -246,7 +246,7 @@ def hanging_stops(tx: Connection, hub_id: str, before: datetime) -> list[NewFind
     ]
 
 
-def stopped_by_services(tx: Connection, hub_id: str, since: datetime) -> list[Watched]:
+def list_stopped_by_services(tx: Connection, hub_id: str, since: datetime) -> list[Watched]:
     """List what other services of the hub stopped since then, without a word to its owner."""
     rows = tx.execute(
         _query().where(
@@ -320,7 +320,7 @@ def extend_lease(
 
     `program`: it is asked for with a token, which a tier may bound until a person asks.
     """
-    run = watched(tx, lease_id)
+    run = find_watched(tx, lease_id)
     if run is None or run.lease.ended_at or run.lease.stop_requested_at:
         return Refused(
             "not_running",
@@ -336,7 +336,7 @@ def extend_lease(
     if program and (refused := refuse_program(run.lease.program_extensions, most)):
         return refused
     _write_extension(tx, by, run.lease, deadlines, program)
-    return watched(tx, lease_id) or run
+    return find_watched(tx, lease_id) or run
 
 
 def _write_extension(

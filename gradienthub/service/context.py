@@ -63,8 +63,8 @@ class KeeperContext:
 
     async def refresh(self) -> None:
         """Read the hub's published settings again if they changed. Raises LedgerAway."""
-        digest = await self.ledger.aread(fleet.published_digest, self.hub_id)
+        digest = await self.ledger.aread(fleet.read_digest, self.hub_id)
         if digest and digest != self.digest:
-            body = await self.ledger.aread(fleet.published_body, self.hub_id)
+            body = await self.ledger.aread(fleet.read_published, self.hub_id)
             self.published = Published.model_validate(body)
             self.digest = digest

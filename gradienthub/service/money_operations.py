@@ -296,14 +296,14 @@ def purse_of(
     """Return what the account has and may."""
     allowance, funds = allowed_funds(tx, hub_id, account, published, now)
     currency = published.catalog.currency
-    has = statements.standing(tx, account_id=account.id, currency=currency, now=now)
+    has = statements.read_standing(tx, account_id=account.id, currency=currency, now=now)
     held = [
         hold
         for hold in holds.held(tx, hub_id=hub_id, now=now, account_id=account.id)
         if hold.lease.currency == currency
     ]
     scopes = usage.scopes_of(account.id, allowance.groups)
-    budgets = limits.of_hub(tx, hub_id=hub_id, now=now, currency=currency, scopes=scopes)
+    budgets = limits.list_budgets(tx, hub_id=hub_id, now=now, currency=currency, scopes=scopes)
     spent = {purse.group: purse.spent for purse in (*funds.purses, *funds.soft) if purse.spent}
     return PurseView(
         account=account.id,
@@ -435,7 +435,7 @@ async def statement_of(handler: KeeperHandler, month: str, user: str) -> Stateme
     begun_month(month, now)
     account_id = await billed_account(handler, user)
     return await handler.read(
-        statements.statement, account_id=account_id, month=month, currency=currency, now=now
+        statements.read_statement, account_id=account_id, month=month, currency=currency, now=now
     )
 
 
@@ -443,7 +443,7 @@ async def list_statements(handler: ApiHandler, query: StatementQuery) -> Page[Mo
     """Return the months that have entries, the newest first."""
     account_id = await billed_account(handler, query.user)
     currency, now = handler.published.catalog.currency, handler.context.clock()
-    months = await handler.read(statements.months, account_id=account_id, currency=currency)
+    months = await handler.read(statements.list_months, account_id=account_id, currency=currency)
     return Page(items=[MonthView(month=month, over=month < month_of(now)) for month in months])
 
 

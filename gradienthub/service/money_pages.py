@@ -134,7 +134,7 @@ def _usage_rows(
     return {
         "purse": money_operations.purse_of(tx, hub_id, account, published, now),
         "use": month_use(used, month, page.titles, currency),
-        "months": statements.months(tx, account_id=account.id, currency=currency),
+        "months": statements.list_months(tx, account_id=account.id, currency=currency),
         "on_request": [
             (machine, newest.get(machine.name))
             for machine in published.catalog.instance_types
@@ -221,7 +221,7 @@ class AccountsHandler(MoneyPage):
         )
         waiting = await self.read(requests.waiting, hub_id=context.hub_id)
         budgets = await self.read(
-            limits.of_hub,
+            limits.list_budgets,
             hub_id=context.hub_id,
             now=context.clock(),
             currency=self.published.catalog.currency,
@@ -297,7 +297,7 @@ def _account_rows(tx: Transaction, page: MoneyPage, account: Account) -> dict[st
         "credits": credits.of_account(tx, account.id),
         "requests": requests.of_account(tx, account.id)[:20],
         "approvals": accounts.approvals_of(tx, account),
-        "months": statements.months(
+        "months": statements.list_months(
             tx, account_id=account.id, currency=page.published.catalog.currency
         ),
         "audit": [

@@ -288,7 +288,7 @@ async def views(
     """List leases as people and programs see them, the newest first."""
     published, now = handler.published, handler.context.clock()
     leases = await handler.read(
-        watches.listing,
+        watches.list_watched,
         handler.context.hub_id,
         account_id=account_id,
         state=state,
@@ -327,7 +327,7 @@ async def one_lease(handler: ApiHandler, query: Nothing, lease: str) -> LeaseVie
 async def visible(handler: ApiHandler, lease: str) -> tuple[watches.Watched, bool]:
     """Return a lease that the visitor may see, and whether it is theirs; else it does not exist."""
     watched = (
-        await handler.read(watches.any_lease, handler.context.hub_id, lease)
+        await handler.read(watches.find_any_lease, handler.context.hub_id, lease)
         if is_id(lease)
         else None
     )
@@ -365,7 +365,7 @@ async def extend(handler: ApiHandler, query: Nothing, lease: str) -> LeaseView:
 async def devices(handler: ApiHandler, query: Nothing) -> Page[DeviceView]:
     """List every device and who has it."""
     handler.need(handler.visitor.sees_all, "see the fleet")
-    rows = await handler.read(fleet.device_list, handler.context.hub_id)
+    rows = await handler.read(fleet.list_devices, handler.context.hub_id)
     return Page(
         items=[
             DeviceView(
@@ -386,7 +386,7 @@ async def list_findings(handler: ApiHandler, query: FindingsQuery) -> FindingsVi
     """Return what is wrong, or why nobody can tell."""
     handler.need(handler.visitor.sees_all, "see findings")
     context = handler.context
-    rows = await handler.read(findings.listed, context.hub_id, standing=not query.mended)
+    rows = await handler.read(findings.list_findings, context.hub_id, standing=not query.mended)
     keeper = await handler.read(keepers.holder, context.hub_id) or {}
     standing = sum(row["mended_at"] is None for row in rows)
     judged = health(context.facts(keeper.get("passed_at")), standing, context.clock())

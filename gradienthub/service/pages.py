@@ -137,7 +137,7 @@ class FleetHandler(PageHandler):
             )
         watched = None
         if is_id(lease):
-            watched = await self.read(watches.any_lease, self.context.hub_id, lease)
+            watched = await self.read(watches.find_any_lease, self.context.hub_id, lease)
         if watched is None:
             raise Refused("not_found", f"There is no lease {shown(lease)}.")
         status = await self._stop(watched, why)
@@ -188,11 +188,11 @@ def hub_refused(status: int, text: str) -> Refused:
 
 def _read_fleet(tx: Transaction, hub_id: str, now: datetime) -> FleetRows:
     return FleetRows(
-        fleet.device_list(tx, hub_id),
-        watches.listing(tx, hub_id, account_id=None, state="open", limit=5000),
-        findings.listed(tx, hub_id, standing=False),
+        fleet.list_devices(tx, hub_id),
+        watches.list_watched(tx, hub_id, account_id=None, state="open", limit=5000),
+        findings.list_findings(tx, hub_id, standing=False),
         keepers.holder(tx, hub_id) or {},
-        warm_slots.overview(tx, hub_id, now),
+        warm_slots.read_overview(tx, hub_id, now),
     )
 
 

@@ -80,7 +80,7 @@ class Stops:
         """
         now = self._context.clock()
         try:
-            known = await self._context.ledger.aread(watches.watched, watched.id)
+            known = await self._context.ledger.aread(watches.find_watched, watched.id)
         except LedgerAway:
             return None
         if known is None or known.lease.ended_at or known.lease.stop_requested_at:

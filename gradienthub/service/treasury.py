@@ -237,7 +237,7 @@ async def list_budgets(handler: ApiHandler, query: Nothing) -> Page[LimitView]:
     context = handler.context
     currency = handler.published.catalog.currency
     budgets = await handler.read(
-        limits.of_hub, hub_id=context.hub_id, now=context.clock(), currency=currency
+        limits.list_budgets, hub_id=context.hub_id, now=context.clock(), currency=currency
     )
     return Page(items=[LimitView.model_validate(budget) for budget in budgets])
 

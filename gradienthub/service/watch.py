@@ -220,7 +220,7 @@ class Watch:
         money_ends = await context.ledger.awrite(
             holds.tick, hub_id=context.hub_id, seen=view.alive(), now=context.clock()
         )
-        known = await context.ledger.aread(watches.open_watched, context.hub_id)
+        known = await context.ledger.aread(watches.list_open_watched, context.hub_id)
         if jump := self._jumps.compare(context.clock(), self.monotonic()):
             known = [replace(w, evidence=shift_moments(w.evidence, jump)) for w in known]
         return [
@@ -248,8 +248,10 @@ class Watch:
     ) -> list[NewFinding]:
         """Return all that is wrong after a look at everything. Raises LedgerAway."""
         ledger, hub_id = self.context.ledger, self.context.hub_id
-        hanging = await ledger.aread(watches.hanging_stops, hub_id, now - STOP_HANGS_AFTER)
-        stopped = await ledger.aread(watches.stopped_by_services, hub_id, now - bystanders.TOLD_FOR)
+        hanging = await ledger.aread(watches.find_hanging_stops, hub_id, now - STOP_HANGS_AFTER)
+        stopped = await ledger.aread(
+            watches.list_stopped_by_services, hub_id, now - bystanders.TOLD_FOR
+        )
         return [
             *find_troubled(decisions.known, policy, now),
             *self._jumps.findings(),

@@ -133,7 +133,7 @@ async def _end_older(spawner: EngineSpawner) -> None:
     if account is None:
         return
     older = await context.ledger.aread(
-        leases.open_of_notebook, account_id=account.id, server_name=spawner.name
+        leases.find_open, account_id=account.id, server_name=spawner.name
     )
     if older is None:
         return
@@ -159,7 +159,7 @@ async def _replace_unknown(spawner: EngineSpawner, lease_id: str, found: CensusO
     and it is given back at once.
     """
     context = spawner.context
-    kept = await context.ledger.aread(servers.kept, lease_id)
+    kept = await context.ledger.aread(servers.find_lease_without_server, lease_id)
     if kept is None or any(user.name != spawner.user.name for user in kept.users):
         return  # it is stopping, or the server of another name: admission says so
     if kept.body is not None and kept.body["user"] == spawner.user.name:

@@ -150,7 +150,7 @@ class HubContext:
 
     async def show_counts(self) -> None:
         """Set the metrics of what the ledger holds. Raises LedgerAway."""
-        counted = await self.ledger.aread(counts.counts, self.settings.hub_id)
+        counted = await self.ledger.aread(counts.count_all, self.settings.hub_id)
         types = {machine.name for machine in self.settings.house.catalog.instance_types}
         metrics.show_keeper_pass(counted.passed_at)
         metrics.show_ledger(counted.leases, counted.devices, counted.findings, types)

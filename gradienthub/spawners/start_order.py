@@ -211,7 +211,7 @@ class StartOrder(StopOrder):
         """Destroy the warm servers whose device or memory this start has, before it begins."""
         for slot_id in lease.evicts:
             await self._destroy_slot(slot_id)
-            await self.context.ledger.awrite(warm_slots.gone, slot_id, self.context.clock())
+            await self.context.ledger.awrite(warm_slots.remove_slot, slot_id, self.context.clock())
 
     async def _destroy_slot(self, slot_id: str) -> None:
         engine = self.context.engine
@@ -256,7 +256,7 @@ class StartOrder(StopOrder):
             await context.ledger.awrite(leases.note_confirmed, lease_id, context.clock())
             if record is not None:
                 await context.ledger.awrite(
-                    servers.keep,
+                    servers.keep_record,
                     hub_id=context.settings.hub_id,
                     lease_id=lease_id,
                     body=record,

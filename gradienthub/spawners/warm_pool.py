@@ -182,7 +182,7 @@ class WarmPool:
                 await self.destroy(slot.id)
         # What the ledger never knew is somebody's own, whatever its labels say.
         unknown = [f for s, f in census.items() if s not in rows and s not in after.claimed]
-        strange = await ledger.aread(objects.strangers, hub_id, [f.labelled for f in unknown])
+        strange = await ledger.aread(objects.find_strangers, hub_id, [f.labelled for f in unknown])
         for found in unknown:
             if found.object_id not in strange:
                 await self.destroy(found.slot)
@@ -208,7 +208,7 @@ class WarmPool:
                     self._say_once(f"The folders of warm server {slot_id} stay: {fault}")
 
     async def _count(self) -> None:
-        there = await self.context.ledger.aread(warm_slots.of_hub, self.context.settings.hub_id)
+        there = await self.context.ledger.aread(warm_slots.list_slots, self.context.settings.hub_id)
         for state in SlotState:
             metrics.warm_servers.labels(state).set(sum(s.state is state for s in there))
         metrics.warm_memory_bytes.set(used_by(there))
@@ -309,7 +309,7 @@ class WarmPool:
             await asyncio.to_thread(self.mounts.clear, slot_id)
         except MountFault as fault:
             self._say_once(f"The folders of warm server {slot_id} stay: {fault}")
-        await ledger.awrite(warm_slots.gone, slot_id, self.context.clock())
+        await ledger.awrite(warm_slots.remove_slot, slot_id, self.context.clock())
         self.context.engine.object_ids.pop(slot_id, None)
 
     @property

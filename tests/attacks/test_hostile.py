@@ -58,7 +58,7 @@ async def told(subject):
     home = subject.home
     subject.forget()
     await settle.settle(home.app, home.context)
-    rows = await home.context.ledger.aread(findings.listed, home.settings.hub_id)
+    rows = await home.context.ledger.aread(findings.list_findings, home.settings.hub_id)
     # Other hubs may have notebooks on this engine.
     return [(row["kind"], row["why"]) for row in rows if row["kind"] != "outside"]
 

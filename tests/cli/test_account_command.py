@@ -132,7 +132,7 @@ def test_a_name_gets_its_old_account_back_after_the_user_table_was_lost(hub):
     old = hub.account("anna").id
 
     def lost(tx):
-        hub_users.note(tx, "this-hub", hub_users.changes(tx, "this-hub", []), NOW)
+        hub_users.note_changes(tx, "this-hub", hub_users.compare_users(tx, "this-hub", []), NOW)
 
     hub.ledger.write(lost)
     assert "no user" in hub.run("account", "list").out

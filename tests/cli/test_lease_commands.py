@@ -56,7 +56,7 @@ def running(hub, name="ann", server="", title="Thesis", **options):
     )  # fmt: skip
     lease = hub.ledger.write(admissions.admit_start, request, hub.load().settings, begun)
     hub.ledger.write(steps.answer, lease.id, begun)
-    one = hub.ledger.read(watches.watched, lease.id)
+    one = hub.ledger.read(watches.find_watched, lease.id)
     used = replace(one.evidence, used_at=begun + 30 * MINUTE, looked_at=now())
     hub.ledger.write(watches.save, "this-hub", [replace(one, evidence=used)])
     return lease

@@ -145,7 +145,7 @@ async def test_one_hanging_notebook_does_not_keep_the_others_from_being_watched(
     assert (rows["anna"]["settled"], rows["anna"]["pending"]) == (False, "check")
     assert (rows["berta"]["settled"], rows["berta"]["ready"]) == (True, True)
     assert rows["berta"]["token"]
-    found = await home.context.ledger.aread(findings.listed, home.settings.hub_id)
+    found = await home.context.ledger.aread(findings.list_findings, home.settings.hub_id)
     (finding,) = [one for one in found if one["kind"] == "still_checking"]
     assert "anna" in finding["why"]
     assert (await home.lease_of("anna"))["ended_at"] is None

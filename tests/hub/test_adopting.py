@@ -71,7 +71,7 @@ class OldHub(HubProcess):
 
     def holders(self):
         with self.ledger() as ledger:
-            rows = ledger.read(fleet.device_list, self.own_id)
+            rows = ledger.read(fleet.list_devices, self.own_id)
         return {row["uuid"]: row["holder_kind"] for row in rows}
 
 
@@ -140,8 +140,8 @@ async def test_a_hub_of_dockerspawner_is_adopted_with_one_line(old_docker, engin
     assert [(s["user"], s["lease_id"], s["ready"]) for s in servers] == [("anna", None, True)]
     assert hub.holders()[first] == "outside"
     with hub.ledger() as ledger:
-        [row] = ledger.read(outside.of_hub, hub.own_id)
-        [finding] = ledger.read(ledger_findings.listed, hub.own_id)
+        [row] = ledger.read(outside.list_outside, hub.own_id)
+        [finding] = ledger.read(ledger_findings.list_findings, hub.own_id)
     assert (row["name"], row["user_name"], row["devices"]) == (old.name, "anna", [first])
     assert row["memory"] == pytest.approx(0.537, abs=0.001)
     assert finding["why"].startswith(f"anna's notebook ({old.name}) runs outside of GradientHub")
@@ -235,7 +235,7 @@ async def test_a_hub_of_local_processes_is_adopted_with_its_old_homes(tmp_path):
         # It runs on, outside of what is rented, until its owner stops it.
         assert await hub.server_of("anna")
         with hub.ledger() as ledger:
-            [row] = ledger.read(outside.of_hub, hub.own_id)
+            [row] = ledger.read(outside.list_outside, hub.own_id)
         assert row["user_name"] == "anna"
         await hub.api("DELETE", "/users/anna/server")
         await hub.until(lambda: hub.is_stopped("anna"), "it is stopped")

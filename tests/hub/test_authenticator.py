@@ -921,7 +921,7 @@ async def test_one_subject_under_two_names_has_one_account_and_one_limit(hub):
     assert (await home.start_server("eve", server="one")).status == 201
     refused = await home.start_server("eve-lee", server="two")
     assert refused.status == 409, refused
-    (finding,) = await home.context.ledger.aread(findings.listed, home.settings.hub_id)
+    (finding,) = await home.context.ledger.aread(findings.list_findings, home.settings.hub_id)
     assert finding["kind"] == "linked_names"
     assert "eve, eve-lee" in finding["why"] and "purse" in finding["why"]
 

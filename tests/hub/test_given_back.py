@@ -74,7 +74,7 @@ async def open_ids(home):
 
 
 async def told(home):
-    found = await home.context.ledger.aread(findings.listed, home.settings.hub_id)
+    found = await home.context.ledger.aread(findings.list_findings, home.settings.hub_id)
     return {row["kind"]: row for row in found}
 
 

@@ -742,7 +742,7 @@ async def test_deleting_a_user_ends_all_their_running_servers(hub, servers):
     await home.nothing_is_taken()
     for server in servers:
         lease = await home.context.ledger.aread(
-            leases.last_of, account_id=account, server_name=server
+            leases.find_last, account_id=account, server_name=server
         )
         # Their notebooks are marked as deleted, so that no later one of the name is the same.
         assert lease is None

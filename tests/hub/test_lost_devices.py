@@ -11,7 +11,7 @@ ONE = {"rack": HOSTS["rack"] | {"devices": [{"uuid": "GPU-t4-0", "model": T4}]}}
 
 async def kinds(home):
     await settle.settle(home.app, home.context)
-    rows = await home.context.ledger.aread(findings.listed, home.settings.hub_id)
+    rows = await home.context.ledger.aread(findings.list_findings, home.settings.hub_id)
     return [row["kind"] for row in rows]
 
 

@@ -85,13 +85,13 @@ async def test_a_stop_by_a_service_is_told_as_that_and_is_a_finding_where_it_cam
     lease = await home.lease_of("anna")
     assert (lease["reason"], lease["stopped_by"]) == ("admin", "service tester")
     await keeper.one_pass()
-    (found,) = await home.context.ledger.aread(findings.listed, home.settings.hub_id)
+    (found,) = await home.context.ledger.aread(findings.list_findings, home.settings.hub_id)
     assert found["kind"] == "service_stop"
     assert "the service “tester” stopped 1 notebook" in found["why"]
     assert "anna" in found["why"]
     # A day later it is history.
     await keeper.one_pass(hours=25)
-    assert await home.context.ledger.aread(findings.listed, home.settings.hub_id) == []
+    assert await home.context.ledger.aread(findings.list_findings, home.settings.hub_id) == []
     await keeper.close()
 
 
@@ -110,5 +110,5 @@ async def test_a_stop_by_a_service_that_has_a_reason_is_no_finding(hub, minutes,
     home.clock.advance(minutes=minutes)
     assert (await home.api("DELETE", "/users/anna/server", body)).status == 204
     await keeper.one_pass()
-    assert await home.context.ledger.aread(findings.listed, home.settings.hub_id) == []
+    assert await home.context.ledger.aread(findings.list_findings, home.settings.hub_id) == []
     await keeper.close()

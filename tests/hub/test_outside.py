@@ -45,17 +45,17 @@ async def test_its_owner_sees_that_it_runs_outside_and_stops_it(outsider):
     assert "Runs outside" in page
     assert "it is not billed, and nothing stops it when idle" in page
     ledger, hub_id = home.context.ledger, home.settings.hub_id
-    [row] = await ledger.aread(outside.of_hub, hub_id)
+    [row] = await ledger.aread(outside.list_outside, hub_id)
     assert (row["user_name"], row["server_name"]) == ("anna", "")
-    [finding] = await ledger.aread(findings.listed, hub_id)
+    [finding] = await ledger.aread(findings.list_findings, hub_id)
     assert finding["kind"] == "outside"
     said = await browser.post("/home", {"action": "stop", "server": "", "lease": ""})
     assert said.status == 303, said
     await home.until(lambda: not home.spawner("anna").active, "its end")
     await home.until(home.stopped.is_set, "the stop")
     await home.settled()
-    assert await ledger.aread(outside.of_hub, hub_id) == []
-    assert await ledger.aread(findings.listed, hub_id) == []
+    assert await ledger.aread(outside.list_outside, hub_id) == []
+    assert await ledger.aread(findings.list_findings, hub_id) == []
 
 
 async def test_an_administrator_may_stop_it(outsider):

@@ -34,7 +34,7 @@ async def give(home, name, amount):
 
 async def charges(home, name):
     entries = await home.context.ledger.aread(
-        statements.newest, account_id=await home.account_id(name), currency="USD"
+        statements.list_newest, account_id=await home.account_id(name), currency="USD"
     )
     return [-entry.amount for entry in reversed(entries) if entry.lease_id]
 
@@ -185,7 +185,7 @@ async def test_a_new_account_gets_the_presets_credit_when_it_first_sees_the_form
     await home.grant("anna", pays=True)
     assert (await home.start_server("anna", "c1")).status == 201
     standing = await home.context.ledger.aread(
-        statements.standing, account_id=await home.account_id("anna"), currency="USD",
+        statements.read_standing, account_id=await home.account_id("anna"), currency="USD",
         now=home.clock(),
     )  # fmt: skip
     assert standing.balance == 200_000_000

@@ -82,5 +82,5 @@ async def test_a_user_who_is_gone_from_the_table_without_a_deletion_is_told_unti
     users.close()
     await home.start()
     await home.until(lambda: home.context.settled)
-    (finding,) = await home.context.ledger.aread(findings.listed, home.settings.hub_id)
+    (finding,) = await home.context.ledger.aread(findings.list_findings, home.settings.hub_id)
     assert "account has no user: anna" in finding["why"]

@@ -29,7 +29,7 @@ async def running(home, name="anna"):
 
 
 async def told(home, **kwargs):
-    return await home.context.ledger.aread(findings.listed, home.settings.hub_id, **kwargs)
+    return await home.context.ledger.aread(findings.list_findings, home.settings.hub_id, **kwargs)
 
 
 async def end_elsewhere(home, lease_id):

@@ -44,13 +44,13 @@ def hub_has(ledger, *users, now=LATER):
     seen = [UserWithGroups(HubUser(*user), frozenset()) for user in users]
 
     def note(tx):
-        hub_users.note(tx, "h", hub_users.changes(tx, "h", seen), now)
+        hub_users.note_changes(tx, "h", hub_users.compare_users(tx, "h", seen), now)
 
     ledger.write(note)
 
 
 def kinds(ledger):
-    return {row["kind"]: row for row in ledger.read(findings.listed, "h")}
+    return {row["kind"]: row for row in ledger.read(findings.list_findings, "h")}
 
 
 def test_a_new_user_table_without_subjects_is_told_and_a_name_is_bound_to_its_account(ledger):

@@ -96,7 +96,7 @@ def test_two_hubs_on_one_database_share_their_devices_and_give_none_twice(
     assert given_out(said) == sorted(DEVICES)
     held = [
         (row["uuid"], row["holder_id"])
-        for row in ledgers["biology"].read(fleet.device_list, "biology")
+        for row in ledgers["biology"].read(fleet.list_devices, "biology")
         if row["holder_id"]
     ]
     assert {uuid for uuid, _ in held} == DEVICES
@@ -129,7 +129,7 @@ def test_a_refused_start_leaves_only_its_row_in_the_audit(ledger, make_settings,
     setting = make_settings(hub_id="h")
     refused = ask(ledger, setting, "anna", "t4")
     assert isinstance(refused, Refused)
-    assert ledger.read(leases.open_details, "h") == []
+    assert ledger.read(leases.list_open_leases, "h") == []
     assert ledger.read(lambda tx: tx.execute(select(device_holders)).all()) == []
 
 

@@ -56,7 +56,7 @@ def note(ledger, settings, *seen, at=NOW):
 
 
 def holders(ledger, settings):
-    rows = ledger.read(fleet.device_list, settings.hub_id)
+    rows = ledger.read(fleet.list_devices, settings.hub_id)
     return {row["uuid"]: (row["holder_kind"], row["since"]) for row in rows if row["holder_kind"]}
 
 
@@ -73,7 +73,7 @@ def test_a_gpu_that_runs_outside_is_not_rented_again(ledger, make_settings, ask)
     assert refused.code == "no_capacity"
     note(ledger, settings)
     assert ask(ledger, settings, "carl").devices == ("GPU-t4-0",)
-    assert ledger.read(outside.of_hub, settings.hub_id) == []
+    assert ledger.read(outside.list_outside, settings.hub_id) == []
 
 
 def test_what_runs_outside_takes_its_memory_and_cpus(ledger, make_settings, ask):

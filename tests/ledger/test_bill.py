@@ -116,7 +116,11 @@ def test_an_account_that_is_deleted_pays_for_what_it_left_running(bank):
     bank.tick(lease)
     bank.stop(lease)
     said = bank.ledger.read(
-        statements.statement, account_id=account.id, month="2026-11", currency="USD", now=bank.now
+        statements.read_statement,
+        account_id=account.id,
+        month="2026-11",
+        currency="USD",
+        now=bank.now,
     )
     assert said.closing == usd(1) - T4 // 6
 
@@ -204,7 +208,7 @@ def test_what_runs_on_when_the_money_is_used_up_is_an_overrun_and_forgiven(bank)
     [entry] = [row for row in bank.entries("ann") if row.kind == "charge"]
     assert (entry.billed, -entry.amount, entry.overrun) == (T4, T4 // 2, T4 // 2)
     assert bank.balance("ann") == 0
-    found = bank.ledger.read(statements.overruns, hub_id=HUB, since=bank.now - HOUR)
+    found = bank.ledger.read(statements.list_overruns, hub_id=HUB, since=bank.now - HOUR)
     assert [(one.name, one.entry.forgiven) for one in found] == [("ann", T4 // 2)]
     assert bank.faults() == []
 
@@ -281,7 +285,7 @@ def test_a_lease_that_runs_over_the_months_end_is_on_both_statements(bank):
         ("2026-11", 0, usd(500) - 2 * T4),
         ("2026-12", usd(500) - 2 * T4, usd(500) - 4 * T4),
     ):
-        said = bank.ledger.read(statements.statement, account_id=account_id, month=month,
+        said = bank.ledger.read(statements.read_statement, account_id=account_id, month=month,
                                 currency="USD", now=bank.now)  # fmt: skip
         assert (said.opening, said.closing) == (opening, closing)
     assert bank.faults() == []

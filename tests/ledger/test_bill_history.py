@@ -134,9 +134,9 @@ def statements_follow_from_entries(bank, name):
     )
     assert (kept or 0) == bank.balance(name)
     carried = 0
-    for month in reversed(bank.ledger.read(statements.months, account_id=account_id,
+    for month in reversed(bank.ledger.read(statements.list_months, account_id=account_id,
                                            currency="USD")):  # fmt: skip
-        said = bank.ledger.read(statements.statement, account_id=account_id, month=month,
+        said = bank.ledger.read(statements.read_statement, account_id=account_id, month=month,
                                 currency="USD", now=bank.now)  # fmt: skip
         assert said.opening == carried
         carried = said.closing

@@ -28,7 +28,7 @@ def test_a_database_that_another_process_holds_for_too_long_is_away(tmp_path, mo
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(LedgerAway, match="locked"):
         ledger.write(hold)
-    assert ledger.read(fleet.device_list, "h") == []
+    assert ledger.read(fleet.list_devices, "h") == []
     other.execute("ROLLBACK")
     other.close()
     ledger.write(hold)
@@ -40,7 +40,7 @@ def test_a_server_that_does_not_listen_is_away(postgresql_url):
     # Port 1 of this machine: nothing listens there, and nobody is asked.
     ledger = Ledger("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
     with pytest.raises(LedgerAway):
-        ledger.read(fleet.device_list, "h")
+        ledger.read(fleet.list_devices, "h")
     with pytest.raises(LedgerAway):
         ledger.write(hold)
     ledger.close()
@@ -61,7 +61,7 @@ def test_a_connection_that_the_server_ended_is_replaced(postgresql_url):
     other = Ledger(postgresql_url)
     other.write(end_all_others)
     other.close()
-    assert ledger.read(fleet.device_list, "h") == []
+    assert ledger.read(fleet.list_devices, "h") == []
     ledger.close()
 
 
@@ -107,7 +107,7 @@ async def test_the_loop_goes_on_while_the_ledger_writes(ledger):
 
     writing = asyncio.create_task(ledger.awrite(slow))
     await asyncio.to_thread(reached.wait, 10)
-    assert await ledger.aread(fleet.device_list, "h") == []
+    assert await ledger.aread(fleet.list_devices, "h") == []
     assert not writing.done()
     go.set()
     await writing

@@ -18,7 +18,7 @@ def report(ledger, *found, hub="h", source="hub", at=NOW):
 
 
 def rows(ledger, hub="h", **kwargs):
-    return ledger.read(findings.listed, hub, **kwargs)
+    return ledger.read(findings.list_findings, hub, **kwargs)
 
 
 def test_what_lasts_is_one_row_that_is_counted_and_new_only_once(ledger):

@@ -113,7 +113,7 @@ def test_a_file_that_is_no_database_any_more_is_a_ledger_that_is_away(tmp_path, 
     file.write_bytes(garbage or whole[:4096] + b"\xff" * (len(whole) - 4096))
     again = Ledger(f"sqlite:///{file}")
     with pytest.raises(LedgerAway):
-        again.read(leases.open_of_hub, HUB)
+        again.read(leases.list_open_and_surviving, HUB)
     again.close()
 
 

@@ -188,7 +188,7 @@ def test_the_statement_lists_when_it_could_not_be_reached(bank):
     bank.later(5 * MINUTE)
     paid_stop(bank, lease)
     said = bank.ledger.read(
-        statements.statement, account_id=bank.account("ann").id, month=f"{bank.now:%Y-%m}",
+        statements.read_statement, account_id=bank.account("ann").id, month=f"{bank.now:%Y-%m}",
         currency="USD", now=bank.now,
     )  # fmt: skip
     (charge,) = said.charges
@@ -202,7 +202,7 @@ def test_what_runs_says_since_when_it_cannot_be_reached_and_costs_no_more(bank):
     since = bank.now
     bank.reach(silent=[lease])
     bank.later(HOUR)
-    (one,) = bank.ledger.read(watches.open_watched, HUB)
+    (one,) = bank.ledger.read(watches.list_open_watched, HUB)
     house = bank.settings.house
     view = watched_view(one, house.catalog, house.tiers, MINUTE, bank.now)
     assert (view.unreachable_since, view.cost) == (since, T4 // 6)

@@ -31,7 +31,7 @@ def actions(ledger):
 
 
 def standing(ledger):
-    return ledger.read(findings.listed, "h")
+    return ledger.read(findings.list_findings, "h")
 
 
 def test_the_same_user_is_the_same_account(ledger):

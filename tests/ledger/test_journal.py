@@ -33,7 +33,7 @@ def test_stops_and_ends_are_written_later_as_of_when_they_happened(ledger, journ
     row = ledger.read(steps.columns_of, lease.id)
     assert (row["reason"], row["stopped_by"], row["exit_code"]) == ("user", "anna", 1)
     assert (row["stop_requested_at"], row["ended_at"]) == (NOW, LATER)
-    assert [d for d in ledger.read(fleet.device_list, "h") if d["holder_id"]] == []
+    assert [d for d in ledger.read(fleet.list_devices, "h") if d["holder_id"]] == []
 
 
 def test_replaying_twice_changes_nothing(ledger, journal, lease):

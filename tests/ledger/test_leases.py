@@ -17,7 +17,7 @@ LATER = NOW + timedelta(minutes=5)
 def held(ledger):
     return {
         row["uuid"]: row["holder_id"]
-        for row in ledger.read(fleet.device_list, "h")
+        for row in ledger.read(fleet.list_devices, "h")
         if row["holder_id"]
     }
 
@@ -118,12 +118,12 @@ def test_the_place_in_line_is_how_many_of_the_same_host_wait_before(ledger, make
         ask(ledger, setting, name, "free-cpu", at=NOW + timedelta(seconds=i))
         for i, name in enumerate(("anna", "berta", "carla"))
     )
-    places = [ledger.read(leases.place_in_stage, lease.id) for lease in (first, second, third)]
+    places = [ledger.read(leases.count_starts_before, lease.id) for lease in (first, second, third)]
     assert places == [0, 1, 2]
     ledger.write(steps.reach, first.id, Phase.TURN, NOW)
-    assert ledger.read(leases.place_in_stage, third.id) == 1
+    assert ledger.read(leases.count_starts_before, third.id) == 1
     ledger.write(leases.end, second.id, NOW, Reason.USER)
-    assert ledger.read(leases.place_in_stage, third.id) == 0
+    assert ledger.read(leases.count_starts_before, third.id) == 0
 
 
 def test_the_usual_start_is_counted_from_the_turn_to_the_first_answer(ledger, make_settings, ask):
@@ -132,13 +132,14 @@ def test_the_usual_start_is_counted_from_the_turn_to_the_first_answer(ledger, ma
         lease = ask(ledger, setting, f"user{number}", "free-cpu")
         ledger.write(steps.reach, lease.id, Phase.TURN, NOW + timedelta(minutes=1))
         ledger.write(steps.answer, lease.id, NOW + timedelta(minutes=1, seconds=seconds))
-    usual = ledger.read(leases.usual_start, hub_id="h", runtime="python", image=None)
+    usual = ledger.read(leases.compute_usual_start, hub_id="h", runtime="python", image=None)
     assert (usual.median, usual.nine_of_ten, usual.count) == (
         timedelta(seconds=4), timedelta(seconds=20), 3)  # fmt: skip
-    assert ledger.read(leases.usual_start, hub_id="h", runtime="torch", image=None) is None
+    assert ledger.read(leases.compute_usual_start, hub_id="h", runtime="torch", image=None) is None
     # A start that claims a warm server says nothing of cold ones, nor they of it.
     assert (
-        ledger.read(leases.usual_start, hub_id="h", runtime="python", image=None, warm=True) is None
+        ledger.read(leases.compute_usual_start, hub_id="h", runtime="python", image=None, warm=True)
+        is None
     )
 
 
@@ -148,5 +149,5 @@ def test_settings_are_published_once_for_each_change(ledger, make_settings):
     assert ledger.write(fleet.publish, setting, LATER) is False
     changed = make_settings(hub_id="h", help_url="https://help.example/")
     assert ledger.write(fleet.publish, changed, LATER) is True
-    assert [row["uuid"] for row in ledger.read(fleet.device_list, "h")] == [
+    assert [row["uuid"] for row in ledger.read(fleet.list_devices, "h")] == [
         "GPU-a100", "GPU-t4-0", "GPU-t4-1"]  # fmt: skip

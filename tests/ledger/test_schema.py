@@ -109,7 +109,7 @@ def test_a_ledger_that_the_old_migrations_made_keeps_open_leases_and_their_devic
     assert ledger.revision()[0] == "0014"
     ledger.upgrade()
     assert ledger.revision()[0] == ledger.revision()[1]
-    (found,) = ledger.read(watches.open_watched, "h")
+    (found,) = ledger.read(watches.list_open_watched, "h")
     assert (found.id, found.lease.price, found.lease.account_name, found.known) == (
         "lease", 510000, "anna", False)  # fmt: skip
     assert found.deadlines == Deadlines(timedelta(hours=1), session_ends_at=NOW)

@@ -114,6 +114,6 @@ def test_all_pairs_of_a_warm_servers_states(ledger):
                 )
             case SlotState.LEAVING:
                 ledger.write(warm_slots.let_go, [slot_id])
-        [slot] = [s for s in ledger.read(warm_slots.of_hub, "h") if s.id == slot_id]
+        [slot] = [s for s in ledger.read(warm_slots.list_slots, "h") if s.id == slot_id]
         legal = before is after or after in SLOT_FOLLOWS[before]
         assert slot.state is (after if legal else before), (before, after)

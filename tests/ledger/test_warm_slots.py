@@ -42,7 +42,7 @@ def holders(ledger):
     """Device -> (kind, id) of its holder."""
     return {
         row["uuid"]: (row["holder_kind"], row["holder_id"])
-        for row in ledger.read(fleet.device_list, "h")
+        for row in ledger.read(fleet.list_devices, "h")
         if row["holder_id"]
     }
 
@@ -57,11 +57,11 @@ def test_a_warm_server_holds_its_device_until_a_start_claims_it_with_the_device(
         slot.id, "c", "1.2.3.4 5")  # fmt: skip
     assert lease.devices == slot.devices
     assert holders(ledger) == {"GPU-t4-0": ("lease", lease.id)}
-    assert ledger.read(warm_slots.of_hub, "h") == []
-    assert ledger.read(warm_slots.claimed, "h") == {slot.id: lease.id}
+    assert ledger.read(warm_slots.list_slots, "h") == []
+    assert ledger.read(warm_slots.map_claims, "h") == {slot.id: lease.id}
     ledger.write(leases.end, lease.id, NOW, Reason.USER)
     assert holders(ledger) == {}
-    assert ledger.read(warm_slots.claimed, "h") == {}
+    assert ledger.read(warm_slots.map_claims, "h") == {}
 
 
 def test_a_warm_server_on_its_way_is_claimed_by_nobody_and_gives_its_device_up(
@@ -79,7 +79,7 @@ def test_a_warm_server_on_its_way_is_claimed_by_nobody_and_gives_its_device_up(
     # The device goes back to the one that is not gone yet, and is free with it.
     ledger.write(leases.end, anna.id, NOW, Reason.USER)
     assert holders(ledger)["GPU-t4-0"] == ("warm", first.id)
-    ledger.write(warm_slots.gone, first.id, NOW)
+    ledger.write(warm_slots.remove_slot, first.id, NOW)
     assert "GPU-t4-0" not in holders(ledger)
 
 
@@ -87,7 +87,7 @@ def test_a_warm_server_counts_in_no_cap_and_is_shown_to_nobody_as_taken(ledger, 
     fill(ledger, setting)
     fill(ledger, setting)
     lease = ask(ledger, setting, "anna", "free-t4")
-    load = ledger.read(capacity.taken, setting).load
+    load = ledger.read(capacity.read_taken, setting).load
     assert load.held_devices == frozenset(lease.devices)
     assert load.warm_devices == {"GPU-t4-0", "GPU-t4-1"} - load.held_devices
     assert load.memory == {"rack": 2.0}
@@ -104,11 +104,11 @@ def test_another_hubs_warm_server_is_held_like_a_lease(ledger, setting, ask, mak
 def test_no_more_are_added_than_configured_and_none_while_paused(ledger, setting):
     assert [fill(ledger, setting) is None for _ in range(3)] == [False, False, True]
     ledger.write(warm_slots.pause, By("h", "ada", NOW))
-    assert {slot.state for slot in ledger.read(warm_slots.of_hub, "h")} == {"leaving"}
-    for slot in ledger.read(warm_slots.of_hub, "h"):
-        ledger.write(warm_slots.gone, slot.id, NOW)
+    assert {slot.state for slot in ledger.read(warm_slots.list_slots, "h")} == {"leaving"}
+    for slot in ledger.read(warm_slots.list_slots, "h"):
+        ledger.write(warm_slots.remove_slot, slot.id, NOW)
     assert fill(ledger, setting) is None
-    assert ledger.read(warm_slots.paused, "h") == ("ada", NOW)
+    assert ledger.read(warm_slots.find_pause, "h") == ("ada", NOW)
     ledger.write(warm_slots.resume, "h")
     assert fill(ledger, setting) is not None
 

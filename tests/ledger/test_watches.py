@@ -43,7 +43,7 @@ def running(ledger, settings, ask):
 
 
 def the_one(ledger):
-    (found,) = ledger.read(watches.open_watched, "h")
+    (found,) = ledger.read(watches.list_open_watched, "h")
     return found
 
 
@@ -86,32 +86,32 @@ def test_what_a_pass_learned_is_read_back_as_it_was(ledger, running):
         stop_tries=0, would_stop_at=None,
     )  # fmt: skip
     ledger.write(watches.save, "h", [again])
-    assert the_one(ledger) == again == ledger.read(watches.watched, again.id)
+    assert the_one(ledger) == again == ledger.read(watches.find_watched, again.id)
 
 
 def test_old_and_new_leases_are_saved_together_and_each_keeps_its_own(ledger, running):
     for name in ("anna", "berta"):
         running(name)
-    first, second = ledger.read(watches.open_watched, "h")
+    first, second = ledger.read(watches.list_open_watched, "h")
     ledger.write(watches.save, "h", [learned(second, stop_tries=1)])
     ledger.write(watches.save, "h", [])
-    assert [one.known for one in ledger.read(watches.open_watched, "h")] == [False, True]
+    assert [one.known for one in ledger.read(watches.list_open_watched, "h")] == [False, True]
     ledger.write(watches.save, "h", [learned(first, stop_tries=5), learned(second, stop_tries=6)])
-    found = ledger.read(watches.open_watched, "h")
+    found = ledger.read(watches.list_open_watched, "h")
     assert [(one.id, one.stop_tries) for one in found] == [(first.id, 5), (second.id, 6)]
 
 
 def test_only_answered_open_leases_of_the_hub_are_watched(ledger, settings, ask, running):
     starting = ask(ledger, settings, "anna")
-    assert ledger.read(watches.open_watched, "h") == []
-    assert ledger.read(watches.watched, starting.id) is None
+    assert ledger.read(watches.list_open_watched, "h") == []
+    assert ledger.read(watches.find_watched, starting.id) is None
     ledger.write(steps.answer, starting.id, NOW)
     assert the_one(ledger).id == starting.id
-    assert ledger.read(watches.open_watched, "another hub") == []
+    assert ledger.read(watches.list_open_watched, "another hub") == []
     ledger.write(leases.note_stop, starting.id, Reason.IDLE, By("h", "keeper", LATER))
-    assert ledger.read(watches.open_watched, "h") == []
-    assert ledger.read(watches.watched, starting.id).lease.stop_requested_at == LATER
-    assert ledger.read(watches.watched, "nobody's") is None
+    assert ledger.read(watches.list_open_watched, "h") == []
+    assert ledger.read(watches.find_watched, starting.id).lease.stop_requested_at == LATER
+    assert ledger.read(watches.find_watched, "nobody's") is None
 
 
 def test_an_ended_lease_keeps_its_last_use_and_is_forgotten_by_the_keeper(ledger, running):
@@ -129,7 +129,7 @@ def test_an_ended_lease_keeps_its_last_use_and_is_forgotten_by_the_keeper(ledger
     assert ledger.read(_watch_count) == 0
     ledger.write(leases.end, seen.id, LATER, None)
     assert ledger.read(steps.columns_of, seen.id) == row
-    found = ledger.read(watches.watched, seen.id)
+    found = ledger.read(watches.find_watched, seen.id)
     assert (found.known, found.lease.ended_at) == (False, LATER)
 
 
@@ -229,7 +229,7 @@ def test_leases_that_end_while_the_keeper_saves_them_leave_no_watch(ledger, ledg
     """Two processes, the first save of each lease against its end."""
     for name in ("anna", "berta"):
         running(name)
-    seen = ledger.read(watches.open_watched, "h")
+    seen = ledger.read(watches.list_open_watched, "h")
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
         keeper = pool.submit(one_process.save_all, ledger_url, seen, 40)
         hub = pool.submit(one_process.end_all, ledger_url, [one.id for one in seen], LATER)

@@ -155,7 +155,7 @@ async def test_who_hides_from_the_hub_and_works_is_charged(keeping):
     last = (await gaps_of(home, lease))[-1:]
     assert all(end is not None and end - start <= timedelta(minutes=1) for start, end in last)
     (why,) = [row["why"] for row in await home.context.ledger.aread(
-        findings.listed, home.settings.hub_id) if row["kind"] == "unreachable"]  # fmt: skip
+        findings.list_findings, home.settings.hub_id) if row["kind"] == "unreachable"]  # fmt: skip
     assert "its machine works; this time is charged" in why
     # When its work is over, what is left is free again.
     for _ in range(4):

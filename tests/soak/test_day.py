@@ -300,7 +300,7 @@ class Killer:
         """Bind who has no user any more; the hub tells the ledger of that in its first pass."""
         by = By(self.hub.hub_id, "cli ada", now())
         await self.ledger.awrite(account_bindings.bind_all, by)
-        listing = await self.ledger.aread(account_acts.listing, self.hub.hub_id)
+        listing = await self.ledger.aread(account_acts.list_accounts, self.hub.hub_id)
         return {"prepared"} == {row["state"] for row in listing}
 
     async def kill_engine(self):

@@ -125,7 +125,9 @@ class Warm:
 
     async def slots(self) -> list[Slot]:
         """The rows."""
-        return await self.home.context.ledger.aread(warm_slots.of_hub, self.home.settings.hub_id)
+        return await self.home.context.ledger.aread(
+            warm_slots.list_slots, self.home.settings.hub_id
+        )
 
     async def until(self, true: Any) -> None:
         """Real containers take seconds on a busy machine."""

@@ -263,7 +263,7 @@ def _strangers(hub_id: str, database_url: str, census: Sequence[CensusObject]) -
     ledger = Ledger(database_url)
     try:
         labelled = [seen.labelled for seen in census]
-        return ledger.read(objects.strangers, hub_id, labelled)
+        return ledger.read(objects.find_strangers, hub_id, labelled)
     except LedgerAway:
         # Without it nothing is known to be ours.
         return [seen.object_id for seen in census]

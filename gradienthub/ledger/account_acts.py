@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import func, select, update
 
 from ..rules.action import Action
 from ..rules.identity import Closed
@@ -12,6 +12,7 @@ from ..rules.refusal import Refused, shown
 from . import accounts as people
 from . import audit
 from .by import By
+from .database import Transaction
 from .identity_rows import open_account
 from .schema import accounts, identities, leases, subjects
 
@@ -34,7 +35,7 @@ class Rehearsed(Exception):
 
 
 def prepare(
-    tx: Connection, by: By, name: str, *, subject: str = "", provider: str = ""
+    tx: Transaction, by: By, name: str, *, subject: str = "", provider: str = ""
 ) -> tuple[people.Account, bool]:
     """Return the open account of that name, made for its owner's first login if there is none.
 
@@ -54,7 +55,7 @@ def prepare(
     return account, made
 
 
-def _expect(tx: Connection, by: By, account: people.Account, subject: str, provider: str) -> None:
+def _expect(tx: Transaction, by: By, account: people.Account, subject: str, provider: str) -> None:
     """Let this subject name the account. Raises Refused where it names another, or is too late."""
     taken = tx.execute(
         select(accounts.c.id, accounts.c.name)
@@ -121,7 +122,7 @@ class ListedAccount(TypedDict):
     subjects: list[ListedSubject]
 
 
-def list_accounts(tx: Connection, hub_id: str, *, closed: bool = False) -> list[ListedAccount]:
+def list_accounts(tx: Transaction, hub_id: str, *, closed: bool = False) -> list[ListedAccount]:
     """Return every account with its hub users and subjects, by name."""
     query = select(accounts).where(accounts.c.hub_id == hub_id)
     if not closed:
@@ -149,7 +150,7 @@ def list_accounts(tx: Connection, hub_id: str, *, closed: bool = False) -> list[
     return listed
 
 
-def _users_by_account(tx: Connection, hub_id: str) -> dict[str, list[ListedUser]]:
+def _users_by_account(tx: Transaction, hub_id: str) -> dict[str, list[ListedUser]]:
     users: dict[str, list[ListedUser]] = {}
     for row in tx.execute(
         select(identities).where(identities.c.hub_id == hub_id, identities.c.replaced_at.is_(None))
@@ -166,7 +167,7 @@ def _users_by_account(tx: Connection, hub_id: str) -> dict[str, list[ListedUser]
     return users
 
 
-def _subjects_by_account(tx: Connection, hub_id: str) -> dict[str, list[ListedSubject]]:
+def _subjects_by_account(tx: Transaction, hub_id: str) -> dict[str, list[ListedSubject]]:
     words: dict[str, list[ListedSubject]] = {}
     for row in tx.execute(
         select(subjects)
@@ -184,7 +185,7 @@ def build_refusal(message: str, hint: str) -> Refused:
     return Refused("not_found", message, hint)
 
 
-def require_nothing_running(tx: Connection, account_id: str) -> None:
+def require_nothing_running(tx: Transaction, account_id: str) -> None:
     """Raise Refused where a notebook of this account runs."""
     running = tx.execute(
         select(func.count())

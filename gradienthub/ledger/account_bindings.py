@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, and_, func, select, update
+from sqlalchemy import and_, func, select, update
 
 from ..rules.action import Action
 from ..rules.identity import Closed
@@ -10,6 +10,7 @@ from ..rules.refusal import shown
 from . import audit, identity_findings
 from .account_acts import Change, build_refusal, require_nothing_running
 from .by import By
+from .database import Transaction
 from .identity_rows import (
     Binding,
     NewBinding,
@@ -27,7 +28,7 @@ from .schema import accounts, balances, identities, notebooks, subjects
 EVER = datetime.min.replace(tzinfo=UTC)
 
 
-def bind(tx: Connection, by: By, name: str, *, to: str = "") -> list[Change]:
+def bind(tx: Transaction, by: By, name: str, *, to: str = "") -> list[Change]:
     """Give a name back the account it had before; `to` chooses one by its id."""
     current = _current_user(tx, by.hub_id, name)
     account_id = _old_account(tx, by.hub_id, name, to, current)
@@ -45,7 +46,7 @@ def bind(tx: Connection, by: By, name: str, *, to: str = "") -> list[Change]:
     return changes
 
 
-def bind_closed(tx: Connection, by: By, since: datetime) -> list[Change]:
+def bind_closed(tx: Transaction, by: By, since: datetime) -> list[Change]:
     """Give every name that was closed since then its account back: they are the same people.
 
     Of several accounts of one person the oldest is the one that they had: whoever has it already
@@ -70,7 +71,7 @@ def bind_closed(tx: Connection, by: By, since: datetime) -> list[Change]:
     return changes
 
 
-def bind_all(tx: Connection, by: By) -> list[Change]:
+def bind_all(tx: Transaction, by: By) -> list[Change]:
     """Give every account whose users are gone, and that no subject finds, back to its name.
 
     A name that has an older account keeps that: `merge` moves what was opened meanwhile.
@@ -95,7 +96,7 @@ def bind_all(tx: Connection, by: By) -> list[Change]:
     return changes
 
 
-def unbind(tx: Connection, by: By, name: str) -> list[Change]:
+def unbind(tx: Transaction, by: By, name: str) -> list[Change]:
     """Take a name's user off the account that a command or a subject bound it to.
 
     They have the account of before again, where a command had bound them, else a new one. A later
@@ -111,7 +112,7 @@ def unbind(tx: Connection, by: By, name: str) -> list[Change]:
     return changes
 
 
-def unbind_since(tx: Connection, by: By, since: datetime) -> list[Change]:
+def unbind_since(tx: Transaction, by: By, since: datetime) -> list[Change]:
     """Undo what `bind` did since then."""
     bindings = read_bindings(
         tx,
@@ -127,7 +128,7 @@ def unbind_since(tx: Connection, by: By, since: datetime) -> list[Change]:
     return changes
 
 
-def _undo(tx: Connection, by: By, current: Binding) -> list[Change]:
+def _undo(tx: Transaction, by: By, current: Binding) -> list[Change]:
     why = "an administrator took the name off it"
     if current.apart_from:
         return _switch(tx, by, current, current.apart_from, why, closes=Closed.REPLACED)
@@ -142,7 +143,7 @@ def _undo(tx: Connection, by: By, current: Binding) -> list[Change]:
     return _switch(tx, by, current, new, why, words=False, closes=Closed.REPLACED)
 
 
-def _current_user(tx: Connection, hub_id: str, name: str) -> Binding | None:
+def _current_user(tx: Transaction, hub_id: str, name: str) -> Binding | None:
     """Return the binding of the hub's present user of that name."""
     return first_binding(
         tx,
@@ -160,7 +161,7 @@ def _current_user(tx: Connection, hub_id: str, name: str) -> Binding | None:
     )
 
 
-def _old_account(tx: Connection, hub_id: str, name: str, to: str, current: Binding | None) -> str:
+def _old_account(tx: Transaction, hub_id: str, name: str, to: str, current: Binding | None) -> str:
     """Return the id of the account that the name is to have. Raises Refused with the choices."""
     current_id = current.account_id if current is not None else ""
     query = select(accounts).where(accounts.c.hub_id == hub_id, accounts.c.id != current_id)
@@ -194,7 +195,7 @@ def _old_account(tx: Connection, hub_id: str, name: str, to: str, current: Bindi
 
 
 def _switch(
-    tx: Connection,
+    tx: Transaction,
     by: By,
     current: Binding,
     to: str,
@@ -232,7 +233,7 @@ def _switch(
     return changes
 
 
-def _close(tx: Connection, by: By, left: Binding, to: str, why: str, closes: Closed) -> Change:
+def _close(tx: Transaction, by: By, left: Binding, to: str, why: str, closes: Closed) -> Change:
     """Close the account that its last user left."""
     account_id, name = left.account_id, left.user.name
     closed = {"closed_at": by.now, "closed_why": closes.value}
@@ -244,7 +245,7 @@ def _close(tx: Connection, by: By, left: Binding, to: str, why: str, closes: Clo
     return Change(account_id, name, f"is closed; it has {has}: {merge}" if has else "is closed")
 
 
-def _move_words(tx: Connection, by: By, current: Binding, to: str) -> None:
+def _move_words(tx: Transaction, by: By, current: Binding, to: str) -> None:
     """Move the words that came with a user into the account that they get."""
     tx.execute(
         update(subjects)
@@ -258,7 +259,7 @@ def _move_words(tx: Connection, by: By, current: Binding, to: str) -> None:
     )
 
 
-def _contents(tx: Connection, account_id: str) -> str:
+def _contents(tx: Transaction, account_id: str) -> str:
     held = tx.execute(
         select(func.count()).select_from(notebooks).where(notebooks.c.account_id == account_id)
     ).scalar_one()

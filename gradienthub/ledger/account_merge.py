@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import select, update
 
 from ..rules.action import Action
 from ..rules.identity import Closed
@@ -13,6 +13,7 @@ from . import audit, credits, expiry, identity_findings, usage
 from .account_acts import Change, build_refusal, require_nothing_running
 from .by import By
 from .credits import NewCredit
+from .database import Transaction
 from .entries import balance_of, credits_of
 from .schema import (
     accounts,
@@ -39,7 +40,7 @@ class _Side:
     payment_method: bool
 
 
-def merge(tx: Connection, by: By, gone: str, into: str) -> list[Change]:
+def merge(tx: Transaction, by: By, gone: str, into: str) -> list[Change]:
     """Move what an account has into another one, and close it.
 
     Money goes as entries of both, so that each chain stays as it was and all adds up: what was
@@ -70,7 +71,7 @@ def merge(tx: Connection, by: By, gone: str, into: str) -> list[Change]:
     return changes
 
 
-def _read(tx: Connection, hub_id: str, account_id: str) -> _Side:
+def _read(tx: Transaction, hub_id: str, account_id: str) -> _Side:
     """Return that account. Raises Refused where there is none, or it is merged already."""
     row = tx.execute(
         select(accounts).where(accounts.c.hub_id == hub_id, accounts.c.id == account_id)
@@ -87,7 +88,7 @@ def _read(tx: Connection, hub_id: str, account_id: str) -> _Side:
     return _Side(row.id, row.name, closed, row.tier, row.tier_by, row.payment_method)
 
 
-def _move_users(tx: Connection, by: By, source: _Side, target: _Side) -> None:
+def _move_users(tx: Transaction, by: By, source: _Side, target: _Side) -> None:
     """Let the target have the source's users and words, and close the source."""
     tx.execute(
         update(subjects)
@@ -111,7 +112,7 @@ def _move_users(tx: Connection, by: By, source: _Side, target: _Side) -> None:
     )
 
 
-def _move_money(tx: Connection, by: By, source: _Side, target: _Side) -> list[Change]:
+def _move_money(tx: Transaction, by: By, source: _Side, target: _Side) -> list[Change]:
     """Take the balance out of one account and give it to the other, credit by credit."""
     currencies = tx.execute(
         select(balances.c.currency).where(balances.c.account_id == source.id)
@@ -136,7 +137,7 @@ def _move_money(tx: Connection, by: By, source: _Side, target: _Side) -> list[Ch
     return changes
 
 
-def _move_credit(tx: Connection, by: By, source: _Side, target: _Side, whole: NewCredit) -> None:
+def _move_credit(tx: Transaction, by: By, source: _Side, target: _Side, whole: NewCredit) -> None:
     """Move a balance above 0; each part keeps the expiry of the credit that it comes from."""
     currency, left = whole.currency, whole.amount
     parts = credits_of(tx, source.id, currency)
@@ -152,7 +153,7 @@ def _move_credit(tx: Connection, by: By, source: _Side, target: _Side, whole: Ne
         credits.give(tx, by, target.id, replace(whole, amount=left))
 
 
-def _move_notebooks(tx: Connection, source: _Side, target: _Side) -> list[Change]:
+def _move_notebooks(tx: Transaction, source: _Side, target: _Side) -> list[Change]:
     def names(account_id: str) -> set[str]:
         query = select(notebooks.c.server_name).where(
             notebooks.c.account_id == account_id, notebooks.c.deleted_at.is_(None)
@@ -177,7 +178,7 @@ def _move_notebooks(tx: Connection, source: _Side, target: _Side) -> list[Change
     return [Change(target.id, target.name, what)]
 
 
-def _move_grants(tx: Connection, source: _Side, target: _Side) -> list[Change]:
+def _move_grants(tx: Transaction, source: _Side, target: _Side) -> list[Change]:
     """Move tier, payment method, approvals and requests where the target has none."""
     values: dict[str, object] = {"payment_method": source.payment_method or target.payment_method}
     changes = []
@@ -202,7 +203,7 @@ def _move_grants(tx: Connection, source: _Side, target: _Side) -> list[Change]:
     return changes
 
 
-def _move_budgets(tx: Connection, by: By, source: _Side, target: _Side) -> None:
+def _move_budgets(tx: Transaction, by: By, source: _Side, target: _Side) -> None:
     """Move the budgets in currencies in which the target has none."""
     before, after = (usage.account_scope(side.id) for side in (source, target))
     set_already = select(budgets.c.currency).where(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import func, select, update
 
 from ..rules.action import Action
 from ..rules.admission import Entitled, Plan, Situation, admit, entitle
@@ -28,6 +28,7 @@ from . import (
     warm_slots,
 )
 from .by import By
+from .database import Transaction
 from .lease_rows import row_of
 from .schema import device_holders, lease_devices, leases
 from .schema import notebooks as notebook_table
@@ -49,7 +50,7 @@ class Request:
 
 
 def admit_start(
-    tx: Connection, request: Request, settings: Settings, now: datetime
+    tx: Transaction, request: Request, settings: Settings, now: datetime
 ) -> Lease | Refused:
     """Check caps, capacity and entitlement and take the devices, all in this transaction.
 
@@ -96,7 +97,7 @@ def admit_start(
 
 
 def _situation(
-    tx: Connection,
+    tx: Transaction,
     request: Request,
     settings: Settings,
     account_id: str,
@@ -133,7 +134,7 @@ def _situation(
 
 
 def _take(
-    tx: Connection,
+    tx: Transaction,
     request: Request,
     settings: Settings,
     account: accounts.Account,
@@ -243,7 +244,7 @@ def _lease(
     )
 
 
-def _take_devices(tx: Connection, lease: Lease) -> None:
+def _take_devices(tx: Transaction, lease: Lease) -> None:
     """Write who holds each device now, which the database allows one only, and which devices the
     lease had."""
     for device in lease.devices:
@@ -263,7 +264,7 @@ def _take_devices(tx: Connection, lease: Lease) -> None:
         )
 
 
-def _image_failures(tx: Connection, account_id: str, image: str | None, now: datetime) -> int:
+def _image_failures(tx: Transaction, account_id: str, image: str | None, now: datetime) -> int:
     return tx.execute(
         select(func.count())
         .select_from(leases)
@@ -279,7 +280,7 @@ def _image_failures(tx: Connection, account_id: str, image: str | None, now: dat
 
 
 def _silent_starts(
-    tx: Connection, account_id: str, now: datetime
+    tx: Transaction, account_id: str, now: datetime
 ) -> list[tuple[datetime, datetime]]:
     """Return when starts of an account had a paid machine of a runtime's image for nothing.
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Executable, or_, select
+from sqlalchemy import Executable, or_, select
 
 from ..rules.admission import OpenLease
 from ..rules.lease import first_of
@@ -11,6 +11,7 @@ from ..rules.notebook import title_of
 from ..rules.placement import Host, Load
 from ..settings import Settings
 from . import device_faults, outside, warm_slots
+from .database import Transaction
 from .schema import leases
 from .schema import notebooks as notebook_table
 
@@ -29,7 +30,7 @@ class Taken:
     load: Load
 
 
-def read_taken(tx: Connection, settings: Settings) -> Taken:
+def read_taken(tx: Transaction, settings: Settings) -> Taken:
     """Read what is held now of this hub's hosts, by whichever hub shares them."""
     names = {host_key(settings.hub_id, host): host.name for host in settings.house.hosts}
     rows = tx.execute(_open_leases(settings.hub_id, names)).all()
@@ -81,7 +82,7 @@ def _open_leases(hub_id: str, host_keys: Iterable[str]) -> Executable:
 
 
 def _load(
-    tx: Connection,
+    tx: Transaction,
     hub_id: str,
     names: Mapping[str, str],
     held: Iterable[tuple[str, float, float]],

@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, text
+from sqlalchemy import text
+
+from .database import Transaction
 
 
-def database_time(tx: Connection) -> datetime | None:
+def database_time(tx: Transaction) -> datetime | None:
     """Return what time it is there; None for SQLite, which has no clock but ours."""
     if tx.dialect.name == "sqlite":
         return None

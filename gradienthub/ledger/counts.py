@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from ..rules.lease import state_of
 from . import fleet, keepers
+from .database import Transaction
 from .schema import findings, leases
 
 
@@ -23,7 +24,7 @@ class Counts:
     passed_at: datetime | None = None
 
 
-def count_all(tx: Connection, hub_id: str) -> Counts:
+def count_all(tx: Transaction, hub_id: str) -> Counts:
     """Return what a hub has now; a device of it that another hub holds is leased."""
     open_leases = tx.execute(
         select(

@@ -3,18 +3,19 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import delete, select, update
 
 from ..rules.action import Action
 from ..rules.device_faults import FAILURES
 from ..rules.refusal import shown
 from . import audit
 from .by import By
+from .database import Transaction
 from .findings import NewFinding
 from .schema import device_faults, devices, lease_devices
 
 
-def note(tx: Connection, by: By, uuids: Iterable[str], why: str) -> tuple[str, ...]:
+def note(tx: Transaction, by: By, uuids: Iterable[str], why: str) -> tuple[str, ...]:
     """Count a failed start for each of these devices; return those that are out of rent by it."""
     out = []
     for uuid in uuids:
@@ -29,7 +30,7 @@ def note(tx: Connection, by: By, uuids: Iterable[str], why: str) -> tuple[str, .
     return tuple(out)
 
 
-def take_out(tx: Connection, by: By, uuid: str, why: str) -> bool:
+def take_out(tx: Transaction, by: By, uuid: str, why: str) -> bool:
     """Take a declared device out of rent by hand. False where it is not declared."""
     if not _is_declared(tx, by.hub_id, uuid):
         return False
@@ -38,7 +39,7 @@ def take_out(tx: Connection, by: By, uuid: str, why: str) -> bool:
     return True
 
 
-def put_back(tx: Connection, by: By, uuid: str) -> bool:
+def put_back(tx: Transaction, by: By, uuid: str) -> bool:
     """Put a device back into rent, with nothing counted against it. False where it is not out."""
     deleted = tx.execute(
         delete(device_faults).where(
@@ -50,7 +51,7 @@ def put_back(tx: Connection, by: By, uuid: str) -> bool:
     return bool(deleted)
 
 
-def forgive(tx: Connection, lease_id: str) -> None:
+def forgive(tx: Transaction, lease_id: str) -> None:
     """Forget the failures counted against these devices, because a start on them answered."""
     of_lease = select(lease_devices.c.device_uuid).where(lease_devices.c.lease_id == lease_id)
     tx.execute(
@@ -60,7 +61,7 @@ def forgive(tx: Connection, lease_id: str) -> None:
     )
 
 
-def list_out_of_rent(tx: Connection) -> frozenset[str]:
+def list_out_of_rent(tx: Transaction) -> frozenset[str]:
     """Return the devices that nobody is given, of any hub: hubs may share a machine."""
     return frozenset(
         tx.execute(
@@ -69,7 +70,7 @@ def list_out_of_rent(tx: Connection) -> frozenset[str]:
     )
 
 
-def find_faults(tx: Connection, hub_id: str) -> list[NewFinding]:
+def find_faults(tx: Transaction, hub_id: str) -> list[NewFinding]:
     """Return what an administrator is told of this hub's devices that are out of rent."""
     rows = tx.execute(
         select(device_faults, devices.c.host, devices.c.model)
@@ -89,7 +90,7 @@ def find_faults(tx: Connection, hub_id: str) -> list[NewFinding]:
 
 
 def _put(
-    tx: Connection, by: By, uuid: str, failures: int, taken_out_at: datetime | None, why: str
+    tx: Transaction, by: By, uuid: str, failures: int, taken_out_at: datetime | None, why: str
 ) -> None:
     values = {
         "hub_id": by.hub_id,
@@ -105,7 +106,7 @@ def _put(
         tx.execute(device_faults.insert().values(device_uuid=uuid, **values))
 
 
-def _is_declared(tx: Connection, hub_id: str, uuid: str) -> bool:
+def _is_declared(tx: Transaction, hub_id: str, uuid: str) -> bool:
     return (
         tx.execute(
             select(devices.c.uuid).where(devices.c.hub_id == hub_id, devices.c.uuid == uuid)
@@ -114,6 +115,6 @@ def _is_declared(tx: Connection, hub_id: str, uuid: str) -> bool:
     )
 
 
-def _record(tx: Connection, by: By, action: Action, uuid: str, why: str = "") -> None:
+def _record(tx: Transaction, by: By, action: Action, uuid: str, why: str = "") -> None:
     detail = {"device": uuid} | ({"why": why[:400]} if why else {})
     audit.record(tx, by, action, detail=detail)

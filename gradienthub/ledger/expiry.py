@@ -2,16 +2,17 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 
 from ..rules.credit import find_expired
 from ..rules.entry import Entry, Kind, month_of
+from .database import Transaction
 from .entries import append, credits_of
 from .schema import credits, holds
 
 
 def list_due(
-    tx: Connection, *, hub_id: str, until: datetime, account_id: str | None = None
+    tx: Transaction, *, hub_id: str, until: datetime, account_id: str | None = None
 ) -> list[datetime]:
     """Return the moments until `until` at which something is left of an expired credit."""
     query = select(credits.c.expires_at).where(*_due(hub_id, until, account_id)).distinct()
@@ -19,7 +20,7 @@ def list_due(
 
 
 def expire(
-    tx: Connection, *, hub_id: str, until: datetime, now: datetime, account_id: str | None = None
+    tx: Transaction, *, hub_id: str, until: datetime, now: datetime, account_id: str | None = None
 ) -> int:
     """Write off what is left of credits that expired by `until`; how many there were.
 
@@ -43,7 +44,7 @@ def _due(hub_id: str, until: datetime, account_id: str | None) -> list[ColumnEle
 
 
 def _expire(
-    tx: Connection, hub_id: str, account_id: str, currency: str, until: datetime, now: datetime
+    tx: Transaction, hub_id: str, account_id: str, currency: str, until: datetime, now: datetime
 ) -> int:
     held = tx.execute(
         select(func.coalesce(func.sum(holds.c.amount), 0)).where(

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NotRequired, TypedDict, cast
 
-from sqlalchemy import Connection, case, select, update
+from sqlalchemy import case, select, update
 
+from .database import Transaction
 from .schema import findings
 
 
@@ -42,7 +43,7 @@ class FindingRow(TypedDict):
 
 
 def report(
-    tx: Connection, *, hub_id: str, source: str, wrong: Iterable[NewFinding], now: datetime
+    tx: Transaction, *, hub_id: str, source: str, wrong: Iterable[NewFinding], now: datetime
 ) -> list[NewFinding]:
     """Record all that `source` finds wrong now: findings are added, counted on, or marked as
     mended.
@@ -89,7 +90,7 @@ def _fitting(words: str, length: int) -> str:
 
 
 def list_findings(
-    tx: Connection, hub_id: str, *, standing: bool = True, limit: int = 200
+    tx: Transaction, hub_id: str, *, standing: bool = True, limit: int = 200
 ) -> list[FindingRow]:
     """List findings that stand, the newest first, and then also those that are mended.
 

@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import TypedDict, cast
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import delete, select
 
 from ..settings import Settings
+from .database import Transaction
 from .schema import device_faults, device_holders, devices, hosts
 from .schema import settings as settings_table
 
@@ -26,7 +27,7 @@ class DeviceRow(TypedDict):
     fault: str | None
 
 
-def publish(tx: Connection, settings: Settings, now: datetime) -> bool:
+def publish(tx: Transaction, settings: Settings, now: datetime) -> bool:
     """Write the hub's settings, hosts and devices where they changed; whether they did."""
     digest = settings.digest()
     hub_id = settings.hub_id
@@ -64,14 +65,14 @@ def publish(tx: Connection, settings: Settings, now: datetime) -> bool:
     return True
 
 
-def read_digest(tx: Connection, hub_id: str) -> str | None:
+def read_digest(tx: Transaction, hub_id: str) -> str | None:
     """Return the digest of what the hub published last, or None before its first start."""
     return tx.execute(
         select(settings_table.c.digest).where(settings_table.c.hub_id == hub_id)
     ).scalar()
 
 
-def read_published(tx: Connection, hub_id: str) -> dict[str, object]:
+def read_published(tx: Transaction, hub_id: str) -> dict[str, object]:
     """Return what the hub published last, as JSON."""
     body: dict[str, object] = tx.execute(
         select(settings_table.c.body).where(settings_table.c.hub_id == hub_id)
@@ -79,7 +80,7 @@ def read_published(tx: Connection, hub_id: str) -> dict[str, object]:
     return body
 
 
-def list_devices(tx: Connection, hub_id: str) -> list[DeviceRow]:
+def list_devices(tx: Transaction, hub_id: str) -> list[DeviceRow]:
     """List every declared device with its holder (None: free) and since when.
 
     `out_of_service`: by the configuration, or out of rent because its starts failed (`fault` says

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import select, update
 
 from ..rules.identity import HubUser, same_moment
 from . import identity_findings
+from .database import Transaction
 from .schema import accounts, identities
 
 
@@ -32,7 +33,7 @@ class Changes:
         return bool(self.present or self.groups)
 
 
-def compare_users(tx: Connection, hub_id: str, seen: Iterable[UserWithGroups]) -> Changes:
+def compare_users(tx: Transaction, hub_id: str, seen: Iterable[UserWithGroups]) -> Changes:
     """Compare the hub's users with the ledger's. Reads only."""
     users = {user.user.id: user for user in seen}
     rows = tx.execute(
@@ -68,7 +69,7 @@ def compare_users(tx: Connection, hub_id: str, seen: Iterable[UserWithGroups]) -
     )
 
 
-def note_changes(tx: Connection, hub_id: str, changed: Changes, now: datetime) -> None:
+def note_changes(tx: Transaction, hub_id: str, changed: Changes, now: datetime) -> None:
     """Write what has changed, and tell of accounts whose users are gone."""
     for identity_id, there in changed.present.items():
         tx.execute(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, select, update
 
 from ..rules.action import Action
 from ..rules.identity import (
@@ -18,6 +18,7 @@ from ..rules.identity import (
 )
 from . import audit
 from .by import By
+from .database import Transaction
 from .identity_rows import (
     Binding,
     NewBinding,
@@ -44,7 +45,7 @@ ACTIONS = {
 }
 
 
-def peek(tx: Connection, *, hub_id: str, user: HubUser) -> str | None:
+def peek(tx: Transaction, *, hub_id: str, user: HubUser) -> str | None:
     """Return the id of the account that this hub user has; None where there is none yet."""
     if exact := _exact_binding(tx, hub_id, user):
         return exact.account_id
@@ -53,7 +54,7 @@ def peek(tx: Connection, *, hub_id: str, user: HubUser) -> str | None:
 
 
 def identify(
-    tx: Connection,
+    tx: Transaction,
     *,
     hub_id: str,
     user: HubUser,
@@ -93,12 +94,12 @@ def is_binding_of(hub_id: str, user: HubUser) -> tuple[ColumnElement[bool], ...]
     )
 
 
-def _exact_binding(tx: Connection, hub_id: str, user: HubUser) -> Binding | None:
+def _exact_binding(tx: Transaction, hub_id: str, user: HubUser) -> Binding | None:
     return first_binding(tx, select(identities).where(*is_binding_of(hub_id, user)))
 
 
 def _find_candidates(
-    tx: Connection, hub_id: str, user: HubUser, who: Subject | None
+    tx: Transaction, hub_id: str, user: HubUser, who: Subject | None
 ) -> list[Candidate]:
     """Return every account that could be this user's."""
     queries = [
@@ -130,7 +131,7 @@ def _find_candidates(
 
 
 def _carry_out(
-    tx: Connection, by: By, user: HubUser, login: Login | None, answer: LoginAccount
+    tx: Transaction, by: By, user: HubUser, login: Login | None, answer: LoginAccount
 ) -> str:
     """Write what the answer changes; return the account's id."""
     who = login.who if login and answer.trusted else Subject()
@@ -151,7 +152,7 @@ def _carry_out(
 
 
 def _take_user_off(
-    tx: Connection, by: By, account_id: str, user: HubUser, answer: LoginAccount
+    tx: Transaction, by: By, account_id: str, user: HubUser, answer: LoginAccount
 ) -> None:
     """Take a hub user off the account they had; close it where nobody else has it."""
     unbind_user(tx, account_id, user, by.now)
@@ -160,7 +161,7 @@ def _take_user_off(
 
 
 def reopen(
-    tx: Connection,
+    tx: Transaction,
     by: By,
     account_id: str,
     user: HubUser,
@@ -183,7 +184,7 @@ def reopen(
         _note(tx, by, account_id, Action.ACCOUNT_REOPENED, user, why)
 
 
-def close_user(tx: Connection, *, hub_id: str, user: HubUser, now: datetime) -> None:
+def close_user(tx: Transaction, *, hub_id: str, user: HubUser, now: datetime) -> None:
     """Close the account of a user whom the hub deleted; its rows and folders stay."""
     by = By(hub_id, ACTOR, now)
     # Not a later login: a deletion that had to wait for the ledger comes after the next person's.
@@ -208,13 +209,13 @@ def close_user(tx: Connection, *, hub_id: str, user: HubUser, now: datetime) -> 
         _note(tx, by, account_id, Action.ACCOUNT_CLOSED, user, "the hub deleted its user")
 
 
-def rename_user(tx: Connection, *, hub_id: str, user: HubUser, now: datetime) -> None:
+def rename_user(tx: Transaction, *, hub_id: str, user: HubUser, now: datetime) -> None:
     """Let the account of a renamed user take the new name; nothing where there is none."""
     if account_id := peek(tx, hub_id=hub_id, user=user):
         note_user(tx, account_id, user, Subject())
 
 
-def list_same_person(tx: Connection, hub_id: str, account_id: str) -> set[str]:
+def list_same_person(tx: Transaction, hub_id: str, account_id: str) -> set[str]:
     """Return the other accounts that were this one's person's, open or closed.
 
     By a subject, by a hub user, or by the name where no deletion of its user is known: a provider
@@ -247,7 +248,7 @@ def list_same_person(tx: Connection, hub_id: str, account_id: str) -> set[str]:
 
 
 def _tell_once(
-    tx: Connection, by: By, account_id: str, user: HubUser, who: Subject, why: str
+    tx: Transaction, by: By, account_id: str, user: HubUser, who: Subject, why: str
 ) -> None:
     """Write what was not believed, once an hour: a provider may say so at each refresh."""
     newest = audit.rows(
@@ -263,7 +264,7 @@ def _tell_once(
 
 
 def _note(
-    tx: Connection,
+    tx: Transaction,
     by: By,
     account_id: str,
     action: Action,

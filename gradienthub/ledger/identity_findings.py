@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, exists, func, select
+from sqlalchemy import ColumnElement, exists, func, select
 
 from ..rules.identity import Closed
 from . import findings
+from .database import Transaction
 from .findings import NewFinding
 from .identity_rows import find_successor, has_subject, has_user, name_has_older_account
 from .schema import accounts, identities
@@ -19,7 +20,7 @@ MASS_TOLD = timedelta(days=7)
 NAMED = 5
 
 
-def report(tx: Connection, *, hub_id: str, now: datetime) -> None:
+def report(tx: Transaction, *, hub_id: str, now: datetime) -> None:
     """Tell what stands now, and that the rest is mended."""
     wrong = [
         *_mass_closings(tx, hub_id, now),
@@ -30,7 +31,7 @@ def report(tx: Connection, *, hub_id: str, now: datetime) -> None:
     findings.report(tx, hub_id=hub_id, source=SOURCE, wrong=wrong, now=now)
 
 
-def _mass_closings(tx: Connection, hub_id: str, now: datetime) -> Iterable[NewFinding]:
+def _mass_closings(tx: Transaction, hub_id: str, now: datetime) -> Iterable[NewFinding]:
     rows = tx.execute(
         select(accounts.c.id, accounts.c.name, accounts.c.closed_at)
         .where(
@@ -73,7 +74,7 @@ def _had_user() -> ColumnElement[bool]:
     )
 
 
-def _without_user(tx: Connection, hub_id: str, *, older: bool) -> list[tuple[str, str]]:
+def _without_user(tx: Transaction, hub_id: str, *, older: bool) -> list[tuple[str, str]]:
     """List (id, name) of accounts whose hub users are all gone without a deletion, and that no
     subject names.
 
@@ -96,7 +97,7 @@ def _without_user(tx: Connection, hub_id: str, *, older: bool) -> list[tuple[str
     return [(row.id, row.name) for row in rows]
 
 
-def _accounts_without_user(tx: Connection, hub_id: str) -> Iterable[NewFinding]:
+def _accounts_without_user(tx: Transaction, hub_id: str) -> Iterable[NewFinding]:
     """Name the accounts that nobody reaches any more, and how their people get them back."""
     names = [name for _, name in _without_user(tx, hub_id, older=False)]
     if not names:
@@ -122,7 +123,7 @@ def _accounts_without_user(tx: Connection, hub_id: str) -> Iterable[NewFinding]:
     )
 
 
-def _accounts_of_meanwhile(tx: Connection, hub_id: str) -> Iterable[NewFinding]:
+def _accounts_of_meanwhile(tx: Transaction, hub_id: str) -> Iterable[NewFinding]:
     """Name what was opened while the hub had another user table, and how it is moved."""
     opened = _without_user(tx, hub_id, older=True)
     if opened:
@@ -137,7 +138,7 @@ def _accounts_of_meanwhile(tx: Connection, hub_id: str) -> Iterable[NewFinding]:
         )
 
 
-def _linked_names(tx: Connection, hub_id: str) -> Iterable[NewFinding]:
+def _linked_names(tx: Transaction, hub_id: str) -> Iterable[NewFinding]:
     several = (
         select(identities.c.account_id)
         .where(

@@ -7,7 +7,6 @@ from datetime import datetime
 
 from sqlalchemy import (
     ColumnElement,
-    Connection,
     Executable,
     FromClause,
     exists,
@@ -17,6 +16,7 @@ from sqlalchemy import (
 )
 
 from ..rules.identity import Bound, Candidate, Closed, HubUser, Subject, Word
+from .database import Transaction
 from .schema import accounts, identities, subjects
 
 
@@ -51,7 +51,7 @@ class NewBinding:
     by_hand: bool = False
 
 
-def read_bindings(tx: Connection, query: Executable) -> list[Binding]:
+def read_bindings(tx: Transaction, query: Executable) -> list[Binding]:
     """Run a query of the columns of `identities`, and return its rows as values."""
     return [
         Binding(
@@ -67,12 +67,12 @@ def read_bindings(tx: Connection, query: Executable) -> list[Binding]:
     ]
 
 
-def first_binding(tx: Connection, query: Executable) -> Binding | None:
+def first_binding(tx: Transaction, query: Executable) -> Binding | None:
     """Return the first row that `read_bindings` would, or None."""
     return next(iter(read_bindings(tx, query)), None)
 
 
-def read_candidates(tx: Connection, account_ids: Iterable[str]) -> list[Candidate]:
+def read_candidates(tx: Transaction, account_ids: Iterable[str]) -> list[Candidate]:
     """Return these accounts with all that names them."""
     ids = sorted(set(account_ids))
     if not ids:
@@ -91,7 +91,7 @@ def read_candidates(tx: Connection, account_ids: Iterable[str]) -> list[Candidat
     ]
 
 
-def _users_of(tx: Connection, account_ids: list[str]) -> dict[str, list[Bound]]:
+def _users_of(tx: Transaction, account_ids: list[str]) -> dict[str, list[Bound]]:
     users: dict[str, list[Bound]] = {}
     for row in tx.execute(
         select(identities).where(
@@ -104,7 +104,7 @@ def _users_of(tx: Connection, account_ids: list[str]) -> dict[str, list[Bound]]:
     return users
 
 
-def _words_of(tx: Connection, account_ids: list[str]) -> dict[str, list[Word]]:
+def _words_of(tx: Transaction, account_ids: list[str]) -> dict[str, list[Word]]:
     words: dict[str, list[Word]] = {}
     moments: dict[datetime, int] = {}
     for row in tx.execute(
@@ -118,7 +118,7 @@ def _words_of(tx: Connection, account_ids: list[str]) -> dict[str, list[Word]]:
     return words
 
 
-def open_account(tx: Connection, *, hub_id: str, name: str, now: datetime) -> str:
+def open_account(tx: Transaction, *, hub_id: str, name: str, now: datetime) -> str:
     """Make an account of that name; the caller binds or prepares it."""
     account_id = str(uuid.uuid4())
     tx.execute(
@@ -135,7 +135,7 @@ def open_account(tx: Connection, *, hub_id: str, name: str, now: datetime) -> st
     return account_id
 
 
-def close_account(tx: Connection, account_id: str, why: Closed, now: datetime) -> bool:
+def close_account(tx: Transaction, account_id: str, why: Closed, now: datetime) -> bool:
     """Close an account that is open; return whether it was."""
     return bool(
         tx.execute(
@@ -146,7 +146,7 @@ def close_account(tx: Connection, account_id: str, why: Closed, now: datetime) -
     )
 
 
-def bind_user(tx: Connection, new: NewBinding, now: datetime) -> None:
+def bind_user(tx: Transaction, new: NewBinding, now: datetime) -> None:
     """Let this hub user have the account; its name is theirs where no other user has it."""
     user, of_account = new.user, identities.c.account_id == new.account_id
     _replace(
@@ -179,19 +179,19 @@ def bind_user(tx: Connection, new: NewBinding, now: datetime) -> None:
         tx.execute(update(accounts).where(accounts.c.id == new.account_id).values(name=user.name))
 
 
-def unbind_user(tx: Connection, account_id: str, user: HubUser, now: datetime) -> None:
+def unbind_user(tx: Transaction, account_id: str, user: HubUser, now: datetime) -> None:
     """Take a hub user off an account."""
     _replace(tx, now, identities.c.account_id == account_id, identities.c.hub_user_id == user.id)
 
 
-def _replace(tx: Connection, now: datetime, *which: ColumnElement[bool]) -> None:
+def _replace(tx: Transaction, now: datetime, *which: ColumnElement[bool]) -> None:
     """End these bindings of hub users to accounts; their rows stay."""
     tx.execute(
         update(identities).where(*which, identities.c.replaced_at.is_(None)).values(replaced_at=now)
     )
 
 
-def note_user(tx: Connection, account_id: str, user: HubUser, who: Subject) -> None:
+def note_user(tx: Transaction, account_id: str, user: HubUser, who: Subject) -> None:
     """Keep the name of a user who has this account, and what their login said."""
     binding = first_binding(
         tx,
@@ -218,7 +218,7 @@ def note_user(tx: Connection, account_id: str, user: HubUser, who: Subject) -> N
         )
 
 
-def note_name(tx: Connection, binding: Binding, user: HubUser) -> None:
+def note_name(tx: Transaction, binding: Binding, user: HubUser) -> None:
     """Let a renamed user's account take the new name, unless it is known by another user's."""
     before = binding.user.name
     if before == user.name:
@@ -234,7 +234,7 @@ def note_name(tx: Connection, binding: Binding, user: HubUser) -> None:
     )
 
 
-def find_successor(tx: Connection, account_id: str) -> Binding | None:
+def find_successor(tx: Transaction, account_id: str) -> Binding | None:
     """Return the hub user who has a newer account in place of this closed one, through all between.
 
     None where nobody has: the user has an older account again, or is gone.

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from sys import intern
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Row, Select, func, select
 
 from ..rules.idleness import Reason
 from ..rules.lease import Lease
@@ -13,6 +13,7 @@ from ..rules.phase import Phase
 from ..rules.use import Use
 from . import gaps
 from .batches import split_ids
+from .database import Transaction
 from .schema import accounts, entries, lease_devices, leases
 from .schema import notebooks as notebook_table
 
@@ -43,7 +44,7 @@ def lease_query() -> LeaseQuery:
     )
 
 
-def leases_from(tx: Connection, rows: Sequence[LeaseRow]) -> list[Lease]:
+def leases_from(tx: Transaction, rows: Sequence[LeaseRow]) -> list[Lease]:
     """Return the leases of these rows of `lease_query`, with what other tables have of them."""
     ids = [row.id for row in rows]
     devices, lost, forgiven = _devices_of(tx, ids), gaps.of(tx, ids), _forgiven_of(tx, ids)
@@ -95,7 +96,7 @@ def _phase_of(row: LeaseRow) -> Phase:
     return next((phase for at, phase in moments if at is not None), Phase.ADMITTED)
 
 
-def _devices_of(tx: Connection, lease_ids: Sequence[str]) -> dict[str, list[str]]:
+def _devices_of(tx: Transaction, lease_ids: Sequence[str]) -> dict[str, list[str]]:
     had: dict[str, list[str]] = {}
     for ids in split_ids(lease_ids):
         for row in tx.execute(
@@ -107,7 +108,7 @@ def _devices_of(tx: Connection, lease_ids: Sequence[str]) -> dict[str, list[str]
     return had
 
 
-def _forgiven_of(tx: Connection, lease_ids: Sequence[str]) -> dict[str, int]:
+def _forgiven_of(tx: Transaction, lease_ids: Sequence[str]) -> dict[str, int]:
     forgiven: dict[str, int] = {}
     for ids in split_ids(lease_ids):
         rows = tx.execute(

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import (
     Column,
     ColumnElement,
-    Connection,
     Executable,
     ScalarSelect,
     delete,
@@ -30,6 +29,7 @@ from . import (
     warm_slots,
 )
 from .by import By
+from .database import Transaction
 from .lease_rows import last_lease, lease_from, lease_query, leases_from
 from .schema import device_holders, leases, watches
 from .schema import notebooks as notebook_table
@@ -48,7 +48,7 @@ class Corpse:
 
 
 def note_phase(
-    tx: Connection,
+    tx: Transaction,
     lease_id: str,
     phase: Phase,
     now: datetime,
@@ -72,7 +72,7 @@ def note_phase(
     return _take_step(tx, lease_id, phase, now, values)
 
 
-def note_answered(tx: Connection, lease_id: str, now: datetime) -> bool:
+def note_answered(tx: Transaction, lease_id: str, now: datetime) -> bool:
     """Write down that the server answered our own probe: the meter runs from here.
 
     The first answer counts. Return False where the lease may not run, as `note_phase` does.
@@ -91,7 +91,7 @@ def note_answered(tx: Connection, lease_id: str, now: datetime) -> bool:
     return first or _is_answered(tx, lease_id)
 
 
-def _is_answered(tx: Connection, lease_id: str) -> bool:
+def _is_answered(tx: Transaction, lease_id: str) -> bool:
     query = select(leases.c.id).where(
         leases.c.id == lease_id,
         leases.c.answered_at.is_not(None),
@@ -101,7 +101,7 @@ def _is_answered(tx: Connection, lease_id: str) -> bool:
     return tx.execute(query).first() is not None
 
 
-def note_confirmed(tx: Connection, lease_id: str, now: datetime) -> bool:
+def note_confirmed(tx: Transaction, lease_id: str, now: datetime) -> bool:
     """Write down that the hub calls it ready. Return False where it was, or may not run."""
     return _take_step(
         tx,
@@ -113,7 +113,7 @@ def note_confirmed(tx: Connection, lease_id: str, now: datetime) -> bool:
     )
 
 
-def note_stop(tx: Connection, lease_id: str, reason: Reason, by: By, note: str = "") -> bool:
+def note_stop(tx: Transaction, lease_id: str, reason: Reason, by: By, note: str = "") -> bool:
     """Record that a stop is asked for: billing ends here, and is charged. Only the first request
     counts.
 
@@ -143,7 +143,7 @@ def note_stop(tx: Connection, lease_id: str, reason: Reason, by: By, note: str =
 
 
 def end(
-    tx: Connection,
+    tx: Transaction,
     lease_id: str,
     now: datetime,
     reason: Reason | None,
@@ -186,7 +186,7 @@ def _last_use(column: Column[object], lease_id: str) -> ScalarSelect[object]:
 
 
 def _take_step(
-    tx: Connection,
+    tx: Transaction,
     lease_id: str,
     phase: Phase,
     now: datetime,
@@ -213,7 +213,7 @@ def _take_step(
     )
 
 
-def list_open_and_surviving(tx: Connection, hub_id: str) -> tuple[list[Lease], frozenset[str]]:
+def list_open_and_surviving(tx: Transaction, hub_id: str) -> tuple[list[Lease], frozenset[str]]:
     """Return this hub's open leases, and which of them go on although it has no server for them.
 
     Without their devices and gaps.
@@ -222,7 +222,7 @@ def list_open_and_surviving(tx: Connection, hub_id: str) -> tuple[list[Lease], f
     return [lease_from(row) for row in tx.execute(query)], servers.list_surviving_leases(tx, hub_id)
 
 
-def find_ended(tx: Connection, lease_ids: Iterable[str]) -> frozenset[str]:
+def find_ended(tx: Transaction, lease_ids: Iterable[str]) -> frozenset[str]:
     """Return which of these leases are ended. One that is not in the ledger is not."""
     ended = select(leases.c.id).where(
         leases.c.id.in_(list(lease_ids)), leases.c.ended_at.is_not(None)
@@ -230,7 +230,7 @@ def find_ended(tx: Connection, lease_ids: Iterable[str]) -> frozenset[str]:
     return frozenset(tx.execute(ended).scalars())
 
 
-def find_open(tx: Connection, *, account_id: str, server_name: str) -> str | None:
+def find_open(tx: Transaction, *, account_id: str, server_name: str) -> str | None:
     """Return the open lease of the account's notebook, or None."""
     return tx.execute(
         select(leases.c.id)
@@ -244,23 +244,23 @@ def find_open(tx: Connection, *, account_id: str, server_name: str) -> str | Non
     ).scalar()
 
 
-def describe(tx: Connection, lease_id: str) -> Lease | None:
+def describe(tx: Transaction, lease_id: str) -> Lease | None:
     """Return the lease of that id, or None."""
     return _first_lease(tx, lease_query().where(leases.c.id == lease_id))
 
 
-def find_last(tx: Connection, *, account_id: str, server_name: str) -> Lease | None:
+def find_last(tx: Transaction, *, account_id: str, server_name: str) -> Lease | None:
     """Return the newest lease of a notebook, open or ended."""
     return _first_lease(tx, last_lease(lease_query(), account_id, server_name))
 
 
-def list_open_leases(tx: Connection, hub_id: str) -> list[Lease]:
+def list_open_leases(tx: Transaction, hub_id: str) -> list[Lease]:
     """List every open lease of this hub, oldest first."""
     query = lease_query().where(leases.c.hub_id == hub_id, leases.c.ended_at.is_(None))
     return leases_from(tx, tx.execute(query.order_by(leases.c.admitted_at)).all())
 
 
-def _first_lease(tx: Connection, query: Executable) -> Lease | None:
+def _first_lease(tx: Transaction, query: Executable) -> Lease | None:
     row = tx.execute(query).first()
     return leases_from(tx, [row])[0] if row else None
 
@@ -275,7 +275,7 @@ class Usual:
 
 
 def compute_usual_start(
-    tx: Connection, *, hub_id: str, runtime: str | None, image: str | None, warm: bool = False
+    tx: Transaction, *, hub_id: str, runtime: str | None, image: str | None, warm: bool = False
 ) -> Usual | None:
     """Return the usual start time of a runtime or custom image at this hub, or None without
     history.
@@ -301,7 +301,7 @@ def compute_usual_start(
     )
 
 
-def count_starts_before(tx: Connection, lease_id: str) -> int:
+def count_starts_before(tx: Transaction, lease_id: str) -> int:
     """Return how many starts on the same host are before this one and have no turn yet; 0
     is next."""
     row = tx.execute(

@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import or_, select, update
 
 from ..rules.action import Action
 from ..rules.entry import month_of, month_start, next_month
 from . import audit, usage
 from .by import By
+from .database import Transaction
 from .schema import accounts, budgets
 
 
@@ -34,7 +35,7 @@ class Budget:
 
 
 def list_budgets(
-    tx: Connection,
+    tx: Transaction,
     *,
     hub_id: str,
     now: datetime,
@@ -71,7 +72,7 @@ def list_budgets(
     ]
 
 
-def has_hard_budget(tx: Connection, *, hub_id: str, scopes: Iterable[str]) -> bool:
+def has_hard_budget(tx: Transaction, *, hub_id: str, scopes: Iterable[str]) -> bool:
     """Return whether one of these has a budget that stops."""
     query = select(budgets.c.scope).where(
         budgets.c.hub_id == hub_id, budgets.c.scope.in_(list(scopes)), budgets.c.hard.is_not(None)
@@ -79,14 +80,14 @@ def has_hard_budget(tx: Connection, *, hub_id: str, scopes: Iterable[str]) -> bo
     return tx.execute(query.limit(1)).first() is not None
 
 
-def _names(tx: Connection, scopes: Iterable[str]) -> dict[str, str]:
+def _names(tx: Transaction, scopes: Iterable[str]) -> dict[str, str]:
     """Return the names of the accounts among these scopes, by scope."""
     ids = [id_ for scope in scopes if (id_ := usage.account_in(scope))]
     rows = tx.execute(select(accounts.c.id, accounts.c.name).where(accounts.c.id.in_(ids)))
     return {usage.account_scope(row.id): row.name for row in rows}
 
 
-def warn_once(tx: Connection, *, hub_id: str, budget: Budget, spent: int, now: datetime) -> bool:
+def warn_once(tx: Transaction, *, hub_id: str, budget: Budget, spent: int, now: datetime) -> bool:
     """Write that a soft budget is passed, once a month; whether this was the time."""
     month = month_of(now)
     first = tx.execute(

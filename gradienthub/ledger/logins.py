@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy import delete, or_, select, update
 
 from ..rules.identity import Closed, HubUser, Subject, Word
+from .database import Transaction
 from .schema import accounts, logins, subjects
 
 #: A login is recorded just before the hub creates its user; older ones belong to somebody before.
@@ -29,7 +30,7 @@ class Login:
     refresh: bool = False
 
 
-def record_login(tx: Connection, *, hub_id: str, name: str, login: Login) -> None:
+def record_login(tx: Transaction, *, hub_id: str, name: str, login: Login) -> None:
     """Keep what the provider said at a login until the hub has the user."""
     if len(name) > LONGEST_NAME:
         return  # Cut short, it would be another person's name.
@@ -49,7 +50,7 @@ def record_login(tx: Connection, *, hub_id: str, name: str, login: Login) -> Non
     )
 
 
-def find_waiting_login(tx: Connection, hub_id: str, user: HubUser) -> Login | None:
+def find_waiting_login(tx: Transaction, hub_id: str, user: HubUser) -> Login | None:
     """Return what was said at the login that made this user, until it is taken."""
     row = tx.execute(
         select(logins).where(
@@ -65,14 +66,14 @@ def find_waiting_login(tx: Connection, hub_id: str, user: HubUser) -> Login | No
     return Login(who, groups, row.claims, row.at, bool(row.groups_unknown))
 
 
-def forget_logins(tx: Connection, hub_id: str, name: str, until: datetime | None = None) -> None:
+def forget_logins(tx: Transaction, hub_id: str, name: str, until: datetime | None = None) -> None:
     """Delete what was said at logins of that user name, all of it or until that moment."""
     old = delete(logins).where(logins.c.hub_id == hub_id, logins.c.name == name)
     tx.execute(old if until is None else old.where(logins.c.at <= until))
 
 
 def remember_words(
-    tx: Connection, hub_id: str, account_id: str, who: Subject, now: datetime, *, add: bool
+    tx: Transaction, hub_id: str, account_id: str, who: Subject, now: datetime, *, add: bool
 ) -> None:
     """Keep every word of the login that names no account yet; take one whose key is known now."""
     known = {
@@ -108,7 +109,7 @@ def remember_words(
             )
 
 
-def _free_word(tx: Connection, hub_id: str, word: Word, now: datetime) -> bool:
+def _free_word(tx: Transaction, hub_id: str, word: Word, now: datetime) -> bool:
     """Take a word off an account whose user is gone. Return False where it names another's."""
     row = tx.execute(
         select(subjects.c.id, accounts.c.closed_at, accounts.c.closed_why)
@@ -129,7 +130,7 @@ def _free_word(tx: Connection, hub_id: str, word: Word, now: datetime) -> bool:
     return True
 
 
-def take_facts(tx: Connection, account_id: str, login: Login) -> None:
+def take_facts(tx: Transaction, account_id: str, login: Login) -> None:
     """Let the account have the groups and claims of a login, unless it has newer ones."""
     values: dict[str, object] = {"facts_at": login.at}
     if login.groups is not None:

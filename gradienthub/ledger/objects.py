@@ -3,17 +3,18 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import delete, select
 
 from ..rules.ownership import Labelled, Recorded, record_fault
 from .batches import split_ids
+from .database import Transaction
 from .schema import leases, past_slots, warm_slots
 
 #: How long a warm server that is gone is remembered: an engine may still make one it was asked for.
 REMEMBERED = timedelta(days=30)
 
 
-def list_object_ids(tx: Connection, hub_id: str) -> dict[str, str]:
+def list_object_ids(tx: Transaction, hub_id: str) -> dict[str, str]:
     """Return the object's id of each open lease and warm server of this hub that has one."""
     rows = tx.execute(
         select(leases.c.id, leases.c.object_id).where(
@@ -28,7 +29,7 @@ def list_object_ids(tx: Connection, hub_id: str) -> dict[str, str]:
     return {row.id: row.object_id for row in (*rows, *waiting)}
 
 
-def find_strangers(tx: Connection, hub_id: str, seen: Iterable[Labelled]) -> dict[str, str]:
+def find_strangers(tx: Transaction, hub_id: str, seen: Iterable[Labelled]) -> dict[str, str]:
     """Return those of these objects that are not this hub's: object id -> why.
 
     Objects of engines that give no names, like processes, are known otherwise.
@@ -43,7 +44,7 @@ def find_strangers(tx: Connection, hub_id: str, seen: Iterable[Labelled]) -> dic
     }
 
 
-def _leases(tx: Connection, hub_id: str, seen: list[Labelled]) -> dict[str, Recorded]:
+def _leases(tx: Transaction, hub_id: str, seen: list[Labelled]) -> dict[str, Recorded]:
     ids = {labelled.lease_id for labelled in seen if labelled.lease_id}
     slots = {labelled.slot for labelled in seen if labelled.slot}
     columns = (leases.c.id, leases.c.object_id, leases.c.warm_slot)
@@ -56,7 +57,7 @@ def _leases(tx: Connection, hub_id: str, seen: list[Labelled]) -> dict[str, Reco
     return known
 
 
-def _slots(tx: Connection, hub_id: str, slots: set[str]) -> dict[str, str]:
+def _slots(tx: Transaction, hub_id: str, slots: set[str]) -> dict[str, str]:
     known: dict[str, str] = {}
     for table in (past_slots, warm_slots):
         for part in split_ids(slots):
@@ -68,7 +69,7 @@ def _slots(tx: Connection, hub_id: str, slots: set[str]) -> dict[str, str]:
 
 
 def remember_slot(
-    tx: Connection, hub_id: str, slot_id: str, object_id: str | None, now: datetime
+    tx: Transaction, hub_id: str, slot_id: str, object_id: str | None, now: datetime
 ) -> None:
     """Keep what a warm server was made as, after it has lost its row."""
     tx.execute(delete(past_slots).where(past_slots.c.gone_at < now - REMEMBERED))

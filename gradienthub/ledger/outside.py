@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TypedDict, cast
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import delete, func, select
 
 from ..rules.outside import Placed
+from .database import Transaction
 from .schema import device_holders, outside_servers
 
 OUTSIDE = "outside"
@@ -15,7 +16,7 @@ LONGEST_ID = 36
 
 
 def replace(
-    tx: Connection,
+    tx: Transaction,
     *,
     hub_id: str,
     placed: Iterable[Placed],
@@ -51,7 +52,7 @@ def replace(
 
 
 def _hold_devices(
-    tx: Connection, hub_id: str, servers: Mapping[str, Placed], now: datetime
+    tx: Transaction, hub_id: str, servers: Mapping[str, Placed], now: datetime
 ) -> None:
     """Make these servers, by their objects, the holders of their devices, and of no others."""
     held_outside = (device_holders.c.hub_id == hub_id) & (device_holders.c.holder_kind == OUTSIDE)
@@ -94,7 +95,7 @@ class OutsideRow(TypedDict):
     seen_at: datetime
 
 
-def list_outside(tx: Connection, hub_id: str) -> list[OutsideRow]:
+def list_outside(tx: Transaction, hub_id: str) -> list[OutsideRow]:
     """List what runs outside, by name."""
     rows = tx.execute(
         select(outside_servers)
@@ -104,7 +105,7 @@ def list_outside(tx: Connection, hub_id: str) -> list[OutsideRow]:
     return [cast("OutsideRow", row._asdict()) for row in rows]
 
 
-def sum_load(tx: Connection, host_keys: Iterable[str]) -> list[tuple[str, float, float]]:
+def sum_load(tx: Transaction, host_keys: Iterable[str]) -> list[tuple[str, float, float]]:
     """Sum (host key, CPUs, memory in GB) of what runs outside on these hosts, by any hub."""
     rows = tx.execute(
         select(

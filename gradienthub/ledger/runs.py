@@ -2,17 +2,16 @@
 
 from dataclasses import replace
 
-from sqlalchemy import Connection
-
 from ..rules.refusal import Refused, another_lease, nobody_watches
 from ..settings import Settings
 from . import accounts, watches
 from .by import By
+from .database import Transaction
 from .watches import Watched
 
 
 def find_newest_run(
-    tx: Connection, account: accounts.Account, server_name: str, display_name: str
+    tx: Transaction, account: accounts.Account, server_name: str, display_name: str
 ) -> Watched | None:
     """Return the running or else the newest lease of an account's notebook, or None.
 
@@ -33,7 +32,7 @@ def find_newest_run(
 
 
 def extend_run(
-    tx: Connection,
+    tx: Transaction,
     run: Watched,
     lease_id: str,
     settings: Settings,

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
 
-from sqlalchemy import Connection, delete, exists, or_, select
+from sqlalchemy import delete, exists, or_, select
 
 from ..rules.identity import HubUser
 from ..rules.idleness import Reason, hard_end
 from ..rules.lease import Lease
+from .database import Transaction
 from .lease_rows import lease_from, lease_query
 from .schema import accounts, identities, leases, server_records
 
@@ -72,7 +73,7 @@ class LeaseWithoutServer:
 
 
 def keep_record(
-    tx: Connection, *, hub_id: str, lease_id: str, body: ServerRecord, now: datetime
+    tx: Transaction, *, hub_id: str, lease_id: str, body: ServerRecord, now: datetime
 ) -> None:
     """Keep what a hub needs to make the row of this lease's server again."""
     tx.execute(delete(server_records).where(server_records.c.lease_id == lease_id))
@@ -86,7 +87,7 @@ def keep_record(
     tx.execute(server_records.insert().values(lease_id=lease_id, hub_id=hub_id, body=body, at=now))
 
 
-def list_surviving_leases(tx: Connection, hub_id: str) -> frozenset[str]:
+def list_surviving_leases(tx: Transaction, hub_id: str) -> frozenset[str]:
     """Return the answered open leases that go on although the hub has no server for them.
 
     Either the hub user who began one is not there any more, or what makes its server's row again
@@ -114,7 +115,7 @@ def list_surviving_leases(tx: Connection, hub_id: str) -> frozenset[str]:
     return frozenset(rows.scalars())
 
 
-def find_lease_without_server(tx: Connection, lease_id: str) -> LeaseWithoutServer | None:
+def find_lease_without_server(tx: Transaction, lease_id: str) -> LeaseWithoutServer | None:
     """Return what is kept of a running lease's server; None where it is over or stopping."""
     row = tx.execute(
         lease_query()

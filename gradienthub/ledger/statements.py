@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from ..rules.entry import Entry, month_of, next_month, parse_month
 from ..rules.statement import Statement
 from . import charges, gaps
+from .database import Transaction
 from .entries import ENTRY, balance_of, entry_of
 from .schema import accounts, balances, entries
 
@@ -35,7 +36,7 @@ class Overrun:
 
 
 def read_statement(
-    tx: Connection, *, account_id: str, month: str, currency: str, now: datetime
+    tx: Transaction, *, account_id: str, month: str, currency: str, now: datetime
 ) -> Statement:
     """Return the statement of a UTC month ("2026-11"); LookupError where there is no such account.
 
@@ -70,7 +71,7 @@ def read_statement(
     )
 
 
-def list_months(tx: Connection, *, account_id: str, currency: str) -> list[str]:
+def list_months(tx: Transaction, *, account_id: str, currency: str) -> list[str]:
     """Return the months that have entries, the newest first."""
     return list(
         tx.execute(
@@ -82,7 +83,7 @@ def list_months(tx: Connection, *, account_id: str, currency: str) -> list[str]:
     )
 
 
-def read_standing(tx: Connection, *, account_id: str, currency: str, now: datetime) -> Standing:
+def read_standing(tx: Transaction, *, account_id: str, currency: str, now: datetime) -> Standing:
     """Return what the account has now. Raises LookupError where there is no such account."""
     account = _account(tx, account_id)
     chain = tx.execute(
@@ -110,7 +111,7 @@ class _Account:
     closed_at: datetime | None
 
 
-def _account(tx: Connection, account_id: str) -> _Account:
+def _account(tx: Transaction, account_id: str) -> _Account:
     row = tx.execute(
         select(accounts.c.id, accounts.c.hub_id, accounts.c.name, accounts.c.closed_at).where(
             accounts.c.id == account_id
@@ -121,13 +122,13 @@ def _account(tx: Connection, account_id: str) -> _Account:
     return _Account(*row)
 
 
-def _running_cost(tx: Connection, account: _Account, now: datetime) -> int:
+def _running_cost(tx: Transaction, account: _Account, now: datetime) -> int:
     """Return what the account's open leases have cost beyond its entries."""
     costs = charges.unsettled(tx, hub_id=account.hub_id, account_id=account.id, now=now)
     return sum(costs.values())
 
 
-def account_ids(tx: Connection, *, hub_id: str, name: str) -> list[str]:
+def account_ids(tx: Transaction, *, hub_id: str, name: str) -> list[str]:
     """List every account that had this name, open ones first, then the newest; or the one of this
     id."""
     rows = tx.execute(
@@ -139,7 +140,7 @@ def account_ids(tx: Connection, *, hub_id: str, name: str) -> list[str]:
 
 
 def list_overruns(
-    tx: Connection, *, hub_id: str, since: datetime, limit: int = 100
+    tx: Transaction, *, hub_id: str, since: datetime, limit: int = 100
 ) -> list[Overrun]:
     """Return the newest charges since then whose lease ran on without a hold, forgiven or not."""
     rows = tx.execute(
@@ -152,7 +153,7 @@ def list_overruns(
     return [Overrun(entry_of(row), row.name) for row in rows]
 
 
-def list_newest(tx: Connection, *, account_id: str, currency: str, limit: int = 20) -> list[Entry]:
+def list_newest(tx: Transaction, *, account_id: str, currency: str, limit: int = 20) -> list[Entry]:
     """Return the account's last entries, the newest first."""
     rows = tx.execute(
         select(*ENTRY)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from ..rules.action import Action
 from ..rules.credit import Credit
@@ -28,6 +28,7 @@ from ..rules.verify import (
 from . import credits as credits_given
 from . import gaps, usage, verify_rows
 from .batches import split_ids
+from .database import Transaction
 from .entries import ENTRY, entry_of, unread_entry_of
 from .lease_rows import LeaseRow, lease_from, lease_query
 from .schema import accounts, audit, balances, credits, entries, holds, leases
@@ -46,7 +47,7 @@ class Verified:
 
 
 def verify_money(
-    tx: Connection, *, hub_id: str, now: datetime, account_id: str | None = None
+    tx: Transaction, *, hub_id: str, now: datetime, account_id: str | None = None
 ) -> Verified:
     """Derive the money of this hub again, or of one account. Reads only; grows with history."""
     faults: list[Discrepancy] = []
@@ -85,7 +86,7 @@ class _Chain:
 
 
 def _prove_chain(
-    tx: Connection, account: str, currency: str, now: datetime, audited_since: datetime | None
+    tx: Transaction, account: str, currency: str, now: datetime, audited_since: datetime | None
 ) -> _Chain:
     chain = _read_chain(tx, account, currency)
     stored = _read_account(tx, account, currency)
@@ -99,7 +100,7 @@ def _prove_chain(
     return _Chain(faults, usage_of(lines, proofs), len(chain), len(proofs))
 
 
-def _audited_since(tx: Connection, hub_id: str) -> datetime | None:
+def _audited_since(tx: Transaction, hub_id: str) -> datetime | None:
     """Return since when the audit goes back: what is older was pruned."""
     return tx.execute(select(func.min(audit.c.at)).where(audit.c.hub_id == hub_id)).scalar()
 
@@ -120,7 +121,7 @@ def _add_usage(
 
 
 def _usage_faults(
-    tx: Connection,
+    tx: Transaction,
     hub_id: str,
     derived: Mapping[UsageKey, UsageSum],
     names: Mapping[str, str],
@@ -146,7 +147,7 @@ def _usage_faults(
     return faults
 
 
-def find_head(tx: Connection, *, account_id: str, head: str) -> Entry | None:
+def find_head(tx: Transaction, *, account_id: str, head: str) -> Entry | None:
     """Return the entry whose hash a statement printed; None means that the ledger was rewritten
     since."""
     row = tx.execute(
@@ -156,7 +157,7 @@ def find_head(tx: Connection, *, account_id: str, head: str) -> Entry | None:
 
 
 def _list_chains(
-    tx: Connection, hub_id: str, account_id: str | None
+    tx: Transaction, hub_id: str, account_id: str | None
 ) -> Iterator[tuple[str, str, str]]:
     """List (account, its name, currency) of all that have entries, a balance or charged leases."""
     of_hub = [
@@ -178,7 +179,7 @@ def _list_chains(
         yield row.account_id, row.name or row.account_id, row.currency
 
 
-def _read_chain(tx: Connection, account_id: str, currency: str) -> list[Sealed]:
+def _read_chain(tx: Transaction, account_id: str, currency: str) -> list[Sealed]:
     rows = tx.execute(
         select(*ENTRY)
         .where(entries.c.account_id == account_id, entries.c.currency == currency)
@@ -187,7 +188,7 @@ def _read_chain(tx: Connection, account_id: str, currency: str) -> list[Sealed]:
     return [Sealed(unread_entry_of(row), row.hash) for row in rows]
 
 
-def _read_account(tx: Connection, account_id: str, currency: str) -> StoredAccount:
+def _read_account(tx: Transaction, account_id: str, currency: str) -> StoredAccount:
     balance = tx.execute(
         select(balances).where(balances.c.account_id == account_id, balances.c.currency == currency)
     ).first()
@@ -212,7 +213,7 @@ def _read_account(tx: Connection, account_id: str, currency: str) -> StoredAccou
 
 
 def _read_leases(
-    tx: Connection,
+    tx: Transaction,
     account_id: str,
     currency: str,
     chain: list[Sealed],
@@ -295,7 +296,7 @@ def _proof_of(
     )
 
 
-def _read_starts(tx: Connection, account_id: str) -> dict[str, Mapping[str, object]]:
+def _read_starts(tx: Transaction, account_id: str) -> dict[str, Mapping[str, object]]:
     """Return what the audit has of this account's starts, by lease."""
     rows = tx.execute(
         select(audit.c.detail).where(

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from ..rules.action import Action
 from .by import By
+from .database import Transaction
 from .idempotency import seal_of
 from .schema import (
     accounts,
@@ -32,7 +33,7 @@ class Discrepancy:
     what: str
 
 
-def hub_faults(tx: Connection, hub_id: str, audited_since: datetime | None) -> list[Discrepancy]:
+def hub_faults(tx: Transaction, hub_id: str, audited_since: datetime | None) -> list[Discrepancy]:
     """Return what is wrong with budgets, keys, and rows that are another's or nobody's."""
     return [
         *_budget_faults(tx, hub_id, audited_since),
@@ -43,7 +44,7 @@ def hub_faults(tx: Connection, hub_id: str, audited_since: datetime | None) -> l
 
 
 def _budget_faults(
-    tx: Connection, hub_id: str, audited_since: datetime | None
+    tx: Transaction, hub_id: str, audited_since: datetime | None
 ) -> list[Discrepancy]:
     """Compare budgets with how the audit says that they were set, and when they were passed."""
     settings = _newest(tx, hub_id, Action.BUDGET)
@@ -89,7 +90,7 @@ class _BudgetAct:
         return self.detail["soft"], self.detail["hard"]
 
 
-def _newest(tx: Connection, hub_id: str, action: Action) -> dict[tuple[str, str], _BudgetAct]:
+def _newest(tx: Transaction, hub_id: str, action: Action) -> dict[tuple[str, str], _BudgetAct]:
     """Return the newest audit row of each scope and currency."""
     rows = tx.execute(
         select(audit.c.actor, audit.c.at, audit.c.detail)
@@ -103,7 +104,7 @@ def _newest(tx: Connection, hub_id: str, action: Action) -> dict[tuple[str, str]
     }
 
 
-def _key_faults(tx: Connection) -> list[Discrepancy]:
+def _key_faults(tx: Transaction) -> list[Discrepancy]:
     """Find keys of requests whose row was altered: a retry would be done twice, or not at all."""
     # Of every hub: one that is altered may say another.
     rows = tx.execute(select(idempotency_keys))
@@ -115,7 +116,7 @@ def _key_faults(tx: Connection) -> list[Discrepancy]:
     ]
 
 
-def _stray_rows(tx: Connection, hub_id: str) -> list[Discrepancy]:
+def _stray_rows(tx: Transaction, hub_id: str) -> list[Discrepancy]:
     """Find rows of money that say another hub than their account does, or have no lease."""
     faults = []
     for table, noun in ((balances, "balance"), (credits, "credit")):
@@ -129,7 +130,7 @@ def _stray_rows(tx: Connection, hub_id: str) -> list[Discrepancy]:
     return faults + _stray_leases(tx, hub_id)
 
 
-def _stray_leases(tx: Connection, hub_id: str) -> list[Discrepancy]:
+def _stray_leases(tx: Transaction, hub_id: str) -> list[Discrepancy]:
     """Find holds whose lease is gone, and leases that say another hub than their account does."""
     orphans = tx.execute(
         select(holds.c.lease_id, holds.c.account_id, holds.c.currency)
@@ -151,7 +152,7 @@ def _stray_leases(tx: Connection, hub_id: str) -> list[Discrepancy]:
     ]
 
 
-def _order_faults(tx: Connection, hub_id: str) -> list[Discrepancy]:
+def _order_faults(tx: Transaction, hub_id: str) -> list[Discrepancy]:
     """Find entries that do not stand in the order in which their chain was written."""
     faults = []
     last: dict[tuple[str, str], tuple[int, int]] = {}

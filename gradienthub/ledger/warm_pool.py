@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection
-
 from ..rules.phase import SlotState
 from ..rules.warm import Fill, Pool, Slot, next_fill, surplus
 from ..settings import Settings
 from . import capacity, schema, warm_slots
+from .database import Transaction
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class PoolState:
     paused: bool
 
 
-def read_pool(tx: Connection, hub_id: str) -> PoolState:
+def read_pool(tx: Transaction, hub_id: str) -> PoolState:
     """Return all warm servers of this hub."""
     servers = warm_slots.list_servers(tx, hub_id)
     return PoolState(
@@ -33,7 +32,7 @@ def read_pool(tx: Connection, hub_id: str) -> PoolState:
     )
 
 
-def let_go_surplus(tx: Connection, settings: Settings) -> None:
+def let_go_surplus(tx: Transaction, settings: Settings) -> None:
     """Withdraw the warm servers that no pool of the configuration wants any more."""
     # A start that has just read what waits may still claim one of them.
     paused = warm_slots.find_pause(tx, settings.hub_id) is not None
@@ -42,14 +41,14 @@ def let_go_surplus(tx: Connection, settings: Settings) -> None:
     )
 
 
-def let_go(tx: Connection, hub_id: str, slot_id: str) -> bool:
+def let_go(tx: Transaction, hub_id: str, slot_id: str) -> bool:
     """Withdraw this warm server from claims. Return False if somebody has claimed it."""
     warm_slots.let_go(tx, [slot_id])
     return slot_id not in warm_slots.map_claims(tx, hub_id)
 
 
 def add(
-    tx: Connection,
+    tx: Transaction,
     settings: Settings,
     pools: Mapping[Pool, str],
     slot_id: str,
@@ -78,7 +77,7 @@ def add(
 
 
 def _insert(
-    tx: Connection, settings: Settings, fill: Fill, digest: str, slot_id: str, now: datetime
+    tx: Transaction, settings: Settings, fill: Fill, digest: str, slot_id: str, now: datetime
 ) -> Slot:
     catalog = settings.house.catalog
     machine = catalog.instance_type(fill.pool.instance_type)

@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 
 from ..rules.lease import Claim
 from ..rules.phase import SlotState, may_turn
 from ..rules.warm import Slot
 from . import objects
 from .by import By
+from .database import Transaction
 from .schema import device_holders, leases, warm_pauses, warm_slots
 
 WARM = "warm"
@@ -33,13 +34,13 @@ class WarmServer:
         return self.ready_at or self.created_at
 
 
-def list_slots(tx: Connection, hub_id: str) -> list[Slot]:
+def list_slots(tx: Transaction, hub_id: str) -> list[Slot]:
     """List this hub's warm servers, also those on their way and those to be destroyed, oldest
     first."""
     return [server.slot for server in list_servers(tx, hub_id)]
 
 
-def list_servers(tx: Connection, hub_id: str) -> list[WarmServer]:
+def list_servers(tx: Transaction, hub_id: str) -> list[WarmServer]:
     """List this hub's warm servers as `of_hub` does, with what only the ledger has of them."""
     rows = tx.execute(
         select(warm_slots)
@@ -73,7 +74,7 @@ def _state_of(word: str) -> SlotState:
     return SlotState(word) if word in list(SlotState) else SlotState.LEAVING
 
 
-def held_devices(tx: Connection, hub_id: str) -> tuple[frozenset[str], frozenset[str]]:
+def held_devices(tx: Transaction, hub_id: str) -> tuple[frozenset[str], frozenset[str]]:
     """Return (devices that nobody may have now, devices on which a warm server of this hub waits).
 
     Another hub's warm server counts as held: only its own hub can destroy it.
@@ -87,7 +88,7 @@ def held_devices(tx: Connection, hub_id: str) -> tuple[frozenset[str], frozenset
     return frozenset(row.device_uuid for row in rows) - warm, warm
 
 
-def claim(tx: Connection, slot_id: str) -> Claim:
+def claim(tx: Transaction, slot_id: str) -> Claim:
     """Give this warm server to a start, whose lease names it from now on: its row goes."""
     row = tx.execute(select(warm_slots).where(warm_slots.c.id == slot_id)).one()
     tx.execute(delete(device_holders).where(device_holders.c.holder_id == slot_id))
@@ -95,7 +96,7 @@ def claim(tx: Connection, slot_id: str) -> Claim:
     return Claim(row.id, row.object_id, row.address, row.digest, row.ready_at)
 
 
-def evict(tx: Connection, slot_ids: Iterable[str], lease_id: str) -> None:
+def evict(tx: Transaction, slot_ids: Iterable[str], lease_id: str) -> None:
     """Free the devices of these warm servers for this start, which waits until they are gone."""
     ids = list(slot_ids)
     if not ids:
@@ -108,7 +109,7 @@ def evict(tx: Connection, slot_ids: Iterable[str], lease_id: str) -> None:
     tx.execute(delete(device_holders).where(device_holders.c.holder_id.in_(ids)))
 
 
-def take_back(tx: Connection, lease_id: str, now: datetime) -> None:
+def take_back(tx: Transaction, lease_id: str, now: datetime) -> None:
     """Give warm servers their devices back, after a start that they were in the way of has
     ended."""
     rows = tx.execute(select(warm_slots).where(warm_slots.c.lease_id == lease_id)).all()
@@ -120,7 +121,7 @@ def take_back(tx: Connection, lease_id: str, now: datetime) -> None:
         )
 
 
-def hold(tx: Connection, hub_id: str, slot_id: str, devices: Iterable[str], now: datetime) -> None:
+def hold(tx: Transaction, hub_id: str, slot_id: str, devices: Iterable[str], now: datetime) -> None:
     """Make the warm server the holder of these devices."""
     for device in devices:
         tx.execute(
@@ -130,7 +131,7 @@ def hold(tx: Connection, hub_id: str, slot_id: str, devices: Iterable[str], now:
         )
 
 
-def remove_slot(tx: Connection, slot_id: str, now: datetime) -> None:
+def remove_slot(tx: Transaction, slot_id: str, now: datetime) -> None:
     """Delete the row and what it held, once the engine says that the warm server is gone.
 
     Safe to call twice.
@@ -144,7 +145,7 @@ def remove_slot(tx: Connection, slot_id: str, now: datetime) -> None:
     tx.execute(delete(warm_slots).where(warm_slots.c.id == slot_id))
 
 
-def let_go(tx: Connection, slot_ids: Iterable[str]) -> None:
+def let_go(tx: Transaction, slot_ids: Iterable[str]) -> None:
     """Withdraw these warm servers from claims. They keep their devices until they are gone."""
     tx.execute(
         update(warm_slots)
@@ -160,7 +161,7 @@ def _may_turn(state: SlotState) -> ColumnElement[bool]:
 
 
 def note_ready(
-    tx: Connection, slot_id: str, *, object_id: str, address: str, used: int, now: datetime
+    tx: Transaction, slot_id: str, *, object_id: str, address: str, used: int, now: datetime
 ) -> bool:
     """Record that the warm server waits and may be claimed.
 
@@ -177,7 +178,7 @@ def note_ready(
     )
 
 
-def note_spoiled(tx: Connection, lease_id: str, now: datetime) -> None:
+def note_spoiled(tx: Transaction, lease_id: str, now: datetime) -> None:
     """Record that the claim failed and the warm server is destroyed: the lease starts cold."""
     row = tx.execute(
         select(leases.c.warm_slot, leases.c.hub_id, leases.c.object_id).where(
@@ -189,7 +190,7 @@ def note_spoiled(tx: Connection, lease_id: str, now: datetime) -> None:
     tx.execute(update(leases).where(leases.c.id == lease_id).values(warm_slot=None, object_id=None))
 
 
-def map_claims(tx: Connection, hub_id: str) -> dict[str, str]:
+def map_claims(tx: Transaction, hub_id: str) -> dict[str, str]:
     """Map each warm server that somebody has to its open lease."""
     rows = tx.execute(
         select(leases.c.warm_slot, leases.c.id).where(
@@ -199,7 +200,7 @@ def map_claims(tx: Connection, hub_id: str) -> dict[str, str]:
     return {row.warm_slot: row.id for row in rows}
 
 
-def pause(tx: Connection, by: By) -> None:
+def pause(tx: Transaction, by: By) -> None:
     """Let no warm server be filled from now on, and none that waits be claimed."""
     tx.execute(
         update(warm_slots).where(warm_slots.c.hub_id == by.hub_id).values(state=SlotState.LEAVING)
@@ -210,12 +211,12 @@ def pause(tx: Connection, by: By) -> None:
         )
 
 
-def resume(tx: Connection, hub_id: str) -> bool:
+def resume(tx: Transaction, hub_id: str) -> bool:
     """Fill the pool again; whether it was paused."""
     return bool(tx.execute(delete(warm_pauses).where(warm_pauses.c.hub_id == hub_id)).rowcount)
 
 
-def find_pause(tx: Connection, hub_id: str) -> tuple[str, datetime] | None:
+def find_pause(tx: Transaction, hub_id: str) -> tuple[str, datetime] | None:
     """Return (who paused it, since when), or None."""
     row = tx.execute(select(warm_pauses).where(warm_pauses.c.hub_id == hub_id)).first()
     return (row.paused_by, row.paused_at) if row else None
@@ -234,13 +235,13 @@ class Overview:
     paused: tuple[str, datetime] | None
 
 
-def read_overview(tx: Connection, hub_id: str, now: datetime) -> Overview:
+def read_overview(tx: Transaction, hub_id: str, now: datetime) -> Overview:
     """Return this hub's warm servers, oldest first, and how many starts used one."""
     hits, starts = warm_starts(tx, hub_id, now - LOOK_BACK)
     return Overview(tuple(list_servers(tx, hub_id)), hits, starts, find_pause(tx, hub_id))
 
 
-def warm_starts(tx: Connection, hub_id: str, since: datetime) -> tuple[int, int]:
+def warm_starts(tx: Transaction, hub_id: str, since: datetime) -> tuple[int, int]:
     """Return (starts that claimed a warm server, all that answered) since that moment."""
     row = tx.execute(
         select(func.count(leases.c.warm_slot), func.count()).where(

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, bindparam, or_, select, update
+from sqlalchemy import and_, bindparam, or_, select, update
 
 from ..rules.action import Action
 from ..rules.idleness import Deadlines, Ending, Reason, Warned, ending, extend, refuse_program
@@ -16,6 +16,7 @@ from ..rules.tiers import Tier
 from ..rules.use import Evidence, Use
 from . import audit, gaps
 from .by import By
+from .database import Transaction
 from .findings import NewFinding
 from .lease_rows import LeaseQuery, LeaseRow, last_lease, lease_from, lease_query, leases_from
 from .schema import accounts, lease_devices, leases, watches
@@ -77,7 +78,7 @@ def _query() -> LeaseQuery:
     )
 
 
-def list_open_watched(tx: Connection, hub_id: str) -> list[Watched]:
+def list_open_watched(tx: Transaction, hub_id: str) -> list[Watched]:
     """Return the answered, open leases of a hub whose stop was not asked for yet, oldest first."""
     rows = tx.execute(
         _query()
@@ -104,7 +105,7 @@ def list_open_watched(tx: Connection, hub_id: str) -> list[Watched]:
     ]
 
 
-def find_watched(tx: Connection, lease_id: str) -> Watched | None:
+def find_watched(tx: Transaction, lease_id: str) -> Watched | None:
     """Return one lease, open or ended; None if there is none or it never answered."""
     row = tx.execute(
         _query().where(leases.c.id == lease_id, leases.c.answered_at.is_not(None))
@@ -113,7 +114,7 @@ def find_watched(tx: Connection, lease_id: str) -> Watched | None:
 
 
 def list_watched(
-    tx: Connection,
+    tx: Transaction,
     hub_id: str,
     *,
     account_id: str | None,
@@ -144,19 +145,19 @@ def list_watched(
     return _whole(tx, rows)
 
 
-def find_last_watched(tx: Connection, *, account_id: str, server_name: str) -> Watched | None:
+def find_last_watched(tx: Transaction, *, account_id: str, server_name: str) -> Watched | None:
     """Return the newest lease of a notebook, whatever became of it, or None."""
     row = tx.execute(last_lease(_query(), account_id, server_name)).first()
     return _whole(tx, [row])[0] if row else None
 
 
-def find_any_lease(tx: Connection, hub_id: str, lease_id: str) -> Watched | None:
+def find_any_lease(tx: Transaction, hub_id: str, lease_id: str) -> Watched | None:
     """Return one lease of this hub, whatever became of it, or None."""
     row = tx.execute(_query().where(leases.c.hub_id == hub_id, leases.c.id == lease_id)).first()
     return _whole(tx, [row])[0] if row else None
 
 
-def _whole(tx: Connection, rows: Sequence[LeaseRow]) -> list[Watched]:
+def _whole(tx: Transaction, rows: Sequence[LeaseRow]) -> list[Watched]:
     """Make values of rows of `_query`, with their devices, gaps and what was not charged."""
     return [_watched(row, lease) for row, lease in zip(rows, leases_from(tx, rows), strict=True)]
 
@@ -223,7 +224,7 @@ def _warned_columns(name: str, warned: Warned | None) -> dict[str, object]:
     }
 
 
-def find_hanging_stops(tx: Connection, hub_id: str, before: datetime) -> list[NewFinding]:
+def find_hanging_stops(tx: Transaction, hub_id: str, before: datetime) -> list[NewFinding]:
     """Find leases whose stop was asked for before that moment and that are not ended yet."""
     rows = tx.execute(
         _query().where(
@@ -246,7 +247,7 @@ def find_hanging_stops(tx: Connection, hub_id: str, before: datetime) -> list[Ne
     ]
 
 
-def list_stopped_by_services(tx: Connection, hub_id: str, since: datetime) -> list[Watched]:
+def list_stopped_by_services(tx: Transaction, hub_id: str, since: datetime) -> list[Watched]:
     """List what other services of the hub stopped since then, without a word to its owner."""
     rows = tx.execute(
         _query().where(
@@ -261,7 +262,7 @@ def list_stopped_by_services(tx: Connection, hub_id: str, since: datetime) -> li
     return [_watched(row, lease_from(row)) for row in rows]
 
 
-def save(tx: Connection, hub_id: str, seen: Iterable[Watched]) -> None:
+def save(tx: Transaction, hub_id: str, seen: Iterable[Watched]) -> None:
     """Write what a pass learned. Leases that ended meanwhile keep what they had."""
     rows = {watch.id: _columns(watch) for watch in seen}
     if not rows:
@@ -308,7 +309,7 @@ def _columns(watch: Watched) -> dict[str, object]:
 
 
 def extend_lease(
-    tx: Connection,
+    tx: Transaction,
     lease_id: str,
     by: By,
     *,
@@ -340,7 +341,7 @@ def extend_lease(
 
 
 def _write_extension(
-    tx: Connection, by: By, lease: Lease, deadlines: Deadlines, program: bool
+    tx: Transaction, by: By, lease: Lease, deadlines: Deadlines, program: bool
 ) -> None:
     """Write the new deadlines of a lease, and in the audit who asked for them."""
     tx.execute(

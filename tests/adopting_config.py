@@ -21,9 +21,12 @@ c.JupyterHub.services = [
     {"name": "tester", "api_token": asked["token"]},
 ]
 c.JupyterHub.load_roles = [
-    {"name": "tester", "services": ["tester"],
-     "scopes": ["admin:users", "admin:servers", "access:servers", "read:users:activity"]},
-]  # fmt: skip
+    {
+        "name": "tester",
+        "services": ["tester"],
+        "scopes": ["admin:users", "admin:servers", "access:servers", "read:users:activity"],
+    },
+]
 c.Spawner.poll_interval = 1
 if os.geteuid() == 0 and spawner != "docker":
     c.Spawner.args = ["--allow-root"]
@@ -42,9 +45,12 @@ if spawner == "docker":
         {"name": "cull", "command": [sys.executable, "-m", "jupyterhub_idle_culler"]}
     )
     c.JupyterHub.load_roles.append(
-        {"name": "cull", "services": ["cull"],
-         "scopes": ["list:users", "read:users:activity", "delete:servers"]}
-    )  # fmt: skip
+        {
+            "name": "cull",
+            "services": ["cull"],
+            "scopes": ["list:users", "read:users:activity", "delete:servers"],
+        }
+    )
 elif spawner == "simple":
     c.JupyterHub.spawner_class = "simple"
     c.SimpleLocalProcessSpawner.home_dir_template = asked["folder"] + "/homes/{username}"

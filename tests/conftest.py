@@ -218,9 +218,10 @@ async def window() -> AsyncIterator[Callable[..., Awaitable[Any]]]:
 
         async def make(home: Home, name: str, width: int = 1280, **options: Any) -> Any:
             context = await browser.new_context(
-                viewport={"width": width, "height": 900}, locale="en-GB",
+                viewport={"width": width, "height": 900},
+                locale="en-GB",
                 **{"timezone_id": "Europe/Berlin", **options},
-            )  # fmt: skip
+            )
             page = await context.new_page()
             page.faults = []
             page.on("pageerror", lambda error: page.faults.append(str(error)))

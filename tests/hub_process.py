@@ -36,9 +36,16 @@ class HubProcess:
     config = CONFIG
 
     def __init__(
-        self, folder, proxy="memory", *, spawner="gradient-local", hub_ip="127.0.0.1",
-        poll_interval=30, environment=None, **traits,
-    ):  # fmt: skip
+        self,
+        folder,
+        proxy="memory",
+        *,
+        spawner="gradient-local",
+        hub_ip="127.0.0.1",
+        poll_interval=30,
+        environment=None,
+        **traits,
+    ):
         self.folder, self.proxy, self.traits = folder, proxy, traits
         self.token = secrets.token_hex(16)
         self.port = free_port()
@@ -53,10 +60,16 @@ class HubProcess:
     async def start(self):
         own_bin = str(Path(sys.executable).parent)
         asked = {
-            "folder": str(self.folder), "proxy": self.proxy, "token": self.token,
-            "port": self.port, "hub_port": self.hub_port, "proxy_port": self._proxy_port,
-            **self._hub, "traits": self.traits, "node_proxy": NODE_PROXY,
-        }  # fmt: skip
+            "folder": str(self.folder),
+            "proxy": self.proxy,
+            "token": self.token,
+            "port": self.port,
+            "hub_port": self.hub_port,
+            "proxy_port": self._proxy_port,
+            **self._hub,
+            "traits": self.traits,
+            "node_proxy": NODE_PROXY,
+        }
         environment = (
             os.environ
             | self._environment
@@ -68,10 +81,14 @@ class HubProcess:
         )
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "jupyterhub", f"--config={self.config}"], cwd=self.folder,
-                env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                [sys.executable, "-m", "jupyterhub", f"--config={self.config}"],
+                cwd=self.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
                 start_new_session=True,
-            )  # fmt: skip
+            )
         await self.until(self._is_up, "the hub is up")
 
     async def _is_up(self):

@@ -35,9 +35,12 @@ c.JupyterHub.activity_resolution = 0
 
 c.JupyterHub.services = [{"name": "tester", "api_token": asked["token"]}]
 c.JupyterHub.load_roles = [
-    {"name": "tester", "services": ["tester"],
-     "scopes": ["admin:users", "admin:servers", "access:servers", "read:users:activity"]},
-]  # fmt: skip
+    {
+        "name": "tester",
+        "services": ["tester"],
+        "scopes": ["admin:users", "admin:servers", "access:servers", "read:users:activity"],
+    },
+]
 
 if asked["proxy"] == "memory":
     c.JupyterHub.proxy_class = "gradienthub.testing.ProxyInMemory"

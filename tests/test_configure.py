@@ -120,8 +120,12 @@ def test_the_cullers_role_is_the_least_it_needs(c):
     configure(c, keeper=False)
     scopes = listed(c.JupyterHub.load_roles)[0]["scopes"]
     assert set(scopes) == {
-        "list:users", "read:users:activity", "read:servers", "admin:server_state", "delete:servers",
-    }  # fmt: skip
+        "list:users",
+        "read:users:activity",
+        "read:servers",
+        "admin:server_state",
+        "delete:servers",
+    }
 
 
 def test_the_public_names_stay_what_they_are_whatever_was_imported_first():

@@ -50,11 +50,15 @@ def test_rows_are_added_and_removed(tmp_path):
 @pytest.mark.parametrize(
     ("traits", "words"),
     [
-        ({"instance_types": {"v100": {"prize": 1}}},
-         ["instance_types['v100'].prize", "known keys are"]),
+        (
+            {"instance_types": {"v100": {"prize": 1}}},
+            ["instance_types['v100'].prize", "known keys are"],
+        ),
         ({"instance_types": {"v100": {"price": -1}}}, ["instance_types['v100'].price", "-1"]),
-        ({"instance_types": {"x": {"title": "X", "cpus": 1, "memory": 1}}},
-         ["instance_types['x'].price is missing"]),
+        (
+            {"instance_types": {"x": {"title": "X", "cpus": 1, "memory": 1}}},
+            ["instance_types['x'].price is missing"],
+        ),
         ({"instance_types": {"nope": None}}, ["instance_types['nope']", "does not"]),
         ({"instance_types": {"v100": "2.30"}}, ["instance_types['v100']", "2.30", "dict"]),
         ({"instance_types": {"c3": None}}, ["tiers['g1'].instance_types", "'c3'"]),
@@ -65,17 +69,22 @@ def test_rows_are_added_and_removed(tmp_path):
         ({"tier_rules": {"default": "gold"}}, ["tier_rules.default", "'gold'", "known are"]),
         ({"tier_rules": {"by_group": {"lab": "gold"}}}, ["by_group['lab']", "'gold'"]),
         ({"hosts": {"a": {"cpus": 0, "memory": 1}}}, ["hosts['a'].cpus"]),
-        ({"hosts": {
-            "a": {"cpus": 1, "memory": 1, "devices": [{"uuid": "GPU-1", "model": "M"}]},
-            "b": {"cpus": 1, "memory": 1, "devices": [{"uuid": "GPU-1", "model": "M"}]}}},
-         ["'GPU-1'", "'a'", "'b'"]),
+        (
+            {
+                "hosts": {
+                    "a": {"cpus": 1, "memory": 1, "devices": [{"uuid": "GPU-1", "model": "M"}]},
+                    "b": {"cpus": 1, "memory": 1, "devices": [{"uuid": "GPU-1", "model": "M"}]},
+                }
+            },
+            ["'GPU-1'", "'a'", "'b'"],
+        ),
         ({"default_instance_type": "huge"}, ["default_instance_type", "'huge'", "known are"]),
         ({"currency": "dollars"}, ["currency", "dollars"]),
         ({"hub_id": "no spaces"}, ["hub_id", "no spaces"]),
         ({"database_url": "postgresql://db/x"}, ["hub_id", "set a word"]),
         ({"preset": None}, ["tiers is empty", "preset"]),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_setting_is_named_with_its_value_and_the_cure(tmp_path, traits, words):
     said = fault(tmp_path, **traits)
     for word in words:

@@ -33,19 +33,31 @@ EXECS = ["/bin/sh", "-c", 'exec "$@"', "entry"]
 
 @contextmanager
 def hostile_image(
-    base: str, *, hub_id: str, lease: str = "x", slot: str = "y", user: str = "root",
+    base: str,
+    *,
+    hub_id: str,
+    lease: str = "x",
+    slot: str = "y",
+    user: str = "root",
     entrypoint: list[str] = EXECS,
-) -> Iterator[str]:  # fmt: skip
+) -> Iterator[str]:
     """Build it; the tag of an image that is gone afterwards."""
     tag = f"gradienthub/hostile:{secrets.token_hex(4)}"
     text = DOCKERFILE.format(
-        base=base, hub_id=hub_id, lease=lease, slot=slot, user=user,
+        base=base,
+        hub_id=hub_id,
+        lease=lease,
+        slot=slot,
+        user=user,
         entrypoint=json.dumps(entrypoint),
-    )  # fmt: skip
+    )
     subprocess.run(
-        ["docker", "build", "--quiet", "--tag", tag, "-"], input=text.encode(), check=True,
-        stdout=subprocess.DEVNULL, env={"DOCKER_BUILDKIT": "0", "PATH": "/usr/bin:/bin"},
-    )  # fmt: skip
+        ["docker", "build", "--quiet", "--tag", tag, "-"],
+        input=text.encode(),
+        check=True,
+        stdout=subprocess.DEVNULL,
+        env={"DOCKER_BUILDKIT": "0", "PATH": "/usr/bin:/bin"},
+    )
     try:
         yield tag
     finally:

@@ -88,8 +88,10 @@ async def test_what_a_configuration_asks_beside_the_lease_is_refused(make, trait
 
 async def test_what_an_administrator_allows_on_purpose_is_given(make):
     def changes(c):
-        c.DockerSpawner.extra_host_config = {"ipc_mode": "shareable", "sysctls": {
-            "net.ipv4.ip_unprivileged_port_start": "80"}}  # fmt: skip
+        c.DockerSpawner.extra_host_config = {
+            "ipc_mode": "shareable",
+            "sysctls": {"net.ipv4.ip_unprivileged_port_start": "80"},
+        }
         c.GradientDockerSpawner.allowed_host_settings = ["sysctls=net.ipv4.ip_unprivileged*"]
 
     subject = await make(changes)
@@ -146,10 +148,13 @@ class LosesLabels(GradientDockerSpawner):
     async def create_object(self) -> Any:
         with closing(docker.APIClient()) as client:
             return client.create_container(
-                self.image, command=await self.get_command(), name=self.container_name,
-                environment=self.get_env(), ports=[self.port],
+                self.image,
+                command=await self.get_command(),
+                name=self.container_name,
+                environment=self.get_env(),
+                ports=[self.port],
                 host_config=client.create_host_config(port_bindings={self.port: ("127.0.0.1",)}),
-            )  # fmt: skip
+            )
 
 
 class LosesNameToo(LosesLabels):
@@ -191,13 +196,18 @@ class AsksThroughOurDoor(GradientDockerSpawner):
 
     async def create_object(self) -> Any:
         return await self.docker(
-            "create_container", self.image, command=await self.get_command(),
-            name=self.container_name, environment=self.get_env(), ports=[self.port],
+            "create_container",
+            self.image,
+            command=await self.get_command(),
+            name=self.container_name,
+            environment=self.get_env(),
+            ports=[self.port],
             labels={"gradienthub.lease": "another"},
             host_config=self.client.create_host_config(
                 port_bindings={self.port: ("127.0.0.1",)}, binds=self.volume_binds
-            ), working_dir=self.container_home,
-        )  # fmt: skip
+            ),
+            working_dir=self.container_home,
+        )
 
 
 def of_class(cls):

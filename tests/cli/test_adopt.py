@@ -117,11 +117,14 @@ def test_what_our_own_sections_say_is_not_taken_over(file):
         ('"dockerspawner.DockerSpawner"', False, "configure(c, adopt=True)"),
         ('"simple"', False, "configure(c, adopt=True)"),
         ('"localprocess"', True, "class GradientLocalProcessSpawner(GradientSpawner, "),
-        ('"dockerspawner.SystemUserSpawner"', True,
-         "class GradientSystemUserSpawner(GradientDockerSpawner, SystemUserSpawner)"),
+        (
+            '"dockerspawner.SystemUserSpawner"',
+            True,
+            "class GradientSystemUserSpawner(GradientDockerSpawner, SystemUserSpawner)",
+        ),
         ("None", True, "class GradientLocalProcessSpawner(GradientSpawner, "),
     ],
-)  # fmt: skip
+)
 def test_a_spawner_that_rents_nothing_is_refused_with_the_lines_to_write(
     file, capsys, spawner, adopt, words
 ):
@@ -213,7 +216,10 @@ def test_devices_say_which_server_outside_has_one(hub):
     rack = hub.load().settings.house.hosts[0]
     old = Outside("c" * 64, "jupyter-anna", "anna", asked=("GPU-1",))
     hub.ledger.write(
-        outside.replace, hub_id="this-hub", placed=[Placed(old, rack, ("GPU-1",))],
-        host_keys={"rack": "this-hub/rack"}, now=datetime(2026, 11, 23, 9, 0, tzinfo=UTC),
-    )  # fmt: skip
+        outside.replace,
+        hub_id="this-hub",
+        placed=[Placed(old, rack, ("GPU-1",))],
+        host_keys={"rack": "this-hub/rack"},
+        now=datetime(2026, 11, 23, 9, 0, tzinfo=UTC),
+    )
     assert "outside server jupyter-anna of anna" in hub.run("devices").out

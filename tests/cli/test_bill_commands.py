@@ -219,7 +219,14 @@ def test_a_statement_as_csv_is_no_formula_to_a_spreadsheet(hub):
     month = f"{datetime.now(UTC):%Y-%m}"
     rows = list(csv.DictReader(io.StringIO(hub.run("statement", "ann", month, "--csv").out)))
     assert [row["what"] for row in rows[:-1]] == [
-        "'=cmd|' /C calc'!A0", "'+1", "'-1", "'@SUM(A1)", "'\t=1", "' =1", 'a, "b"\nc']  # fmt: skip
+        "'=cmd|' /C calc'!A0",
+        "'+1",
+        "'-1",
+        "'@SUM(A1)",
+        "'\t=1",
+        "' =1",
+        'a, "b"\nc',
+    ]
     assert rows[-1]["balance"] == "7.00"
 
 

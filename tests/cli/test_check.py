@@ -101,10 +101,24 @@ def test_where_all_is_well_nothing_else_is_said(well):
     found = judge(well())
     assert [f for f in found if f.state is not Severity.OK] == []
     assert {f.name for f in found} == {
-        "configuration", "wiring", "traits", "hub_id", "database", "folders", "engine",
-            "hub address", "network", "storage",
-        "GPU runtime", "devices", "machines", "images", "orphans", "clocks", "proxy",
-    }  # fmt: skip
+        "configuration",
+        "wiring",
+        "traits",
+        "hub_id",
+        "database",
+        "folders",
+        "engine",
+        "hub address",
+        "network",
+        "storage",
+        "GPU runtime",
+        "devices",
+        "machines",
+        "images",
+        "orphans",
+        "clocks",
+        "proxy",
+    }
 
 
 def test_the_page_has_every_cure_and_counts_at_its_end():
@@ -259,8 +273,11 @@ def test_an_address_that_containers_reach_is_fine(well, more):
     assert bad(well(more), "hub address") == []
 
 
-BRIDGE = {"Name": "gradienthub-notebooks", "Driver": "bridge",
-          "Options": {"com.docker.network.bridge.enable_icc": "false"}}  # fmt: skip
+BRIDGE = {
+    "Name": "gradienthub-notebooks",
+    "Driver": "bridge",
+    "Options": {"com.docker.network.bridge.enable_icc": "false"},
+}
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,15 @@ def test_without_a_helper_the_hub_says_what_to_start(tmp_path):
 
 
 def test_an_unknown_user_is_a_sentence(tmp_path, capsys):
-    assert main(["mount-helper", f"--storage-root={tmp_path}", f"--socket={tmp_path / 's'}",
-                 "--hub-user=nobody-of-that-name"]) == 1  # fmt: skip
+    assert (
+        main(
+            [
+                "mount-helper",
+                f"--storage-root={tmp_path}",
+                f"--socket={tmp_path / 's'}",
+                "--hub-user=nobody-of-that-name",
+            ]
+        )
+        == 1
+    )
     assert "There is no user" in capsys.readouterr().err

@@ -48,8 +48,11 @@ class FirstTimeEngine:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 ["unshare", "--net", "--mount", "sh", "-c", PROGRAM, "sh", str(folder)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     def wait(self) -> None:
         """Wait until it answers."""
@@ -75,8 +78,10 @@ class FirstTimeEngine:
         with subprocess.Popen(["docker", "save", IMAGE], stdout=subprocess.PIPE) as saving:
             subprocess.run(
                 self.inside("docker", "load", "--quiet"),
-                stdin=saving.stdout, stdout=subprocess.DEVNULL, check=True,
-            )  # fmt: skip
+                stdin=saving.stdout,
+                stdout=subprocess.DEVNULL,
+                check=True,
+            )
         assert saving.returncode == 0
 
     def ask(self, *words: str) -> str:

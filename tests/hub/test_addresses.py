@@ -23,15 +23,20 @@ def put(**traits):
 PLACES = {
     "a base_url without slashes": (put(base_url="dev"), "/dev/", ""),
     "a base_url beside a bind_url without a path": (
-        put(base_url="/dev/", bind_url="ORIGIN"), "/dev/", ""),
+        put(base_url="/dev/", bind_url="ORIGIN"),
+        "/dev/",
+        "",
+    ),
     "a bind_url with a path": (put(bind_url="ORIGIN/lab/jupyter"), "/lab/jupyter/", ""),
     "neither": (put(), "/", ""),
     "a hub_bind_url": (put(base_url="dev", hub_bind_url="ORIGIN"), "/dev/", ""),
     "a public_url": (put(base_url="dev", public_url="http://lab.org/dev/"), "/dev/", ""),
     "hosts of their own": (
-        put(base_url="dev", subdomain_host="http://lab.org:8443"), "/dev/",
-        "http://gradient--service.lab.org:8443"),
-}  # fmt: skip
+        put(base_url="dev", subdomain_host="http://lab.org:8443"),
+        "/dev/",
+        "http://gradient--service.lab.org:8443",
+    ),
+}
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -42,14 +47,18 @@ async def test_login_leads_to_the_notebooks_and_every_link_of_theirs_opens(hub, 
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
         form = await session.get(f"{origin}{base}hub/login")
         said = await session.post(
-            f"{origin}{base}hub/login", allow_redirects=False,
+            f"{origin}{base}hub/login",
+            allow_redirects=False,
             data={"username": "anna", "password": "x", "_xsrf": _xsrf(await form.text())},
-        )  # fmt: skip
+        )
         assert (said.status, said.headers["Location"]) == (302, f"{base}hub/home")
         page = await (await session.get(f"{origin}{base}hub/home")).text()
         assert f'href="{host}{base}services/gradient/usage"' in page
-        ours = {url for url in re.findall(r'(?:href|src)="([^"#]+)"', page)
-                if "/services/" not in url and "logout" not in url}  # fmt: skip
+        ours = {
+            url
+            for url in re.findall(r'(?:href|src)="([^"#]+)"', page)
+            if "/services/" not in url and "logout" not in url
+        }
         assert len(ours) > 8
         for url in sorted(ours):
             opened = await session.get(f"{origin}{url}", allow_redirects=False)

@@ -32,9 +32,11 @@ def refused(said: Any) -> None:
 async def test_one_notebook_too_many_is_refused_in_words_and_not_made(anna, method, asker):
     home, token = anna
     said = await home.api(
-        method, "/users/anna/servers/three", {"user_options": NEW},
+        method,
+        "/users/anna/servers/three",
+        {"user_options": NEW},
         token=token if asker == "anna" else None,
-    )  # fmt: skip
+    )
     refused(said)
     assert "three" not in home.app.users["anna"].orm_spawners
     await home.nothing_is_taken()

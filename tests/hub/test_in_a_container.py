@@ -56,20 +56,34 @@ class InContainer:
         self.token = secrets.token_hex(16)
         config = data / "test_config.py"
         config.write_text(MORE.format(config=str(CONFIG), image=IMAGE, token=self.token))
-        python = {path: {"bind": path, "mode": "ro"}
-                  for path in {str(ROOT), sys.prefix, sys.base_prefix}}  # fmt: skip
+        python = {
+            path: {"bind": path, "mode": "ro"} for path in {str(ROOT), sys.prefix, sys.base_prefix}
+        }
         self.container = engine.containers.run(
-            IMAGE, detach=True, user="0", entrypoint=[sys.executable, "-m", "jupyterhub"],
-            command=["-f", str(config)], working_dir=str(data), network=network.name,
-            hostname="hub", name=f"hub-of-{network.name}",
+            IMAGE,
+            detach=True,
+            user="0",
+            entrypoint=[sys.executable, "-m", "jupyterhub"],
+            command=["-f", str(config)],
+            working_dir=str(data),
+            network=network.name,
+            hostname="hub",
+            name=f"hub-of-{network.name}",
             networking_config={network.name: engine.api.create_endpoint_config(aliases=["hub"])},
-            volumes={"/var/run/docker.sock": {"bind": "/var/run/docker.sock", "mode": "rw"},
-                     **python, **volumes},
-            environment={"GRADIENTHUB_DATA": str(data), "GRADIENTHUB_NETWORK": network.name,
-                         "USER_PASSWORD": secrets.token_hex(8), "PYTHONPATH": str(ROOT),
-                         "ADMIN_PASSWORD": secrets.token_hex(32),
-                         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
-        )  # fmt: skip
+            volumes={
+                "/var/run/docker.sock": {"bind": "/var/run/docker.sock", "mode": "rw"},
+                **python,
+                **volumes,
+            },
+            environment={
+                "GRADIENTHUB_DATA": str(data),
+                "GRADIENTHUB_NETWORK": network.name,
+                "USER_PASSWORD": secrets.token_hex(8),
+                "PYTHONPATH": str(ROOT),
+                "ADMIN_PASSWORD": secrets.token_hex(32),
+                "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+            },
+        )
         self.container.reload()
         self.network = network.name
 
@@ -105,10 +119,13 @@ class InContainer:
 def skip_unless_it_runs(engine):
     try:
         engine.containers.run(
-            IMAGE, user="0", remove=True, entrypoint=[sys.executable, "-c"],
+            IMAGE,
+            user="0",
+            remove=True,
+            entrypoint=[sys.executable, "-c"],
             command=["import jupyterhub, docker, psutil"],
             volumes={p: {"bind": p, "mode": "ro"} for p in {sys.prefix, sys.base_prefix}},
-        )  # fmt: skip
+        )
     except docker.errors.DockerException as fault:
         pytest.skip(f"this Python does not run in the tests' image: {fault}")
 

@@ -17,13 +17,18 @@ async def test_the_owner_reads_what_keeps_it_and_what_extending_costs(hub, clock
     token = await home.person("anna", "pro", pays=True)
     await home.start_server("anna", "t4")
     clock.advance(minutes=10)
-    lease = await looked_at(home, "anna", busy=("sweep.ipynb",), busy_since=clock(),
-                            used_by=Use.KERNEL)  # fmt: skip
+    lease = await looked_at(
+        home, "anna", busy=("sweep.ipynb",), busy_since=clock(), used_by=Use.KERNEL
+    )
     said = await home.api("GET", WHERE, token=token)
     assert said.status == 200 and said.headers["Content-Type"] == "application/json"
     body = said.body
     assert (body["lease"], body["state"], body["user"], body["server"]) == (
-        lease, "running", "anna", "")  # fmt: skip
+        lease,
+        "running",
+        "anna",
+        "",
+    )
     assert body["keeps_alive"] == ["busy for 0 s: sweep.ipynb"]
     assert body["cost_text"] == "$0.09" and body["stops_at"] is None
     assert body["extend"]["cost_text"] == "$0.51"
@@ -106,7 +111,10 @@ async def test_an_older_run_is_not_extended_and_a_stopped_one_neither(hub, clock
     assert (said.status, said.body["code"]) == (409, "not_running")
     ended = (await home.api("GET", WHERE, token=token)).body
     assert (ended["state"], ended["reason"], ended["stopped_by"]) == (
-        "ended", "admin", "service tester")  # fmt: skip
+        "ended",
+        "admin",
+        "service tester",
+    )
     clock.advance(minutes=1)
     await home.start_server("anna")
     await looked_at(home, "anna")
@@ -144,9 +152,17 @@ async def test_without_the_ledger_it_says_so_and_when_to_come_back(hub):
 
 @pytest.mark.parametrize(
     "raw",
-    [b"[]", b"{", b'{"lease": 1}', b'{"lease": "x", "more": 1}', b"null", b"[" * 90_000,
-     b'{"lease": "' + b"x" * 20_000 + b'"}', b"\xff\xfe"],
-)  # fmt: skip
+    [
+        b"[]",
+        b"{",
+        b'{"lease": 1}',
+        b'{"lease": "x", "more": 1}',
+        b"null",
+        b"[" * 90_000,
+        b'{"lease": "' + b"x" * 20_000 + b'"}',
+        b"\xff\xfe",
+    ],
+)
 async def test_a_hostile_body_is_refused(hub, raw):
     home = await hub()
     token = await home.person("anna")

@@ -14,15 +14,24 @@ async def test_every_machine_is_there_with_price_and_what_is_free(hub):
     mira = await home.browser("mira")
     page = await mira.get("/gradient/machines")
     words = html.unescape(plain(page.text))
-    for there in ("Free CPU", "Multi-GPU", "Toy T4 · 16 GB",
-                  "2 × Toy T4 · 32 GB", "1 of 2 free", "$0.51/h", "8 vCPU · 16 GB RAM",
-                  "Running 1 of 3", "with Python 3"):  # fmt: skip
+    for there in (
+        "Free CPU",
+        "Multi-GPU",
+        "Toy T4 · 16 GB",
+        "2 × Toy T4 · 32 GB",
+        "1 of 2 free",
+        "$0.51/h",
+        "8 vCPU · 16 GB RAM",
+        "Running 1 of 3",
+        "with Python 3",
+    ):
         assert there in words, there
     a100 = page.text.split('data-type="a100"')[1].split("</li>")[0]
     assert "needs an approval, and you have none. Ask" in a100, "why not, and what would help"
     starts = re.findall(r'href="([^"]+)" aria-label="Start ([^"]+)"', page.text)
     assert dict((title, url.split("hub")[1]) for url, title in starts)["T4"] == (
-        "/new?instance_type=t4")  # fmt: skip
+        "/new?instance_type=t4"
+    )
     assert "A100" not in dict((title, url) for url, title in starts)
     form = await mira.get("/new?instance_type=t4")
     assert re.search(r'name="instance_type" value="t4"[^>]*checked', form.text)

@@ -84,9 +84,15 @@ async def test_one_that_does_not_answer_says_when_that_ends_it(mira, clock):
     since = clock()
     clock.advance(minutes=20)
     await looked_at(
-        home, "mira", "maps", used_at=since, looked_at=since, unknown_since=since,
-        missed_since=since + timedelta(minutes=1), unread=("1 of 2 kernels",),
-    )  # fmt: skip
+        home,
+        "mira",
+        "maps",
+        used_at=since,
+        looked_at=since,
+        unknown_since=since,
+        missed_since=since + timedelta(minutes=1),
+        unread=("1 of 2 kernels",),
+    )
     words = await words_of(browser)
     ends = since + timedelta(hours=3, minutes=1)
     assert "The use of 1 of 2 kernels cannot be told for 20 min." in words
@@ -98,9 +104,13 @@ async def test_busy_without_work_is_shown_as_that_with_its_end_and_its_warning(m
     since = clock()
     clock.advance(hours=2)
     waits = {
-        "busy": ("ask.ipynb",), "busy_since": since, "worked_at": since, "cpu_load": 0.4,
-        "cpu_seconds": 9.0, "cpu_at": clock(),
-    }  # fmt: skip
+        "busy": ("ask.ipynb",),
+        "busy_since": since,
+        "worked_at": since,
+        "cpu_load": 0.4,
+        "cpu_seconds": 9.0,
+        "cpu_at": clock(),
+    }
     await looked_at(home, "mira", "maps", **waits)
     words = await words_of(browser)
     assert "Kept alive, busy for 2 h: ask.ipynb, without work for 2 h. CPU 0%." in words
@@ -117,9 +127,11 @@ async def test_busy_without_work_is_shown_as_that_with_its_end_and_its_warning(m
 
 @pytest.mark.parametrize(
     ("reason", "said"),
-    [(Reason.UNKNOWN_USE, "its use could not be read for too long"),
-     (Reason.NO_WORK, "it was busy without work for too long")],
-)  # fmt: skip
+    [
+        (Reason.UNKNOWN_USE, "its use could not be read for too long"),
+        (Reason.NO_WORK, "it was busy without work for too long"),
+    ],
+)
 async def test_a_soft_stop_says_afterwards_what_it_was_for(mira, clock, reason, said):
     home, browser = mira
     home.spawner("mira", "maps").expect_stop(reason, "keeper")
@@ -133,9 +145,10 @@ async def test_a_warning_counts_down_and_extend_is_the_first_button(mira, clock)
     page = await browser.get("/home")
     words = read(page.text)
     for there in (
-        "Stops in 5:00", f"at {clock() + timedelta(minutes=5):%H:%M} UTC: idle since",
+        "Stops in 5:00",
+        f"at {clock() + timedelta(minutes=5):%H:%M} UTC: idle since",
         f"Extending keeps it until {clock() + timedelta(hours=1):%H:%M} UTC, for at most $0.51",
-    ):  # fmt: skip
+    ):
         assert there in words, there
     assert re.findall(r'btn-primary" id="([^"]+)"', page.text) == [
         "new",
@@ -163,8 +176,9 @@ async def test_extend_is_one_click_and_only_of_the_run_that_was_seen(mira, clock
 async def test_a_session_limit_says_that_nothing_extends_it(hub, clock):
     home = await hub()
     browser = await home.browser("anna")
-    await browser.post("/new", {"instance_type": "free-t4", "shutdown_after": "6h",
-                                "display_name": "Maps"})  # fmt: skip
+    await browser.post(
+        "/new", {"instance_type": "free-t4", "shutdown_after": "6h", "display_name": "Maps"}
+    )
     await home.until(lambda: home.spawner("anna", "maps").ready)
     end = clock() + timedelta(hours=12)
     clock.advance(hours=11, minutes=55)
@@ -205,9 +219,12 @@ async def test_an_administrators_words_are_shown_as_words(mira, clock):
     home, browser = mira
     lease = home.spawner("mira", "maps").lease_id
     await home.context.ledger.awrite(
-        leases.note_stop, lease, Reason.ADMIN, By(home.settings.hub_id, "ops", clock()),
+        leases.note_stop,
+        lease,
+        Reason.ADMIN,
+        By(home.settings.hub_id, "ops", clock()),
         "New driver on <b>gpu-04</b>.",
-    )  # fmt: skip
+    )
     await home.app.users["mira"].stop("maps")
     page = await browser.get("/home")
     words = read(page.text)
@@ -254,13 +271,16 @@ async def test_both_interfaces_are_offered_and_the_chosen_one_first(mira):
     text = (await browser.get("/home")).text
     openings = re.findall(r'href="([^"]+)">(Open \w+)<', text)
     assert [(url.rsplit("/", 1)[1], title) for url, title in openings] == [
-        ("tree", "Open Notebook"), ("lab", "Open Lab")]  # fmt: skip
+        ("tree", "Open Notebook"),
+        ("lab", "Open Lab"),
+    ]
 
 
 async def test_renaming_is_checked_and_kept(mira):
     home, browser = mira
-    await browser.post("/new", {"instance_type": "free-cpu", "shutdown_after": "1h",
-                                "display_name": "Other"})  # fmt: skip
+    await browser.post(
+        "/new", {"instance_type": "free-cpu", "shutdown_after": "1h", "display_name": "Other"}
+    )
     for bad in ("", "x" * 61, "a\u202eb", "oTHER"):
         said = await browser.post(
             "/home", {"server": "maps", "action": "rename", "display_name": bad}
@@ -294,8 +314,9 @@ async def test_without_the_ledger_the_page_and_stop_work_and_the_rest_says_so(mi
     page = await browser.get("/home")
     assert page.status == 200 and "the ledger does not answer" in page.text
     for action in ("extend", "rename"):
-        said = await browser.post("/home", {"server": "maps", "action": action,
-                                            "display_name": "New"})  # fmt: skip
+        said = await browser.post(
+            "/home", {"server": "maps", "action": action, "display_name": "New"}
+        )
         assert (said.status, said.headers["Retry-After"]) == (503, "60")
     said = await browser.post("/home", {"server": "maps", "action": "stop"})
     assert said.status == 303 and not home.spawner("mira", "maps").active
@@ -306,8 +327,9 @@ async def test_a_start_on_its_way_can_be_watched_and_stopped(hub):
     home = await hub()
     browser = await home.browser("anna")
     slow = home.engine.suffer(SlowToStart("anna"))
-    await browser.post("/new", {"instance_type": "free-t4", "shutdown_after": "1h",
-                                "display_name": "Maps"})  # fmt: skip
+    await browser.post(
+        "/new", {"instance_type": "free-t4", "shutdown_after": "1h", "display_name": "Maps"}
+    )
     words = await words_of(browser)
     assert "Starting" in words and "Will stop after 1 h idle." in words and "Watch" in words
     slow.let_go()

@@ -50,8 +50,11 @@ async def everything(home, browser, clock):
     await started(home, browser, "Stopped", instance_type="t4")
     await started(home, browser, "Crashed")
     await browser.post("/home", {"server": "stopped", "action": "stop"})
-    (found,) = [one for one in home.engine.of_user("mira") if one.lease.id == (
-        home.spawner("mira", "crashed").lease_id)]  # fmt: skip
+    (found,) = [
+        one
+        for one in home.engine.of_user("mira")
+        if one.lease.id == (home.spawner("mira", "crashed").lease_id)
+    ]
     await home.engine.crash(found, 137, "loading\nKilled", out_of_memory=True)
     await browser.get("/home")
     slow, dies = (home.engine.suffer(kind("mira")) for kind in (SlowToPrepare, DiesAtStart))
@@ -60,8 +63,9 @@ async def everything(home, browser, clock):
     await home.until(lambda: home.spawner("mira", "never")._failed)
     home.engine.heal(dies)
     await warn(home, clock)
-    await looked_at(home, "mira", "busy", busy=("sweep.ipynb",), busy_since=clock(),
-                    used_by=Use.KERNEL)  # fmt: skip
+    await looked_at(
+        home, "mira", "busy", busy=("sweep.ipynb",), busy_since=clock(), used_by=Use.KERNEL
+    )
     await looked_at(home, "mira", "idle", used_at=clock() - timedelta(minutes=5))
     slow = home.engine.suffer(SlowToPrepare("mira"))
     await browser.post("/new", {**T4, "display_name": "Starting"})
@@ -213,8 +217,15 @@ async def test_everybody_can_use_every_state_of_both_pages(mira, window, clock):
         for width in (1280, 360):
             page = await window(home, "mira", width=width, color_scheme=scheme)
             words = await page.inner_text("#live")
-            for there in ("Stops in", "Kept alive, busy", "Idle for 5 min", "Starting", "Stopped",
-                          "Crashed", "Did not start"):  # fmt: skip
+            for there in (
+                "Stops in",
+                "Kept alive, busy",
+                "Idle for 5 min",
+                "Starting",
+                "Stopped",
+                "Crashed",
+                "Did not start",
+            ):
                 assert there in words, there
             for path in ("/home", "/gradient/machines"):
                 await page.goto(home.url(path))

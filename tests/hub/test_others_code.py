@@ -76,8 +76,14 @@ PLACES = {
     "environment": environment,
     "spawner": in_start,
 }
-ERRORS = [ValueError("secret"), KeyError("secret"), RuntimeError("secret"),
-          asyncio.CancelledError(), SystemExit, OSError(2, "secret")]  # fmt: skip
+ERRORS = [
+    ValueError("secret"),
+    KeyError("secret"),
+    RuntimeError("secret"),
+    asyncio.CancelledError(),
+    SystemExit,
+    OSError(2, "secret"),
+]
 
 
 #: The hub's callables of the environment are never asynchronous.

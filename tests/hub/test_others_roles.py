@@ -97,8 +97,9 @@ async def test_who_may_not_open_their_own_notebook_is_refused_before_it_costs(hu
 def test_scopes_of_a_server_are_added_only_where_nothing_wider_is_there():
     assert with_server_scopes(["inherit"]) == ["inherit"]
     assert with_server_scopes(["access:servers", "users:activity"]) == [
-        "access:servers", "users:activity"
-    ]  # fmt: skip
+        "access:servers",
+        "users:activity",
+    ]
     assert with_server_scopes([]) == ["users:activity!user", "access:servers!server"]
 
 

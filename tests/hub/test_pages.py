@@ -58,8 +58,14 @@ async def test_the_form_shows_tier_machines_and_what_they_cost(hub):
     said = await anna.get("/spawn")
     assert said.status == 200
     words = plain(said.text)
-    for there in ("Tier Free", "Running 0 of 1", "Free T4 $0.00/h", "2 of 2 free",
-                  "It needs tier Pro", "If you walk away now $0.00"):  # fmt: skip
+    for there in (
+        "Tier Free",
+        "Running 0 of 1",
+        "Free T4 $0.00/h",
+        "2 of 2 free",
+        "It needs tier Pro",
+        "If you walk away now $0.00",
+    ):
         assert there in words, there
     assert checked(said.text, "instance_type") == "free-cpu"
     assert checked(said.text, "runtime") == "python"
@@ -98,10 +104,18 @@ async def test_a_link_fills_the_form_in_and_starts_nothing(hub):
 
 @pytest.mark.parametrize(
     "query",
-    ["?foo=1", "?opt-=1", "?instance_type=%00%ff%fe", "?opt-image=--privileged", "?_xsrf=1&x[]=2",
-     "?instance_type=" + "a" * 4000, "?stop_at=0001-01-01T00:00", "?runtime=%3Cscript%3E",
-     "?display_name=" + quote("<img src=x>")],
-)  # fmt: skip
+    [
+        "?foo=1",
+        "?opt-=1",
+        "?instance_type=%00%ff%fe",
+        "?opt-image=--privileged",
+        "?_xsrf=1&x[]=2",
+        "?instance_type=" + "a" * 4000,
+        "?stop_at=0001-01-01T00:00",
+        "?runtime=%3Cscript%3E",
+        "?display_name=" + quote("<img src=x>"),
+    ],
+)
 async def test_a_hostile_link_is_a_form_with_a_note(hub, query):
     home = await hub()
     anna = await home.browser("anna")
@@ -153,9 +167,15 @@ async def test_names_that_make_one_address_get_addresses_of_their_own(hub):
     await home.person("anna", "flat")
     anna = await home.browser("anna")
     long = "x" * 40
-    for name, server in (("Maps!", "maps"), ("Maps?", "maps-2"), ("maps.", "maps-3"),
-                         ("日本", "notebook"), ("中国", "notebook-2"),
-                         (long, "x" * 30), (long + "!", "x" * 28 + "-2")):  # fmt: skip
+    for name, server in (
+        ("Maps!", "maps"),
+        ("Maps?", "maps-2"),
+        ("maps.", "maps-3"),
+        ("日本", "notebook"),
+        ("中国", "notebook-2"),
+        (long, "x" * 30),
+        (long + "!", "x" * 28 + "-2"),
+    ):
         said = await anna.post("/new", {**FREE, "instance_type": "free-cpu", "display_name": name})
         assert said.status == 302, plain(said.text)
         assert said.headers["Location"].endswith(f"/spawn-pending/anna/{server}")
@@ -275,8 +295,9 @@ async def test_a_way_on_starts_with_the_other_entries_as_they_were(hub):
     home = await hub()
     await home.person("mira", "pro", pays=True)
     mira = await home.browser("mira")
-    said = await mira.post("/new", {**T4, "display_name": "Maps", "interface": "notebook",
-                                    "instead": "c1"})  # fmt: skip
+    said = await mira.post(
+        "/new", {**T4, "display_name": "Maps", "interface": "notebook", "instead": "c1"}
+    )
     assert said.status == 302
     await home.until(lambda: home.spawner("mira", "maps").ready)
     lease = await home.lease_of("mira", "maps")
@@ -381,9 +402,13 @@ async def test_the_pending_page_shows_the_phases_and_refreshes_itself(hub, clock
     assert page.status == 200
     assert '<noscript><meta http-equiv="refresh" content="2"></noscript>' in page.text
     words = plain(page.text)
-    for there in ("Starting Maps", "Phase 5 of 6: wait until it answers", "Elapsed 18 s",
-                  "Free T4 · Toy T4 · 1 vCPU · 2 GB RAM · Python 3 · JupyterLab",
-                  "it stops by itself after 1 h idle"):  # fmt: skip
+    for there in (
+        "Starting Maps",
+        "Phase 5 of 6: wait until it answers",
+        "Elapsed 18 s",
+        "Free T4 · Toy T4 · 1 vCPU · 2 GB RAM · Python 3 · JupyterLab",
+        "it stops by itself after 1 h idle",
+    ):
         assert there in words, there
     slow.let_go()
     await home.until(lambda: home.spawner("anna", "maps").ready)
@@ -465,9 +490,15 @@ async def test_a_failed_start_says_why_how_far_it_came_and_a_way_on(hub):
     page = await anna.get("/spawn-pending/anna/maps")
     assert page.status == 502
     words = plain(page.text)
-    for there in ("Did not start: Maps", "No module named 'jupyterhub'", "Nothing was charged",
-                  "Try again", "start_failed", "gpu@example.org",
-                  "It came as far as phase 5 of 6"):  # fmt: skip
+    for there in (
+        "Did not start: Maps",
+        "No module named 'jupyterhub'",
+        "Nothing was charged",
+        "Try again",
+        "start_failed",
+        "gpu@example.org",
+        "It came as far as phase 5 of 6",
+    ):
         assert there in html.unescape(words), there
     assert 'href="/@/space%20word/hub/spawn/anna/maps"' in page.text
     assert 'http-equiv="refresh"' not in page.text
@@ -559,8 +590,16 @@ async def test_running_notebooks_come_first_with_cost_and_end(hub, clock):
     words = html.unescape(plain(page.text))
     assert words.index("New <i>one</i>") < words.index("Old")
     assert "<i>one</i>" not in page.text
-    for there in ("Running, 1 of 3", "$0.26 so far", "Spending now $0.51/h", "idle for 6 h",
-                  "Not running, 1", "$0.77 ran 1 h 30 min", "by you", "Restart"):  # fmt: skip
+    for there in (
+        "Running, 1 of 3",
+        "$0.26 so far",
+        "Spending now $0.51/h",
+        "idle for 6 h",
+        "Not running, 1",
+        "$0.77 ran 1 h 30 min",
+        "by you",
+        "Restart",
+    ):
         assert there in words, there
 
 
@@ -599,9 +638,13 @@ async def test_a_stopped_notebook_can_be_deleted_and_a_running_one_cannot(hub):
 
 @pytest.mark.parametrize(
     ("posted", "status"),
-    [({"server": "nonesuch", "action": "stop"}, 404), ({"server": "", "action": "format"}, 400),
-     ({"server": "", "action": "stop"}, 303), ({"server": "", "action": "delete"}, 303)],
-)  # fmt: skip
+    [
+        ({"server": "nonesuch", "action": "stop"}, 404),
+        ({"server": "", "action": "format"}, 400),
+        ({"server": "", "action": "stop"}, 303),
+        ({"server": "", "action": "delete"}, 303),
+    ],
+)
 async def test_the_notebooks_page_does_nothing_else(hub, posted, status):
     home = await hub()
     anna = await home.browser("anna")
@@ -621,7 +664,10 @@ async def test_what_is_free_is_told_to_the_person_it_is_for(hub, clock):
     said = await home.api("GET", "/gradient/availability", token=token)
     assert said.status == 200
     assert said.body["types"]["free-t4"] == {
-        "state": "free", "note": "1 of 2 free", "next_free": None}  # fmt: skip
+        "state": "free",
+        "note": "1 of 2 free",
+        "next_free": None,
+    }
     assert said.body["types"]["t4"]["state"] == "locked"
     await home.person("cleo")
     await home.start_server("cleo")

@@ -127,8 +127,9 @@ async def test_the_pending_page_follows_its_start_to_the_notebook(mira, window):
     prepares = mira.engine.suffer(SlowToPrepare("mira"))
     starts = mira.engine.suffer(SlowToStart("mira"))
     browser = await mira.browser("mira")
-    await browser.post("/new", {"instance_type": "t4", "shutdown_after": "1h",
-                                "display_name": "Maps"})  # fmt: skip
+    await browser.post(
+        "/new", {"instance_type": "t4", "shutdown_after": "1h", "display_name": "Maps"}
+    )
     await page.goto(mira.url("/spawn-pending/mira/maps"))
     await page.get_by_text("Phase 2 of 6: get the runtime").wait_for()
     mira.engine.heal(prepares)
@@ -143,8 +144,9 @@ async def test_the_pending_page_shows_a_failure_by_itself(mira, window):
     prepares = mira.engine.suffer(SlowToPrepare("mira"))
     mira.engine.suffer(DiesAtStart("mira"))
     browser = await mira.browser("mira")
-    await browser.post("/new", {"instance_type": "t4", "shutdown_after": "1h",
-                                "display_name": "Maps"})  # fmt: skip
+    await browser.post(
+        "/new", {"instance_type": "t4", "shutdown_after": "1h", "display_name": "Maps"}
+    )
     await page.goto(mira.url("/spawn-pending/mira/maps"))
     mira.engine.heal(prepares)
     await page.get_by_text("Did not start: Maps").wait_for()
@@ -158,8 +160,9 @@ async def test_the_pending_page_shows_a_failure_by_itself(mira, window):
 async def test_a_phone_shows_every_page_without_scrolling_sideways(mira, window, path, scheme):
     slow = mira.engine.suffer(SlowToStart("mira"))
     browser = await mira.browser("mira")
-    await browser.post("/new", {"instance_type": "t4", "shutdown_after": "1h",
-                                "display_name": "Wide" * 15})  # fmt: skip
+    await browser.post(
+        "/new", {"instance_type": "t4", "shutdown_after": "1h", "display_name": "Wide" * 15}
+    )
     page = await window(mira, "mira", width=360, color_scheme=scheme)
     await page.goto(mira.url(path.replace("maps", ("wide" * 15)[:30])))
     assert await page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -16,8 +16,10 @@ async def test_a_name_that_is_no_slug_is_refused_with_what_one_is(hub, name):
     assert "lower-case" in said.body["hint"]
     assert name not in home.app.users["anna"].orm_spawners
     anna = await home.browser("anna")
-    for answer in (await anna.get(f"/spawn/anna/{name}"),
-                   await anna.post(f"/spawn/anna/{name}", FREE)):  # fmt: skip
+    for answer in (
+        await anna.get(f"/spawn/anna/{name}"),
+        await anna.post(f"/spawn/anna/{name}", FREE),
+    ):
         assert answer.status == 400
         assert "cannot be a server" in plain(answer.text)
 

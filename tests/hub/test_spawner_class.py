@@ -97,8 +97,14 @@ def test_our_classes_and_those_that_stand_right_of_them_are_fine():
         async def start(self):
             return await super().start()
 
-    for cls in (GradientDockerSpawner, GradientLocalSpawner, GradientFakeSpawner, Right, Child,
-                WithHome):  # fmt: skip
+    for cls in (
+        GradientDockerSpawner,
+        GradientLocalSpawner,
+        GradientFakeSpawner,
+        Right,
+        Child,
+        WithHome,
+    ):
         assert wiring_faults(app(spawner_class=cls)) == []
 
 

@@ -144,11 +144,15 @@ async def test_starts_of_one_person_at_once_do_not_pass_their_cap(hub):
     token = await home.person("anna", "pro", pays=True)
     said = await asyncio.gather(
         *(
-            home.api("POST", f"/users/anna/servers/n{number}",
-                     {"user_options": {"instance_type": "c1", "shutdown_after": "1h"}}, token=token)
+            home.api(
+                "POST",
+                f"/users/anna/servers/n{number}",
+                {"user_options": {"instance_type": "c1", "shutdown_after": "1h"}},
+                token=token,
+            )
             for number in range(8)
         )
-    )  # fmt: skip
+    )
     assert sorted(answer.status for answer in said) == [201] * 3 + [409] * 5
     refused = next(answer for answer in said if answer.status == 409)
     assert refused.body["code"] == "too_many_running"
@@ -220,20 +224,55 @@ MALFORMED = {
     "images with options or shell characters": [
         ({"instance_type": "free-t4", "image": image}, 400, "bad_image")
         for image in (
-            "--privileged", "-v /:/host", "ghcr.io/acme/x; rm -rf /", "$(id)", "`id`", "a b",
-            "ghcr.io/acme/x\u00e9", "../../etc", "GHCR.io/Acme/X", "x|y", "a@sha256:12", "x" * 256,
-            "ghcr.io/acme/x&&y", "{username}", "ghcr.io/acme/x:", "http://evil/x",
+            "--privileged",
+            "-v /:/host",
+            "ghcr.io/acme/x; rm -rf /",
+            "$(id)",
+            "`id`",
+            "a b",
+            "ghcr.io/acme/x\u00e9",
+            "../../etc",
+            "GHCR.io/Acme/X",
+            "x|y",
+            "a@sha256:12",
+            "x" * 256,
+            "ghcr.io/acme/x&&y",
+            "{username}",
+            "ghcr.io/acme/x:",
+            "http://evil/x",
         )
-    ] + [(START | {"image": "ghcr.io/acme/x", "runtime": "python"}, 400, "bad_option")],
+    ]
+    + [(START | {"image": "ghcr.io/acme/x", "runtime": "python"}, 400, "bad_option")],
     "intervals that are none": [
         (START | {"shutdown_after": value}, 400, "bad_interval")
         for value in (
-            0, -1, -3600, 0.5, float("nan"), float("inf"), -float("inf"), 1e300, 10**400, True,
-            "", "0", "0h", "-1h", "1 fortnight", "1h30m", "h", "1.5h", "NaN", "١h", "99999999999d",
-            400 * 86400, [], {},
+            0,
+            -1,
+            -3600,
+            0.5,
+            float("nan"),
+            float("inf"),
+            -float("inf"),
+            1e300,
+            10**400,
+            True,
+            "",
+            "0",
+            "0h",
+            "-1h",
+            "1 fortnight",
+            "1h30m",
+            "h",
+            "1.5h",
+            "NaN",
+            "١h",
+            "99999999999d",
+            400 * 86400,
+            [],
+            {},
         )
     ],
-}  # fmt: skip
+}
 
 #: class of input -> (options, status, code), for what this person may not have, or nobody now.
 REFUSED = {
@@ -485,8 +524,9 @@ async def test_options_of_a_refused_start_are_not_what_the_next_start_uses(hub):
     token = await home.person("anna", "pro", pays=True)
     await home.start_server("anna", "t4", interface="notebook")
     await home.api("DELETE", "/users/anna/server")
-    refused = await home.api("POST", "/users/anna/server",
-                             {"user_options": {"instance_type": "a100"}}, token=token)  # fmt: skip
+    refused = await home.api(
+        "POST", "/users/anna/server", {"user_options": {"instance_type": "a100"}}, token=token
+    )
     assert refused.status in (400, 403)
     said = await home.api("POST", "/users/anna/server", token=token)
     assert said.status == 201, said
@@ -536,7 +576,10 @@ async def test_options_saved_by_an_older_version_are_refused_by_name_and_then_fo
     home.app.db.commit()
     said = await home.api("POST", "/users/anna/server", token=token)
     assert (said.status, said.body["code"], said.body["field"]) == (
-        400, "unknown_option", "“profile”")  # fmt: skip
+        400,
+        "unknown_option",
+        "“profile”",
+    )
     assert "saved by another version" in said.message
     assert (await home.start_server("anna")).status == 201
 
@@ -544,8 +587,12 @@ async def test_options_saved_by_an_older_version_are_refused_by_name_and_then_fo
 async def test_a_refused_start_is_in_the_audit_and_nowhere_else(hub):
     home = await hub()
     token = await home.person("anna")
-    await home.api("POST", "/users/anna/servers/fresh",
-                   {"user_options": {"instance_type": "a100"}}, token=token)  # fmt: skip
+    await home.api(
+        "POST",
+        "/users/anna/servers/fresh",
+        {"user_options": {"instance_type": "a100"}},
+        token=token,
+    )
     (row,) = [
         row
         for row in await home.context.ledger.aread(audit.rows, hub_id=home.settings.hub_id)
@@ -644,8 +691,12 @@ async def test_a_new_server_that_was_refused_leaves_no_row_and_an_older_one_stay
     token = await home.person("anna")
     await home.api("PUT", "/users/anna/servers/kept", {"display_name": "Kept"}, token=token)
     for server in ("kept", "fresh"):
-        said = await home.api("POST", f"/users/anna/servers/{server}",
-                              {"user_options": {"instance_type": "t4"}}, token=token)  # fmt: skip
+        said = await home.api(
+            "POST",
+            f"/users/anna/servers/{server}",
+            {"user_options": {"instance_type": "t4"}},
+            token=token,
+        )
         assert said.status == 403
     assert set(home.app.users["anna"].orm_spawners) == {"", "kept"}
     listed = (await home.api("GET", "/users/anna?include_stopped_servers=1")).body["servers"]
@@ -658,8 +709,15 @@ async def test_a_new_server_that_was_refused_leaves_no_row_and_an_older_one_stay
 async def test_a_start_from_the_form_is_the_same_start(hub):
     home = await hub()
     browser = await home.browser("anna")
-    form = {"instance_type": "free-t4", "runtime": "python", "shutdown_after": "30m",
-            "interface": "notebook", "image": "", "stop_at": "", "utc_offset": "60"}  # fmt: skip
+    form = {
+        "instance_type": "free-t4",
+        "runtime": "python",
+        "shutdown_after": "30m",
+        "interface": "notebook",
+        "image": "",
+        "stop_at": "",
+        "utc_offset": "60",
+    }
     said = await browser.post("/spawn/anna", form)
     assert said.status == 302, said
     await home.until(lambda: home.spawner("anna").ready)

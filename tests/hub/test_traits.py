@@ -26,10 +26,21 @@ from gradienthub.spawners.sections import configured
 from gradienthub.testing import GradientFakeSpawner
 
 CLASSES = (
-    Spawner, LocalProcessSpawner, SimpleLocalProcessSpawner, DockerSpawner, SwarmSpawner,
-    SystemUserSpawner, Authenticator, LocalAuthenticator, PAMAuthenticator, DummyAuthenticator,
-    NullAuthenticator, SharedPasswordAuthenticator, OAuthenticator, JupyterHub,
-)  # fmt: skip
+    Spawner,
+    LocalProcessSpawner,
+    SimpleLocalProcessSpawner,
+    DockerSpawner,
+    SwarmSpawner,
+    SystemUserSpawner,
+    Authenticator,
+    LocalAuthenticator,
+    PAMAuthenticator,
+    DummyAuthenticator,
+    NullAuthenticator,
+    SharedPasswordAuthenticator,
+    OAuthenticator,
+    JupyterHub,
+)
 
 
 class Ours(GradientDockerSpawner):

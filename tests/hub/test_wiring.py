@@ -38,15 +38,23 @@ def test_what_configure_wired_is_right():
         ({"services": [{"name": "mine"}]}, "no keeper"),
         ({"services": [{"name": KEEPER}, {"name": CULLER}]}, "both"),
         ({"load_roles": []}, "no access:servers and no delete:servers and no read:servers"),
-        ({"load_roles": [{"name": "x", "services": [KEEPER], "scopes": ["read:servers"]}]},
-         "no access:servers and no delete:servers,"),
-        ({"services": [{"name": KEEPER},
-                       {"name": "cull", "command": ["python", "-m", "jupyterhub_idle_culler"]}]},
-         "stock idle culler"),
+        (
+            {"load_roles": [{"name": "x", "services": [KEEPER], "scopes": ["read:servers"]}]},
+            "no access:servers and no delete:servers,",
+        ),
+        (
+            {
+                "services": [
+                    {"name": KEEPER},
+                    {"name": "cull", "command": ["python", "-m", "jupyterhub_idle_culler"]},
+                ]
+            },
+            "stock idle culler",
+        ),
         ({"template_paths": ["/srv/gradienthub-theme"]}, "lacks GradientHub's templates"),
         ({"template_paths": [str(TEMPLATES / "hub")]}, "lacks GradientHub's templates"),
     ],
-)  # fmt: skip
+)
 def test_what_undoes_it_is_said_with_its_cure(changes, words):
     faults = wiring_faults(app(**changes))
     assert len(faults) == 1

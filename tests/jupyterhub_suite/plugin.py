@@ -65,10 +65,13 @@ class ForwardingProxy(ProxyInMemory):
         headers.append(("Host", request.headers["Host"]))
         assert self._session is not None
         async with self._session.request(
-            request.method, URL(target + request.raw_path, encoded=True), headers=headers,
-            data=await request.read() or None, allow_redirects=False,
+            request.method,
+            URL(target + request.raw_path, encoded=True),
+            headers=headers,
+            data=await request.read() or None,
+            allow_redirects=False,
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
-        ) as answer:  # fmt: skip
+        ) as answer:
             response = web.StreamResponse(status=answer.status, reason=answer.reason)
             for key, value in answer.headers.items():
                 if key.lower() not in HOP_BY_HOP:

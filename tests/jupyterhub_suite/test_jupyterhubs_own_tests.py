@@ -39,17 +39,34 @@ def outcomes(file: str, folder: Path, test: str = "") -> dict[str, tuple[str, st
     said = folder / f"outcomes{len([*folder.iterdir()])}"
     run = subprocess.run(
         [
-            sys.executable, "-m", "pytest", "-c", str(HERE / "pytest.ini"), "--rootdir", str(HERE),
-            "-p", "plugin", "-q", "--no-header", "-p", "no:cacheprovider", "--pyargs",
+            sys.executable,
+            "-m",
+            "pytest",
+            "-c",
+            str(HERE / "pytest.ini"),
+            "--rootdir",
+            str(HERE),
+            "-p",
+            "plugin",
+            "-q",
+            "--no-header",
+            "-p",
+            "no:cacheprovider",
+            "--pyargs",
             f"jupyterhub.tests.{file}" + (f"::{test}" if test else ""),
         ],
-        cwd=folder, capture_output=True, text=True, check=False, timeout=SECONDS,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
         preexec_fn=listen_to_interrupts,
-        env=os.environ | {
+        env=os.environ
+        | {
             "GRADIENTHUB_TEST_OUTCOMES": str(said),
             "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]),
         },
-    )  # fmt: skip
+    )
     assert said.exists(), run.stdout[-3000:] + run.stderr[-3000:]
     rows = [json.loads(line) for line in said.read_text().splitlines()]
     ended = {}

@@ -30,14 +30,27 @@ from gradienthub.rules.options import parse_options
 from gradienthub.rules.refusal import Refused
 from gradienthub.settings import Settings
 
-PREPAID = {"title": "Prepaid", "max_running": 50, "max_running_free": None,
-           "shutdown_choices": ["30m", "1h", "6h"], "shutdown_min": "5m", "shutdown_max": "12h",
-           "shutdown_required": False, "funding": "prepaid",
-           "custom_images": ["ghcr.io/acme/*"]}  # fmt: skip
+PREPAID = {
+    "title": "Prepaid",
+    "max_running": 50,
+    "max_running_free": None,
+    "shutdown_choices": ["30m", "1h", "6h"],
+    "shutdown_min": "5m",
+    "shutdown_max": "12h",
+    "shutdown_required": False,
+    "funding": "prepaid",
+    "custom_images": ["ghcr.io/acme/*"],
+}
 POSTPAID = {**PREPAID, "title": "Postpaid", "funding": "postpaid", "credit_limit": "10"}
 TIERS = {"prepaid": PREPAID, "postpaid": POSTPAID}
-HOST = {"rack": HOSTS["rack"] | {"cpus": 500, "memory": 2000, "devices": [
-    {"uuid": f"GPU-{n}", "model": "Toy T4"} for n in range(60)]}}  # fmt: skip
+HOST = {
+    "rack": HOSTS["rack"]
+    | {
+        "cpus": 500,
+        "memory": 2000,
+        "devices": [{"uuid": f"GPU-{n}", "model": "Toy T4"} for n in range(60)],
+    }
+}
 HUB = "h"
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 #: What the t4 of tests/home.py costs an hour, and what its start holds.
@@ -77,24 +90,36 @@ class Bank:
 
     def take(self, name: str, amount: int, reason: str = "") -> None:
         self.ledger.write(
-            credits.take, self.by, self.account(name).id, currency="USD", amount=amount,
+            credits.take,
+            self.by,
+            self.account(name).id,
+            currency="USD",
+            amount=amount,
             reason=reason,
-        )  # fmt: skip
+        )
 
     def budget(self, scope: str, *, soft: int | None = None, hard: int | None = None) -> None:
         self.ledger.write(grants.set_budget, self.by, scope, soft, hard, self.settings.house)
 
     def ask(
-        self, name: str, instance_type: str = "t4", server: str = "", groups: tuple[str, ...] = (),
+        self,
+        name: str,
+        instance_type: str = "t4",
+        server: str = "",
+        groups: tuple[str, ...] = (),
         image: str | None = None,
-    ) -> Lease | Refused:  # fmt: skip
+    ) -> Lease | Refused:
         self.account(name)
         options = {"instance_type": instance_type, "shutdown_after": "1h"}
         request = admissions.Request(
-            lease_id=str(uuid.uuid4()), user=accounts.HubUser(sum(map(ord, name)), NOW, name),
-            groups=frozenset(groups), server_name=server, display_name="",
-            options=parse_options(options | ({"image": image} if image else {})), actor=name,
-        )  # fmt: skip
+            lease_id=str(uuid.uuid4()),
+            user=accounts.HubUser(sum(map(ord, name)), NOW, name),
+            groups=frozenset(groups),
+            server_name=server,
+            display_name="",
+            options=parse_options(options | ({"image": image} if image else {})),
+            actor=name,
+        )
         return self.ledger.write(admissions.admit_start, request, self.settings, self.now)
 
     def start(self, name: str, *args: str, **kwargs: tuple[str, ...]) -> str:

@@ -58,9 +58,12 @@ def extend_often(
     ledger, until = Ledger(url), None
     for one in range(times):
         given = ledger.write(
-            watches.extend_lease, lease_id, By("h", "anna", now + one * timedelta(seconds=1)),
-            tiers=tiers, grace=timedelta(minutes=1),
-        )  # fmt: skip
+            watches.extend_lease,
+            lease_id,
+            By("h", "anna", now + one * timedelta(seconds=1)),
+            tiers=tiers,
+            grace=timedelta(minutes=1),
+        )
         assert isinstance(given, Watched), given
         until = given.deadlines.keep_until
     ledger.close()

@@ -42,12 +42,36 @@ NOT_MONEY_TABLES = {
 NOT_MONEY = {
     "leases": {
         **dict.fromkeys(
-            ["notebook_id", "tier_given_by", "runtime", "image", "interface", "host", "host_key",
-             "cpus", "memory", "phase", "phase_at", "object_name", "object_id",
-             "admitted_at", "turn_at",
-             "confirmed_at", "reason", "stopped_by", "stop_note", "used_at", "used_by",
-             "exit_code", "out_of_memory", "last_words", "warm_slot", "reached_at",
-             "program_extensions", "object_id"],
+            [
+                "notebook_id",
+                "tier_given_by",
+                "runtime",
+                "image",
+                "interface",
+                "host",
+                "host_key",
+                "cpus",
+                "memory",
+                "phase",
+                "phase_at",
+                "object_name",
+                "object_id",
+                "admitted_at",
+                "turn_at",
+                "confirmed_at",
+                "reason",
+                "stopped_by",
+                "stop_note",
+                "used_at",
+                "used_by",
+                "exit_code",
+                "out_of_memory",
+                "last_words",
+                "warm_slot",
+                "reached_at",
+                "program_extensions",
+                "object_id",
+            ],
             "what ran where, and how it ended",
         ),
         **dict.fromkeys(
@@ -63,7 +87,7 @@ NOT_MONEY = {
     "budgets": {},
     "usage": {},
     "idempotency_keys": {},
-}  # fmt: skip
+}
 
 
 def test_each_table_is_one_of_money_or_says_why_not():

@@ -128,8 +128,11 @@ def act(what, after=SHORT | LONG, **more):
 
 ACTS = st.lists(
     st.one_of(
-        act("start", value=st.sampled_from([1, 3, 36_017, 60_000_000, 10**9]),
-            other=st.integers(0, 3)),
+        act(
+            "start",
+            value=st.sampled_from([1, 3, 36_017, 60_000_000, 10**9]),
+            other=st.integers(0, 3),
+        ),
         act("start", value=st.sampled_from([510_000, 60_000_000]), other=st.integers(0, 3)),
         act("stop", value=st.integers(0, 9)),
         act("stop", value=st.integers(0, 9)),
@@ -142,7 +145,7 @@ ACTS = st.lists(
     ),
     min_size=1,
     max_size=14,
-)  # fmt: skip
+)
 #: Acts of one afternoon, and a month does not end in it, between which servers go out of reach.
 ACTS_WITH_GAPS = st.lists(
     st.one_of(
@@ -160,7 +163,7 @@ ACTS_WITH_GAPS = st.lists(
     ),
     min_size=3,
     max_size=16,
-)  # fmt: skip
+)
 #: Where the keeper looks between two acts, in thousandths of the time between.
 LOOKS = st.lists(st.lists(st.integers(0, 1000), max_size=3), max_size=15)
 
@@ -202,8 +205,11 @@ def live(bank, acts, looks, begin=datetime(2026, 11, 29, 17, tzinfo=UTC)):
             case "take":
                 bank.take(one.who, one.value)
             case "budget":
-                scope = (usage.group_scope("lab") if one.other
-                         else usage.account_scope(bank.account(one.who).id))  # fmt: skip
+                scope = (
+                    usage.group_scope("lab")
+                    if one.other
+                    else usage.account_scope(bank.account(one.who).id)
+                )
                 bank.budget(scope, hard=one.value)
             case "tier":
                 bank.tier(one.who, "postpaid" if one.value else "prepaid")
@@ -217,15 +223,19 @@ def live(bank, acts, looks, begin=datetime(2026, 11, 29, 17, tzinfo=UTC)):
 
 def _seen(tx, lease_id, at):
     row = tx.execute(leases.select().where(leases.c.id == lease_id)).one()
-    tx.execute(leases.update().where(leases.c.id == lease_id).values(
-        seen_at=max(at, row.answered_at, row.seen_at or at)))  # fmt: skip
+    tx.execute(
+        leases.update()
+        .where(leases.c.id == lease_id)
+        .values(seen_at=max(at, row.answered_at, row.seen_at or at))
+    )
 
 
 def _bill(bank, lease_id):
     query = entries.select().where(entries.c.lease_id == lease_id).order_by(entries.c.id)
     rows = bank.ledger.read(lambda tx: tx.execute(query).all())
-    return [(row.month, row.from_at, row.until_at, row.billed, row.forgiven, row.amount)
-            for row in rows]  # fmt: skip
+    return [
+        (row.month, row.from_at, row.until_at, row.billed, row.forgiven, row.amount) for row in rows
+    ]
 
 
 def _left(bank, who):

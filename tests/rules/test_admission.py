@@ -44,11 +44,23 @@ TYPES: dict[str, Any] = {
     "c3": {"title": "C3", "cpus": 2, "memory": 2, "price": "0.018"},
     "p4000": {"title": "P4000", "gpu_model": "P4000", "gpus": 1, **SMALL, "price": "0.51"},
     "p5000": {"title": "P5000", "gpu_model": "P5000", "gpus": 1, **SMALL, "price": "0.78"},
-    "p5000x2": {"title": "P5000x2", "gpu_model": "P5000", "gpus": 2, "cpus": 16, "memory": 60,
-                "price": "1.56"},
-    "v100": {"title": "V100", "gpu_model": "V100", "gpus": 1, **SMALL, "price": "2.30",
-             "needs_approval": True},
-}  # fmt: skip
+    "p5000x2": {
+        "title": "P5000x2",
+        "gpu_model": "P5000",
+        "gpus": 2,
+        "cpus": 16,
+        "memory": 60,
+        "price": "1.56",
+    },
+    "v100": {
+        "title": "V100",
+        "gpu_model": "V100",
+        "gpus": 1,
+        **SMALL,
+        "price": "2.30",
+        "needs_approval": True,
+    },
+}
 RUNTIMES: dict[str, Any] = {
     "python": {"title": "Python 3", "image": "acme/python:1"},
     "torch": {"title": "PyTorch", "image": "acme/torch:2"},
@@ -56,14 +68,32 @@ RUNTIMES: dict[str, Any] = {
 }
 INTERVALS = {"shutdown_choices": ["30m", "1h", "6h"], "shutdown_min": "5m", "shutdown_max": "12h"}
 TIERS: dict[str, Any] = {
-    "free": {**INTERVALS, "title": "Free", "instance_types": ["free"], "session_limit": "12h",
-             "runtimes": ["python"], "shutdown_default": "1h"},
-    "pro": {**INTERVALS, "title": "Pro", "order": 1, "max_running": 3, "default_runtime": "python",
-            "custom_images": ["ghcr.io/acme/*"],
-            "instance_types": ["free", "c3", "p4000", "p5000", "p5000x2"]},
-    "team": {**INTERVALS, "title": "Team", "order": 2, "max_running": 50, "max_running_free": None,
-             "shutdown_required": False},
-}  # fmt: skip
+    "free": {
+        **INTERVALS,
+        "title": "Free",
+        "instance_types": ["free"],
+        "session_limit": "12h",
+        "runtimes": ["python"],
+        "shutdown_default": "1h",
+    },
+    "pro": {
+        **INTERVALS,
+        "title": "Pro",
+        "order": 1,
+        "max_running": 3,
+        "default_runtime": "python",
+        "custom_images": ["ghcr.io/acme/*"],
+        "instance_types": ["free", "c3", "p4000", "p5000", "p5000x2"],
+    },
+    "team": {
+        **INTERVALS,
+        "title": "Team",
+        "order": 2,
+        "max_running": 50,
+        "max_running_free": None,
+        "shutdown_required": False,
+    },
+}
 
 
 def a_host(name: str, *models: str, **keys: Any) -> Host:
@@ -222,9 +252,14 @@ def test_a_free_machine_ends_at_its_own_limit_in_every_tier(tier, machine, hours
 
 @pytest.mark.parametrize(
     ("most", "count", "code"),
-    [(2, 0, None), (2, 1, None), (2, 2, "too_many_notebooks"), (2, 150, "too_many_notebooks"),
-     (None, 150, None)],
-)  # fmt: skip
+    [
+        (2, 0, None),
+        (2, 1, None),
+        (2, 2, "too_many_notebooks"),
+        (2, 150, "too_many_notebooks"),
+        (None, 150, None),
+    ],
+)
 def test_named_notebooks_are_counted_against_the_tier(most, count, code):
     allowance = person()
     allowance = replace(allowance, tier=allowance.tier.model_copy(update={"max_notebooks": most}))
@@ -274,7 +309,10 @@ def test_an_allowed_custom_image_is_used_as_it_is_written():
     entitled = asked(person(), image="ghcr.io/acme/train:1.4")
     assert isinstance(entitled, Entitled)
     assert (entitled.image, entitled.runtime, entitled.custom_image) == (
-        "ghcr.io/acme/train:1.4", None, True)  # fmt: skip
+        "ghcr.io/acme/train:1.4",
+        None,
+        True,
+    )
 
 
 def test_a_runtime_that_needs_a_gpu_starts_on_a_machine_that_has_one():
@@ -319,150 +357,310 @@ def test_a_runtime_is_never_refused_for_failures_of_custom_images():
 # -- the exact words of every no -----------------------------------------------------------------
 
 GOLDEN: list[tuple[str, Any, str, str | None, str]] = [
-    ("unknown_instance_type",
-     lambda: start(person("free"), instance_type="a100"), "instance_type", None,
-     "There is no instance type “a100”. Yours are: free-cpu, free-p5000."),
-    ("unknown_instance_type",
-     lambda: entitle(parse_options({"instance_type": "a100"}), person(),
-                     House(Catalog(instance_types=(), runtimes=()), HOUSE.tiers, ()), NOW),
-     "instance_type", None,
-     "There is no instance type “a100”. Your tier has none: ask your administrator."),
-    ("type_not_in_tier",
-     lambda: start(person("free", "group lab-bio")), "instance_type", None,
-     "P5000 is not in tier Free (from group lab-bio). It needs tier Pro: ask your administrator."),
-    ("type_not_in_tier",
-     lambda: start(person("free"), replace(HOUSE, tiers={"free": HOUSE.tiers["free"]})),
-     "instance_type", None,
-     "P5000 is not in tier Free (from default). No tier has it: ask your administrator."),
-    ("tier_cannot_pay",
-     lambda: start(replace(person(), tier=person().tier.model_copy(update={"funding": "none"}))),
-     "instance_type", None,
-     "P5000 costs $0.78/h, and tier Pro is for free machines. Ask your administrator for another"
-     " tier, or choose a free machine."),
-    ("payment_method_required",
-     lambda: start(person(payment_method=False)), "instance_type", None,
-     "P5000 costs $0.78/h, and your account has no payment method. Ask your administrator to record"
-     " one, or choose a free machine."),
-    ("payment_method_required",
-     lambda: start(person(payment_method=False), a_house(RACK, currency="EUR")),
-     "instance_type", None,
-     "P5000 costs €0.78/h, and your account has no payment method. Ask your administrator to record"
-     " one, or choose a free machine."),
-    ("approval_required",
-     lambda: start(person("team"), instance_type="v100"), "instance_type", None,
-     "V100 needs an approval, and you have none. Ask your administrator for it, with a reason."),
-    ("image_not_allowed",
-     lambda: start(person("free"), instance_type="free-cpu", image="acme/x"), "image", None,
-     "The image “acme/x” is not allowed in tier Free. Choose a runtime: this tier has no custom"
-     " images."),
-    ("image_not_allowed",
-     lambda: start(person(), image="docker.io/acme/x"), "image", None,
-     "The image “docker.io/acme/x” is not allowed in tier Pro. Choose a runtime, or an image like"
-     " ghcr.io/acme/*."),
-    ("unknown_runtime",
-     lambda: start(person(), runtime="cobol"), "runtime", None,
-     "There is no runtime “cobol”. Yours are: python, torch, cuda."),
-    ("unknown_runtime",
-     lambda: start(person("free"), a_house(RACK, runtimes={}), instance_type="free-cpu"),
-     "runtime", None,
-     "There is no runtime to start with. Your tier has none: ask your administrator."),
-    ("unknown_runtime",
-     lambda: start(person(), a_house(RACK, runtimes={"r": {"title": "R"}})), "runtime", None,
-     "There is no runtime “python”. Yours are: r."),
-    ("runtime_not_in_tier",
-     lambda: start(person("free"), instance_type="free-cpu", runtime="torch"), "runtime", None,
-     "PyTorch is not in tier Free. Yours are: python."),
-    ("bad_option",
-     lambda: start(person(), instance_type="c3", runtime="cuda"), "runtime", None,
-     "CUDA needs a GPU, and C3 has none. Choose a machine with a GPU, or another runtime."),
-    ("interval_required",
-     lambda: start(person(), shutdown_after="left out"), "shutdown_after", None,
-     "No shutdown interval was chosen. Choose after how much idleness it stops: 30 min, 1 h, 6 h."),
-    ("interval_not_allowed",
-     lambda: start(person(), shutdown_after=None), "shutdown_after", None,
-     "A notebook of tier Pro must stop when idle. Choose after how much idleness it stops: 30 min,"
-     " 1 h, 6 h."),
-    ("interval_not_allowed",
-     lambda: start(person(), shutdown_after="299"), "shutdown_after", None,
-     "A shutdown interval of 4 min 59 s is not allowed in tier Pro. Choose between 5 min and"
-     " 12 h."),
-    ("interval_not_allowed",
-     lambda: start(person(), shutdown_after="366d"), "shutdown_after", None,
-     "A shutdown interval of 366 d is not allowed in tier Pro. Choose between 5 min and 12 h."),
-    ("bad_stop_at",
-     lambda: start(person(), stop_at="2026-11-23T17:00:00+00:00"), "stop_at", None,
-     "The end time 2026-11-23 17:00 UTC is not in the future. Choose a later one, or leave it"
-     " out."),
-    ("bad_stop_at",
-     lambda: start(person(), stop_at="9999-12-31T23:59:59Z"), "stop_at", None,
-     "The end time 9999-12-31 23:59 UTC is more than 366 days away. Choose an earlier one, or leave"
-     " it out."),
-    ("still_stopping",
-     lambda: start(person(), everybody=(
-         lease(notebook="thesis", notebook_id="notebook", stopping=True),)),
-     None, "0:00:10",
-     "“thesis” is still stopping. Its machine is free once the engine says so: try again in a"
-     " moment."),
-    ("still_stopping",
-     lambda: start(person(), own=(lease(notebook="thesis", notebook_id="notebook"),)),
-     None, "0:01:00",
-     "“thesis” runs already. It is the server of another user name of yours, or from before the hub"
-     " lost its database: reload the list of your notebooks in a minute, or stop it there."),
-    ("image_failing",
-     lambda: start(person(), image="ghcr.io/acme/x", image_failures=3), "image", None,
-     "The image “ghcr.io/acme/x” started 3 times within an hour and never answered. It needs"
-     " jupyterhub-singleuser 6 inside. Read its log, correct it, or choose a runtime."),
-    ("never_answering",
-     lambda: start(person(), silent_starts=[(NOW - 10 * MINUTE, NOW - 3 * MINUTE)]), None,
-     timedelta(minutes=50),
-     "Your last starts on paid machines had their machine and never answered, and cost nothing."
-     " The next is possible at 17:50 UTC on 23 Nov. Look for a configuration or a start-up file in"
-     " your notebook's folder that hangs; on a free machine you can look at it now. An"
-     " administrator can see the end of each start's log."),
-    ("too_many_running",
-     lambda: start(person("free"), instance_type="free-cpu", own=(lease("free-cpu", "thesis"),)),
-     None, None,
-     "1 of 1 notebooks of tier Free are in use: “thesis”. Stop one first."),
-    ("too_many_running",
-     lambda: start(person(), own=(lease(notebook="a"), lease(notebook="b", stopping=True),
-                                  lease(notebook="c"))), None, None,
-     "3 of 3 notebooks of tier Pro are in use: “a”, “b”, “c”. One of them is stopping: wait a"
-     " moment."),
-    ("too_many_running",
-     lambda: start(person(), instance_type="free-p5000",
-                   own=(lease(notebook="a"), lease("free-cpu", "b"))), None, None,
-     "1 of 1 free notebooks are in use: “b”. Stop one first."),
-    ("no_capacity",
-     lambda: start(person(), load=BOTH_P5000, everybody=(
-         lease(hard_end=NOW + 20 * MINUTE), lease(hard_end=NOW + 3 * HOUR))),
-     "instance_type", "0:20:00",
-     "All 2 P5000 are in use. The next is free by 17:20 UTC at the latest. P4000 is free now."),
-    ("no_capacity",
-     lambda: start(person(), load=held("GPU-rack-0", "GPU-rack-1", "GPU-rack-2"),
-                   everybody=(lease(hard_end=NOW + DAY),)), "instance_type", "1:00:00",
-     "All 2 P5000 are in use. The next is free by 17:00 UTC on Tue 24 Nov at the latest."),
-    ("no_capacity",
-     lambda: start(person(), load=held("GPU-rack-0", "GPU-rack-1", "GPU-rack-2"),
-                   everybody=(lease(hard_end=NOW - MINUTE),)), "instance_type", "0:01:00",
-     "All 2 P5000 are in use. The next is being freed: try again in a moment."),
-    ("no_capacity",
-     lambda: start(person(), load=BOTH_P5000, everybody=(lease(),)), "instance_type", "0:01:00",
-     "All 2 P5000 are in use. No end is known: try again in a while. P4000 is free now."),
-    ("no_capacity",
-     lambda: start(person(), instance_type="p4000", load=held("GPU-rack-2")),
-     "instance_type", "0:01:00",
-     "The only P4000 is in use. No end is known: try again in a while. P5000, Free-P5000, P5000x2"
-     " are free now."),
-    ("no_capacity",
-     lambda: start(person(), a_house(a_host("cpus"))), "instance_type", None,
-     "No host here carries P5000. Ask your administrator."),
-    ("no_capacity",
-     lambda: start(person(), a_house(a_host("small", "P4000"))), "instance_type", None,
-     "No host here carries P5000. P4000 is free now."),
-    ("no_capacity",
-     lambda: start(person(), a_house(a_host("lab", "P5000", groups=["lab-bio"]))),
-     "instance_type", None, "No host here carries P5000. Ask your administrator."),
-]  # fmt: skip
+    (
+        "unknown_instance_type",
+        lambda: start(person("free"), instance_type="a100"),
+        "instance_type",
+        None,
+        "There is no instance type “a100”. Yours are: free-cpu, free-p5000.",
+    ),
+    (
+        "unknown_instance_type",
+        lambda: entitle(
+            parse_options({"instance_type": "a100"}),
+            person(),
+            House(Catalog(instance_types=(), runtimes=()), HOUSE.tiers, ()),
+            NOW,
+        ),
+        "instance_type",
+        None,
+        "There is no instance type “a100”. Your tier has none: ask your administrator.",
+    ),
+    (
+        "type_not_in_tier",
+        lambda: start(person("free", "group lab-bio")),
+        "instance_type",
+        None,
+        "P5000 is not in tier Free (from group lab-bio). It needs tier Pro: ask your"
+        " administrator.",
+    ),
+    (
+        "type_not_in_tier",
+        lambda: start(person("free"), replace(HOUSE, tiers={"free": HOUSE.tiers["free"]})),
+        "instance_type",
+        None,
+        "P5000 is not in tier Free (from default). No tier has it: ask your administrator.",
+    ),
+    (
+        "tier_cannot_pay",
+        lambda: start(replace(person(), tier=person().tier.model_copy(update={"funding": "none"}))),
+        "instance_type",
+        None,
+        "P5000 costs $0.78/h, and tier Pro is for free machines. Ask your administrator for another"
+        " tier, or choose a free machine.",
+    ),
+    (
+        "payment_method_required",
+        lambda: start(person(payment_method=False)),
+        "instance_type",
+        None,
+        "P5000 costs $0.78/h, and your account has no payment method. Ask your administrator to"
+        " record"
+        " one, or choose a free machine.",
+    ),
+    (
+        "payment_method_required",
+        lambda: start(person(payment_method=False), a_house(RACK, currency="EUR")),
+        "instance_type",
+        None,
+        "P5000 costs €0.78/h, and your account has no payment method. Ask your administrator to"
+        " record"
+        " one, or choose a free machine.",
+    ),
+    (
+        "approval_required",
+        lambda: start(person("team"), instance_type="v100"),
+        "instance_type",
+        None,
+        "V100 needs an approval, and you have none. Ask your administrator for it, with a reason.",
+    ),
+    (
+        "image_not_allowed",
+        lambda: start(person("free"), instance_type="free-cpu", image="acme/x"),
+        "image",
+        None,
+        "The image “acme/x” is not allowed in tier Free. Choose a runtime: this tier has no custom"
+        " images.",
+    ),
+    (
+        "image_not_allowed",
+        lambda: start(person(), image="docker.io/acme/x"),
+        "image",
+        None,
+        "The image “docker.io/acme/x” is not allowed in tier Pro. Choose a runtime, or an image"
+        " like"
+        " ghcr.io/acme/*.",
+    ),
+    (
+        "unknown_runtime",
+        lambda: start(person(), runtime="cobol"),
+        "runtime",
+        None,
+        "There is no runtime “cobol”. Yours are: python, torch, cuda.",
+    ),
+    (
+        "unknown_runtime",
+        lambda: start(person("free"), a_house(RACK, runtimes={}), instance_type="free-cpu"),
+        "runtime",
+        None,
+        "There is no runtime to start with. Your tier has none: ask your administrator.",
+    ),
+    (
+        "unknown_runtime",
+        lambda: start(person(), a_house(RACK, runtimes={"r": {"title": "R"}})),
+        "runtime",
+        None,
+        "There is no runtime “python”. Yours are: r.",
+    ),
+    (
+        "runtime_not_in_tier",
+        lambda: start(person("free"), instance_type="free-cpu", runtime="torch"),
+        "runtime",
+        None,
+        "PyTorch is not in tier Free. Yours are: python.",
+    ),
+    (
+        "bad_option",
+        lambda: start(person(), instance_type="c3", runtime="cuda"),
+        "runtime",
+        None,
+        "CUDA needs a GPU, and C3 has none. Choose a machine with a GPU, or another runtime.",
+    ),
+    (
+        "interval_required",
+        lambda: start(person(), shutdown_after="left out"),
+        "shutdown_after",
+        None,
+        "No shutdown interval was chosen. Choose after how much idleness it stops: 30 min, 1 h, 6"
+        " h.",
+    ),
+    (
+        "interval_not_allowed",
+        lambda: start(person(), shutdown_after=None),
+        "shutdown_after",
+        None,
+        "A notebook of tier Pro must stop when idle. Choose after how much idleness it stops: 30"
+        " min,"
+        " 1 h, 6 h.",
+    ),
+    (
+        "interval_not_allowed",
+        lambda: start(person(), shutdown_after="299"),
+        "shutdown_after",
+        None,
+        "A shutdown interval of 4 min 59 s is not allowed in tier Pro. Choose between 5 min and"
+        " 12 h.",
+    ),
+    (
+        "interval_not_allowed",
+        lambda: start(person(), shutdown_after="366d"),
+        "shutdown_after",
+        None,
+        "A shutdown interval of 366 d is not allowed in tier Pro. Choose between 5 min and 12 h.",
+    ),
+    (
+        "bad_stop_at",
+        lambda: start(person(), stop_at="2026-11-23T17:00:00+00:00"),
+        "stop_at",
+        None,
+        "The end time 2026-11-23 17:00 UTC is not in the future. Choose a later one, or leave it"
+        " out.",
+    ),
+    (
+        "bad_stop_at",
+        lambda: start(person(), stop_at="9999-12-31T23:59:59Z"),
+        "stop_at",
+        None,
+        "The end time 9999-12-31 23:59 UTC is more than 366 days away. Choose an earlier one, or"
+        " leave"
+        " it out.",
+    ),
+    (
+        "still_stopping",
+        lambda: start(
+            person(), everybody=(lease(notebook="thesis", notebook_id="notebook", stopping=True),)
+        ),
+        None,
+        "0:00:10",
+        "“thesis” is still stopping. Its machine is free once the engine says so: try again in a"
+        " moment.",
+    ),
+    (
+        "still_stopping",
+        lambda: start(person(), own=(lease(notebook="thesis", notebook_id="notebook"),)),
+        None,
+        "0:01:00",
+        "“thesis” runs already. It is the server of another user name of yours, or from before the"
+        " hub"
+        " lost its database: reload the list of your notebooks in a minute, or stop it there.",
+    ),
+    (
+        "image_failing",
+        lambda: start(person(), image="ghcr.io/acme/x", image_failures=3),
+        "image",
+        None,
+        "The image “ghcr.io/acme/x” started 3 times within an hour and never answered. It needs"
+        " jupyterhub-singleuser 6 inside. Read its log, correct it, or choose a runtime.",
+    ),
+    (
+        "never_answering",
+        lambda: start(person(), silent_starts=[(NOW - 10 * MINUTE, NOW - 3 * MINUTE)]),
+        None,
+        timedelta(minutes=50),
+        "Your last starts on paid machines had their machine and never answered, and cost nothing."
+        " The next is possible at 17:50 UTC on 23 Nov. Look for a configuration or a start-up file"
+        " in"
+        " your notebook's folder that hangs; on a free machine you can look at it now. An"
+        " administrator can see the end of each start's log.",
+    ),
+    (
+        "too_many_running",
+        lambda: start(person("free"), instance_type="free-cpu", own=(lease("free-cpu", "thesis"),)),
+        None,
+        None,
+        "1 of 1 notebooks of tier Free are in use: “thesis”. Stop one first.",
+    ),
+    (
+        "too_many_running",
+        lambda: start(
+            person(),
+            own=(lease(notebook="a"), lease(notebook="b", stopping=True), lease(notebook="c")),
+        ),
+        None,
+        None,
+        "3 of 3 notebooks of tier Pro are in use: “a”, “b”, “c”. One of them is stopping: wait a"
+        " moment.",
+    ),
+    (
+        "too_many_running",
+        lambda: start(
+            person(), instance_type="free-p5000", own=(lease(notebook="a"), lease("free-cpu", "b"))
+        ),
+        None,
+        None,
+        "1 of 1 free notebooks are in use: “b”. Stop one first.",
+    ),
+    (
+        "no_capacity",
+        lambda: start(
+            person(),
+            load=BOTH_P5000,
+            everybody=(lease(hard_end=NOW + 20 * MINUTE), lease(hard_end=NOW + 3 * HOUR)),
+        ),
+        "instance_type",
+        "0:20:00",
+        "All 2 P5000 are in use. The next is free by 17:20 UTC at the latest. P4000 is free now.",
+    ),
+    (
+        "no_capacity",
+        lambda: start(
+            person(),
+            load=held("GPU-rack-0", "GPU-rack-1", "GPU-rack-2"),
+            everybody=(lease(hard_end=NOW + DAY),),
+        ),
+        "instance_type",
+        "1:00:00",
+        "All 2 P5000 are in use. The next is free by 17:00 UTC on Tue 24 Nov at the latest.",
+    ),
+    (
+        "no_capacity",
+        lambda: start(
+            person(),
+            load=held("GPU-rack-0", "GPU-rack-1", "GPU-rack-2"),
+            everybody=(lease(hard_end=NOW - MINUTE),),
+        ),
+        "instance_type",
+        "0:01:00",
+        "All 2 P5000 are in use. The next is being freed: try again in a moment.",
+    ),
+    (
+        "no_capacity",
+        lambda: start(person(), load=BOTH_P5000, everybody=(lease(),)),
+        "instance_type",
+        "0:01:00",
+        "All 2 P5000 are in use. No end is known: try again in a while. P4000 is free now.",
+    ),
+    (
+        "no_capacity",
+        lambda: start(person(), instance_type="p4000", load=held("GPU-rack-2")),
+        "instance_type",
+        "0:01:00",
+        "The only P4000 is in use. No end is known: try again in a while. P5000, Free-P5000,"
+        " P5000x2"
+        " are free now.",
+    ),
+    (
+        "no_capacity",
+        lambda: start(person(), a_house(a_host("cpus"))),
+        "instance_type",
+        None,
+        "No host here carries P5000. Ask your administrator.",
+    ),
+    (
+        "no_capacity",
+        lambda: start(person(), a_house(a_host("small", "P4000"))),
+        "instance_type",
+        None,
+        "No host here carries P5000. P4000 is free now.",
+    ),
+    (
+        "no_capacity",
+        lambda: start(person(), a_house(a_host("lab", "P5000", groups=["lab-bio"]))),
+        "instance_type",
+        None,
+        "No host here carries P5000. Ask your administrator.",
+    ),
+]
 
 
 @pytest.mark.parametrize(
@@ -509,7 +707,10 @@ def test_what_is_wrong_with_the_request_comes_before_what_others_hold():
 
 def test_alternatives_are_of_the_same_kind_and_nearest_in_price():
     assert [t.name for t in alternatives(a_type("p5000"), person(), HOUSE, Load())] == [
-        "p4000", "free-p5000", "p5000x2"]  # fmt: skip
+        "p4000",
+        "free-p5000",
+        "p5000x2",
+    ]
     assert [t.name for t in alternatives(a_type("c3"), person(), HOUSE, Load())] == ["free-cpu"]
 
 
@@ -524,8 +725,13 @@ def test_a_free_machine_is_no_alternative_for_who_has_one_already():
     assert no.alternatives == ("p5000", "p5000x2")
 
 
-def free_by(wanted: str, *leases: OpenLease, hosts: tuple[Host, ...] = (RACK,),
-            load: Load | None = None, groups: tuple[str, ...] = ()) -> datetime | None:  # fmt: skip
+def free_by(
+    wanted: str,
+    *leases: OpenLease,
+    hosts: tuple[Host, ...] = (RACK,),
+    load: Load | None = None,
+    groups: tuple[str, ...] = (),
+) -> datetime | None:
     return next_free(a_type(wanted), replace(HOUSE, hosts=hosts), leases, load=load, groups=groups)
 
 
@@ -676,8 +882,9 @@ def test_a_promised_moment_is_kept_if_nobody_else_starts(starts, account, wanted
     promised = next_free(a_type(wanted), CROWDED, world.leases(), load=world.load(), groups=groups)
     if promised is None:
         return
-    world.running = [row for row in world.running
-                     if row[0].hard_end is None or row[0].hard_end > promised]  # fmt: skip
+    world.running = [
+        row for row in world.running if row[0].hard_end is None or row[0].hard_end > promised
+    ]
     assert room(a_type(wanted), CROWDED.hosts, world.load(), groups).free
 
 

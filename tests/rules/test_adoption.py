@@ -49,8 +49,10 @@ def test_the_most_copied_docker_configuration_becomes_lines_that_do_the_same():
 
 
 def test_each_allowed_image_becomes_a_runtime_and_the_usual_one_the_default():
-    old = Old("DockerSpawner", {"image": "acme/b:1", "allowed_images": {"Fast": "acme/a:1",
-                                "Big Data": "acme/b:1"}})  # fmt: skip
+    old = Old(
+        "DockerSpawner",
+        {"image": "acme/b:1", "allowed_images": {"Fast": "acme/a:1", "Big Data": "acme/b:1"}},
+    )
     runtimes = take_over_docker(old).settings["GradientHub"]["runtimes"]
     assert {name: (r["title"], r["image"]) for name, r in runtimes.items()} == {
         "python": ("Big Data", "acme/b:1"),
@@ -69,7 +71,11 @@ def test_images_that_no_table_can_list_are_told(allowed):
 def test_limits_become_a_free_instance_type_of_that_size():
     taken = take_over_docker(Old("DockerSpawner", {"mem_limit": "2G", "cpu_limit": 1.5}))
     assert taken.settings["GradientHub"]["instance_types"]["standard"] == {
-        "title": "Standard", "cpus": 1.5, "memory": 2.147, "price": "0"}  # fmt: skip
+        "title": "Standard",
+        "cpus": 1.5,
+        "memory": 2.147,
+        "price": "0",
+    }
     one = take_over_docker(Old("DockerSpawner", {"mem_limit": 512 * 1024**2}))
     assert "look the row" in one.notes[0]
     called = take_over_docker(Old("DockerSpawner", {"mem_limit": lambda spawner: "1G"}))
@@ -88,19 +94,31 @@ def test_what_is_configured_already_is_not_written_again():
     ("volumes", "notebook_dir", "adopted", "left"),
     [
         ({"u-{username}": WORK}, None, {"u-{username}": "work"}, None),
-        ({"u-{username}": {"bind": WORK, "mode": "ro"}}, WORK,
-         {"u-{username}": {"folder": "work", "mode": "ro"}}, None),
-        ({"/srv/{raw_username}": "/data", "shared": "/data/shared"}, "/data",
-         {"/srv/{raw_username}": "data"}, {"shared": "/data/shared"}),
+        (
+            {"u-{username}": {"bind": WORK, "mode": "ro"}},
+            WORK,
+            {"u-{username}": {"folder": "work", "mode": "ro"}},
+            None,
+        ),
+        (
+            {"/srv/{raw_username}": "/data", "shared": "/data/shared"},
+            "/data",
+            {"/srv/{raw_username}": "data"},
+            {"shared": "/data/shared"},
+        ),
         # Not seen in the file browser before, so that its path may matter to programs.
         ({"conda-{username}": "/opt/conda/envs"}, WORK, None, None),
-        ({"a-{username}": "/x/work", "b-{username}": "/x/y/work"}, "/x",
-         {"a-{username}": "work", "b-{username}": "work-2"}, None),
+        (
+            {"a-{username}": "/x/work", "b-{username}": "/x/y/work"},
+            "/x",
+            {"a-{username}": "work", "b-{username}": "work-2"},
+            None,
+        ),
         # HOME stays HOME.
         ({"u-{username}": "/home/jovyan"}, None, {"u-{username}": "old-files"}, None),
         ({"{broken": WORK}, WORK, None, None),
     ],
-)  # fmt: skip
+)
 def test_volumes_that_people_saw_are_adopted_and_others_stay(volumes, notebook_dir, adopted, left):
     traits = {"volumes": volumes} | ({"notebook_dir": notebook_dir} if notebook_dir else {})
     spawner = take_over_docker(Old("DockerSpawner", traits)).settings.get(

@@ -6,8 +6,12 @@ from gradienthub.rules.bridge import interface_of, machine_addresses
 
 
 def network(*pools, driver="bridge", **options):
-    return {"Id": "0123456789abcdef", "Driver": driver, "IPAM": {"Config": list(pools)},
-            "Options": options}  # fmt: skip
+    return {
+        "Id": "0123456789abcdef",
+        "Driver": driver,
+        "IPAM": {"Config": list(pools)},
+        "Options": options,
+    }
 
 
 V4 = {"Subnet": "172.17.0.0/16"}

@@ -59,31 +59,45 @@ def test_none_removes_a_row():
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({**P5000, "prize": 1},
-         "['p5000'].prize is not a setting; known keys are name, title, description, gpu_model,"
-         " gpus, gpu_memory, cpus, memory, price, needs_approval"),
+        (
+            {**P5000, "prize": 1},
+            "['p5000'].prize is not a setting; known keys are name, title, description, gpu_model,"
+            " gpus, gpu_memory, cpus, memory, price, needs_approval",
+        ),
         ({k: v for k, v in P5000.items() if k != "price"}, "['p5000'].price is missing; add it"),
-        ({**P5000, "price": "five"},
-         "['p5000'].price = 'five': 'five' is not an amount; write for example 0.51"),
+        (
+            {**P5000, "price": "five"},
+            "['p5000'].price = 'five': 'five' is not an amount; write for example 0.51",
+        ),
         ({**P5000, "price": -1}, "['p5000'].price = -1: -1 is not an amount; it must be 0 or more"),
-        ({**P5000, "price": "1e999999999"},
-         "['p5000'].price = '1e999999999': '1e999999999' is above the highest amount, 100000"),
+        (
+            {**P5000, "price": "1e999999999"},
+            "['p5000'].price = '1e999999999': '1e999999999' is above the highest amount, 100000",
+        ),
         ({**P5000, "cpus": 0}, "['p5000'].cpus = 0: Input should be greater than 0"),
-        ({**P5000, "cpus": float("nan")},
-         "['p5000'].cpus = nan: Input should be less than or equal to 4096"),
-        ({**P5000, "memory": "much"},
-         "['p5000'].memory = 'much': Input should be a valid number, unable to parse string as a"
-         " number"),
-        ({**P5000, "gpus": 1.5},
-         "['p5000'].gpus = 1.5: Input should be a valid integer, got a number with a fractional"
-         " part"),
+        (
+            {**P5000, "cpus": float("nan")},
+            "['p5000'].cpus = nan: Input should be less than or equal to 4096",
+        ),
+        (
+            {**P5000, "memory": "much"},
+            "['p5000'].memory = 'much': Input should be a valid number, unable to parse string as a"
+            " number",
+        ),
+        (
+            {**P5000, "gpus": 1.5},
+            "['p5000'].gpus = 1.5: Input should be a valid integer, got a number with a fractional"
+            " part",
+        ),
         ({**P5000, "title": ""}, "['p5000'].title = '': String should have at least 1 character"),
-        ({**P5000, "name": "p6000"},
-         "['p5000'].name = 'p6000': a row is named by its key; leave name out"),
+        (
+            {**P5000, "name": "p6000"},
+            "['p5000'].name = 'p6000': a row is named by its key; leave name out",
+        ),
         ("0.78", "['p5000'] is '0.78'; write a dict of its keys, or None to remove the row"),
         ([], "['p5000'] is []; write a dict of its keys, or None to remove the row"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_row_is_named_with_place_key_value_and_cure(row, words):
     assert fault(InstanceType, {"p5000": row}) == f"c.GradientHub.instance_types{words}"
 
@@ -128,9 +142,12 @@ def test_a_fault_inside_a_claim_rule_names_the_rules_keys():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"session_limit": "1 fortnight"},
-         "['g1'].session_limit = '1 fortnight': a duration is a number with a unit (30m, 6h, 2d) or"
-         " seconds"),
+        (
+            {"session_limit": "1 fortnight"},
+            "['g1'].session_limit = '1 fortnight': a duration is a number with a unit (30m, 6h, 2d)"
+            " or"
+            " seconds",
+        ),
         ({"shutdown_max": 0}, "['g1'].shutdown_max = 0: a duration lies between 1 second and"),
         ({"shutdown_choices": []}, "['g1'].shutdown_choices = []: Tuple should have at least 1"),
         ({"shutdown_choices": ["1h", "24h"]}, "must lie between shutdown_min and shutdown_max"),
@@ -139,7 +156,7 @@ def test_a_fault_inside_a_claim_rule_names_the_rules_keys():
         ({"max_running": 0}, "['g1'].max_running = 0: Input should be greater than or equal to 1"),
         ({"funding": "credit"}, "['g1'].funding = 'credit': Input should be 'none', 'prepaid' or"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_tier_is_named_with_key_value_and_cure(changes, words):
     assert words in fault(Tier, {"g1": {**G1, **changes}}, "tiers")
 

@@ -22,8 +22,12 @@ def host(**extras):
 
 def asked(**parts):
     """The keywords of docker-py's create_container, as DockerSpawner gives them."""
-    usual = {"image": "acme/python:1", "name": "gradient-l", "environment": {"A": "1"},
-             "host_config": host(binds={OWN: {"bind": "/notebooks", "mode": "rw"}})}  # fmt: skip
+    usual = {
+        "image": "acme/python:1",
+        "name": "gradient-l",
+        "environment": {"A": "1"},
+        "host_config": host(binds={OWN: {"bind": "/notebooks", "mode": "rw"}}),
+    }
     return usual | parts
 
 
@@ -78,7 +82,7 @@ RENTED = [
     ("mounts", host(mounts=[Mount("/x", "/dev", type="bind")])),
     ("mounts", host(mounts=[Mount("/run/nvidia-container-devices/GPU-9", "v")])),
     ("tmpfs", host(tmpfs={"/var/run/nvidia-container-devices": ""})),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("setting", "config"), RENTED, ids=lambda part: str(part)[:60])
@@ -91,8 +95,16 @@ def test_what_the_ledger_rents_is_never_given_past_it(setting, config, grant):
     assert [e for e in again.excess if e.never], "no setting allows it"
     left = again.arguments["host_config"]
     assert left["DeviceRequests"] == ([REQUEST] if grant is GPU else None)
-    for name in ("Privileged", "privileged", "devicerequests", "Devices", "DeviceCgroupRules",
-                 "Binds", "Mounts", "Tmpfs"):  # fmt: skip
+    for name in (
+        "Privileged",
+        "privileged",
+        "devicerequests",
+        "Devices",
+        "DeviceCgroupRules",
+        "Binds",
+        "Mounts",
+        "Tmpfs",
+    ):
         assert not left.get(name), name
     assert not {"ALL", "SYS_RAWIO"} & set(left["CapAdd"])
 
@@ -135,7 +147,7 @@ GUARDED = [
     ("readonlypaths", "", {"readonlypaths": []}),
     ("annotations", "", {"Annotations": {"cdi.k8s.io/x": "nvidia.com/gpu=all"}}),
     ("a_setting_of_tomorrow", "", {"ASettingOfTomorrow": "on"}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("setting", "value", "config"), GUARDED, ids=lambda part: str(part)[:40])
@@ -168,7 +180,7 @@ def test_a_seccomp_profile_that_forbids_nothing_is_none():
         host(ipc_mode="private", oom_score_adj=100, restart_policy={"Name": "no"}),
         host(security_opt=["no-new-privileges", "apparmor=their-profile"], runtime="runc"),
     ],
-)  # fmt: skip
+)
 def test_what_takes_nothing_from_anybody_is_the_administrators(config):
     judged = judge(asked(host_config=config), CPU, POLICY)
     assert judged.excess == ()
@@ -189,8 +201,12 @@ def test_a_folder_behind_a_link_is_judged_by_what_it_is():
 
 def test_a_volume_that_is_a_folder_of_the_machine_is_judged_as_that():
     driver = {"Name": "local", "Options": {"type": "none", "o": "bind", "device": "/dev"}}
-    mount = {"Target": "/x", "Source": "v", "Type": "volume",
-             "VolumeOptions": {"DriverConfig": driver}}  # fmt: skip
+    mount = {
+        "Target": "/x",
+        "Source": "v",
+        "Type": "volume",
+        "VolumeOptions": {"DriverConfig": driver},
+    }
     assert names({"host_config": {"Mounts": [mount]}}) == ["mounts"]
 
 
@@ -228,8 +244,10 @@ def test_an_image_that_asks_for_all_devices_gets_those_of_the_lease():
     judged = judge(asked(), CPU, POLICY, image_environment=image)
     assert judged.excess == ()
     assert judged.arguments["environment"] == {
-        "A": "1", "NVIDIA_VISIBLE_DEVICES": "void", "AMD_VISIBLE_DEVICES": "void",
-    }  # fmt: skip
+        "A": "1",
+        "NVIDIA_VISIBLE_DEVICES": "void",
+        "AMD_VISIBLE_DEVICES": "void",
+    }
 
 
 def test_no_label_of_ours_is_an_images_or_an_administrators():
@@ -239,11 +257,16 @@ def test_no_label_of_ours_is_an_images_or_an_administrators():
 
 
 @pytest.mark.parametrize(
-    "part", [{"image": "other"}, {"name": "other"}, {"runtime": "nvidia"},
-             {"volumes": ["/var/run/nvidia-container-devices/all"]},
-             {"networking_config": {"EndpointsConfig": {"host": {}}}}],
+    "part",
+    [
+        {"image": "other"},
+        {"name": "other"},
+        {"runtime": "nvidia"},
+        {"volumes": ["/var/run/nvidia-container-devices/all"]},
+        {"networking_config": {"EndpointsConfig": {"host": {}}}},
+    ],
     ids=lambda part: next(iter(part)),
-)  # fmt: skip
+)
 def test_what_stands_beside_the_host_config_is_judged_too(part):
     judged = judge(asked(**part), CPU, POLICY)
     assert judged.excess
@@ -285,10 +308,13 @@ def made_of(arguments):
     env = [f"{key}={value}" for key, value in arguments["environment"].items()]
     return {
         "Name": f"/{arguments['name']}",
-        "Config": {"Image": arguments["image"], "Labels": arguments["labels"],
-                   "Env": ["PATH=/bin", *env]},
+        "Config": {
+            "Image": arguments["image"],
+            "Labels": arguments["labels"],
+            "Env": ["PATH=/bin", *env],
+        },
         "HostConfig": {**arguments["host_config"], "Runtime": "runc", "CgroupnsMode": "host"},
-    }  # fmt: skip
+    }
 
 
 def test_a_container_that_is_not_what_was_asked_for_is_known():

@@ -15,31 +15,41 @@ HOOK = (
 
 @pytest.mark.parametrize(
     ("message", "blamed"),
-    [(f"{HOOK}device error: {A}: unknown device: unknown", (A,)),
-     (f"{HOOK}initialization error: nvml error: driver not loaded: unknown", (A, B)),
-     (f"{HOOK}detection error: nvml error: gpu is lost: unknown", (A, B)),
-     ('could not select device driver "" with capabilities: [[gpu]]', (A, B)),
-     ('could not select device driver "cdi"', (A, B)),
-     (f"CDI device injection failed: unresolvable CDI devices nvidia.com/gpu={B}", (B,)),
-     ('error gathering device information while adding custom device "/dev/nvidia1": no such file'
-      " or directory", (A, B)),
-     ("OCI runtime create failed: nvidia-container-runtime: executable file not found", (A, B))],
-)  # fmt: skip
+    [
+        (f"{HOOK}device error: {A}: unknown device: unknown", (A,)),
+        (f"{HOOK}initialization error: nvml error: driver not loaded: unknown", (A, B)),
+        (f"{HOOK}detection error: nvml error: gpu is lost: unknown", (A, B)),
+        ('could not select device driver "" with capabilities: [[gpu]]', (A, B)),
+        ('could not select device driver "cdi"', (A, B)),
+        (f"CDI device injection failed: unresolvable CDI devices nvidia.com/gpu={B}", (B,)),
+        (
+            'error gathering device information while adding custom device "/dev/nvidia1": no such'
+            " file"
+            " or directory",
+            (A, B),
+        ),
+        ("OCI runtime create failed: nvidia-container-runtime: executable file not found", (A, B)),
+    ],
+)
 def test_the_devices_that_the_engine_blames_are_told(message, blamed):
     assert blamed_devices(message, (A, B)) == blamed
 
 
 @pytest.mark.parametrize(
     "message",
-    ["No such image: acme/torch:9",
-     "driver failed programming external connectivity: Bind for 127.0.0.1:8888 failed: port is"
-     " already allocated",
-     "failed to copy files: write /var/lib/docker/x: no space left on device",
-     "invalid mount config for type \"bind\": bind source path does not exist: /srv/x",
-     'OCI runtime create failed: exec: "jupyterhub-singleuser": executable file not found in $PATH',
-     "exec user process caused: exec format error",
-     "Conflict. The container name \"/gradient-x\" is already in use", ""],
-)  # fmt: skip
+    [
+        "No such image: acme/torch:9",
+        "driver failed programming external connectivity: Bind for 127.0.0.1:8888 failed: port is"
+        " already allocated",
+        "failed to copy files: write /var/lib/docker/x: no space left on device",
+        'invalid mount config for type "bind": bind source path does not exist: /srv/x',
+        'OCI runtime create failed: exec: "jupyterhub-singleuser": executable file not found in'
+        " $PATH",
+        "exec user process caused: exec format error",
+        'Conflict. The container name "/gradient-x" is already in use',
+        "",
+    ],
+)
 def test_what_is_not_a_devices_fault_blames_none(message):
     assert blamed_devices(message, (A, B)) == ()
     assert blamed_devices("nvidia-container-cli: device error", ()) == ()

@@ -31,24 +31,44 @@ NOBODY: frozenset[str] = frozenset()
 @pytest.mark.parametrize(
     ("lease", "seen", "repair", "reason", "why"),
     [
-        (RUNNING, None, Repair.END_LEASE, Reason.CRASHED,
-         "the engine has nothing for this open lease"),
-        (STARTING, None, Repair.END_LEASE, Reason.START_FAILED,
-         "the engine has nothing for this open lease"),
+        (
+            RUNNING,
+            None,
+            Repair.END_LEASE,
+            Reason.CRASHED,
+            "the engine has nothing for this open lease",
+        ),
+        (
+            STARTING,
+            None,
+            Repair.END_LEASE,
+            Reason.START_FAILED,
+            "the engine has nothing for this open lease",
+        ),
         (STOPPING, None, Repair.END_LEASE, None, "the engine has nothing for this open lease"),
         (RUNNING, DEAD, Repair.REAP, Reason.CRASHED, "it is dead and its lease is still open"),
-        (STARTING, DEAD, Repair.REAP, Reason.START_FAILED,
-         "it is dead and its lease is still open"),
+        (
+            STARTING,
+            DEAD,
+            Repair.REAP,
+            Reason.START_FAILED,
+            "it is dead and its lease is still open",
+        ),
         (STOPPING, DEAD, Repair.REAP, None, "it is dead and its lease is still open"),
         (RUNNING, ALIVE, Repair.END_BOTH, Reason.LOST, "it runs, but the hub has no server for it"),
-        (STARTING, ALIVE, Repair.END_BOTH, Reason.START_FAILED,
-         "it runs, but the hub has no server for it"),
+        (
+            STARTING,
+            ALIVE,
+            Repair.END_BOTH,
+            Reason.START_FAILED,
+            "it runs, but the hub has no server for it",
+        ),
         (STOPPING, ALIVE, Repair.END_BOTH, None, "it runs, but the hub has no server for it"),
         (None, ALIVE, Repair.REMOVE_OBJECT, None, "it belongs to no open lease"),
         (None, DEAD, Repair.REMOVE_OBJECT, None, "it belongs to no open lease"),
     ],
     ids=lambda part: part if isinstance(part, str) else None,
-)  # fmt: skip
+)
 def test_each_disagreement_has_its_repair_and_reason(lease, seen, repair, reason, why):
     found = findings([lease] if lease else [], [seen] if seen else [], NOBODY)
     assert found == [Finding(repair, "lease-a", seen and "box-1", reason, why)]
@@ -80,9 +100,14 @@ def test_a_server_whose_lease_somebody_else_ended_is_stopped_and_its_object_left
     hub = frozenset({"lease-a"})
     census = [seen] if seen else []
     assert findings([], census, hub, ended=hub) == [
-        Finding(Repair.STOP_SERVER, "lease-a", None, None,
-                "the hub calls it running, but its lease is ended")
-    ]  # fmt: skip
+        Finding(
+            Repair.STOP_SERVER,
+            "lease-a",
+            None,
+            None,
+            "the hub calls it running, but its lease is ended",
+        )
+    ]
     for lease in (RUNNING, STOPPING):
         assert findings([lease], census, hub, ended=hub) == []
 
@@ -101,8 +126,11 @@ worlds = (
 @settings(deadline=None)
 @given(*worlds)
 def test_every_open_lease_is_the_hubs_or_is_ended_exactly_once(open_leases, census, hub):
-    ended = [f.lease_id for f in findings(open_leases, census, hub)
-             if f.repair is not Repair.REMOVE_OBJECT]  # fmt: skip
+    ended = [
+        f.lease_id
+        for f in findings(open_leases, census, hub)
+        if f.repair is not Repair.REMOVE_OBJECT
+    ]
     assert sorted(ended) == sorted(le.id for le in open_leases if le.id not in hub)
 
 
@@ -131,11 +159,14 @@ def test_a_world_that_was_repaired_has_no_findings(open_leases, census, hub):
     found = findings(open_leases, census, hub)
     ended = {f.lease_id for f in found if f.repair is not Repair.REMOVE_OBJECT}
     removed = {f.object_id for f in found}
-    assert findings(
-        [lease for lease in open_leases if lease.id not in ended],
-        [seen for seen in census if seen.object_id not in removed],
-        hub,
-    ) == []  # fmt: skip
+    assert (
+        findings(
+            [lease for lease in open_leases if lease.id not in ended],
+            [seen for seen in census if seen.object_id not in removed],
+            hub,
+        )
+        == []
+    )
 
 
 @settings(deadline=None)

@@ -21,10 +21,23 @@ from gradienthub.views.statement import as_csv, as_json_text, escape_formula
 NOW = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 ENTRY = Entry(
-    hub_id="h", account_id="a", currency="USD", seq=1, at=NOW, month="2026-11", kind=Kind.CHARGE,
-    amount=-5, balance=-5, lease_id="l", instance_type="t4", price=5, from_at=NOW - HOUR,
-    until_at=NOW, billed=5, note="Thesis",
-)  # fmt: skip
+    hub_id="h",
+    account_id="a",
+    currency="USD",
+    seq=1,
+    at=NOW,
+    month="2026-11",
+    kind=Kind.CHARGE,
+    amount=-5,
+    balance=-5,
+    lease_id="l",
+    instance_type="t4",
+    price=5,
+    from_at=NOW - HOUR,
+    until_at=NOW,
+    billed=5,
+    note="Thesis",
+)
 
 
 # -- the chain -----------------------------------------------------------------------------------
@@ -34,10 +47,13 @@ ENTRY = Entry(
 def test_a_change_of_any_field_changes_the_hash(name):
     value = getattr(ENTRY, name)
     other = {
-        bool: lambda: not value, int: lambda: value + 1, str: lambda: value + "x",
-        datetime: lambda: value + timedelta(microseconds=1), Kind: lambda: Kind.EXPIRY,
+        bool: lambda: not value,
+        int: lambda: value + 1,
+        str: lambda: value + "x",
+        datetime: lambda: value + timedelta(microseconds=1),
+        Kind: lambda: Kind.EXPIRY,
         type(None): lambda: "x" if name == "credit_id" else NOW,
-    }[type(value)]()  # fmt: skip
+    }[type(value)]()
     assert replace(ENTRY, **{name: other}).seal("") != ENTRY.seal("")
 
 
@@ -69,8 +85,12 @@ moments = st.datetimes(datetime(2026, 1, 1), datetime(2029, 1, 1)).map(  # noqa:
 )
 
 
-@given(st.integers(0, 10**11), moments, st.timedeltas(timedelta(0), timedelta(days=100)),
-       st.timedeltas(timedelta(0), timedelta(days=100)))  # fmt: skip
+@given(
+    st.integers(0, 10**11),
+    moments,
+    st.timedeltas(timedelta(0), timedelta(days=100)),
+    st.timedeltas(timedelta(0), timedelta(days=100)),
+)
 def test_months_and_days_add_up_to_the_bill_forwards_and_back(price, begin, one, two):
     start, end = begin + one, begin + two
     difference = charge(price, two) - charge(price, one)
@@ -89,8 +109,11 @@ def test_a_paid_custom_image_that_never_answered_is_metered_from_its_containers_
     never = Times(10, True, started_at=NOW, stop_requested_at=NOW + HOUR)
     assert never.metered(NOW + 2 * HOUR) == ((NOW, NOW + HOUR), None)
     for change in (
-        {"price": 0}, {"custom_image": False}, {"started_at": None}, {"stop_requested_at": None},
-    ):  # fmt: skip
+        {"price": 0},
+        {"custom_image": False},
+        {"started_at": None},
+        {"stop_requested_at": None},
+    ):
         free = replace(never, **change)
         assert free.billed(NOW + HOUR) == 0
 
@@ -108,8 +131,13 @@ def test_found_dead_is_billed_until_last_seen_and_the_rest_is_a_gap():
 
 
 def credit(name, amount, unspent=None, days=None):
-    return Credit(name, amount, amount if unspent is None else unspent, NOW,
-                  None if days is None else NOW + timedelta(days=days))  # fmt: skip
+    return Credit(
+        name,
+        amount,
+        amount if unspent is None else unspent,
+        NOW,
+        None if days is None else NOW + timedelta(days=days),
+    )
 
 
 def test_what_expires_first_is_used_up_first():
@@ -130,8 +158,10 @@ def test_a_hold_keeps_expired_credit_until_it_ends():
     assert find_expired([credit("ever", 10)], held=0, now=NOW) == []
 
 
-@given(st.lists(st.tuples(st.integers(1, 50), st.none() | st.integers(-3, 3)), max_size=5),
-       st.integers(0, 300))  # fmt: skip
+@given(
+    st.lists(st.tuples(st.integers(1, 50), st.none() | st.integers(-3, 3)), max_size=5),
+    st.integers(0, 300),
+)
 def test_spending_and_giving_back_is_no_change_and_never_leaves_the_amount(given_, amount):
     credits = {str(n): credit(str(n), a, days=d) for n, (a, d) in enumerate(given_)}
     after = credits | {c.id: c for c in use_up(credits.values(), amount)}

@@ -50,41 +50,73 @@ def read(kernels=(), terminals=(), activity=None, sessions=()):
     [
         ({}, Answer()),
         ({"kernels": [kernel(ago=2 * HOUR), kernel(ago=HOUR)]}, Answer((), NOW - HOUR)),
-        ({"kernels": [kernel(ago=2 * HOUR)], "terminals": [terminal(HOUR)]},
-         Answer((), NOW - HOUR, Use.TERMINAL)),
-        ({"kernels": [kernel()], "activity": {"person_at": moment(timedelta(0))}},
-         Answer((), NOW, Use.PERSON)),
+        (
+            {"kernels": [kernel(ago=2 * HOUR)], "terminals": [terminal(HOUR)]},
+            Answer((), NOW - HOUR, Use.TERMINAL),
+        ),
+        (
+            {"kernels": [kernel()], "activity": {"person_at": moment(timedelta(0))}},
+            Answer((), NOW, Use.PERSON),
+        ),
         ({"activity": {"person_at": None}}, Answer()),
         # Busy is the kernel's, whoever else was there later.
-        ({"kernels": [kernel("busy")], "terminals": [terminal(timedelta(0))]},
-         Answer(("python3",), NOW, Use.KERNEL)),
-        ({"kernels": [kernel("busy"), kernel("busy", number=2)],
-          "sessions": [session("work/sweep.ipynb"), session("other.ipynb", 3)]},
-         Answer(("work/sweep.ipynb", "python3"), NOW - HOUR)),
+        (
+            {"kernels": [kernel("busy")], "terminals": [terminal(timedelta(0))]},
+            Answer(("python3",), NOW, Use.KERNEL),
+        ),
+        (
+            {
+                "kernels": [kernel("busy"), kernel("busy", number=2)],
+                "sessions": [session("work/sweep.ipynb"), session("other.ipynb", 3)],
+            },
+            Answer(("work/sweep.ipynb", "python3"), NOW - HOUR),
+        ),
         # Not busy: only that word is.
-        ({"kernels": [kernel(state) for state in ("starting", "idle", "dead", "Busy", "unknown")]},
-         Answer((), NOW - HOUR)),
+        (
+            {
+                "kernels": [
+                    kernel(state) for state in ("starting", "idle", "dead", "Busy", "unknown")
+                ]
+            },
+            Answer((), NOW - HOUR),
+        ),
         # A clock that is some hours wrong, and a zone that is not UTC.
         ({"kernels": [kernel(ago=-5 * HOUR)]}, Answer((), NOW + 5 * HOUR)),
-        ({"terminals": [{"last_activity": "2026-11-23T20:00:00+09:00"}]},
-         Answer((), NOW - HOUR, Use.TERMINAL)),
+        (
+            {"terminals": [{"last_activity": "2026-11-23T20:00:00+09:00"}]},
+            Answer((), NOW - HOUR, Use.TERMINAL),
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_newest_use_and_whose_it_is(said, answer):
     assert replace(read(**said), moments={}) == answer
 
 
 MOMENTS_OF_NO_SENSE = (
-    None, 7, "", "yesterday", "2026-11-23T12:00:00", "9999-12-31T23:59:59Z",
-    "0001-01-01T00:00:00+23:59", moment(-CLOCK_AHEAD - timedelta(seconds=1)), [], {"a": 1}, True,
-)  # fmt: skip
+    None,
+    7,
+    "",
+    "yesterday",
+    "2026-11-23T12:00:00",
+    "9999-12-31T23:59:59Z",
+    "0001-01-01T00:00:00+23:59",
+    moment(-CLOCK_AHEAD - timedelta(seconds=1)),
+    [],
+    {"a": 1},
+    True,
+)
 ROWS_OF_NO_SENSE = [
     *(kernel() | {"last_activity": word} for word in MOMENTS_OF_NO_SENSE),
     *(kernel() | {"execution_state": state} for state in (None, 1, 0.5, [], {}, True)),
     {key: value for key, value in kernel().items() if key != "execution_state"},
     {key: value for key, value in kernel().items() if key != "last_activity"},
-    {}, "python3", None, 7, [], [[[]]],
-]  # fmt: skip
+    {},
+    "python3",
+    None,
+    7,
+    [],
+    [[[]]],
+]
 
 
 @pytest.mark.parametrize("row", ROWS_OF_NO_SENSE)
@@ -152,8 +184,12 @@ def test_requests_count_where_they_are_asked_for():
 
 @pytest.mark.parametrize("path", [None, 7, [], {}])
 def test_sessions_of_no_sense_only_cost_the_notebooks_path(path):
-    rows = [{"path": path, "kernel": {"id": "k1"}}, {"path": "b.ipynb", "kernel": None}, 7,
-            session("c.ipynb", 2)]  # fmt: skip
+    rows = [
+        {"path": path, "kernel": {"id": "k1"}},
+        {"path": "b.ipynb", "kernel": None},
+        7,
+        session("c.ipynb", 2),
+    ]
     answer = read([kernel("busy"), kernel("busy", number=2)], sessions=rows)
     assert answer.busy == ("python3", "c.ipynb")
 

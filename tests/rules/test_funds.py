@@ -116,28 +116,40 @@ def test_a_purse_that_is_overdrawn_has_nothing_and_not_less():
     assert Funds("USD", -5, (purse(-5),)).available == 0
 
 
-@pytest.mark.parametrize(
-    ("left", "admitted"), [(hold_for(USD) - 1, False), (hold_for(USD), True)]
-)  # fmt: skip
+@pytest.mark.parametrize(("left", "admitted"), [(hold_for(USD) - 1, False), (hold_for(USD), True)])
 def test_a_start_needs_its_whole_hold(left, admitted):
     assert hold_for(USD) == bill(USD, [(NOW, NOW + HOLD)])
     assert (refusal(USD, "T4", Funds("USD", left, (purse(left),))) is None) == admitted
 
 
 GOLDEN = [
-    (purse(1000), "no_credit",
-     "P5000 costs $0.78/h and reserves $0.195 for 15 min; your credit has $0.001 left. Ask your"
-     " administrator for credit, or choose a free machine."),
-    (purse(-5, PurseKind.CREDIT_LIMIT, total=10 * USD, running=(Running(1, NOW),)), "no_credit",
-     "P5000 costs $0.78/h and reserves $0.195 for 15 min; your credit limit of $10.00 has $0.00"
-     " left. Pay what you owe, stop a running notebook, or choose a free machine."),
-    (purse(0, PurseKind.OWN_BUDGET, total=USD), "over_budget",
-     "P5000 costs $0.78/h and reserves $0.195 for 15 min; your budget of $1.00 a month has $0.00"
-     " left. Ask your administrator for a larger one, or choose a free machine."),
-    (purse(0, PurseKind.GROUP_BUDGET, total=USD, group="bio\x1b"), "over_budget",
-     "P5000 costs $0.78/h and reserves $0.195 for 15 min; the budget of $1.00 a month of your group"
-     " “bio�” has $0.00 left. Ask your administrator for a larger one, or choose a free machine."),
-]  # fmt: skip
+    (
+        purse(1000),
+        "no_credit",
+        "P5000 costs $0.78/h and reserves $0.195 for 15 min; your credit has $0.001 left. Ask your"
+        " administrator for credit, or choose a free machine.",
+    ),
+    (
+        purse(-5, PurseKind.CREDIT_LIMIT, total=10 * USD, running=(Running(1, NOW),)),
+        "no_credit",
+        "P5000 costs $0.78/h and reserves $0.195 for 15 min; your credit limit of $10.00 has $0.00"
+        " left. Pay what you owe, stop a running notebook, or choose a free machine.",
+    ),
+    (
+        purse(0, PurseKind.OWN_BUDGET, total=USD),
+        "over_budget",
+        "P5000 costs $0.78/h and reserves $0.195 for 15 min; your budget of $1.00 a month has $0.00"
+        " left. Ask your administrator for a larger one, or choose a free machine.",
+    ),
+    (
+        purse(0, PurseKind.GROUP_BUDGET, total=USD, group="bio\x1b"),
+        "over_budget",
+        "P5000 costs $0.78/h and reserves $0.195 for 15 min; the budget of $1.00 a month of your"
+        " group"
+        " “bio�” has $0.00 left. Ask your administrator for a larger one, or choose a free"
+        " machine.",
+    ),
+]
 
 
 @pytest.mark.parametrize(("empty", "code", "words"), GOLDEN, ids=[p.kind for p, *_ in GOLDEN])

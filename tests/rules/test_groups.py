@@ -37,10 +37,13 @@ def test_what_is_left_out_is_told():
 
 @pytest.mark.parametrize(
     "said",
-    [[f"group-{i}" for i in range(100_000)], ["x" * 200 + str(i) for i in range(400)],
-     [[[["a"] * 30_000]]]],
+    [
+        [f"group-{i}" for i in range(100_000)],
+        ["x" * 200 + str(i) for i in range(400)],
+        [[[["a"] * 30_000]]],
+    ],
     ids=["many", "long", "deep"],
-)  # fmt: skip
+)
 def test_too_many_groups_are_unknown_and_not_none_at_all(said):
     assert clean_groups(said) == Groups(None, unknown=True, trouble="they are too many")
 

@@ -49,18 +49,30 @@ moments = st.none() | st.timedeltas(-3 * HOUR, 3 * HOUR).map(lambda span: NOW + 
         (None, Deadlines(None), Keep("no idle stop is set")),
         # A notebook's clock that is ahead of ours.
         (-5 * SECOND, Deadlines(HOUR), Keep("idle for 0 s of 1 h")),
-        (timedelta(0), Deadlines(HOUR, session_ends_at=NOW),
-         Stop(Reason.SESSION_LIMIT, "its tier's session limit")),
+        (
+            timedelta(0),
+            Deadlines(HOUR, session_ends_at=NOW),
+            Stop(Reason.SESSION_LIMIT, "its tier's session limit"),
+        ),
         (timedelta(0), Deadlines(HOUR, session_ends_at=NOW + SECOND), Keep("idle for 0 s of 1 h")),
-        (timedelta(0), Deadlines(HOUR, stop_at=NOW),
-         Stop(Reason.STOP_AT, "the end time its owner chose")),
+        (
+            timedelta(0),
+            Deadlines(HOUR, stop_at=NOW),
+            Stop(Reason.STOP_AT, "the end time its owner chose"),
+        ),
         (timedelta(0), Deadlines(HOUR, stop_at=NOW + SECOND), Keep("idle for 0 s of 1 h")),
-        (None, Deadlines(None, stop_at=NOW - HOUR),
-         Stop(Reason.STOP_AT, "the end time its owner chose")),
-        (9 * HOUR, Deadlines(HOUR, NOW, NOW),
-         Stop(Reason.SESSION_LIMIT, "its tier's session limit")),
+        (
+            None,
+            Deadlines(None, stop_at=NOW - HOUR),
+            Stop(Reason.STOP_AT, "the end time its owner chose"),
+        ),
+        (
+            9 * HOUR,
+            Deadlines(HOUR, NOW, NOW),
+            Stop(Reason.SESSION_LIMIT, "its tier's session limit"),
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_notebook_is_kept_or_stopped_for_a_reason(idle_for, deadlines, verdict):
     assert cull(idle_for, deadlines, NOW) == verdict
 
@@ -89,9 +101,11 @@ def test_a_hard_end_is_kept_however_busy_a_notebook_is(stop_at, session_ends_at,
 TICK = 30 * SECOND
 #: Looked at half a minute ago, used twenty minutes ago.
 KNOWN = Evidence(
-    used_at=NOW - 20 * MINUTE, used_by=Use.KERNEL, looked_at=NOW - TICK,
+    used_at=NOW - 20 * MINUTE,
+    used_by=Use.KERNEL,
+    looked_at=NOW - TICK,
     reported_at=NOW - 20 * MINUTE,
-)  # fmt: skip
+)
 NEVER = Evidence(used_at=NOW - HOUR)
 
 
@@ -106,25 +120,45 @@ NEVER = Evidence(used_at=NOW - HOUR)
         pytest.param(KNOWN, NOW + 3 * HOUR, NOW, id="a clock that is ahead"),
         pytest.param(KNOWN, NOW.replace(year=9999), KNOWN.used_at, id="the year 9999"),
         pytest.param(KNOWN, NOW.replace(year=1), KNOWN.used_at, id="the year 1"),
-        pytest.param(replace(KNOWN, reported_at=NOW - 3 * HOUR), NOW - 3 * HOUR + SECOND, NOW,
-                     id="a clock that is behind"),
-        pytest.param(replace(KNOWN, reported_at=NOW + 3 * HOUR), NOW + 3 * HOUR, KNOWN.used_at,
-                     id="a clock that is ahead, and not used"),
-        pytest.param(replace(KNOWN, reported_at=None), NOW - 3 * HOUR, NOW,
-                     id="the first kernel of a clock that is behind"),
-        pytest.param(replace(KNOWN, reported_at=None), NOW - SECOND, NOW - SECOND,
-                     id="the first kernel"),
+        pytest.param(
+            replace(KNOWN, reported_at=NOW - 3 * HOUR),
+            NOW - 3 * HOUR + SECOND,
+            NOW,
+            id="a clock that is behind",
+        ),
+        pytest.param(
+            replace(KNOWN, reported_at=NOW + 3 * HOUR),
+            NOW + 3 * HOUR,
+            KNOWN.used_at,
+            id="a clock that is ahead, and not used",
+        ),
+        pytest.param(
+            replace(KNOWN, reported_at=None),
+            NOW - 3 * HOUR,
+            NOW,
+            id="the first kernel of a clock that is behind",
+        ),
+        pytest.param(
+            replace(KNOWN, reported_at=None), NOW - SECOND, NOW - SECOND, id="the first kernel"
+        ),
         pytest.param(NEVER, NOW - 7 * MINUTE, NOW - 7 * MINUTE, id="the first look"),
         pytest.param(NEVER, NOW - 61 * MINUTE, NEVER.used_at, id="the first look, used at start"),
         pytest.param(NEVER, NOW + HOUR, NOW, id="the first look, a clock that is ahead"),
         pytest.param(NEVER, None, NEVER.used_at, id="the first look, no word"),
-        pytest.param(replace(KNOWN, unknown_since=NOW - 9 * MINUTE,
-                             looked_at=NOW - 9 * MINUTE),
-                     NOW - 5 * MINUTE, NOW - 5 * MINUTE, id="used while it could not be asked"),
-        pytest.param(replace(KNOWN, used_at=NOW + HOUR, looked_at=NOW + HOUR), None, NOW,
-                     id="our own clock was set back"),
+        pytest.param(
+            replace(KNOWN, unknown_since=NOW - 9 * MINUTE, looked_at=NOW - 9 * MINUTE),
+            NOW - 5 * MINUTE,
+            NOW - 5 * MINUTE,
+            id="used while it could not be asked",
+        ),
+        pytest.param(
+            replace(KNOWN, used_at=NOW + HOUR, looked_at=NOW + HOUR),
+            None,
+            NOW,
+            id="our own clock was set back",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_a_notebook_says_counts_as_far_as_it_can_be_true(known, word, used_at):
     seen = learn(known, Answer((), word, Use.TERMINAL), NOW)
     assert seen.used_at == used_at
@@ -138,10 +172,13 @@ def test_a_busy_notebook_is_in_use_now_since_it_was_first_seen_busy():
     answer = Answer(("train.ipynb", "GPU 87 %"), NOW - 9 * HOUR, Use.GPU)
     first = learn(KNOWN, answer, NOW)
     assert (first.used_at, first.used_by, first.busy, first.busy_since) == (
-        NOW, Use.GPU, ("train.ipynb", "GPU 87 %"), NOW)  # fmt: skip
+        NOW,
+        Use.GPU,
+        ("train.ipynb", "GPU 87 %"),
+        NOW,
+    )
     later = learn(first, Answer(("train.ipynb",)), NOW + HOUR)
-    assert (later.used_at, later.busy, later.busy_since) == (
-        NOW + HOUR, ("train.ipynb",), NOW)  # fmt: skip
+    assert (later.used_at, later.busy, later.busy_since) == (NOW + HOUR, ("train.ipynb",), NOW)
     done = learn(later, Answer(), NOW + HOUR + TICK)
     assert (done.used_at, done.busy, done.busy_since) == (NOW + HOUR, (), None)
 
@@ -205,104 +242,309 @@ VOID = warned(IDLE, -MINUTE, MINUTE, 20 * MINUTE)
     ("evidence", "deadlines", "told", "verdict"),
     [
         pytest.param(idle(NONE), Deadlines(HOUR), None, Keep("idle for 0 s of 1 h"), id="used now"),
-        pytest.param(idle(44 * MINUTE), Deadlines(HOUR), None, Keep("idle for 44 min of 1 h"),
-                     id="16 minutes before"),
-        pytest.param(idle(45 * MINUTE), Deadlines(HOUR), None,
-                     warn_idle(15 * MINUTE, 15 * MINUTE), id="15 minutes before"),
-        pytest.param(idle(46 * MINUTE), Deadlines(HOUR),
-                     warned(IDLE, 14 * MINUTE, 15 * MINUTE, MINUTE), Keep("idle for 46 min of 1 h"),
-                     id="15 were told"),
-        pytest.param(idle(55 * MINUTE), Deadlines(HOUR),
-                     warned(IDLE, 5 * MINUTE, 15 * MINUTE, 10 * MINUTE),
-                     warn_idle(5 * MINUTE, 5 * MINUTE), id="5 minutes before"),
-        pytest.param(idle(58 * MINUTE), Deadlines(HOUR), None,
-                     warn_idle(2 * MINUTE, 5 * MINUTE), id="2 minutes before, nothing was told"),
-        pytest.param(idle(59 * MINUTE + 10 * SECOND), Deadlines(HOUR),
-                     warned(IDLE, 50 * SECOND, 5 * MINUTE, 4 * MINUTE),
-                     warn_idle(MINUTE, MINUTE), id="the last warning is a whole minute"),
-        pytest.param(idle(HOUR), Deadlines(HOUR), warned(IDLE, NONE, MINUTE, MINUTE), STOP_IDLE,
-                     id="its time"),
-        pytest.param(idle(HOUR), Deadlines(HOUR), warned(IDLE, NONE, 15 * MINUTE, 15 * MINUTE),
-                     STOP_IDLE, id="its time, one warning was enough"),
-        pytest.param(idle(HOUR), Deadlines(HOUR), None, warn_idle(MINUTE, MINUTE),
-                     id="its time, nothing was told"),
-        pytest.param(idle(9 * HOUR), Deadlines(HOUR), None, warn_idle(MINUTE, MINUTE),
-                     id="nobody looked for hours"),
-        pytest.param(idle(9 * HOUR), Deadlines(HOUR), warned(IDLE, SECOND, MINUTE, 59 * SECOND),
-                     Keep("idle for 9 h of 1 h"), id="and it has another second"),
-        pytest.param(idle(9 * HOUR), Deadlines(HOUR), warned(IDLE, NONE, MINUTE, MINUTE),
-                     STOP_IDLE, id="and now it has none"),
-        pytest.param(idle(15 * MINUTE), Deadlines(HOUR), VOID, Keep("idle for 15 min of 1 h"),
-                     id="used after a warning"),
-        pytest.param(idle(46 * MINUTE), Deadlines(HOUR), warned(IDLE, -9 * MINUTE, MINUTE, HOUR),
-                     warn_idle(14 * MINUTE, 15 * MINUTE), id="used after a warning and idle again"),
-        pytest.param(idle(HOUR), Deadlines(HOUR, keep_until=NOW + 40 * MINUTE),
-                     warned(IDLE, NONE, MINUTE, MINUTE), Keep("idle for 1 h of 1 h"),
-                     id="extended"),
-        pytest.param(idle(50 * MINUTE), Deadlines(HOUR, keep_until=NOW - MINUTE), None,
-                     warn_idle(10 * MINUTE, 15 * MINUTE), id="extended long ago"),
-        pytest.param(idle(MINUTE), Deadlines(5 * MINUTE, keep_until=NOW + 10 * MINUTE),
-                     warned(IDLE, 10 * MINUTE, 15 * MINUTE, 2 * MINUTE),
-                     Keep("idle for 1 min of 5 min"), id="used, which moves no extended stop"),
-        pytest.param(idle(50 * MINUTE), Deadlines(30 * MINUTE),
-                     warned(IDLE, 10 * MINUTE, 15 * MINUTE, 5 * MINUTE),
-                     warn_idle(MINUTE, MINUTE, "30 min"), id="the interval was shortened"),
-        pytest.param(idle(50 * MINUTE), Deadlines(6 * HOUR),
-                     warned(IDLE, 10 * MINUTE, 15 * MINUTE, 5 * MINUTE),
-                     Keep("idle for 50 min of 6 h"), id="the interval was lengthened"),
-        pytest.param(idle(2 * MINUTE), Deadlines(5 * MINUTE), None, Keep("idle for 2 min of 5 min"),
-                     id="longer warnings than half the interval are left out"),
-        pytest.param(idle(4 * MINUTE), Deadlines(5 * MINUTE), None,
-                     warn_idle(MINUTE, MINUTE, "5 min"), id="the one that is left"),
-        pytest.param(idle(89 * SECOND), Deadlines(90 * SECOND), None,
-                     Keep("idle for 1 min 29 s of 1 min 30 s"), id="none is left before"),
-        pytest.param(idle(90 * SECOND), Deadlines(90 * SECOND), None,
-                     warn_idle(MINUTE, MINUTE, "1 min 30 s"), id="and it comes after"),
-        pytest.param(idle(HOUR), Deadlines(HOUR), warned(IDLE, HOUR + MINUTE, MINUTE, -HOUR),
-                     warn_idle(MINUTE, MINUTE), id="a warning from before our clock was set back"),
-        pytest.param(idle(9 * HOUR), Deadlines(None), None, Keep("no idle stop is set"),
-                     id="no interval"),
+        pytest.param(
+            idle(44 * MINUTE),
+            Deadlines(HOUR),
+            None,
+            Keep("idle for 44 min of 1 h"),
+            id="16 minutes before",
+        ),
+        pytest.param(
+            idle(45 * MINUTE),
+            Deadlines(HOUR),
+            None,
+            warn_idle(15 * MINUTE, 15 * MINUTE),
+            id="15 minutes before",
+        ),
+        pytest.param(
+            idle(46 * MINUTE),
+            Deadlines(HOUR),
+            warned(IDLE, 14 * MINUTE, 15 * MINUTE, MINUTE),
+            Keep("idle for 46 min of 1 h"),
+            id="15 were told",
+        ),
+        pytest.param(
+            idle(55 * MINUTE),
+            Deadlines(HOUR),
+            warned(IDLE, 5 * MINUTE, 15 * MINUTE, 10 * MINUTE),
+            warn_idle(5 * MINUTE, 5 * MINUTE),
+            id="5 minutes before",
+        ),
+        pytest.param(
+            idle(58 * MINUTE),
+            Deadlines(HOUR),
+            None,
+            warn_idle(2 * MINUTE, 5 * MINUTE),
+            id="2 minutes before, nothing was told",
+        ),
+        pytest.param(
+            idle(59 * MINUTE + 10 * SECOND),
+            Deadlines(HOUR),
+            warned(IDLE, 50 * SECOND, 5 * MINUTE, 4 * MINUTE),
+            warn_idle(MINUTE, MINUTE),
+            id="the last warning is a whole minute",
+        ),
+        pytest.param(
+            idle(HOUR),
+            Deadlines(HOUR),
+            warned(IDLE, NONE, MINUTE, MINUTE),
+            STOP_IDLE,
+            id="its time",
+        ),
+        pytest.param(
+            idle(HOUR),
+            Deadlines(HOUR),
+            warned(IDLE, NONE, 15 * MINUTE, 15 * MINUTE),
+            STOP_IDLE,
+            id="its time, one warning was enough",
+        ),
+        pytest.param(
+            idle(HOUR),
+            Deadlines(HOUR),
+            None,
+            warn_idle(MINUTE, MINUTE),
+            id="its time, nothing was told",
+        ),
+        pytest.param(
+            idle(9 * HOUR),
+            Deadlines(HOUR),
+            None,
+            warn_idle(MINUTE, MINUTE),
+            id="nobody looked for hours",
+        ),
+        pytest.param(
+            idle(9 * HOUR),
+            Deadlines(HOUR),
+            warned(IDLE, SECOND, MINUTE, 59 * SECOND),
+            Keep("idle for 9 h of 1 h"),
+            id="and it has another second",
+        ),
+        pytest.param(
+            idle(9 * HOUR),
+            Deadlines(HOUR),
+            warned(IDLE, NONE, MINUTE, MINUTE),
+            STOP_IDLE,
+            id="and now it has none",
+        ),
+        pytest.param(
+            idle(15 * MINUTE),
+            Deadlines(HOUR),
+            VOID,
+            Keep("idle for 15 min of 1 h"),
+            id="used after a warning",
+        ),
+        pytest.param(
+            idle(46 * MINUTE),
+            Deadlines(HOUR),
+            warned(IDLE, -9 * MINUTE, MINUTE, HOUR),
+            warn_idle(14 * MINUTE, 15 * MINUTE),
+            id="used after a warning and idle again",
+        ),
+        pytest.param(
+            idle(HOUR),
+            Deadlines(HOUR, keep_until=NOW + 40 * MINUTE),
+            warned(IDLE, NONE, MINUTE, MINUTE),
+            Keep("idle for 1 h of 1 h"),
+            id="extended",
+        ),
+        pytest.param(
+            idle(50 * MINUTE),
+            Deadlines(HOUR, keep_until=NOW - MINUTE),
+            None,
+            warn_idle(10 * MINUTE, 15 * MINUTE),
+            id="extended long ago",
+        ),
+        pytest.param(
+            idle(MINUTE),
+            Deadlines(5 * MINUTE, keep_until=NOW + 10 * MINUTE),
+            warned(IDLE, 10 * MINUTE, 15 * MINUTE, 2 * MINUTE),
+            Keep("idle for 1 min of 5 min"),
+            id="used, which moves no extended stop",
+        ),
+        pytest.param(
+            idle(50 * MINUTE),
+            Deadlines(30 * MINUTE),
+            warned(IDLE, 10 * MINUTE, 15 * MINUTE, 5 * MINUTE),
+            warn_idle(MINUTE, MINUTE, "30 min"),
+            id="the interval was shortened",
+        ),
+        pytest.param(
+            idle(50 * MINUTE),
+            Deadlines(6 * HOUR),
+            warned(IDLE, 10 * MINUTE, 15 * MINUTE, 5 * MINUTE),
+            Keep("idle for 50 min of 6 h"),
+            id="the interval was lengthened",
+        ),
+        pytest.param(
+            idle(2 * MINUTE),
+            Deadlines(5 * MINUTE),
+            None,
+            Keep("idle for 2 min of 5 min"),
+            id="longer warnings than half the interval are left out",
+        ),
+        pytest.param(
+            idle(4 * MINUTE),
+            Deadlines(5 * MINUTE),
+            None,
+            warn_idle(MINUTE, MINUTE, "5 min"),
+            id="the one that is left",
+        ),
+        pytest.param(
+            idle(89 * SECOND),
+            Deadlines(90 * SECOND),
+            None,
+            Keep("idle for 1 min 29 s of 1 min 30 s"),
+            id="none is left before",
+        ),
+        pytest.param(
+            idle(90 * SECOND),
+            Deadlines(90 * SECOND),
+            None,
+            warn_idle(MINUTE, MINUTE, "1 min 30 s"),
+            id="and it comes after",
+        ),
+        pytest.param(
+            idle(HOUR),
+            Deadlines(HOUR),
+            warned(IDLE, HOUR + MINUTE, MINUTE, -HOUR),
+            warn_idle(MINUTE, MINUTE),
+            id="a warning from before our clock was set back",
+        ),
+        pytest.param(
+            idle(9 * HOUR), Deadlines(None), None, Keep("no idle stop is set"), id="no interval"
+        ),
         pytest.param(BUSY, Deadlines(HOUR), None, Keep("busy for 9 h: train.ipynb"), id="busy"),
-        pytest.param(BUSY, Deadlines(HOUR), warned(IDLE, NONE, MINUTE, MINUTE),
-                     Keep("busy for 9 h: train.ipynb"), id="busy after a warning"),
-        pytest.param(UNKNOWN, Deadlines(HOUR), warned(IDLE, -HOUR, MINUTE, 2 * HOUR),
-                     Keep("its use cannot be told for 5 h"), id="unknown"),
-        pytest.param(UNKNOWN, session(4 * MINUTE), None, warn_limit(4 * MINUTE, 5 * MINUTE),
-                     id="unknown near a hard end"),
+        pytest.param(
+            BUSY,
+            Deadlines(HOUR),
+            warned(IDLE, NONE, MINUTE, MINUTE),
+            Keep("busy for 9 h: train.ipynb"),
+            id="busy after a warning",
+        ),
+        pytest.param(
+            UNKNOWN,
+            Deadlines(HOUR),
+            warned(IDLE, -HOUR, MINUTE, 2 * HOUR),
+            Keep("its use cannot be told for 5 h"),
+            id="unknown",
+        ),
+        pytest.param(
+            UNKNOWN,
+            session(4 * MINUTE),
+            None,
+            warn_limit(4 * MINUTE, 5 * MINUTE),
+            id="unknown near a hard end",
+        ),
         pytest.param(UNKNOWN, session(NONE), None, STOP_LIMIT, id="unknown at a hard end"),
         pytest.param(BUSY, session(NONE), None, STOP_LIMIT, id="busy at a hard end"),
-        pytest.param(BUSY, session(16 * MINUTE), None, Keep("busy for 9 h: train.ipynb"),
-                     id="busy, a hard end is far"),
-        pytest.param(BUSY, session(15 * MINUTE), None, warn_limit(15 * MINUTE, 15 * MINUTE),
-                     id="busy, a hard end is near"),
-        pytest.param(BUSY, session(14 * MINUTE), warned(LIMIT, 14 * MINUTE, 15 * MINUTE, MINUTE),
-                     Keep("busy for 9 h: train.ipynb"), id="and was told"),
-        pytest.param(BUSY, session(3 * MINUTE), warned(LIMIT, 3 * MINUTE + 59 * SECOND, 5 * MINUTE,
-                     MINUTE), Keep("busy for 9 h: train.ipynb"), id="and moved by seconds"),
-        pytest.param(BUSY, session(3 * MINUTE), warned(LIMIT, 9 * MINUTE, 15 * MINUTE, MINUTE),
-                     warn_limit(3 * MINUTE, 5 * MINUTE), id="and moved by minutes"),
-        pytest.param(BUSY, session(8 * MINUTE), warned(IDLE, 3 * MINUTE, 5 * MINUTE, MINUTE,
-                     warned(LIMIT, 8 * MINUTE, 15 * MINUTE, 5 * MINUTE)),
-                     Keep("busy for 9 h: train.ipynb"), id="and was told before an idle warning"),
-        pytest.param(idle(56 * MINUTE), session(9 * MINUTE), warned(LIMIT, 9 * MINUTE, 15 * MINUTE,
-                     MINUTE, warned(IDLE, 4 * MINUTE, 5 * MINUTE, MINUTE)),
-                     Keep("idle for 56 min of 1 h"), id="an idle warning before a hard one"),
-        pytest.param(idle(HOUR), session(MINUTE), None, warn_limit(MINUTE, MINUTE),
-                     id="a hard end comes before the idle warning's is over"),
-        pytest.param(idle(HOUR), session(30 * SECOND), warned(LIMIT, 30 * SECOND, MINUTE, TICK),
-                     Keep("idle for 1 h of 1 h"), id="and was told"),
-        pytest.param(idle(HOUR), session(MINUTE + SECOND), None, warn_idle(MINUTE, MINUTE),
-                     id="a hard end comes just after"),
-        pytest.param(idle(HOUR), session(NONE), warned(IDLE, NONE, MINUTE, MINUTE), STOP_LIMIT,
-                     id="both at once: the hard end's"),
-        pytest.param(idle(NONE), Deadlines(HOUR, NOW, NOW + HOUR), None,
-                     Stop(Reason.STOP_AT, "the end time its owner chose"), id="its owner's end"),
-        pytest.param(idle(NONE), Deadlines(HOUR, NOW + HOUR, money_ends_at=NOW), None,
-                     Stop(Reason.BUDGET, "the money for it ends"), id="the end of its money"),
-        pytest.param(idle(NONE), Deadlines(HOUR, NOW + HOUR, keep_until=NOW + 9 * HOUR,
-                     session_ends_at=NOW), None, STOP_LIMIT, id="Extend holds no hard end up"),
+        pytest.param(
+            BUSY,
+            session(16 * MINUTE),
+            None,
+            Keep("busy for 9 h: train.ipynb"),
+            id="busy, a hard end is far",
+        ),
+        pytest.param(
+            BUSY,
+            session(15 * MINUTE),
+            None,
+            warn_limit(15 * MINUTE, 15 * MINUTE),
+            id="busy, a hard end is near",
+        ),
+        pytest.param(
+            BUSY,
+            session(14 * MINUTE),
+            warned(LIMIT, 14 * MINUTE, 15 * MINUTE, MINUTE),
+            Keep("busy for 9 h: train.ipynb"),
+            id="and was told",
+        ),
+        pytest.param(
+            BUSY,
+            session(3 * MINUTE),
+            warned(LIMIT, 3 * MINUTE + 59 * SECOND, 5 * MINUTE, MINUTE),
+            Keep("busy for 9 h: train.ipynb"),
+            id="and moved by seconds",
+        ),
+        pytest.param(
+            BUSY,
+            session(3 * MINUTE),
+            warned(LIMIT, 9 * MINUTE, 15 * MINUTE, MINUTE),
+            warn_limit(3 * MINUTE, 5 * MINUTE),
+            id="and moved by minutes",
+        ),
+        pytest.param(
+            BUSY,
+            session(8 * MINUTE),
+            warned(
+                IDLE,
+                3 * MINUTE,
+                5 * MINUTE,
+                MINUTE,
+                warned(LIMIT, 8 * MINUTE, 15 * MINUTE, 5 * MINUTE),
+            ),
+            Keep("busy for 9 h: train.ipynb"),
+            id="and was told before an idle warning",
+        ),
+        pytest.param(
+            idle(56 * MINUTE),
+            session(9 * MINUTE),
+            warned(
+                LIMIT, 9 * MINUTE, 15 * MINUTE, MINUTE, warned(IDLE, 4 * MINUTE, 5 * MINUTE, MINUTE)
+            ),
+            Keep("idle for 56 min of 1 h"),
+            id="an idle warning before a hard one",
+        ),
+        pytest.param(
+            idle(HOUR),
+            session(MINUTE),
+            None,
+            warn_limit(MINUTE, MINUTE),
+            id="a hard end comes before the idle warning's is over",
+        ),
+        pytest.param(
+            idle(HOUR),
+            session(30 * SECOND),
+            warned(LIMIT, 30 * SECOND, MINUTE, TICK),
+            Keep("idle for 1 h of 1 h"),
+            id="and was told",
+        ),
+        pytest.param(
+            idle(HOUR),
+            session(MINUTE + SECOND),
+            None,
+            warn_idle(MINUTE, MINUTE),
+            id="a hard end comes just after",
+        ),
+        pytest.param(
+            idle(HOUR),
+            session(NONE),
+            warned(IDLE, NONE, MINUTE, MINUTE),
+            STOP_LIMIT,
+            id="both at once: the hard end's",
+        ),
+        pytest.param(
+            idle(NONE),
+            Deadlines(HOUR, NOW, NOW + HOUR),
+            None,
+            Stop(Reason.STOP_AT, "the end time its owner chose"),
+            id="its owner's end",
+        ),
+        pytest.param(
+            idle(NONE),
+            Deadlines(HOUR, NOW + HOUR, money_ends_at=NOW),
+            None,
+            Stop(Reason.BUDGET, "the money for it ends"),
+            id="the end of its money",
+        ),
+        pytest.param(
+            idle(NONE),
+            Deadlines(HOUR, NOW + HOUR, keep_until=NOW + 9 * HOUR, session_ends_at=NOW),
+            None,
+            STOP_LIMIT,
+            id="Extend holds no hard end up",
+        ),
     ],
-)  # fmt: skip
+)
 def test_each_notebook_has_its_verdict(evidence, deadlines, told, verdict):
     assert decide(evidence, deadlines, told, LEVELS, NOW) == verdict
 
@@ -389,14 +631,22 @@ def test_no_history_of_answers_stops_what_is_busy_unknown_or_unwarned(
         (BUSY, Deadlines(HOUR), None, None),
         (UNKNOWN, Deadlines(HOUR), None, None),
         (BUSY, session(HOUR), None, Ending(NOW + HOUR, LIMIT, "its tier's session limit")),
-        (idle(MINUTE), Deadlines(HOUR, keep_until=NOW + 2 * HOUR), None,
-         Ending(NOW + 2 * HOUR, IDLE, "idle for 1 h")),
-        (idle(9 * HOUR), Deadlines(HOUR), warned(IDLE, TICK, MINUTE, TICK),
-         Ending(NOW + TICK, IDLE, "idle for 1 h")),
+        (
+            idle(MINUTE),
+            Deadlines(HOUR, keep_until=NOW + 2 * HOUR),
+            None,
+            Ending(NOW + 2 * HOUR, IDLE, "idle for 1 h"),
+        ),
+        (
+            idle(9 * HOUR),
+            Deadlines(HOUR),
+            warned(IDLE, TICK, MINUTE, TICK),
+            Ending(NOW + TICK, IDLE, "idle for 1 h"),
+        ),
         (idle(NONE), session(HOUR), None, Ending(NOW + HOUR, LIMIT, "its tier's session limit")),
         (idle(SECOND), session(HOUR), None, Ending(NOW + HOUR - SECOND, IDLE, "idle for 1 h")),
     ],
-)  # fmt: skip
+)
 def test_people_see_when_it_stops_as_things_stand(evidence, deadlines, told, end):
     assert ending(evidence, deadlines, told, GRACE) == end
 
@@ -456,21 +706,47 @@ def extended(deadlines, evidence=None, longest=None):
         pytest.param(Deadlines(HOUR), None, HOUR, None, id="one more interval"),
         pytest.param(Deadlines(HOUR), 20 * MINUTE, 20 * MINUTE, None, id="at most the tier's"),
         pytest.param(Deadlines(9 * 24 * HOUR), None, 72 * HOUR, None, id="at most three days"),
-        pytest.param(Deadlines(HOUR, keep_until=NOW + 2 * HOUR), None, 2 * HOUR, None,
-                     id="never less than before"),
+        pytest.param(
+            Deadlines(HOUR, keep_until=NOW + 2 * HOUR),
+            None,
+            2 * HOUR,
+            None,
+            id="never less than before",
+        ),
         pytest.param(session(30 * MINUTE), None, 30 * MINUTE, None, id="not past the session"),
-        pytest.param(Deadlines(HOUR, money_ends_at=NOW + 30 * MINUTE), None, 30 * MINUTE, None,
-                     id="not past the money"),
-        pytest.param(Deadlines(HOUR, NOW + 5 * MINUTE), None, HOUR, HOUR,
-                     id="the end its owner chose moves too"),
-        pytest.param(Deadlines(HOUR, NOW + 5 * HOUR), None, HOUR, 5 * HOUR,
-                     id="but never to an earlier time"),
-        pytest.param(Deadlines(HOUR, NOW + 5 * MINUTE, NOW + 20 * MINUTE), None, 20 * MINUTE,
-                     20 * MINUTE, id="nor past the session"),
-        pytest.param(Deadlines(None, NOW + 5 * MINUTE), 2 * HOUR, 2 * HOUR, 2 * HOUR,
-                     id="without an interval by what the tier allows"),
+        pytest.param(
+            Deadlines(HOUR, money_ends_at=NOW + 30 * MINUTE),
+            None,
+            30 * MINUTE,
+            None,
+            id="not past the money",
+        ),
+        pytest.param(
+            Deadlines(HOUR, NOW + 5 * MINUTE),
+            None,
+            HOUR,
+            HOUR,
+            id="the end its owner chose moves too",
+        ),
+        pytest.param(
+            Deadlines(HOUR, NOW + 5 * HOUR), None, HOUR, 5 * HOUR, id="but never to an earlier time"
+        ),
+        pytest.param(
+            Deadlines(HOUR, NOW + 5 * MINUTE, NOW + 20 * MINUTE),
+            None,
+            20 * MINUTE,
+            20 * MINUTE,
+            id="nor past the session",
+        ),
+        pytest.param(
+            Deadlines(None, NOW + 5 * MINUTE),
+            2 * HOUR,
+            2 * HOUR,
+            2 * HOUR,
+            id="without an interval by what the tier allows",
+        ),
     ],
-)  # fmt: skip
+)
 def test_extend_gives_one_more_interval(deadlines, longest, keep_until, stop_at):
     given = extended(deadlines, longest=longest)
     assert given == replace(
@@ -566,9 +842,13 @@ THREE = Deadlines(HOUR).watched_by(3, 3)
 def lost(span, **changes):
     """A notebook that answered half an hour before the first look that failed, that long ago."""
     return replace(
-        KNOWN, used_at=NOW - span - HOUR, looked_at=NOW - span - HOUR / 2,
-        unknown_since=NOW - span - HOUR / 2, missed_since=NOW - span, **changes,
-    )  # fmt: skip
+        KNOWN,
+        used_at=NOW - span - HOUR,
+        looked_at=NOW - span - HOUR / 2,
+        unknown_since=NOW - span - HOUR / 2,
+        missed_since=NOW - span,
+        **changes,
+    )
 
 
 WHY_LOST = "its use could not be read since 09:00 UTC on 23 Nov"
@@ -577,35 +857,88 @@ WHY_LOST = "its use could not be read since 09:00 UTC on 23 Nov"
 @pytest.mark.parametrize(
     ("evidence", "deadlines", "told", "verdict"),
     [
-        pytest.param(lost(2 * HOUR), THREE, None,
-                     Keep("its use cannot be told for 2 h 30 min"), id="not long"),
-        pytest.param(lost(3 * HOUR), THREE, None,
-                     Warn(Reason.UNKNOWN_USE, NOW + MINUTE, MINUTE, WHY_LOST),
-                     id="three intervals, nothing was told"),
-        pytest.param(lost(3 * HOUR), THREE, warned(Reason.UNKNOWN_USE, NONE, MINUTE, MINUTE),
-                     Stop(Reason.UNKNOWN_USE, WHY_LOST), id="and was told"),
-        pytest.param(lost(3 * HOUR), THREE, warned(IDLE, NONE, MINUTE, MINUTE),
-                     Warn(Reason.UNKNOWN_USE, NOW + MINUTE, MINUTE, WHY_LOST),
-                     id="another end was told"),
-        pytest.param(lost(3 * HOUR), replace(THREE, keep_until=NOW + 20 * MINUTE), None,
-                     Keep("its use cannot be told for 3 h 30 min"), id="extended"),
-        pytest.param(lost(99 * HOUR), Deadlines(HOUR).watched_by(None, None), None,
-                     Keep("its use cannot be told for 4 d 3 h"), id="switched off"),
-        pytest.param(lost(99 * HOUR), Deadlines(HOUR).watched_by(0, 0), None,
-                     Keep("its use cannot be told for 4 d 3 h"), id="switched off by 0"),
-        pytest.param(lost(99 * HOUR), Deadlines(None).watched_by(3, 3), None,
-                     Keep("its use cannot be told for 4 d 3 h"), id="no idle interval"),
-        pytest.param(lost(3 * HOUR), replace(THREE, session_ends_at=NOW), None, STOP_LIMIT,
-                     id="a hard end first"),
-        pytest.param(lost(3 * HOUR, unread=("1 of 2 kernels",)), THREE,
-                     warned(Reason.UNKNOWN_USE, NONE, MINUTE, MINUTE),
-                     Stop(Reason.UNKNOWN_USE, "the use of 1 of 2 kernels could not be read since"
-                          " 09:00 UTC on 23 Nov"), id="partly unknown"),
-        pytest.param(replace(lost(9 * HOUR, unread=("its terminals",)), used_at=NOW - 30 * MINUTE),
-                     THREE, None, Keep("the use of its terminals cannot be told for 9 h 30 min"),
-                     id="partly unknown for long, and used by what is read"),
+        pytest.param(
+            lost(2 * HOUR),
+            THREE,
+            None,
+            Keep("its use cannot be told for 2 h 30 min"),
+            id="not long",
+        ),
+        pytest.param(
+            lost(3 * HOUR),
+            THREE,
+            None,
+            Warn(Reason.UNKNOWN_USE, NOW + MINUTE, MINUTE, WHY_LOST),
+            id="three intervals, nothing was told",
+        ),
+        pytest.param(
+            lost(3 * HOUR),
+            THREE,
+            warned(Reason.UNKNOWN_USE, NONE, MINUTE, MINUTE),
+            Stop(Reason.UNKNOWN_USE, WHY_LOST),
+            id="and was told",
+        ),
+        pytest.param(
+            lost(3 * HOUR),
+            THREE,
+            warned(IDLE, NONE, MINUTE, MINUTE),
+            Warn(Reason.UNKNOWN_USE, NOW + MINUTE, MINUTE, WHY_LOST),
+            id="another end was told",
+        ),
+        pytest.param(
+            lost(3 * HOUR),
+            replace(THREE, keep_until=NOW + 20 * MINUTE),
+            None,
+            Keep("its use cannot be told for 3 h 30 min"),
+            id="extended",
+        ),
+        pytest.param(
+            lost(99 * HOUR),
+            Deadlines(HOUR).watched_by(None, None),
+            None,
+            Keep("its use cannot be told for 4 d 3 h"),
+            id="switched off",
+        ),
+        pytest.param(
+            lost(99 * HOUR),
+            Deadlines(HOUR).watched_by(0, 0),
+            None,
+            Keep("its use cannot be told for 4 d 3 h"),
+            id="switched off by 0",
+        ),
+        pytest.param(
+            lost(99 * HOUR),
+            Deadlines(None).watched_by(3, 3),
+            None,
+            Keep("its use cannot be told for 4 d 3 h"),
+            id="no idle interval",
+        ),
+        pytest.param(
+            lost(3 * HOUR),
+            replace(THREE, session_ends_at=NOW),
+            None,
+            STOP_LIMIT,
+            id="a hard end first",
+        ),
+        pytest.param(
+            lost(3 * HOUR, unread=("1 of 2 kernels",)),
+            THREE,
+            warned(Reason.UNKNOWN_USE, NONE, MINUTE, MINUTE),
+            Stop(
+                Reason.UNKNOWN_USE,
+                "the use of 1 of 2 kernels could not be read since 09:00 UTC on 23 Nov",
+            ),
+            id="partly unknown",
+        ),
+        pytest.param(
+            replace(lost(9 * HOUR, unread=("its terminals",)), used_at=NOW - 30 * MINUTE),
+            THREE,
+            None,
+            Keep("the use of its terminals cannot be told for 9 h 30 min"),
+            id="partly unknown for long, and used by what is read",
+        ),
     ],
-)  # fmt: skip
+)
 def test_unknown_use_has_an_end_of_its_own(evidence, deadlines, told, verdict):
     assert decide(evidence, deadlines, told, LEVELS, NOW) == verdict
 
@@ -616,9 +949,16 @@ def test_unknown_use_has_an_end_of_its_own(evidence, deadlines, told, verdict):
 def waiting(span, **changes):
     """A busy notebook that did nothing for so long, as its CPU time says."""
     return replace(
-        KNOWN, used_at=NOW, looked_at=NOW, busy=("ask.ipynb",), busy_since=NOW - 9 * HOUR,
-        worked_at=NOW - span, cpu_seconds=7.0, cpu_at=NOW, **{"cpu_load": 0.3} | changes,
-    )  # fmt: skip
+        KNOWN,
+        used_at=NOW,
+        looked_at=NOW,
+        busy=("ask.ipynb",),
+        busy_since=NOW - 9 * HOUR,
+        worked_at=NOW - span,
+        cpu_seconds=7.0,
+        cpu_at=NOW,
+        **{"cpu_load": 0.3} | changes,
+    )
 
 
 WHY_WAITING = "busy without work since 09:00 UTC on 23 Nov"
@@ -627,27 +967,72 @@ WHY_WAITING = "busy without work since 09:00 UTC on 23 Nov"
 @pytest.mark.parametrize(
     ("evidence", "deadlines", "told", "verdict"),
     [
-        pytest.param(waiting(4 * MINUTE), THREE, None, Keep("busy for 9 h: ask.ipynb"),
-                     id="a moment ago"),
-        pytest.param(waiting(2 * HOUR), THREE, None,
-                     Keep("busy for 9 h: ask.ipynb, without work for 2 h"), id="shown as that"),
-        pytest.param(waiting(3 * HOUR - 4 * MINUTE), THREE, None,
-                     Warn(Reason.NO_WORK, NOW + 4 * MINUTE, 5 * MINUTE,
-                          "busy without work since 09:04 UTC on 23 Nov"), id="warned"),
-        pytest.param(waiting(3 * HOUR), THREE, warned(Reason.NO_WORK, NONE, MINUTE, MINUTE),
-                     Stop(Reason.NO_WORK, WHY_WAITING), id="stopped"),
-        pytest.param(waiting(3 * HOUR), THREE, None,
-                     Warn(Reason.NO_WORK, NOW + MINUTE, MINUTE, WHY_WAITING), id="not unwarned"),
-        pytest.param(waiting(9 * HOUR, cpu_load=None), THREE, None,
-                     Keep("busy for 9 h: ask.ipynb"), id="its CPU time is not known"),
-        pytest.param(waiting(9 * HOUR), Deadlines(HOUR).watched_by(3, None), None,
-                     Keep("busy for 9 h: ask.ipynb, without work for 9 h"), id="switched off"),
-        pytest.param(waiting(9 * HOUR), replace(THREE, keep_until=NOW + 20 * MINUTE), None,
-                     Keep("busy for 9 h: ask.ipynb, without work for 9 h"), id="extended"),
-        pytest.param(waiting(9 * HOUR), Deadlines(None).watched_by(3, 3), None,
-                     Keep("busy for 9 h: ask.ipynb, without work for 9 h"), id="no interval"),
+        pytest.param(
+            waiting(4 * MINUTE), THREE, None, Keep("busy for 9 h: ask.ipynb"), id="a moment ago"
+        ),
+        pytest.param(
+            waiting(2 * HOUR),
+            THREE,
+            None,
+            Keep("busy for 9 h: ask.ipynb, without work for 2 h"),
+            id="shown as that",
+        ),
+        pytest.param(
+            waiting(3 * HOUR - 4 * MINUTE),
+            THREE,
+            None,
+            Warn(
+                Reason.NO_WORK,
+                NOW + 4 * MINUTE,
+                5 * MINUTE,
+                "busy without work since 09:04 UTC on 23 Nov",
+            ),
+            id="warned",
+        ),
+        pytest.param(
+            waiting(3 * HOUR),
+            THREE,
+            warned(Reason.NO_WORK, NONE, MINUTE, MINUTE),
+            Stop(Reason.NO_WORK, WHY_WAITING),
+            id="stopped",
+        ),
+        pytest.param(
+            waiting(3 * HOUR),
+            THREE,
+            None,
+            Warn(Reason.NO_WORK, NOW + MINUTE, MINUTE, WHY_WAITING),
+            id="not unwarned",
+        ),
+        pytest.param(
+            waiting(9 * HOUR, cpu_load=None),
+            THREE,
+            None,
+            Keep("busy for 9 h: ask.ipynb"),
+            id="its CPU time is not known",
+        ),
+        pytest.param(
+            waiting(9 * HOUR),
+            Deadlines(HOUR).watched_by(3, None),
+            None,
+            Keep("busy for 9 h: ask.ipynb, without work for 9 h"),
+            id="switched off",
+        ),
+        pytest.param(
+            waiting(9 * HOUR),
+            replace(THREE, keep_until=NOW + 20 * MINUTE),
+            None,
+            Keep("busy for 9 h: ask.ipynb, without work for 9 h"),
+            id="extended",
+        ),
+        pytest.param(
+            waiting(9 * HOUR),
+            Deadlines(None).watched_by(3, 3),
+            None,
+            Keep("busy for 9 h: ask.ipynb, without work for 9 h"),
+            id="no interval",
+        ),
     ],
-)  # fmt: skip
+)
 def test_busy_without_work_has_an_end_of_its_own(evidence, deadlines, told, verdict):
     assert decide(evidence, deadlines, told, LEVELS, NOW) == verdict
 
@@ -668,7 +1053,7 @@ def test_busy_without_work_has_an_end_of_its_own(evidence, deadlines, told, verd
         pytest.param(Effort(7.0, NOW - HOUR), False, None, id="an old reading"),
         pytest.param(Effort(8.6, NOW + HOUR), True, 5.33, id="a clock that is ahead of ours"),
     ],
-)  # fmt: skip
+)
 def test_work_is_cpu_time_or_a_loaded_gpu(effort, works, load):
     known = replace(waiting(HOUR), cpu_at=NOW - TICK)
     seen = weigh(known, effort, 5, NOW)
@@ -731,10 +1116,15 @@ def test_what_works_at_every_look_never_ends_for_no_work(looks, intervals):
 
 @pytest.mark.parametrize(
     ("before", "most", "words"),
-    [(0, 8, None), (7, 8, None), (8, 8, "Programs have extended it 8 times since a person did"),
-     (9, 8, "Programs have extended it 9 times"), (0, 0, "Programs may not extend it."),
-     (999, None, None)],
-)  # fmt: skip
+    [
+        (0, 8, None),
+        (7, 8, None),
+        (8, 8, "Programs have extended it 8 times since a person did"),
+        (9, 8, "Programs have extended it 9 times"),
+        (0, 0, "Programs may not extend it."),
+        (999, None, None),
+    ],
+)
 def test_programs_extend_so_often_until_a_person_does(before, most, words):
     refused = refuse_program(before, most)
     assert (refused is None) == (words is None)

@@ -137,9 +137,18 @@ class History:
     def interesting(self):
         """Moments at which what the notebook says, or who asks it, changes."""
         return sorted(
-            [*self.uses, *self.edits, *self.deletions, *self.busy.edges, *self.away.edges,
-             *self.down.edges, *self.stuck.edges, *self.torn.edges, *self.dark.edges]
-        )  # fmt: skip
+            [
+                *self.uses,
+                *self.edits,
+                *self.deletions,
+                *self.busy.edges,
+                *self.away.edges,
+                *self.down.edges,
+                *self.stuck.edges,
+                *self.torn.edges,
+                *self.dark.edges,
+            ]
+        )
 
 
 class Keeper:
@@ -452,15 +461,17 @@ def _edits(chance, until, interval):
         return lambda keeper, now: replace(keeper.deadlines, stop_at=span and now + span)
 
     def any_of_them():
-        return chance.choice((
-            lambda keeper, now: keeper.extend(None, now),
-            lambda keeper, now: keeper.extend(10 * MINUTE, now),
-            _shorten,
-            _lengthen,
-            stop_in(interval * chance.random() + SECOND),
-            stop_in(8 * MINUTE),
-            stop_in(None),
-        ))  # fmt: skip
+        return chance.choice(
+            (
+                lambda keeper, now: keeper.extend(None, now),
+                lambda keeper, now: keeper.extend(10 * MINUTE, now),
+                _shorten,
+                _lengthen,
+                stop_in(interval * chance.random() + SECOND),
+                stop_in(8 * MINUTE),
+                stop_in(None),
+            )
+        )
 
     return {at: any_of_them() for at in _moments(chance, until, interval * 2)}
 
@@ -483,24 +494,29 @@ def a_history(chance):
         tick=timedelta(seconds=chance.randrange(10, 61)),
         until=until,
         uses=maybe(_at_work(chance, until, interval), []),
-        busy=maybe(_spells(chance, until, interval * 1.5, interval * chance.choice((0.1, 1, 3))),
-                   Spells()),
+        busy=maybe(
+            _spells(chance, until, interval * 1.5, interval * chance.choice((0.1, 1, 3))), Spells()
+        ),
         silent=chance.random() < 0.3,
-        away=maybe(_spells(chance, until, interval * 3, interval * chance.choice((0.02, 0.5, 2))),
-                   Spells()),
-        down=maybe(_spells(chance, until, interval * 5, interval * chance.choice((0.02, 0.5, 2))),
-                   Spells()),
+        away=maybe(
+            _spells(chance, until, interval * 3, interval * chance.choice((0.02, 0.5, 2))), Spells()
+        ),
+        down=maybe(
+            _spells(chance, until, interval * 5, interval * chance.choice((0.02, 0.5, 2))), Spells()
+        ),
         skew=chance.choice((0 * DAY, 0 * DAY, -3 * HOUR, 5 * HOUR, -40 * SECOND, 9 * DAY)),
         edits=maybe(_edits(chance, until, interval), {}),
         deletions=maybe([], _moments(chance, until, interval * 3)),
         stuck=maybe(_spells(chance, until, interval, interval * chance.choice((0.5, 9))), Spells()),
-        torn=maybe(_spells(chance, until, interval * 8, interval * chance.choice((0.1, 2, 4))),
-                   Spells()),
-        dark=maybe(_spells(chance, until, interval * 3, interval * chance.choice((0.02, 0.5))),
-                   Spells()),
+        torn=maybe(
+            _spells(chance, until, interval * 8, interval * chance.choice((0.1, 2, 4))), Spells()
+        ),
+        dark=maybe(
+            _spells(chance, until, interval * 3, interval * chance.choice((0.02, 0.5))), Spells()
+        ),
         unknown=chance.choice((None, 1, 3)),
         no_work=chance.choice((None, 1, 3)),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -515,7 +531,11 @@ def test_the_histories_come_to_every_end_by_every_warning():
     chance = random.Random(0)
     kept = [watch(a_history(chance)) for _ in range(300)]
     assert {k.stop and k.stop.reason for k in kept} == {
-        None, Reason.SESSION_LIMIT, Reason.STOP_AT, *SOFT}  # fmt: skip
+        None,
+        Reason.SESSION_LIMIT,
+        Reason.STOP_AT,
+        *SOFT,
+    }
     given = Counter((warn.reason, warn.level) for k in kept for _, warn in k.warnings)
     for reason in (Reason.SESSION_LIMIT, Reason.STOP_AT, *SOFT):
         assert all(given[reason, level] > 2 for level in LEVELS)

@@ -93,8 +93,16 @@ def test_a_body_that_is_no_object_is_refused(raw):
     assert refused(raw).code == "bad_body"
 
 
-@pytest.mark.parametrize("raw", [{}, {"instance_type": ""}, {"instance_type": None},
-                                 {"instance_type": "  "}, {"runtime": "python"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {},
+        {"instance_type": ""},
+        {"instance_type": None},
+        {"instance_type": "  "},
+        {"runtime": "python"},
+    ],
+)
 def test_a_start_without_a_machine_is_refused(raw):
     no = refused(raw)
     assert (no.code, no.field) == ("no_instance_type", "instance_type")
@@ -102,10 +110,24 @@ def test_a_start_without_a_machine_is_refused(raw):
 
 @pytest.mark.parametrize(
     "key",
-    ["profile", "Image", "instance_type ", "cmd", "mem_limit", "__class__", "", 1, None, True,
-     ("a",), "a\nb", "$(reboot)", MEGABYTE],
+    [
+        "profile",
+        "Image",
+        "instance_type ",
+        "cmd",
+        "mem_limit",
+        "__class__",
+        "",
+        1,
+        None,
+        True,
+        ("a",),
+        "a\nb",
+        "$(reboot)",
+        MEGABYTE,
+    ],
     ids=lambda key: repr(key)[:30],
-)  # fmt: skip
+)
 def test_an_unknown_key_is_refused_and_named(key):
     no = refused({"instance_type": "p5000", key: "x"})
     assert no.code == "unknown_option"
@@ -119,10 +141,33 @@ def test_an_unknown_key_is_refused_even_where_everything_else_is_wrong():
 
 
 HOSTILE = [
-    0, 1, -1, 1.5, float("nan"), True, False, [], ["p5000"], [[]], {}, {"a": 1}, b"p5000",
-    nested(100_000), [MEGABYTE], {MEGABYTE: MEGABYTE}, list(range(100_000)), 10**5000, object(),
-    MEGABYTE, "a\nb", "a\x00b", "a\x1b[31m", "\u202egnp", "\ud800", "a\u2028b",
-]  # fmt: skip
+    0,
+    1,
+    -1,
+    1.5,
+    float("nan"),
+    True,
+    False,
+    [],
+    ["p5000"],
+    [[]],
+    {},
+    {"a": 1},
+    b"p5000",
+    nested(100_000),
+    [MEGABYTE],
+    {MEGABYTE: MEGABYTE},
+    list(range(100_000)),
+    10**5000,
+    object(),
+    MEGABYTE,
+    "a\nb",
+    "a\x00b",
+    "a\x1b[31m",
+    "\u202egnp",
+    "\ud800",
+    "a\u2028b",
+]
 
 
 @pytest.mark.parametrize("value", HOSTILE, ids=lambda value: type(value).__name__)
@@ -153,11 +198,29 @@ def test_space_around_a_name_is_not_part_of_it():
 
 @pytest.mark.parametrize(
     "image",
-    ["-v", "--privileged", "-v /:/host python", "python --privileged", "python;reboot",
-     "$(reboot)", "`reboot`", "python|sh", "python&&sh", "python>x", "Python", "acme/Train",
-     "../../etc", "/etc/passwd", "python:", "python:a b", "http://acme.io/x", "p" * 256,
-     "pythön", "python@sha256:abc"],
-)  # fmt: skip
+    [
+        "-v",
+        "--privileged",
+        "-v /:/host python",
+        "python --privileged",
+        "python;reboot",
+        "$(reboot)",
+        "`reboot`",
+        "python|sh",
+        "python&&sh",
+        "python>x",
+        "Python",
+        "acme/Train",
+        "../../etc",
+        "/etc/passwd",
+        "python:",
+        "python:a b",
+        "http://acme.io/x",
+        "p" * 256,
+        "pythön",
+        "python@sha256:abc",
+    ],
+)
 def test_an_image_that_is_no_image_name_is_refused(image):
     no = refused({"instance_type": "p5000", "image": image})
     assert (no.code, no.field) == ("bad_image", "image")
@@ -171,12 +234,43 @@ def test_runtime_and_image_together_are_refused():
 
 @pytest.mark.parametrize(
     "interval",
-    [0, -1, -0.0, 1.5, float("nan"), float("inf"), float("-inf"), 10**400, -(10**400), 1e308,
-     True, False, "", " ", "0", "0h", "-1h", "1 fortnight", "1h30m", "forever", "never", "1.5h",
-     "٣h", "３0m", "²h", "9" * 10, "9" * 1000, "367d", "999999999d", MEGABYTE, ["1h"],
-     {"hours": 1}, b"1h"],
+    [
+        0,
+        -1,
+        -0.0,
+        1.5,
+        float("nan"),
+        float("inf"),
+        float("-inf"),
+        10**400,
+        -(10**400),
+        1e308,
+        True,
+        False,
+        "",
+        " ",
+        "0",
+        "0h",
+        "-1h",
+        "1 fortnight",
+        "1h30m",
+        "forever",
+        "never",
+        "1.5h",
+        "٣h",
+        "３0m",
+        "²h",
+        "9" * 10,
+        "9" * 1000,
+        "367d",
+        "999999999d",
+        MEGABYTE,
+        ["1h"],
+        {"hours": 1},
+        b"1h",
+    ],
     ids=lambda interval: repr(interval)[:30] if not isinstance(interval, int) else "int",
-)  # fmt: skip
+)
 def test_an_interval_that_is_no_duration_is_refused(interval):
     no = refused({"instance_type": "p5000", "shutdown_after": interval})
     assert (no.code, no.field) == ("bad_interval", "shutdown_after")
@@ -185,14 +279,29 @@ def test_an_interval_that_is_no_duration_is_refused(interval):
 
 @pytest.mark.parametrize(
     "stop_at",
-    ["tomorrow", "2026-11-24", "2026-11-24T18:00", "2026-11-24 18:00:00",
-     "2026-02-30T18:00:00+01:00", "2026-11-24T25:00:00Z", "2026-11-24T18:00:00+25:00",
-     "2026-11-24T18:00:00Zjunk", "٢026-11-24T18:00:00Z", "9999-12-31T23:59:59-01:00",
-     "0001-01-01T00:00:00+01:00", "10000-01-01T00:00:00Z", "-2026-11-24T18:00:00Z",
-     "2026-11-24T18:00:00Z\x00", "\ud800" * 20, MEGABYTE, 1764000000, True,
-     datetime(2026, 11, 24, tzinfo=UTC)],
+    [
+        "tomorrow",
+        "2026-11-24",
+        "2026-11-24T18:00",
+        "2026-11-24 18:00:00",
+        "2026-02-30T18:00:00+01:00",
+        "2026-11-24T25:00:00Z",
+        "2026-11-24T18:00:00+25:00",
+        "2026-11-24T18:00:00Zjunk",
+        "٢026-11-24T18:00:00Z",
+        "9999-12-31T23:59:59-01:00",
+        "0001-01-01T00:00:00+01:00",
+        "10000-01-01T00:00:00Z",
+        "-2026-11-24T18:00:00Z",
+        "2026-11-24T18:00:00Z\x00",
+        "\ud800" * 20,
+        MEGABYTE,
+        1764000000,
+        True,
+        datetime(2026, 11, 24, tzinfo=UTC),
+    ],
     ids=lambda stop_at: repr(stop_at)[:30],
-)  # fmt: skip
+)
 def test_an_end_time_that_is_no_moment_with_its_zone_is_refused(stop_at):
     no = refused({"instance_type": "p5000", "stop_at": stop_at})
     assert (no.code, no.field) == ("bad_stop_at", "stop_at")
@@ -223,23 +332,26 @@ def test_any_body_is_parsed_or_refused_with_a_bounded_message(raw):
         assert options.instance_type
 
 
-options_values = st.builds(
-    StartOptions,
-    instance_type=st.from_regex(r"[a-z0-9]{1,20}", fullmatch=True),
-    interface=st.sampled_from(["lab", "notebook"]),
-    shutdown_after=st.sampled_from(Interval)
-    | st.integers(1, 366 * 86400).map(lambda seconds: timedelta(seconds=seconds)),
-    stop_at=st.none()
-    | st.timedeltas(-9999 * HOUR, 9999 * HOUR).map(lambda span: NOW + span),
-) | st.builds(
-    StartOptions,
-    instance_type=st.just("p5000"),
-    runtime=st.none() | st.just("python"),
-) | st.builds(
-    StartOptions,
-    instance_type=st.just("p5000"),
-    image=st.sampled_from(["python", "ghcr.io/acme/train:1"]),
-)  # fmt: skip
+options_values = (
+    st.builds(
+        StartOptions,
+        instance_type=st.from_regex(r"[a-z0-9]{1,20}", fullmatch=True),
+        interface=st.sampled_from(["lab", "notebook"]),
+        shutdown_after=st.sampled_from(Interval)
+        | st.integers(1, 366 * 86400).map(lambda seconds: timedelta(seconds=seconds)),
+        stop_at=st.none() | st.timedeltas(-9999 * HOUR, 9999 * HOUR).map(lambda span: NOW + span),
+    )
+    | st.builds(
+        StartOptions,
+        instance_type=st.just("p5000"),
+        runtime=st.none() | st.just("python"),
+    )
+    | st.builds(
+        StartOptions,
+        instance_type=st.just("p5000"),
+        image=st.sampled_from(["python", "ghcr.io/acme/train:1"]),
+    )
+)
 
 
 @settings(deadline=None)
@@ -265,9 +377,16 @@ def form_refused(form: dict[str, list[Any]]) -> tuple[str, str | None]:
 
 def test_a_form_whose_fields_nobody_touched_asks_for_the_defaults():
     assert from_form(
-        runtime="", image="", stop_at="", shutdown_after="", _xsrf="x", display_name="Mine",
-        step="2", utc_offset="60", server_name="mine",
-    ) == StartOptions("p5000")  # fmt: skip
+        runtime="",
+        image="",
+        stop_at="",
+        shutdown_after="",
+        _xsrf="x",
+        display_name="Mine",
+        step="2",
+        utc_offset="60",
+        server_name="mine",
+    ) == StartOptions("p5000")
 
 
 def test_the_form_and_rest_mean_the_same():
@@ -319,9 +438,21 @@ def test_a_form_is_judged_as_any_other_request(field, outcome):
 
 @pytest.mark.parametrize(
     ("utc_offset", "hour", "minute"),
-    [("60", 17, 0), ("-300", 23, 0), ("330", 12, 30), ("-570", 3, 30), ("0", 18, 0), ("-0", 18, 0),
-     ("", 18, 0), ("junk", 18, 0), ("1e9", 18, 0), ("9999", 18, 0), (None, 18, 0), (60, 18, 0)],
-)  # fmt: skip
+    [
+        ("60", 17, 0),
+        ("-300", 23, 0),
+        ("330", 12, 30),
+        ("-570", 3, 30),
+        ("0", 18, 0),
+        ("-0", 18, 0),
+        ("", 18, 0),
+        ("junk", 18, 0),
+        ("1e9", 18, 0),
+        ("9999", 18, 0),
+        (None, 18, 0),
+        (60, 18, 0),
+    ],
+)
 def test_a_forms_end_time_is_in_the_browsers_zone_or_utc(utc_offset, hour, minute):
     stop_at = from_form(stop_at="2026-11-24T18:00", utc_offset=utc_offset).stop_at
     assert stop_at is not None
@@ -357,11 +488,28 @@ def test_a_name_may_be_what_people_write(written, name):
 
 @pytest.mark.parametrize(
     "written",
-    ["", " ", "\n\t", "x" * (LONGEST_NAME + 1), MEGABYTE, " " * 1_000_000, "a" + " " * 999 + "b",
-     "\u0301" * 1_000_000, "a\x00b", "a\x1bb", "\u202eevil", "\ud800", "zero\u200bwidth", None, 1,
-     b"x", ["x"], {}],
+    [
+        "",
+        " ",
+        "\n\t",
+        "x" * (LONGEST_NAME + 1),
+        MEGABYTE,
+        " " * 1_000_000,
+        "a" + " " * 999 + "b",
+        "\u0301" * 1_000_000,
+        "a\x00b",
+        "a\x1bb",
+        "\u202eevil",
+        "\ud800",
+        "zero\u200bwidth",
+        None,
+        1,
+        b"x",
+        ["x"],
+        {},
+    ],
     ids=lambda written: repr(written)[:30],
-)  # fmt: skip
+)
 def test_a_name_that_cannot_be_shown_is_refused(written):
     with pytest.raises(Refused) as caught:
         parse_display_name(written)

@@ -44,8 +44,10 @@ def requests(**request):
         (detail(DeviceRequests=requests(DeviceIDs=["GPU-bbbb"])), UUIDS[1:]),
         (detail(DeviceRequests=requests(DeviceIDs=["0"])), UUIDS),
         (detail(DeviceRequests=requests(DeviceIDs=["GPU-of-another-machine"])), ()),
-        (detail(DeviceRequests=[{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=GPU-aaaa-1"]}]),
-         UUIDS[:1]),
+        (
+            detail(DeviceRequests=[{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=GPU-aaaa-1"]}]),
+            UUIDS[:1],
+        ),
         (detail(DeviceRequests=[{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=all"]}]), UUIDS),
         (detail(DeviceRequests=[{"Driver": "vendor", "Count": -1}]), ()),
         (detail(["NVIDIA_VISIBLE_DEVICES=all"]), ()),  # what images say of themselves
@@ -56,7 +58,7 @@ def requests(**request):
         (detail(Devices=[{"PathOnHost": "/dev/nvidia0"}]), UUIDS),
         (detail(Devices=[{"PathOnHost": "/dev/fuse"}]), ()),
     ],
-)  # fmt: skip
+)
 def test_its_devices_are_held_however_it_was_given_them(told, held):
     assert devices_held(read_container(told).asked, UUIDS) == held
 

@@ -68,9 +68,17 @@ def test_a_type_without_gpu_gets_no_device():
         (ONE, [host("a", 1, groups=["lab-bio"])]),
         (ONE, [host("a", devices=[{"uuid": "GPU-1", "model": "P5000", "out_of_service": True}])]),
     ],
-    ids=["no host", "no device", "another model", "never across hosts", "CPUs", "memory",
-         "reserved", "out of service"],
-)  # fmt: skip
+    ids=[
+        "no host",
+        "no device",
+        "another model",
+        "never across hosts",
+        "CPUs",
+        "memory",
+        "reserved",
+        "out of service",
+    ],
+)
 def test_a_start_that_fits_nowhere_is_not_placed(wanted, hosts):
     assert placed(wanted, *hosts) is None
     assert room(wanted, hosts, Load(), NOBODY) == Room(0, 0)
@@ -141,8 +149,10 @@ def test_room_counts_the_hosts_that_are_open_to_the_person():
 
 
 def test_a_device_that_is_out_of_service_is_given_to_nobody():
-    devices = [{"uuid": "GPU-0", "model": "P5000", "out_of_service": True},
-               {"uuid": "GPU-1", "model": "P5000"}]  # fmt: skip
+    devices = [
+        {"uuid": "GPU-0", "model": "P5000", "out_of_service": True},
+        {"uuid": "GPU-1", "model": "P5000"},
+    ]
     one = host("a", devices=devices)
     assert free_devices(one, "P5000", Load()) == ["GPU-1"]
     assert room(ONE, [one], Load(), NOBODY) == Room(1, 1)
@@ -183,12 +193,17 @@ HOSTS = [
     host("plain", cpus=2, memory=64, cpu_overcommit=6),
     host("two", 2, cpus=24, memory=64),
     host("lab", 4, cpus=32, memory=128, groups=["lab-bio"]),
-    host("mixed", cpus=16, memory=128, devices=[
-        Device(uuid="GPU-m-0", model="P5000"),
-        Device(uuid="GPU-m-1", model="P4000"),
-        Device(uuid="GPU-m-2", model="P5000", out_of_service=True),
-    ]),
-]  # fmt: skip
+    host(
+        "mixed",
+        cpus=16,
+        memory=128,
+        devices=[
+            Device(uuid="GPU-m-0", model="P5000"),
+            Device(uuid="GPU-m-1", model="P4000"),
+            Device(uuid="GPU-m-2", model="P5000", out_of_service=True),
+        ],
+    ),
+]
 GROUPS = st.frozensets(st.sampled_from(["lab-bio", "lab-chem"]))
 
 

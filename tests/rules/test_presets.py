@@ -92,11 +92,20 @@ def test_prices_are_us_dollars(name):
 def test_every_tier_of_gradient_has_the_caps_of_the_source():
     tiers = house("gradient")[0].tiers.values()
     assert [
-        (t.name, t.title, t.price_per_month, t.max_running, t.max_running_free,
-         t.session_limit and short_duration(t.session_limit), t.storage, t.funding,
-         t.private_hosts, t.custom_images)
+        (
+            t.name,
+            t.title,
+            t.price_per_month,
+            t.max_running,
+            t.max_running_free,
+            t.session_limit and short_duration(t.session_limit),
+            t.storage,
+            t.funding,
+            t.private_hosts,
+            t.custom_images,
+        )
         for t in tiers
-    ] == GRADIENT_TIERS  # fmt: skip
+    ] == GRADIENT_TIERS
 
 
 def test_free_machines_end_after_twelve_hours_in_every_tier_of_gradient():
@@ -170,8 +179,9 @@ def test_every_tier_can_start_each_of_its_machines_with_its_own_choices(name):
     known, rules = house(name)
     types = known.catalog.instance_types
     for tier in known.tiers.values():
-        facts = Facts(tier.name, "a test", payment_method=True,
-                      approvals=frozenset(t.name for t in types))  # fmt: skip
+        facts = Facts(
+            tier.name, "a test", payment_method=True, approvals=frozenset(t.name for t in types)
+        )
         allowance = resolve(facts, known.tiers, rules)
         for wanted in filter(tier.allows_type, types):
             for choice in tier.shutdown_choices:
@@ -194,8 +204,11 @@ def test_every_runtime_has_an_image_and_suits_a_machine_without_gpu(name):
 def test_every_machine_fits_a_host_that_is_declared_like_it(name):
     for wanted in house(name)[0].catalog.instance_types:
         devices = [{"uuid": f"GPU-{i}", "model": wanted.gpu_model} for i in range(wanted.gpus)]
-        host = row_from(Host, {"name": "a", "cpus": wanted.cpus, "memory": wanted.memory,
-                               "devices": devices}, "hosts")  # fmt: skip
+        host = row_from(
+            Host,
+            {"name": "a", "cpus": wanted.cpus, "memory": wanted.memory, "devices": devices},
+            "hosts",
+        )
         assert fits(wanted, host, Load()) == 1
 
 

@@ -86,26 +86,65 @@ def test_an_unlisted_code_cannot_be_raised():
 
 
 def test_each_code_has_its_kind_of_status():
-    assert {status: sorted(c for c, s in STATUS.items() if s == status) for status in
-            sorted(set(STATUS.values()))} == {
-        400: ["bad_body", "bad_image", "bad_interval", "bad_name", "bad_option", "bad_query",
-              "bad_stop_at", "interval_required", "no_instance_type", "reason_required",
-              "unknown_instance_type", "unknown_option", "unknown_runtime"],
+    assert {
+        status: sorted(c for c, s in STATUS.items() if s == status)
+        for status in sorted(set(STATUS.values()))
+    } == {
+        400: [
+            "bad_body",
+            "bad_image",
+            "bad_interval",
+            "bad_name",
+            "bad_option",
+            "bad_query",
+            "bad_stop_at",
+            "interval_required",
+            "no_instance_type",
+            "reason_required",
+            "unknown_instance_type",
+            "unknown_option",
+            "unknown_runtime",
+        ],
         401: ["not_logged_in"],
         402: ["no_credit", "over_budget", "payment_method_required", "tier_cannot_pay"],
-        403: ["approval_required", "hook_refused", "image_not_allowed", "interval_not_allowed",
-              "not_allowed", "runtime_not_in_tier", "type_not_in_tier"],
+        403: [
+            "approval_required",
+            "hook_refused",
+            "image_not_allowed",
+            "interval_not_allowed",
+            "not_allowed",
+            "runtime_not_in_tier",
+            "type_not_in_tier",
+        ],
         404: ["not_found"],
         405: ["bad_method"],
-        409: ["another_lease", "cannot_extend", "image_failing", "key_used", "name_taken",
-              "never_answering", "not_running", "start_cancelled", "still_stopping",
-              "too_many_extensions", "too_many_notebooks", "too_many_running"],
+        409: [
+            "another_lease",
+            "cannot_extend",
+            "image_failing",
+            "key_used",
+            "name_taken",
+            "never_answering",
+            "not_running",
+            "start_cancelled",
+            "still_stopping",
+            "too_many_extensions",
+            "too_many_notebooks",
+            "too_many_running",
+        ],
         429: ["hub_busy"],
         500: ["failed"],
         502: ["hook_failed", "start_failed"],
-        503: ["disk_full", "engine_away", "hub_away", "keeper_starting", "ledger_away",
-                  "no_capacity", "still_checking"],
-    }  # fmt: skip
+        503: [
+            "disk_full",
+            "engine_away",
+            "hub_away",
+            "keeper_starting",
+            "ledger_away",
+            "no_capacity",
+            "still_checking",
+        ],
+    }
     assert FULL.status == 503
 
 

@@ -56,11 +56,10 @@ CLAIMS = {"plan": "team", "acme": {"staff": True}}
         ({"claims": CLAIMS, "groups": frozenset({"lab-bio"})}, ("g1", "group lab-bio")),
         ({"claims": CLAIMS, "groups": GROUPS}, ("g2", "group lab-chem")),
         ({"groups": frozenset({"elsewhere"})}, ("free", "default")),
-        ({"claims": CLAIMS, "groups": GROUPS, "person_tier": "free"},
-         ("free", "an administrator")),
+        ({"claims": CLAIMS, "groups": GROUPS, "person_tier": "free"}, ("free", "an administrator")),
         ({"groups": GROUPS, "person_tier": "g1", "person_tier_by": "ada"}, ("g1", "ada")),
     ],
-)  # fmt: skip
+)
 def test_a_tier_comes_from_the_person_then_a_group_then_a_claim_then_the_default(facts, outcome):
     assert given_by(**facts) == outcome
 

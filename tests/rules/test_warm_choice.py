@@ -11,9 +11,11 @@ GPU = InstanceType(name="gpu", title="GPU", gpu_model="T4", gpus=1, cpus=2, memo
 GPU2 = InstanceType(name="gpu2", title="2", gpu_model="T4", gpus=2, cpus=4, memory=8, price=0)
 TYPES = {t.name: t for t in (CPU, GPU, GPU2)}
 RACK = Host(
-    name="rack", cpus=8, memory=16,
+    name="rack",
+    cpus=8,
+    memory=16,
     devices=(Device(uuid="T4-0", model="T4"), Device(uuid="T4-1", model="T4")),
-)  # fmt: skip
+)
 EMPTY = Load()
 PRIVATE = Host(name="private", cpus=8, memory=16, groups=("lab",))
 
@@ -62,8 +64,11 @@ def test_a_custom_image_starts_cold_even_where_it_is_the_pools():
 
 
 def test_a_device_without_a_warm_server_is_taken_first():
-    outcome = chosen(GPU, [slot("s", GPU, "torch", devices=["T4-0"])],
-                     load=Load(warm_devices=frozenset({"T4-0"})))  # fmt: skip
+    outcome = chosen(
+        GPU,
+        [slot("s", GPU, "torch", devices=["T4-0"])],
+        load=Load(warm_devices=frozenset({"T4-0"})),
+    )
     assert outcome.placement.devices == ("T4-1",)
     assert outcome.evicts == ()
 

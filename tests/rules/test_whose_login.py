@@ -35,9 +35,24 @@ def account(*words, id="A", users=HERS, **more):
 
 
 @pytest.mark.parametrize(
-    "word", ["", " ", "0", "0.0", "000", "-", "--", "NULL", "'null'", "None", "undefined", "NaN",
-             "-1", "00000000-0000-0000-0000-000000000000"]
-)  # fmt: skip
+    "word",
+    [
+        "",
+        " ",
+        "0",
+        "0.0",
+        "000",
+        "-",
+        "--",
+        "NULL",
+        "'null'",
+        "None",
+        "undefined",
+        "NaN",
+        "-1",
+        "00000000-0000-0000-0000-000000000000",
+    ],
+)
 def test_what_stands_for_nobody_names_nobody(word):
     assert names_nobody(word)
 

@@ -18,9 +18,15 @@ from gradienthub.service.site import application
 
 PREFIX = "/@/space%20word/services/gradient/"
 PREPAID = {
-    "prepaid": {"title": "Prepaid", "max_running": 3, "funding": "prepaid",
-                "shutdown_choices": ["30m", "1h"], "shutdown_min": "5m", "shutdown_max": "12h"},
-}  # fmt: skip
+    "prepaid": {
+        "title": "Prepaid",
+        "max_running": 3,
+        "funding": "prepaid",
+        "shutdown_choices": ["30m", "1h"],
+        "shutdown_min": "5m",
+        "shutdown_max": "12h",
+    },
+}
 
 Make = Callable[..., Awaitable[SimpleNamespace]]
 
@@ -37,26 +43,32 @@ async def bank(hub: Callable[..., Awaitable[Home]]) -> AsyncIterator[Make]:
         close.append(keeper.close)
         await keeper.context.refresh()
         auth = HubOAuth(
-            api_url=home.url("/api"), api_token=home.keeper_token, base_url=PREFIX,
-            hub_prefix="/@/space%20word/hub/", oauth_client_id=f"service-{KEEPER}",
-            access_scopes={f"access:services!service={KEEPER}"}, cache_max_age=1,
-        )  # fmt: skip
+            api_url=home.url("/api"),
+            api_token=home.keeper_token,
+            base_url=PREFIX,
+            hub_prefix="/@/space%20word/hub/",
+            oauth_client_id=f"service-{KEEPER}",
+            access_scopes={f"access:services!service={KEEPER}"},
+            cache_max_age=1,
+        )
         server = HTTPServer(application(keeper.context, auth))
         sockets, port = bind_unused_port()
         server.add_socket(sockets)
         session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         close.extend((_stop(server), session.close))
-        tokens = {name: await home.person(name, "prepaid", pays=True)
-                  for name in ("ada", "bob", "eve")}  # fmt: skip
+        tokens = {
+            name: await home.person(name, "prepaid", pays=True) for name in ("ada", "bob", "eve")
+        }
 
         async def ask(
             method: str, path: str, name: str, body: Any = None, **headers: str
         ) -> Answer:
             async with session.request(
-                method, f"http://127.0.0.1:{port}{PREFIX}api/v1/{path}",
+                method,
+                f"http://127.0.0.1:{port}{PREFIX}api/v1/{path}",
                 headers={"Authorization": f"token {tokens[name]}"} | headers,
                 data=body if isinstance(body, str) else None if body is None else json.dumps(body),
-            ) as response:  # fmt: skip
+            ) as response:
                 said = await response.text()
                 return Answer(response.status, _json(said), response.headers, said)
 
@@ -64,14 +76,17 @@ async def bank(hub: Callable[..., Awaitable[Home]]) -> AsyncIterator[Make]:
             path: str, name: str, form: dict[str, str] | None = None, **headers: str
         ) -> Answer:
             async with session.request(
-                "POST" if form else "GET", f"http://127.0.0.1:{port}{PREFIX}{path}", data=form,
+                "POST" if form else "GET",
+                f"http://127.0.0.1:{port}{PREFIX}{path}",
+                data=form,
                 headers={"Authorization": f"token {tokens[name]}"} | headers,
                 allow_redirects=False,
-            ) as response:  # fmt: skip
+            ) as response:
                 return Answer(response.status, None, response.headers, await response.text())
 
-        given = await ask("POST", "accounts/bob/credits", "ada",
-                          {"amount": "20", "reason": "Course"})  # fmt: skip
+        given = await ask(
+            "POST", "accounts/bob/credits", "ada", {"amount": "20", "reason": "Course"}
+        )
         assert given.status == 200, given
         return SimpleNamespace(
             home=home, keeper=keeper, ask=ask, page=page, given=given.body, port=port, tokens=tokens

@@ -46,14 +46,25 @@ class Real:
         folders |= {"JUPYTER_CONFIG_DIR": folder / "config", "JUPYTER_DATA_DIR": folder / "data"}
         with (folder / "log").open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root",
-                 "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}",
-                 "--ServerApp.port_retries=0",
-                 "--ServerApp.base_url=/user/mira%40x/", f"--IdentityProvider.token={TOKEN}",
-                 f"--ServerApp.root_dir={folder}", *options],
+                [
+                    sys.executable,
+                    "-m",
+                    "jupyter_server",
+                    "--no-browser",
+                    "--allow-root",
+                    "--ServerApp.ip=127.0.0.1",
+                    f"--ServerApp.port={port}",
+                    "--ServerApp.port_retries=0",
+                    "--ServerApp.base_url=/user/mira%40x/",
+                    f"--IdentityProvider.token={TOKEN}",
+                    f"--ServerApp.root_dir={folder}",
+                    *options,
+                ],
                 env=os.environ | {name: str(path) for name, path in folders.items()},
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            )  # fmt: skip
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
         deadline = time.monotonic() + 60
         while not _listens(port):
             assert self.process.poll() is None, (folder / "log").read_text()
@@ -84,12 +95,25 @@ class Real:
         kernel = (await self.call("POST", "api/sessions", wanted))["kernel"]["id"]
         channels = self._url(f"api/kernels/{kernel}/channels")
         request = {
-            "header": {"msg_id": "1", "username": "", "session": "1", "version": "5.3",
-                       "msg_type": "execute_request"},
-            "parent_header": {}, "metadata": {}, "channel": "shell",
-            "content": {"code": code, "silent": False, "store_history": False,
-                        "user_expressions": {}, "allow_stdin": False, "stop_on_error": True},
-        }  # fmt: skip
+            "header": {
+                "msg_id": "1",
+                "username": "",
+                "session": "1",
+                "version": "5.3",
+                "msg_type": "execute_request",
+            },
+            "parent_header": {},
+            "metadata": {},
+            "channel": "shell",
+            "content": {
+                "code": code,
+                "silent": False,
+                "store_history": False,
+                "user_expressions": {},
+                "allow_stdin": False,
+                "stop_on_error": True,
+            },
+        }
         async with (
             aiohttp.ClientSession(headers={"Authorization": f"token {TOKEN}"}) as session,
             session.ws_connect(channels) as tab,
@@ -307,19 +331,27 @@ PARTLY = {
     "NaN": (instead("activity", page(b'{"person_at": NaN}')), "what a person does in it"),
     "infinity": (instead("activity", page(b'{"person_at": 1e999}')), "what a person does in it"),
     "nonsense of the extension": (
-        instead("activity", page({"person_at": "now"})), "what a person does in it"),
+        instead("activity", page({"person_at": "now"})),
+        "what a person does in it",
+    ),
     "500 of the extension": (
-        instead("activity", page(b"", "500 Internal Server Error")), "what a person does in it"),
+        instead("activity", page(b"", "500 Internal Server Error")),
+        "what a person does in it",
+    ),
     "a null for a state": (
-        instead("kernels", page([KERNEL, KERNEL | {"execution_state": None}])), "1 of 2 kernels"),
+        instead("kernels", page([KERNEL, KERNEL | {"execution_state": None}])),
+        "1 of 2 kernels",
+    ),
     "the year 9999": (
         instead("kernels", page([KERNEL, KERNEL | {"last_activity": "9999-12-31T00:00Z"}])),
-        "1 of 2 kernels"),
+        "1 of 2 kernels",
+    ),
     "no zone": (
         instead("kernels", page([KERNEL, KERNEL | {"last_activity": "2026-11-23T11:00:00"}])),
-        "1 of 2 kernels"),
+        "1 of 2 kernels",
+    ),
     "a terminal page that never comes": (None, "its terminals"),
-}  # fmt: skip
+}
 
 
 async def no_terminals_ever(name, request, writer):

@@ -40,10 +40,13 @@ async def test_the_keepers_pages_have_the_deployers_bar_and_announcement(bank, t
 
 @pytest.mark.parametrize(
     "text",
-    ["<html>nothing of a page</html>", "{{ user.no.such.thing }}",
-     (Path(DATA_FILES_PATH) / "templates" / "page.html").read_text()],
+    [
+        "<html>nothing of a page</html>",
+        "{{ user.no.such.thing }}",
+        (Path(DATA_FILES_PATH) / "templates" / "page.html").read_text(),
+    ],
     ids=["empty", "broken", "copied"],
-)  # fmt: skip
+)
 async def test_a_page_of_a_deployer_that_has_no_place_for_ours_does_not_break_the_keepers(
     bank, tmp_path, text
 ):
@@ -78,22 +81,35 @@ async def test_a_frame_is_rendered_once_a_minute_and_person(bank, monkeypatch):
 
 
 GIVEN = {
-    "GRADIENTHUB_DATABASE_URL": "sqlite://", "GRADIENTHUB_HUB_ID": "h",
-    "JUPYTERHUB_API_TOKEN": "t", "JUPYTERHUB_API_URL": "http://127.0.0.1:8081/dev/hub/api",
-    "JUPYTERHUB_SERVICE_PREFIX": "/dev/services/gradient/", "JUPYTERHUB_BASE_URL": "/dev/",
+    "GRADIENTHUB_DATABASE_URL": "sqlite://",
+    "GRADIENTHUB_HUB_ID": "h",
+    "JUPYTERHUB_API_TOKEN": "t",
+    "JUPYTERHUB_API_URL": "http://127.0.0.1:8081/dev/hub/api",
+    "JUPYTERHUB_SERVICE_PREFIX": "/dev/services/gradient/",
+    "JUPYTERHUB_BASE_URL": "/dev/",
     "JUPYTERHUB_SERVICE_URL": "http://127.0.0.1:9000",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(
     ("public", "prefix"),
     [
         ({}, "/dev/hub/"),
-        ({"JUPYTERHUB_PUBLIC_URL": "https://lab.org/dev/services/gradient/",
-          "JUPYTERHUB_PUBLIC_HUB_URL": "https://lab.org/dev/hub/"}, "/dev/hub/"),
-        ({"JUPYTERHUB_PUBLIC_URL": "https://services.lab.org/dev/services/gradient/",
-          "JUPYTERHUB_PUBLIC_HUB_URL": "https://lab.org/dev/hub/"}, "https://lab.org/dev/hub/"),
+        (
+            {
+                "JUPYTERHUB_PUBLIC_URL": "https://lab.org/dev/services/gradient/",
+                "JUPYTERHUB_PUBLIC_HUB_URL": "https://lab.org/dev/hub/",
+            },
+            "/dev/hub/",
+        ),
+        (
+            {
+                "JUPYTERHUB_PUBLIC_URL": "https://services.lab.org/dev/services/gradient/",
+                "JUPYTERHUB_PUBLIC_HUB_URL": "https://lab.org/dev/hub/",
+            },
+            "https://lab.org/dev/hub/",
+        ),
     ],
-)  # fmt: skip
+)
 def test_links_to_the_hub_name_its_host_where_services_have_another(public, prefix):
     assert environment(GIVEN | public).hub_prefix == prefix

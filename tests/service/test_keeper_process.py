@@ -74,12 +74,26 @@ async def busy(hub, address, seconds):
     headers = {"Authorization": f"token {address.token}"}
     async with hub._session.ws_connect(where, headers=headers) as socket:
         await socket.send_json(
-            {"header": {"msg_id": "1", "username": "", "session": "s",
-                        "msg_type": "execute_request", "version": "5.3"},
-             "parent_header": {}, "metadata": {}, "channel": "shell",
-             "content": {"code": f"import time; time.sleep({seconds})", "silent": True,
-                         "store_history": False, "user_expressions": {}, "allow_stdin": False}}
-        )  # fmt: skip
+            {
+                "header": {
+                    "msg_id": "1",
+                    "username": "",
+                    "session": "s",
+                    "msg_type": "execute_request",
+                    "version": "5.3",
+                },
+                "parent_header": {},
+                "metadata": {},
+                "channel": "shell",
+                "content": {
+                    "code": f"import time; time.sleep({seconds})",
+                    "silent": True,
+                    "store_history": False,
+                    "user_expressions": {},
+                    "allow_stdin": False,
+                },
+            }
+        )
 
         async def is_busy():
             models = await hub.call("GET", f"{address.url}api/kernels?no_track_activity=1")
@@ -98,10 +112,12 @@ async def test_idle_stops_busy_lives_until_its_limit_and_extend_moves(hub):
     await hub.notebook("longer", shutdown_after="20s")
     ids["longer"] = await seen.lease_of("longer")
     given = seen.ledger.write(
-        extend_lease, ids["longer"], By(hub.hub_id, "longer", datetime.now(UTC)),
+        extend_lease,
+        ids["longer"],
+        By(hub.hub_id, "longer", datetime.now(UTC)),
         tiers={"flat": Tier.model_validate({"name": "flat", **QUICK["tiers"]["flat"]})},
         grace=4 * SECOND,
-    )  # fmt: skip
+    )
     await hub.notebook("idle", shutdown_after="20s")
     ids["idle"] = await seen.lease_of("idle")
     idle = await seen.end_of(ids["idle"])

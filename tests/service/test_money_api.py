@@ -67,9 +67,7 @@ async def test_usage_and_a_statement_have_what_ran(bank):
     listed = await at.ask("GET", "statements", "bob")
     assert listed.body["items"] == [{"month": month, "over": False}]
     said = (await at.ask("GET", f"statements/{month}", "bob")).body
-    assert (said["credits"], said["charges"], said["closing"]) == (
-        20 * MICRO, -T4, 20 * MICRO - T4
-    )  # fmt: skip
+    assert (said["credits"], said["charges"], said["closing"]) == (20 * MICRO, -T4, 20 * MICRO - T4)
     assert [entry["kind"] for entry in said["entries"]] == ["credit", "charge"]
     assert said["entries"][1]["from"] < said["entries"][1]["until"]
     by_admin = await at.ask("GET", f"statements/{month}?user=bob", "ada")
@@ -105,19 +103,25 @@ async def test_the_money_is_the_owners_and_the_admins(bank):
     at = await bank()
     month = "2026-11"
     for method, path, body in (
-        ("GET", "accounts", None), ("GET", "accounts/bob", None),
-        ("GET", "accounts/bob/credits", None), ("GET", "statements?user=bob", None),
-        ("GET", f"statements/{month}?user=bob", None), ("GET", "usage?user=bob", None),
-        ("GET", "usage?by=user", None), ("GET", "approvals?all=1", None),
+        ("GET", "accounts", None),
+        ("GET", "accounts/bob", None),
+        ("GET", "accounts/bob/credits", None),
+        ("GET", "statements?user=bob", None),
+        ("GET", f"statements/{month}?user=bob", None),
+        ("GET", "usage?user=bob", None),
+        ("GET", "usage?by=user", None),
+        ("GET", "approvals?all=1", None),
         ("POST", "accounts/bob/credits", {"amount": "1", "reason": "me"}),
         ("POST", "accounts/eve/credits", {"amount": "1", "reason": "me"}),
         ("POST", "accounts/eve/approvals", {"instance_type": "a100", "grant": True}),
-        ("DELETE", "accounts/bob/approvals/a100", None), ("GET", "budgets", None),
+        ("DELETE", "accounts/bob/approvals/a100", None),
+        ("GET", "budgets", None),
         ("POST", "accounts/bob/credits/taken", {"amount": "1", "reason": "me"}),
-        ("PUT", "accounts/eve/tier", {"tier": "pro"}), ("PUT", "accounts/eve/budget", {}),
+        ("PUT", "accounts/eve/tier", {"tier": "pro"}),
+        ("PUT", "accounts/eve/budget", {}),
         ("PUT", "accounts/eve/payment_method", {"there": True}),
         ("PUT", "budgets", {"group": "lab", "hard": "1"}),
-    ):  # fmt: skip
+    ):
         said = await at.ask(method, path, "eve", body)
         assert (said.status, said.body["code"]) == (403, "not_allowed"), (path, said)
     assert (await at.ask("GET", "accounts/nobody", "ada")).status == 404
@@ -137,8 +141,9 @@ async def test_a_credit_is_given_and_written_down(bank):
     assert sorted(row["amount"] for row in listed) == [12_500_000, 20 * MICRO]
     assert (await at.ask("GET", "accounts/bob", "bob")).body["available"] == 32_500_000
     assert [row["detail"]["reason"] for row in await at.keeper.audit("credit")] == [
-        "Thesis", "Course"
-    ]  # fmt: skip
+        "Thesis",
+        "Course",
+    ]
     first = (await at.ask("GET", "accounts?limit=2", "ada")).body
     rest = (await at.ask("GET", f"accounts?limit=2&after={first['next']}", "ada")).body
     names = [row["name"] for row in first["items"] + rest["items"]]
@@ -173,17 +178,26 @@ async def test_a_request_that_is_sent_again_with_its_key_is_done_once(bank):
     # A request is what it means, not how it is written.
     same = {"amount": " 5.00", "reason": "Invoice 7", "currency": "USD"}
     assert (await at.ask("POST", path, "ada", same, **key)).body == first.body
-    both = await asyncio.gather(*(
-        at.ask("POST", "accounts/bob/credits/taken", "ada", {"amount": "2", "reason": "r"},
-               **{"Idempotency-Key": "back"}) for _ in range(4)
-    ))  # fmt: skip
+    both = await asyncio.gather(
+        *(
+            at.ask(
+                "POST",
+                "accounts/bob/credits/taken",
+                "ada",
+                {"amount": "2", "reason": "r"},
+                **{"Idempotency-Key": "back"},
+            )
+            for _ in range(4)
+        )
+    )
     assert {said.status for said in both} == {200}
     assert (await at.ask("GET", "accounts/bob", "ada")).body["balance"] == 23 * MICRO
     # The key is of that request only: another amount, another person, another act.
     for other_path, other in (
-        (path, body | {"amount": "50"}), ("accounts/eve/credits", body),
+        (path, body | {"amount": "50"}),
+        ("accounts/eve/credits", body),
         ("accounts/bob/credits/taken", body),
-    ):  # fmt: skip
+    ):
         said = await at.ask("POST", other_path, "ada", other, **key)
         assert (said.status, said.body["code"]) == (409, "key_used"), said
     too_long = await at.ask("POST", path, "ada", body, **{"Idempotency-Key": "k" * 81})
@@ -207,8 +221,9 @@ async def test_a_refused_request_leaves_its_key_free(bank):
 
 async def test_what_administrators_set_is_set_by_rest(bank):
     at = await bank()
-    taken = await at.ask("POST", "accounts/bob/credits/taken", "ada",
-                         {"amount": "25", "reason": "By mistake"})  # fmt: skip
+    taken = await at.ask(
+        "POST", "accounts/bob/credits/taken", "ada", {"amount": "25", "reason": "By mistake"}
+    )
     assert taken.body["balance"] == -5 * MICRO
     tier = await at.ask("PUT", "accounts/bob/tier", "ada", {"tier": "pro"})
     assert (tier.body["tier"], tier.body["given_by"]) == ("pro", "ada")
@@ -220,8 +235,9 @@ async def test_what_administrators_set_is_set_by_rest(bank):
     assert [(b["soft"], b["hard"]) for b in own.body["budgets"]] == [(10 * MICRO, 20_500_000)]
     group = await at.ask("PUT", "budgets", "ada", {"group": "lab/öl", "hard": "7"})
     assert [(b["user"], b["group"], b["hard"]) for b in group.body["items"]] == [
-        ("bob", None, 20_500_000), (None, "lab/öl", 7 * MICRO),
-    ]  # fmt: skip
+        ("bob", None, 20_500_000),
+        (None, "lab/öl", 7 * MICRO),
+    ]
     assert (await at.ask("GET", "budgets", "ada")).body == group.body
     assert (await at.ask("PUT", "accounts/bob/budget", "ada", {})).body["budgets"] == []
     await at.ask("POST", "accounts/bob/approvals", "ada", {"instance_type": "a100", "grant": True})
@@ -270,8 +286,9 @@ async def test_an_amount_that_is_none_is_refused_with_its_field(bank):
 
 async def test_a_machine_is_asked_for_and_granted(bank):
     at = await bank()
-    asked = await at.ask("POST", "approvals", "bob",
-                         {"instance_type": "a100", "reason": "Large models"})  # fmt: skip
+    asked = await at.ask(
+        "POST", "approvals", "bob", {"instance_type": "a100", "reason": "Large models"}
+    )
     assert [row["granted"] for row in asked.body["items"]] == [None], asked
     waiting = (await at.ask("GET", "approvals?all=1", "ada")).body["items"]
     assert [(row["account_name"], row["reason"]) for row in waiting] == [("bob", "Large models")]

@@ -128,15 +128,19 @@ async def test_an_admin_gives_what_is_asked_for(bank):
     ):
         done = await at.page("accounts/bob", "ada", form)
         assert (done.status, done.headers["Location"].split("?")[1]) == (
-            303, f"said={form['action']}"
-        ), done  # fmt: skip
+            303,
+            f"said={form['action']}",
+        ), done
     words = plain((await at.page("accounts/bob?said=credit", "ada")).text)
     assert "The credit is given." in words and "Exam" in words
     assert "warns at $10.00, stops at $20.00" in words, words
     said = (await at.ask("GET", "accounts/bob", "ada")).body
     assert (said["balance"], said["tier"], said["payment_method"], said["approvals"]) == (
-        24_250_000, "pro", False, ["a100"]
-    )  # fmt: skip
+        24_250_000,
+        "pro",
+        False,
+        ["a100"],
+    )
     assert {row["actor"] for row in await at.keeper.audit("approve")} == {"ada"}
     gone = await at.page("accounts/bob", "ada", {"action": "withdraw", "instance_type": "a100"})
     assert gone.status == 303
@@ -187,8 +191,9 @@ def test_a_chart_has_every_day_and_machines_in_the_order_of_their_tones():
     assert made is not None
     assert (len(made.days), made.days[0], made.days[29]) == (30, "1 Nov", "30 Nov")
     assert [(one.title, one.tone, sum(one.values)) for one in made.series] == [
-        ("P5000", 1, 7), ("b", 2, 3)
-    ]  # fmt: skip
+        ("P5000", 1, 7),
+        ("b", 2, 3),
+    ]
     assert (made.series[0].values[1], made.series[0].words[1]) == (6, "$6")
     assert made.says == "The highest is 2 November with $9."
     assert json.loads(json.dumps(made.data))["series"][1]["values"][1] == 3

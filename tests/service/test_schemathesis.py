@@ -56,9 +56,12 @@ def _check(
     counts: dict[tuple[str, str], int],
 ) -> None:
     @settings(
-        max_examples=EXAMPLES, deadline=None, database=None, phases=[Phase.generate],
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
+    )
     @given(case=operation.as_strategy())
     def check(case: Any) -> None:
         answer = case.call(base_url=base, headers=headers)

@@ -46,10 +46,14 @@ class Site:
         self.home, self.keeper = home, keeper
         self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         auth = HubOAuth(
-            api_url=home.url("/api"), api_token=home.keeper_token, base_url=PREFIX,
-            hub_prefix="/@/space%20word/hub/", oauth_client_id=f"service-{KEEPER}",
-            access_scopes={f"access:services!service={KEEPER}"}, cache_max_age=1,
-        )  # fmt: skip
+            api_url=home.url("/api"),
+            api_token=home.keeper_token,
+            base_url=PREFIX,
+            hub_prefix="/@/space%20word/hub/",
+            oauth_client_id=f"service-{KEEPER}",
+            access_scopes={f"access:services!service={KEEPER}"},
+            cache_max_age=1,
+        )
         self.application = application(keeper.context, auth)
         sockets, self.port = bind_unused_port()
         self.server = HTTPServer(self.application)
@@ -60,9 +64,12 @@ class Site:
         headers = {"Authorization": f"token {token}"} if token else {}
         url = f"http://127.0.0.1:{self.port}/@/space%20word/services/gradient/{path}"
         async with self._session.request(
-            method, url, headers=headers | kwargs.pop("headers", {}), allow_redirects=False,
+            method,
+            url,
+            headers=headers | kwargs.pop("headers", {}),
+            allow_redirects=False,
             **kwargs,
-        ) as response:  # fmt: skip
+        ) as response:
             said = await response.text()
             return Answer(response.status, _json(said), response.headers, said)
 
@@ -176,13 +183,21 @@ async def test_lists_are_paged_without_losing_or_repeating(site):
 
 @pytest.mark.parametrize(
     ("path", "code"),
-    [("leases?limit=0", "bad_query"), ("leases?limit=9999", "bad_query"),
-     ("leases?limit=many", "bad_query"), ("leases?colour=red", "bad_query"),
-     ("leases?after=%21%21", "bad_query"), ("leases?after=bm90LWEtdGltZXx4", "bad_query"),
-     ("audit?after=LTE", "bad_query"), ("leases?state=asleep", "bad_query"),
-     ("leases/%3Cscript%3E", "not_found"), ("nothing", "not_found"),
-     ("leases/" + "x" * 500, "not_found"), ("leases/%00", "not_found")],
-)  # fmt: skip
+    [
+        ("leases?limit=0", "bad_query"),
+        ("leases?limit=9999", "bad_query"),
+        ("leases?limit=many", "bad_query"),
+        ("leases?colour=red", "bad_query"),
+        ("leases?after=%21%21", "bad_query"),
+        ("leases?after=bm90LWEtdGltZXx4", "bad_query"),
+        ("audit?after=LTE", "bad_query"),
+        ("leases?state=asleep", "bad_query"),
+        ("leases/%3Cscript%3E", "not_found"),
+        ("nothing", "not_found"),
+        ("leases/" + "x" * 500, "not_found"),
+        ("leases/%00", "not_found"),
+    ],
+)
 async def test_nonsense_is_refused_in_one_shape(site, path, code):
     at = await site()
     said = await at.site.get(path, at.bob)
@@ -317,10 +332,12 @@ async def test_axe_finds_nothing_serious_on_fleet_and_audit_and_nothing_is_wider
     report = {"hub_id": at.home.settings.hub_id, "source": "keeper", "found": [found]}
     await at.keeper.ledger.awrite(findings.report, **report, now=at.home.clock())
     await at.keeper.ledger.awrite(
-        warm_pool.add, at.home.settings,
+        warm_pool.add,
+        at.home.settings,
         {Pool(instance_type="free-t4", runtime="python", count=1): "digest"},
-        str(uuid.uuid4()), at.home.clock(),
-    )  # fmt: skip
+        str(uuid.uuid4()),
+        at.home.clock(),
+    )
     async with playwright.async_playwright() as engine:
         browser = await engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for width, scheme in ((1280, "light"), (360, "dark"), (360, "light"), (1280, "dark")):

@@ -18,11 +18,20 @@ CHROMIUM = os.environ.get("GRADIENTHUB_TEST_CHROMIUM") or shutil.which("chromium
 #: Longer than two polls of each of JupyterLab's parts.
 TWO_POLLS = timedelta(seconds=21)
 NOTEBOOK = {
-    "nbformat": 4, "nbformat_minor": 5,
+    "nbformat": 4,
+    "nbformat_minor": 5,
     "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}},
-    "cells": [{"cell_type": "code", "id": "a", "metadata": {}, "source": "1 + 1", "outputs": [],
-               "execution_count": None}],
-}  # fmt: skip
+    "cells": [
+        {
+            "cell_type": "code",
+            "id": "a",
+            "metadata": {},
+            "source": "1 + 1",
+            "outputs": [],
+            "execution_count": None,
+        }
+    ],
+}
 
 pytestmark = [
     pytest.mark.slow,

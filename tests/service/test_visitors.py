@@ -159,13 +159,19 @@ VISIT = "access:services!service=gradient"
 OPENED = [
     ([VISIT], {"sees": 404, "lists": 403, "extends": 404, "stops": 403}),
     ([VISIT, "read:servers"], {"sees": 200, "lists": 200, "extends": 403, "stops": 403}),
-    ([VISIT, "read:servers", "start:servers"],
-     {"sees": 200, "lists": 200, "extends": 200, "stops": 403}),
-    ([VISIT, "read:servers", "delete:servers"],
-     {"sees": 200, "lists": 200, "extends": 403, "stops": 303}),
-    ([VISIT, "read:servers!group=pros", "start:servers!group=pros"],
-     {"sees": 404, "lists": 403, "extends": 404, "stops": 403}),
-]  # fmt: skip
+    (
+        [VISIT, "read:servers", "start:servers"],
+        {"sees": 200, "lists": 200, "extends": 200, "stops": 403},
+    ),
+    (
+        [VISIT, "read:servers", "delete:servers"],
+        {"sees": 200, "lists": 200, "extends": 403, "stops": 303},
+    ),
+    (
+        [VISIT, "read:servers!group=pros", "start:servers!group=pros"],
+        {"sees": 404, "lists": 403, "extends": 404, "stops": 403},
+    ),
+]
 
 
 @pytest.mark.parametrize(("scopes", "opened"), OPENED)
@@ -195,16 +201,23 @@ async def test_a_token_that_may_not_visit_is_refused(site):  # noqa: F811
 
 @pytest.mark.parametrize(
     ("status", "text", "code", "message", "hint"),
-    [(409, '{"code": "another_lease", "message": "Another run. Look.", "hint": "Look."}',
-      "another_lease", "Another run.", "Look."),
-     (503, '{"code": "ledger_away", "message": "Away."}', "ledger_away", "Away.", ""),
-     (403, '{"status": 403, "message": "Forbidden"}', "not_allowed", "Forbidden", ""),
-     (400, '{"message": "ada is pending spawn"}', "still_stopping", "ada is pending spawn", ""),
-     (404, "", "not_found", "The hub answered 404.", ""),
-     (502, "<html>", "hub_away", "The hub answered 502.", ""),
-     (500, "[1]", "failed", "The hub answered 500.", ""),
-     (500, '{"code": ["x"], "message": {}}', "failed", "The hub answered 500.", "")],
-)  # fmt: skip
+    [
+        (
+            409,
+            '{"code": "another_lease", "message": "Another run. Look.", "hint": "Look."}',
+            "another_lease",
+            "Another run.",
+            "Look.",
+        ),
+        (503, '{"code": "ledger_away", "message": "Away."}', "ledger_away", "Away.", ""),
+        (403, '{"status": 403, "message": "Forbidden"}', "not_allowed", "Forbidden", ""),
+        (400, '{"message": "ada is pending spawn"}', "still_stopping", "ada is pending spawn", ""),
+        (404, "", "not_found", "The hub answered 404.", ""),
+        (502, "<html>", "hub_away", "The hub answered 502.", ""),
+        (500, "[1]", "failed", "The hub answered 500.", ""),
+        (500, '{"code": ["x"], "message": {}}', "failed", "The hub answered 500.", ""),
+    ],
+)
 def test_the_hubs_no_keeps_its_words(status, text, code, message, hint):
     refused = hub_refused(status, text)
     assert (refused.code, refused.message, refused.hint) == (code, message, hint)
@@ -231,18 +244,30 @@ async def test_going_back_after_the_login_leads_on(window):
 
 @pytest.mark.parametrize(
     "after",
-    ["0001-01-01T00:00:00+14:00|" + "a" * 36, "9999-12-31T23:59:59-14:00|" + "a" * 36,
-     "2026-11-23T09:00:00|" + "a" * 36, "2026-11-23T09:00:00+00:00|a\0", "x|y", "|",
-     # As an older version made them.
-     "2026-11-23T09:00:00+00:00|" + "a" * 36, "17", "anna",
-     # As we make them.
-     json.dumps(["0001-01-01T00:00:00+14:00", "a" * 36]),
-     json.dumps(["9999-12-31T23:59:59-14:00", "a" * 36]),
-     json.dumps(["2026-11-23T09:00:00", "a" * 36]),
-     json.dumps(["2026-11-23T09:00:00+00:00", "a\0"]),
-     json.dumps(["2026-11-23T09:00:00+00:00", "a" * 36, ""]),
-     json.dumps([{}, []]), "[" * 2000, "{}", "null", '["x", ""]'],
-)  # fmt: skip
+    [
+        "0001-01-01T00:00:00+14:00|" + "a" * 36,
+        "9999-12-31T23:59:59-14:00|" + "a" * 36,
+        "2026-11-23T09:00:00|" + "a" * 36,
+        "2026-11-23T09:00:00+00:00|a\0",
+        "x|y",
+        "|",
+        # As an older version made them.
+        "2026-11-23T09:00:00+00:00|" + "a" * 36,
+        "17",
+        "anna",
+        # As we make them.
+        json.dumps(["0001-01-01T00:00:00+14:00", "a" * 36]),
+        json.dumps(["9999-12-31T23:59:59-14:00", "a" * 36]),
+        json.dumps(["2026-11-23T09:00:00", "a" * 36]),
+        json.dumps(["2026-11-23T09:00:00+00:00", "a\0"]),
+        json.dumps(["2026-11-23T09:00:00+00:00", "a" * 36, ""]),
+        json.dumps([{}, []]),
+        "[" * 2000,
+        "{}",
+        "null",
+        '["x", ""]',
+    ],
+)
 def test_a_cursor_that_somebody_made_up_is_refused(after):
     word = base64.urlsafe_b64encode(after.encode()).decode().rstrip("=")
     with pytest.raises(Refused) as refused:
@@ -309,8 +334,11 @@ async def test_the_examples_of_the_how_to_do_what_they_say(site):  # noqa: F811
     at = await site()
     examples = re.findall(r"```bash\n(curl .+?)```", HOW_TO.read_text(), re.DOTALL)
     assert len(examples) == 5
-    where = {"HUB": f"http://127.0.0.1:{at.site.port}/@/space%20word", "LEASE": at.lease,
-             "TOKEN": at.bob}  # fmt: skip
+    where = {
+        "HUB": f"http://127.0.0.1:{at.site.port}/@/space%20word",
+        "LEASE": at.lease,
+        "TOKEN": at.bob,
+    }
     for example in examples:
         ran = await asyncio.create_subprocess_shell(
             example, env=os.environ | where, stdout=asyncio.subprocess.PIPE

@@ -145,9 +145,12 @@ async def test_extend_moves_the_stop_and_the_next_warnings(keeping):
     assert len(keeper.told) == 1
     lease_id = (await state(home))["id"]
     given = await home.context.ledger.awrite(
-        extend_lease, lease_id, By(home.settings.hub_id, "bob", home.clock()),
-        tiers=home.settings.house.tiers, grace=MINUTE,
-    )  # fmt: skip
+        extend_lease,
+        lease_id,
+        By(home.settings.hub_id, "bob", home.clock()),
+        tiers=home.settings.house.tiers,
+        grace=MINUTE,
+    )
     assert not isinstance(given, Refused)
     extended = home.clock()
     await keeper.passes(HOUR - 2 * MINUTE)
@@ -201,9 +204,12 @@ async def test_extend_pressed_while_a_stop_waits_for_its_turn_is_kept(keeping):
     await keeper.watch.safe_pass()
     assert len(keeper.watch.stops.tasks) == 1
     given = await home.context.ledger.awrite(
-        extend_lease, (await state(home))["id"], By(home.settings.hub_id, "bob", home.clock()),
-        tiers=home.settings.house.tiers, grace=MINUTE,
-    )  # fmt: skip
+        extend_lease,
+        (await state(home))["id"],
+        By(home.settings.hub_id, "bob", home.clock()),
+        tiers=home.settings.house.tiers,
+        grace=MINUTE,
+    )
     assert not isinstance(given, Refused)
     for _ in range(20):
         keeper.watch.stops.turns.release()
@@ -714,9 +720,16 @@ async def _stranger(request: web.Request) -> web.Response:
 
 @pytest.mark.parametrize(
     ("handler", "trouble"),
-    [(_slow, "hub_away"), (_html, "hub_away"), (_teapot, "hub_away"), (_senseless, "hub_away"),
-     (_elsewhere, "hub_away"), (_huge, "hub_away"), (_stranger, "other_hub")],
-)  # fmt: skip
+    [
+        (_slow, "hub_away"),
+        (_html, "hub_away"),
+        (_teapot, "hub_away"),
+        (_senseless, "hub_away"),
+        (_elsewhere, "hub_away"),
+        (_huge, "hub_away"),
+        (_stranger, "other_hub"),
+    ],
+)
 async def test_a_hub_that_is_no_help_stops_no_loop_and_no_notebook(
     keeping, monkeypatch, handler, trouble
 ):

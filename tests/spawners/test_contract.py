@@ -454,8 +454,12 @@ async def test_a_process_works_in_the_notebooks_own_folder(local):
 async def test_a_process_without_a_device_is_told_of_none_whatever_the_configuration_says(hub):
     def changes(c):
         Local.changes(c)
-        c.Spawner.environment = {"CUDA_VISIBLE_DEVICES": "0", "HIP_VISIBLE_DEVICES": "0",
-                                 "HABANA_VISIBLE_DEVICES": "all", "GREETING": "hello"}  # fmt: skip
+        c.Spawner.environment = {
+            "CUDA_VISIBLE_DEVICES": "0",
+            "HIP_VISIBLE_DEVICES": "0",
+            "HABANA_VISIBLE_DEVICES": "all",
+            "GREETING": "hello",
+        }
 
     local = Local(await hub(changes))
     await local.started("anna", "free-cpu")
@@ -463,8 +467,10 @@ async def test_a_process_without_a_device_is_told_of_none_whatever_the_configura
     assert seen["GREETING"] == "hello"
     told = {name: value for name, value in seen.items() if name.endswith("_VISIBLE_DEVICES")}
     assert told == {
-        "CUDA_VISIBLE_DEVICES": "", "NVIDIA_VISIBLE_DEVICES": "void", "ROCR_VISIBLE_DEVICES": "",
-    }  # fmt: skip
+        "CUDA_VISIBLE_DEVICES": "",
+        "NVIDIA_VISIBLE_DEVICES": "void",
+        "ROCR_VISIBLE_DEVICES": "",
+    }
     await local.clean()
 
 
@@ -473,10 +479,15 @@ async def test_what_a_dead_server_left_running_is_ended_with_it(local):
     lease = await local.started()
     server = local.engine.children[lease["id"]]
     kernel = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "import time; time.sleep(600)",
-        env={**os.environ, "GRADIENTHUB_LEASE": lease["id"],
-             "GRADIENTHUB_HUB": local.home.settings.hub_id},
-    )  # fmt: skip
+        sys.executable,
+        "-c",
+        "import time; time.sleep(600)",
+        env={
+            **os.environ,
+            "GRADIENTHUB_LEASE": lease["id"],
+            "GRADIENTHUB_HUB": local.home.settings.hub_id,
+        },
+    )
     await local.crash("anna")
     await asyncio.to_thread(server.wait, 10)
     found = await local.engine.look(lease["id"])
@@ -591,8 +602,12 @@ async def test_a_container_that_somebody_removed_by_hand_ends_its_lease(containe
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("containers", [["python3", "-c", "raise SystemExit('no notebook here')"]],
-                         indirect=True, ids=["dies"])  # fmt: skip
+@pytest.mark.parametrize(
+    "containers",
+    [["python3", "-c", "raise SystemExit('no notebook here')"]],
+    indirect=True,
+    ids=["dies"],
+)
 async def test_a_container_that_dies_at_its_start_is_refused_with_its_last_words(containers):
     await containers.home.person("anna")
     said = await containers.home.start_server("anna")

@@ -56,10 +56,14 @@ def test_the_kernels_own_count_is_read_where_it_is_here(tmp_path, path, text, se
 
 @pytest.mark.parametrize(
     "said",
-    [{}, {"cpu_stats": {}}, {"cpu_stats": {"cpu_usage": {}}},
-     {"cpu_stats": {"cpu_usage": {"total_usage": 0}}},
-     {"cpu_stats": {"cpu_usage": {"total_usage": None}}}],
-)  # fmt: skip
+    [
+        {},
+        {"cpu_stats": {}},
+        {"cpu_stats": {"cpu_usage": {}}},
+        {"cpu_stats": {"cpu_usage": {"total_usage": 0}}},
+        {"cpu_stats": {"cpu_usage": {"total_usage": None}}},
+    ],
+)
 def test_a_container_that_runs_no_more_has_no_reading(tmp_path, said):
     assert container_cpu(Stats(said), ID, tmp_path) is None
 

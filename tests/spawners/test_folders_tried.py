@@ -83,15 +83,19 @@ def test_an_image_that_is_not_there_yet_says_nothing(client, tmp_path):
 @pytest.mark.parametrize(
     ("error", "seen"),
     [
-        (APIError("x", explanation="invalid mount config: bind source path does not exist: /x"),
-         Outcome.UNSEEN),
-        (APIError("x", explanation="error while mounting: no such file or directory"),
-         Outcome.UNSEEN),
+        (
+            APIError("x", explanation="invalid mount config: bind source path does not exist: /x"),
+            Outcome.UNSEEN,
+        ),
+        (
+            APIError("x", explanation="error while mounting: no such file or directory"),
+            Outcome.UNSEEN,
+        ),
         (APIError("x", explanation="exec: /bin/sh: no such file or directory"), Outcome.UNKNOWN),
         (ImageNotFound("x"), Outcome.UNKNOWN),
         (ConnectionError(), Outcome.UNKNOWN),
     ],
-)  # fmt: skip
+)
 def test_what_an_engine_says_instead_is_understood(tmp_path, error, seen):
     def create_container(*args, **kwargs):
         raise error
@@ -175,9 +179,10 @@ def test_what_a_killed_trial_left_behind_is_removed_and_nothing_else(
     listing = client.containers
     # Other tests' trials go on beside this one.
     monkeypatch.setattr(
-        client, "containers",
+        client,
+        "containers",
         lambda **words: [row for row in listing(**words) if row["Id"] in {left, *others}],
-    )  # fmt: skip
+    )
     assert remove_left_behind(client) == [], "it may still go on"
     monkeypatch.setattr(trials, "LEFT_BEHIND", -60.0)
     assert remove_left_behind(client) == [trial["name"]]

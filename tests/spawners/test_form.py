@@ -236,8 +236,14 @@ def test_never_is_a_choice_only_where_the_tier_lets_notebooks_idle(view: MakeVie
 def test_every_figure_is_the_bill_of_the_time_it_names(
     view: MakeView, settings: Settings, name: str, interval: str
 ) -> None:
-    shown = view({"instance_type": name, "shutdown_after": interval,
-                  "stop_at": "2026-11-25T04:50", "utc_offset": "60"})  # fmt: skip
+    shown = view(
+        {
+            "instance_type": name,
+            "shutdown_after": interval,
+            "stop_at": "2026-11-25T04:50",
+            "utc_offset": "60",
+        }
+    )
     assert shown.cost is not None
     price = card(shown, name).price
     chosen = next(c for c in shown.intervals if c.checked)
@@ -271,7 +277,9 @@ def test_what_nothing_ends_has_no_upper_limit_and_says_so(view: MakeView) -> Non
     assert cost is not None
     assert cost.at_most.text == "No upper limit"
     assert (cost.walk_away.text, cost.walk_away.note) == (
-        "No upper limit", "nothing stops it when idle")  # fmt: skip
+        "No upper limit",
+        "nothing stops it when idle",
+    )
 
 
 def test_a_free_machine_costs_nothing_at_most(view: MakeView) -> None:
@@ -290,11 +298,22 @@ def test_without_an_interval_no_figure_is_invented(view: MakeView) -> None:
 
 
 def test_a_refusal_keeps_every_entry_and_prices_every_way_on(view: MakeView) -> None:
-    typed = {"display_name": "Maps", "instance_type": "t4", "runtime": "torch",
-             "shutdown_after": "6h", "interface": "notebook", "stop_at": "2026-11-25T18:00",
-             "utc_offset": "60"}  # fmt: skip
-    refused = Refused("no_capacity", "All 2 T4 are in use.", "C1 is free now.",
-                      field="instance_type", alternatives=("c1", "gone"))  # fmt: skip
+    typed = {
+        "display_name": "Maps",
+        "instance_type": "t4",
+        "runtime": "torch",
+        "shutdown_after": "6h",
+        "interface": "notebook",
+        "stop_at": "2026-11-25T18:00",
+        "utc_offset": "60",
+    }
+    refused = Refused(
+        "no_capacity",
+        "All 2 T4 are in use.",
+        "C1 is free now.",
+        field="instance_type",
+        alternatives=("c1", "gone"),
+    )
     shown = view(typed, refused=refused, taken=Taken((), (), BOTH_T4))
     assert dict(shown.entries) == typed
     assert shown.notice is not None
@@ -313,8 +332,17 @@ def test_what_will_be_refused_again_offers_no_second_try(view: MakeView) -> None
     assert notice is not None and notice.again is None
 
 
-HOSTILE = ['"><script>alert(1)</script>', "{{ 7 * 7 }}", "'; DROP TABLE leases; --", "\x00\x1b[31m",
-           "٣" * 40, "1e999", "a" * 5000, "2026-02-30T25:61", "0001-01-01T00:00"]  # fmt: skip
+HOSTILE = [
+    '"><script>alert(1)</script>',
+    "{{ 7 * 7 }}",
+    "'; DROP TABLE leases; --",
+    "\x00\x1b[31m",
+    "٣" * 40,
+    "1e999",
+    "a" * 5000,
+    "2026-02-30T25:61",
+    "0001-01-01T00:00",
+]
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
@@ -333,13 +361,25 @@ def test_a_link_fills_in_what_the_person_could_choose(
     settings: Settings, allow: Callable[..., Allowance]
 ) -> None:
     entries, notes = prefill(
-        {"opt-instance_type": "t4", "runtime": "torch", "shutdown_after": "6h",
-         "stop_at": "2026-11-25T18:00:00+01:00", "display_name": "Maps"},
-        settings.house, allow(), NOW,
-    )  # fmt: skip
+        {
+            "opt-instance_type": "t4",
+            "runtime": "torch",
+            "shutdown_after": "6h",
+            "stop_at": "2026-11-25T18:00:00+01:00",
+            "display_name": "Maps",
+        },
+        settings.house,
+        allow(),
+        NOW,
+    )
     assert notes == []
-    assert entries == {"instance_type": "t4", "runtime": "torch", "shutdown_after": "6h",
-                       "stop_at": "2026-11-25T17:00", "display_name": "Maps"}  # fmt: skip
+    assert entries == {
+        "instance_type": "t4",
+        "runtime": "torch",
+        "shutdown_after": "6h",
+        "stop_at": "2026-11-25T17:00",
+        "display_name": "Maps",
+    }
 
 
 @pytest.mark.parametrize(
@@ -381,14 +421,18 @@ def test_a_link_of_a_thousand_words_is_answered_shortly(
     ("stored", "entries"),
     [
         ({"instance_type": "t4"}, {"instance_type": "t4", "interface": "lab"}),
-        ({"instance_type": "t4", "shutdown_after": None, "interface": "notebook"},
-         {"instance_type": "t4", "shutdown_after": "never", "interface": "notebook"}),
-        ({"instance_type": "t4", "image": "a/b:1", "stop_at": "2026-11-25T18:00:00+00:00"},
-         {"instance_type": "t4", "interface": "lab", "runtime": "custom", "image": "a/b:1"}),
+        (
+            {"instance_type": "t4", "shutdown_after": None, "interface": "notebook"},
+            {"instance_type": "t4", "shutdown_after": "never", "interface": "notebook"},
+        ),
+        (
+            {"instance_type": "t4", "image": "a/b:1", "stop_at": "2026-11-25T18:00:00+00:00"},
+            {"instance_type": "t4", "interface": "lab", "runtime": "custom", "image": "a/b:1"},
+        ),
         ({"nonsense": 1}, {}),
         (None, {}),
     ],
-)  # fmt: skip
+)
 def test_stored_options_fill_in_the_next_form(
     stored: Mapping[str, Any] | None, entries: dict[str, str]
 ) -> None:
@@ -401,8 +445,15 @@ def test_stored_options_fill_in_the_next_form(
 def test_the_fields_need_no_script_and_nothing_from_elsewhere(view: MakeView) -> None:
     page = html(view({"display_name": "Maps"}))
     assert "<script" not in page and "onclick" not in page and "//" not in page
-    for name in ("display_name", "instance_type", "runtime", "interface", "shutdown_after",
-                 "stop_at", "utc_offset"):  # fmt: skip
+    for name in (
+        "display_name",
+        "instance_type",
+        "runtime",
+        "interface",
+        "shutdown_after",
+        "stop_at",
+        "utc_offset",
+    ):
         assert f'name="{name}"' in page
     assert "Time zone: <span data-zone>UTC</span>" in page
 
@@ -480,8 +531,14 @@ def test_a_failed_start_says_how_far_it_came(row: Any, where: str) -> None:
 
 
 def test_progress_only_grows() -> None:
-    rows = [None, lease("preparing"), lease("waiting"), lease("turn", turn=2),
-            lease("answering", turn=2, started=3), lease("answered", answered=4)]  # fmt: skip
+    rows = [
+        None,
+        lease("preparing"),
+        lease("waiting"),
+        lease("turn", turn=2),
+        lease("answering", turn=2, started=3),
+        lease("answered", answered=4),
+    ]
     progress = [summary(phases(row, 0, later(5)))[0] for row in rows]
     assert progress == sorted(progress) and progress[0] > 0 and progress[-1] < 100
 
@@ -490,13 +547,17 @@ def test_progress_only_grows() -> None:
     ("usual", "says"),
     [
         (None, ""),
-        (Usual(timedelta(seconds=4), timedelta(seconds=6), 30),
-         "Usually 4.0 s, 9 of 10 within 6.0 s"),
-        (Usual(timedelta(seconds=31), timedelta(seconds=65), 9),
-         "Usually 31 s, 9 of 10 within 1 min 5 s"),
+        (
+            Usual(timedelta(seconds=4), timedelta(seconds=6), 30),
+            "Usually 4.0 s, 9 of 10 within 6.0 s",
+        ),
+        (
+            Usual(timedelta(seconds=31), timedelta(seconds=65), 9),
+            "Usually 31 s, 9 of 10 within 1 min 5 s",
+        ),
         (Usual(timedelta(seconds=4), timedelta(seconds=6), 2), "Usually 4.0 s"),
         (Usual(timedelta(0), timedelta(0), 1), "Usually under 0.1 s"),
     ],
-)  # fmt: skip
+)
 def test_the_usual_time_says_no_more_than_is_known(usual: Usual | None, says: str) -> None:
     assert usual_text(usual) == says

@@ -58,8 +58,12 @@ async def test_a_process_that_waits_becomes_what_a_cold_start_would_be(subject):
         lease = await subject.start()
         assert bool(lease["warm_slot"]) is (which == "warm")
         seen[which] = await subject.facts()
-        for name in ("GRADIENTHUB_LEASE", "JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN",
-                     "JUPYTERHUB_SERVICE_URL"):  # fmt: skip
+        for name in (
+            "GRADIENTHUB_LEASE",
+            "JUPYTERHUB_API_TOKEN",
+            "JPY_API_TOKEN",
+            "JUPYTERHUB_SERVICE_URL",
+        ):
             assert seen[which]["env"].pop(name)
         assert [f.alive for f in await subject.home.context.engine.census() if f.lease_id] == [True]
         await subject.stop()

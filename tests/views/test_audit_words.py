@@ -18,8 +18,13 @@ def test_an_amount_is_money_and_not_millions():
 
 
 def test_a_start_says_its_price_and_keeps_what_only_programs_compare_to_them():
-    start = {"price": 780_000, "currency": "USD", "custom_image": False, "groups_digest": "4f53cd",
-             "groups": ["lab"]}  # fmt: skip
+    start = {
+        "price": 780_000,
+        "currency": "USD",
+        "custom_image": False,
+        "groups_digest": "4f53cd",
+        "groups": ["lab"],
+    }
     assert list(words_of(start)) == [
         ("price", "$0.78/h"),
         ("custom_image", "no"),

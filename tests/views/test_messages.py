@@ -14,9 +14,15 @@ NOW = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
 PAGE = "https://hub.example.org/hub/home"
 MINUTES = timedelta(minutes=1)
 P5000 = InstanceType(
-    name="p5000", title="P5000", gpu_model="Quadro P5000", gpus=1, gpu_memory=16, cpus=8,
-    memory=30, price="0.78",
-)  # fmt: skip
+    name="p5000",
+    title="P5000",
+    gpu_model="Quadro P5000",
+    gpus=1,
+    gpu_memory=16,
+    cpus=8,
+    memory=30,
+    price="0.78",
+)
 HOSTILE = (
     "a\r\nBcc: all@example.org\x00\u202e <!channel> @everyone [click](http://evil) " + "x" * 900
 )
@@ -80,12 +86,18 @@ def test_an_idle_warning_says_what_when_why_the_cost_and_how_to_keep_it():
 @pytest.mark.parametrize(
     ("reason", "why", "keep"),
     [
-        (Reason.UNKNOWN_USE, "its use could not be read since 10:02 UTC on 1 Mar",
-         "It does not say whether it is used. To keep it, press Extend"),
-        (Reason.NO_WORK, "busy without work since 10:02 UTC on 1 Mar",
-         "A cell may wait for input, or hang. To keep it, let it work or press Extend"),
+        (
+            Reason.UNKNOWN_USE,
+            "its use could not be read since 10:02 UTC on 1 Mar",
+            "It does not say whether it is used. To keep it, press Extend",
+        ),
+        (
+            Reason.NO_WORK,
+            "busy without work since 10:02 UTC on 1 Mar",
+            "A cell may wait for input, or hang. To keep it, let it work or press Extend",
+        ),
     ],
-)  # fmt: skip
+)
 def test_each_soft_stop_says_what_it_is_for_before_and_after(reason, why, keep):
     title, body = warning_message(view(), Warn(reason, NOW + 5 * MINUTES, 5 * MINUTES, why), PAGE)
     assert title == f"“Thesis” stops in 5 min: {why}"

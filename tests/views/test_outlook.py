@@ -15,9 +15,15 @@ from gradienthub.views.lease_view import Conditions, lease_view, machine_text, r
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 P4000 = InstanceType(
-    name="p4000x2", title="P4000 x2", gpu_model="Quadro P4000", gpus=2, gpu_memory=8, cpus=16,
-    memory=60, price="1.02",
-)  # fmt: skip
+    name="p4000x2",
+    title="P4000 x2",
+    gpu_model="Quadro P4000",
+    gpus=2,
+    gpu_memory=8,
+    cpus=16,
+    memory=60,
+    price="1.02",
+)
 #: Answered two hours ago.
 LEASE = make_lease(
     **{
@@ -78,7 +84,10 @@ def test_a_lease_is_starting_running_stopping_or_ended(changes, state):
 def test_an_idle_notebook_says_when_it_stops_why_and_what_extending_costs():
     seen = view(gpu_load=3.5)
     assert (seen.stops_at, seen.stop_reason, seen.stop_why) == (
-        NOW + 10 * MINUTE, "idle", "idle for 1 h")  # fmt: skip
+        NOW + 10 * MINUTE,
+        "idle",
+        "idle for 1 h",
+    )
     assert seen.keeps_alive == ["idle for 50 min of 1 h"]
     assert (seen.used_at, seen.used_by, seen.gpu_load) == (IDLE.used_at, "person", 3.5)
     assert (seen.extend.until, seen.extend.cost_text) == (NOW + HOUR, "$1.02")
@@ -104,8 +113,12 @@ def test_a_warning_is_shown_with_its_minutes_while_it_stands():
     told = Warned(Reason.IDLE, NOW + 10 * MINUTE, 15 * MINUTE, NOW - 5 * MINUTE)
     warning = view(warned=told).warning
     assert warning.model_dump() == {
-        "minutes": 15, "stops_at": NOW + 10 * MINUTE, "reason": "idle", "why": "idle for 1 h",
-        "given_at": NOW - 5 * MINUTE}  # fmt: skip
+        "minutes": 15,
+        "stops_at": NOW + 10 * MINUTE,
+        "reason": "idle",
+        "why": "idle for 1 h",
+        "given_at": NOW - 5 * MINUTE,
+    }
     assert view(warned=told, evidence=replace(IDLE, used_at=NOW)).warning is None
     assert view(warned=told, deadlines=Deadlines(HOUR, keep_until=NOW + HOUR)).warning is None
 
@@ -145,21 +158,37 @@ def test_it_costs_from_its_first_answer_until_its_stop_is_asked_for(changes, cos
     assert view(changes).cost == cost
 
 
-@pytest.mark.parametrize("changes", [{"answered_at": None}, {"stop_requested_at": NOW},
-                                     {"ended_at": NOW}])  # fmt: skip
+@pytest.mark.parametrize(
+    "changes", [{"answered_at": None}, {"stop_requested_at": NOW}, {"ended_at": NOW}]
+)
 def test_what_does_not_run_has_nothing_ahead(changes):
     told = Warned(Reason.IDLE, NOW + 10 * MINUTE, 15 * MINUTE, NOW)
     seen = view(changes, warned=told, gpu_load=50.0)
     assert (seen.stops_at, seen.warning, seen.extend, seen.keeps_alive, seen.gpu_load) == (
-        None, None, None, [], None)  # fmt: skip
+        None,
+        None,
+        None,
+        [],
+        None,
+    )
 
 
 def test_an_ended_lease_shows_the_last_use_that_its_row_has():
-    row = {"ended_at": NOW, "used_at": NOW - HOUR, "used_by": "terminal", "reason": "idle",
-           "stopped_by": "service gradient", "stop_note": "Bye."}  # fmt: skip
+    row = {
+        "ended_at": NOW,
+        "used_at": NOW - HOUR,
+        "used_by": "terminal",
+        "reason": "idle",
+        "stopped_by": "service gradient",
+        "stop_note": "Bye.",
+    }
     seen = lease_view(replace(LEASE, **row), None, NOW)
     assert (seen.used_at, seen.used_by, seen.reason, seen.stop_note) == (
-        NOW - HOUR, "terminal", "idle", "Bye.")  # fmt: skip
+        NOW - HOUR,
+        "terminal",
+        "idle",
+        "Bye.",
+    )
 
 
 @pytest.mark.parametrize(

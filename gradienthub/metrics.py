@@ -160,7 +160,7 @@ DECLARED: tuple[MetricWrapperBase, ...] = (
 
 
 class StartTimer:
-    """Measures one start from phase to phase; a phase that fails is not counted."""
+    """A stopwatch of one start, phase by phase. A phase that fails is not counted."""
 
     def __init__(self, phase: str) -> None:
         """Begin with `phase` now."""
@@ -177,7 +177,7 @@ class StartTimer:
             start_seconds.labels(self._phase).observe(now - self._phase_begun)
             self._phase, self._phase_begun = phase, now
 
-    def answered(self) -> None:
+    def finish(self) -> None:
         """End the last phase and the whole start: the notebook answered."""
         self.enter("all")
         start_seconds.labels("all").observe(self._phase_begun - self._begun)
@@ -228,7 +228,7 @@ def observe_pass(seconds: float, interval: float) -> None:
         pass_overruns.inc()
 
 
-def looked(answer: Answer | None) -> None:
+def count_look(answer: Answer | None) -> None:
     """Count a question to a notebook.
 
     `answer` is None if it did not reply, or replied with nonsense.
@@ -236,7 +236,7 @@ def looked(answer: Answer | None) -> None:
     looks.labels("unknown" if answer is None else "busy" if answer.busy else "idle").inc()
 
 
-def warned(reason: Reason) -> None:
+def count_warning(reason: Reason) -> None:
     """Count a warning of a stop."""
     warnings.labels(reason.value).inc()
 

@@ -122,13 +122,13 @@ def test_a_pass_that_is_longer_than_its_interval_is_an_overrun():
 )
 def test_looks_are_counted_by_what_they_saw(answer, result):
     before = value("looks_total", result=result)
-    metrics.looked(answer)
+    metrics.count_look(answer)
     assert value("looks_total", result=result) == before + 1
 
 
 def test_warnings_are_counted_by_reason():
     before = value("warnings_total", reason="idle")
-    metrics.warned(Reason.IDLE)
+    metrics.count_warning(Reason.IDLE)
     assert value("warnings_total", reason="idle") == before + 1
 
 

@@ -58,7 +58,7 @@ class Lookout:
         urls = {watched.id: servers[watched.id].url or "" for watched in running}
         reach = await self._reach(urls, answers)
         for answer in answers.values():
-            metrics.looked(answer)
+            metrics.count_look(answer)
         loads, efforts = await self._loads(), view.efforts()
         now = self._context.clock()
         looked = [

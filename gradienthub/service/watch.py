@@ -181,7 +181,7 @@ class Watch:
         if not only_due:
             await self._prune_audit(policy, now)
         for watched, warn in decisions.warnings:
-            metrics.warned(warn.reason)
+            metrics.count_warning(warn.reason)
             self.outbox.send(watched, warn)
         for watched, stop in decisions.stops:
             self.stops.begin(watched, servers[watched.id], stop, published)

@@ -154,7 +154,7 @@ class StartOrder(StopOrder):
                 if not await context.ledger.awrite(leases.note_answered, lease.id, context.clock()):
                     raise self._ended_meanwhile(Phase.ANSWERED)
                 if self.run.timer is not None:
-                    self.run.timer.answered()
+                    self.run.timer.finish()
                 return url
         finally:
             self.run.starting = False

@@ -36,36 +36,10 @@ def class_faults(cls: type) -> Iterator[str]:
             ' it to "gradient-docker", "gradient-local" or a class with GradientSpawner on its left'
         )
         return
-    if issubclass(cls, SwarmSpawner):
-        yield (
-            f"c.JupyterHub.spawner_class is {cls.__name__}, and services of a Swarm are not"
-            ' supported; set it to "gradient-docker", on one engine'
-        )
+    if fault := _find_wrong_engine(cls):
+        yield fault
         return
-    if issubclass(cls, DockerSpawner) and not issubclass(cls, GradientDockerSpawner):
-        custom = _custom(cls, DockerSpawner)
-        base = f"GradientDockerSpawner, {custom}" if custom else "GradientDockerSpawner"
-        yield (
-            f"c.JupyterHub.spawner_class is {cls.__name__}, which stands over DockerSpawner without"
-            " GradientDockerSpawner, so that leases give it no image, folders, limits or devices;"
-            " write\n"
-            "    from gradienthub.spawners.docker import GradientDockerSpawner\n"
-            f"    class {cls.__name__}({base}):\n"
-            "        pass"
-        )
-        return
-    left = [
-        parent
-        for parent in cls.__mro__[: cls.__mro__.index(GradientSpawner)]
-        if not issubclass(parent, GradientSpawner)
-    ]
-    for parent in left:
-        if names := [name for name in OURS if name in vars(parent)]:
-            yield (
-                f"{cls.__name__} has {parent.__name__} left of GradientSpawner, and its"
-                f" {names[0]} comes before ours; write {parent.__name__} last among the bases of"
-                f" {cls.__name__}"
-            )
+    yield from _faults_of_order(cls)
     if cls.apply_lease is GradientSpawner.apply_lease:
         engine = _engine_of(cls)
         yield (
@@ -76,6 +50,39 @@ def class_faults(cls: type) -> Iterator[str]:
             "            self.mem_limit, self.cpu_limit = int(lease.memory * 1e9), lease.cpus\n"
             "            # and lease.image, lease.devices, self.folders(lease)"
         )
+
+
+def _find_wrong_engine(cls: type[GradientSpawner]) -> str:
+    """Say why leases cannot reach the engine that the class stands over; "" if they can."""
+    if issubclass(cls, SwarmSpawner):
+        return (
+            f"c.JupyterHub.spawner_class is {cls.__name__}, and services of a Swarm are not"
+            ' supported; set it to "gradient-docker", on one engine'
+        )
+    if issubclass(cls, DockerSpawner) and not issubclass(cls, GradientDockerSpawner):
+        custom = _find_custom(cls, DockerSpawner)
+        base = f"GradientDockerSpawner, {custom}" if custom else "GradientDockerSpawner"
+        return (
+            f"c.JupyterHub.spawner_class is {cls.__name__}, which stands over DockerSpawner without"
+            " GradientDockerSpawner, so that leases give it no image, folders, limits or devices;"
+            " write\n"
+            "    from gradienthub.spawners.docker import GradientDockerSpawner\n"
+            f"    class {cls.__name__}({base}):\n"
+            "        pass"
+        )
+    return ""
+
+
+def _faults_of_order(cls: type[GradientSpawner]) -> Iterator[str]:
+    """Say which class left of ours takes a step of the order for itself."""
+    for parent in cls.__mro__[: cls.__mro__.index(GradientSpawner)]:
+        names = [name for name in OURS if name in vars(parent)]
+        if names and not issubclass(parent, GradientSpawner):
+            yield (
+                f"{cls.__name__} has {parent.__name__} left of GradientSpawner, and its"
+                f" {names[0]} comes before ours; write {parent.__name__} last among the bases of"
+                f" {cls.__name__}"
+            )
 
 
 def value_faults(cls: type[Configurable], config: Config) -> Iterator[str]:
@@ -93,7 +100,7 @@ def value_faults(cls: type[Configurable], config: Config) -> Iterator[str]:
         return
 
 
-def _custom(cls: type, base: type) -> str:
+def _find_custom(cls: type, base: type) -> str:
     """Name the class between ours and the engine's own, which somebody else wrote."""
     for parent in cls.__mro__[1:]:
         if issubclass(parent, base) and parent is not base:

@@ -5,7 +5,7 @@ Read it in the order of a notebook's life: `rules/` decides, `settings` says wha
 them. `.importlinter` holds the layers and is the table of contents.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ._version import __version__
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["__version__", "configure", "with_tiers"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     # Imported late: `import gradienthub` must not load JupyterHub.
     if name == "configure":
         from .configuration import configure  # noqa: PLC0415

@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from jupyterhub.app import JupyterHub
 from jupyterhub.auth import Authenticator
@@ -44,6 +44,14 @@ CULLER_SCOPES = (
 )
 
 
+class Role(TypedDict, total=False):
+    """A role of JupyterHub's, as a configuration writes it."""
+
+    name: str
+    scopes: list[str]
+    services: list[str]
+
+
 def configure(c: Config, *, keeper: bool = True, adopt: bool = False) -> Settings:
     """Wire GradientHub into a JupyterHub configuration; write it as the last line of yours.
 
@@ -62,11 +70,11 @@ def configure(c: Config, *, keeper: bool = True, adopt: bool = False) -> Setting
     if is_reading():
         return settings
     hub = c.JupyterHub
-    _default(hub, "spawner_class", "gradient-docker")
-    hub.authenticator_class = with_tiers(_authenticator(c))
+    _set_default(hub, "spawner_class", "gradient-docker")
+    hub.authenticator_class = with_tiers(_load_authenticator(c))
     # The hub's default stops everybody's notebook whenever the hub restarts.
-    _default(hub, "cleanup_servers", False)
-    _default(hub, "allow_named_servers", True)
+    _set_default(hub, "cleanup_servers", False)
+    _set_default(hub, "allow_named_servers", True)
     _add_path(hub, "template_paths", str(TEMPLATES))
     _let_servers_be_asked(hub)
     if keeper:
@@ -137,7 +145,7 @@ def _open_to_everybody(hub: Config) -> None:
     admin's own role `user` already has done that.
     """
     access = f"access:services!service={KEEPER}"
-    role = _role(hub, "user")
+    role = _find_role(hub, "user")
     if role is not None and "scopes" in role:
         role["scopes"] = [*role["scopes"], access]
     elif "extra_user_scopes" in JupyterHub.class_traits(config=True):
@@ -150,12 +158,12 @@ def _open_to_everybody(hub: Config) -> None:
 
 def _let_servers_be_asked(hub: Config) -> None:
     """Let a server's token open that server, in an admin's own role `server` too."""
-    role = _role(hub, "server")
+    role = _find_role(hub, "server")
     if role is not None and "scopes" in role:
         role["scopes"] = with_server_scopes(role["scopes"])
 
 
-def _role(hub: Config, name: str) -> dict[str, Any] | None:
+def _find_role(hub: Config, name: str) -> Role | None:
     """Return the admin's role of that name, to be added to; the admin's own dict stays as is."""
     if not isinstance(hub["load_roles"], list):
         # Only added to so far: what that makes of the hub's default, which is no role.
@@ -176,7 +184,7 @@ def _refuse_our_name(hub: Config, name: str, module: str) -> None:
                 " GradientHub's own name for one; give yours another name"
             )
     hub["services"] = [service for service in services if service.get("name") != name]
-    if _role(hub, name) is not None:
+    if _find_role(hub, name) is not None:
         hub["load_roles"] = [role for role in hub["load_roles"] if role.get("name") != name]
 
 
@@ -202,7 +210,7 @@ def _wire_culler(hub: Config) -> None:
     )
 
 
-def _authenticator(c: Config) -> type[Authenticator]:
+def _load_authenticator(c: Config) -> type[Authenticator]:
     """Load the class that the configuration names: a class, an import path or an entry point."""
     try:
         named = configured_class(c, JupyterHub, "authenticator_class")
@@ -215,12 +223,12 @@ def _authenticator(c: Config) -> type[Authenticator]:
     return named
 
 
-def _default(section: Config, key: str, value: Any) -> None:
+def _set_default(section: Config, key: str, value: object) -> None:
     if key not in section:
         section[key] = value
 
 
-def _append(section: Config, key: str, value: Any) -> None:
+def _append(section: Config, key: str, value: object) -> None:
     """Add to a list that may be unset, set, or only extended so far."""
     current = section[key]
     if isinstance(current, list):
@@ -238,7 +246,7 @@ def _add_to_set(section: Config, key: str, value: str) -> None:
         current.update({value})
 
 
-def _add_path(section: Config, key: str, value: Any) -> None:
+def _add_path(section: Config, key: str, value: str) -> None:
     """Add a folder before the hub's own and behind those of the admin, whose templates win over
     ours."""
     current = section[key]

@@ -11,11 +11,11 @@ Nothing here sleeps: a fault that takes time waits until the test lets it go on.
 import asyncio
 import contextvars
 import itertools
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 from urllib.parse import unquote
 
 import jupyterhub
@@ -23,6 +23,7 @@ from aiohttp import web
 from jupyterhub.proxy import Proxy
 from jupyterhub.spawner import Spawner
 from traitlets import default
+from traitlets.config import Config
 
 from .ledger.leases import Corpse
 from .rules.drift import OwnObject
@@ -269,7 +270,7 @@ class FakeEngine(Engine):
         self.faults: list[Fault] = []
         self.cpus: int | None = None
         self._numbers = itertools.count(1)
-        self._calls: set[asyncio.Task[Any]] = set()
+        self._calls: set[asyncio.Task[object]] = set()
 
     @classmethod
     def of(cls, hub_id: str) -> "FakeEngine":
@@ -299,7 +300,7 @@ class FakeEngine(Engine):
 
     def of_user(self, user: str) -> list[FakeContainer]:
         """Return the objects of one user, oldest first."""
-        return [found for found in self.objects.values() if found.user == user]
+        return [container for container in self.objects.values() if container.user == user]
 
     def devices_in_use(self) -> list[str]:
         """List the devices of all live objects.
@@ -309,22 +310,26 @@ class FakeEngine(Engine):
         return sorted(d for o in self.objects.values() if o.alive for d in o.lease.devices)
 
     async def crash(
-        self, found: FakeContainer, exit_code: int = 1, log: str = "", out_of_memory: bool = False
+        self,
+        container: FakeContainer,
+        exit_code: int = 1,
+        log: str = "",
+        out_of_memory: bool = False,
     ) -> None:
         """Let it die by itself and stay as a dead container."""
-        await self._outside(found.close())
-        found.state, found.exit_code = "exited", exit_code
-        found.log, found.out_of_memory = log or found.log, out_of_memory
+        await self._run_outside(container.close())
+        container.state, container.exit_code = "exited", exit_code
+        container.log, container.out_of_memory = log or container.log, out_of_memory
 
-    async def move(self, found: FakeContainer) -> None:
+    async def move(self, container: FakeContainer) -> None:
         """Restart it; it is at another address afterwards."""
-        await self._outside(found.close())
-        await self._outside(found.listen())
+        await self._run_outside(container.close())
+        await self._run_outside(container.listen())
 
-    async def remove(self, found: FakeContainer) -> None:
+    async def remove(self, container: FakeContainer) -> None:
         """Remove it as somebody else would, dead or alive."""
-        await self._outside(found.close())
-        self.objects.pop(found.object_id, None)
+        await self._run_outside(container.close())
+        self.objects.pop(container.object_id, None)
 
     async def clear(self) -> None:
         """End everything and forget this engine, between tests."""
@@ -333,8 +338,8 @@ class FakeEngine(Engine):
         for call in [*self._calls]:
             call.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)
-        for found in [*self.objects.values()]:
-            await self.remove(found)
+        for container in [*self.objects.values()]:
+            await self.remove(container)
         self._engines.pop(self.hub_id, None)
 
     # -- the contract of an engine ------------------------------------------------------------
@@ -349,22 +354,22 @@ class FakeEngine(Engine):
         self._raise_if_away()
         return [
             CensusObject(
-                object_id=found.object_id,
-                lease_id=found.lease.id,
-                alive=found.alive,
-                name=f"gradient-{found.lease.id}",
-                exit_code=found.exit_code,
-                detail=found.state,
-                labels=found.labels,
-                where=f"{found.address[1]}",
+                object_id=container.object_id,
+                lease_id=container.lease.id,
+                alive=container.alive,
+                name=f"gradient-{container.lease.id}",
+                exit_code=container.exit_code,
+                detail=container.state,
+                labels=container.labels,
+                where=f"{container.address[1]}",
             )
-            for found in self.objects.values()
+            for container in self.objects.values()
         ]
 
     async def bury(self, found: CensusObject) -> Corpse:
         """Stop it if it lives, read its last words, remove it. Safe to call twice."""
         self._raise_if_away()
-        return await asyncio.shield(self._outside(self._bury(found.object_id)))
+        return await asyncio.shield(self._run_outside(self._bury(found.object_id)))
 
     async def _bury(self, object_id: str) -> Corpse:
         there = self.objects.get(object_id)
@@ -395,7 +400,7 @@ class FakeEngine(Engine):
 
     def create(self, lease: Lease, user: str, env: dict[str, str]) -> "asyncio.Task[FakeContainer]":
         """Make the object; the call goes on when its caller does not wait for it any more."""
-        return self._outside(self._create(lease, user, env))
+        return self._run_outside(self._create(lease, user, env))
 
     async def _create(self, lease: Lease, user: str, env: dict[str, str]) -> FakeContainer:
         self._raise_if_away()
@@ -411,7 +416,7 @@ class FakeEngine(Engine):
 
     def start(self, made: FakeContainer) -> "asyncio.Task[tuple[str, int]]":
         """Run it; its address."""
-        return self._outside(self._start(made))
+        return self._run_outside(self._start(made))
 
     async def _start(self, made: FakeContainer) -> tuple[str, int]:
         self._raise_if_away()
@@ -438,7 +443,7 @@ class FakeEngine(Engine):
             other.note()
         elif slow := self._fault(SlowToStart, made.user):
             made.answers = False
-            self._outside(self._answer_later(slow, made))
+            self._run_outside(self._answer_later(slow, made))
         return made.address
 
     async def _answer_later(self, slow: Fault, made: FakeContainer) -> None:
@@ -457,7 +462,7 @@ class FakeEngine(Engine):
                 fault.note()
                 raise EngineAway("the fake engine is away")
 
-    def _outside(self, work: Coroutine[Any, Any, R]) -> "asyncio.Task[R]":
+    def _run_outside(self, work: Coroutine[object, None, R]) -> "asyncio.Task[R]":
         # In an empty context: what a test knows of its caller, the hub that it may kill, is not
         # inherited by what runs at the engine.
         call = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
@@ -465,7 +470,7 @@ class FakeEngine(Engine):
         call.add_done_callback(self._finished)
         return call
 
-    def _finished(self, call: "asyncio.Task[Any]") -> None:
+    def _finished(self, call: "asyncio.Task[object]") -> None:
         self._calls.discard(call)
         if not call.cancelled():
             call.exception()  # its caller may be gone; an unread failure is not a fault
@@ -474,9 +479,9 @@ class FakeEngine(Engine):
 class GradientFakeSpawner(GradientSpawner, Spawner):
     """Notebooks as small web servers of the hub's own process."""
 
-    _calls: "set[asyncio.Task[Any]]"
+    _calls: "set[asyncio.Task[object]]"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self._calls = set()
 
@@ -485,16 +490,16 @@ class GradientFakeSpawner(GradientSpawner, Spawner):
         return "127.0.0.1"
 
     @classmethod
-    def make_engine(cls, context: HubContext, config: Any) -> FakeEngine:
+    def make_engine(cls, context: HubContext, config: Config) -> FakeEngine:
         """Make the fake engine of this hub."""
         return FakeEngine.of(context.settings.hub_id)
 
     @property
     def engine(self) -> FakeEngine:
         """The hub's engine, which make_engine made."""
-        found = self.context.engine
-        assert isinstance(found, FakeEngine)
-        return found
+        engine = self.context.engine
+        assert isinstance(engine, FakeEngine)
+        return engine
 
     async def apply_lease(self, lease: Lease) -> None:
         """Set nothing: the fake engine is given the lease itself."""
@@ -538,11 +543,11 @@ class ProxyInMemory(Proxy):
     should_start = False
     slow: ClassVar[Fault | None] = None
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        self.routes: dict[str, dict[str, Any]] = {}
+        self.routes: dict[str, dict[str, object]] = {}
 
-    async def add_route(self, routespec: str, target: str, data: dict[str, Any]) -> None:
+    async def add_route(self, routespec: str, target: str, data: Mapping[str, object]) -> None:
         """Remember it, once `slow` lets it go on."""
         if self.slow is not None and "user" in data:
             await self.slow.happen()
@@ -552,6 +557,6 @@ class ProxyInMemory(Proxy):
         """Forget it."""
         self.routes.pop(routespec, None)
 
-    async def get_all_routes(self) -> dict[str, dict[str, Any]]:
+    async def get_all_routes(self) -> dict[str, dict[str, object]]:
         """Return all of them."""
         return dict(self.routes)

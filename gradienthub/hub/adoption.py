@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from dockerspawner import DockerSpawner
 from jupyterhub.app import JupyterHub
 from jupyterhub.spawner import SimpleLocalProcessSpawner
-from traitlets.config import Config
+from traitlets.config import Config, Configurable
 
 from .. import presets
 from ..rules.adoption import (
@@ -29,7 +28,7 @@ class OldSpawner:
     """The spawner that a configuration names. `cls` is None where it cannot be loaded here."""
 
     named: str
-    cls: type | None
+    cls: type[Configurable] | None
 
     @property
     def name(self) -> str:
@@ -77,7 +76,7 @@ def old_spawner(config: Config) -> OldSpawner:
 def old_of(config: Config, spawner: OldSpawner) -> Old:
     """Collect what an old configuration sets, by its nearest sections."""
     preset = config.GradientHub.get("preset", USUAL_PRESET)
-    tables: Mapping[str, Any] = presets.load(preset) if preset else {}
+    tables = presets.load(preset) if preset else {}
     tier = tables.get("tiers", {}).get(tables.get("tier_rules", {}).get("default"), {})
     return Old(
         spawner=spawner.name,
@@ -90,24 +89,24 @@ def old_of(config: Config, spawner: OldSpawner) -> Old:
     )
 
 
-def _traits(config: Config, spawner: OldSpawner) -> dict[str, Any]:
+def _traits(config: Config, spawner: OldSpawner) -> dict[str, object]:
     if spawner.cls is None:
         sections = ["Spawner", spawner.name]
     else:
-        sections = spawner.cls.section_names()  # type: ignore[attr-defined]
-    found: dict[str, Any] = {}
+        sections = spawner.cls.section_names()
+    traits: dict[str, object] = {}
     for section in sections:
         if section in config:
             for name, value in config[section].items():
-                found[name] = set_value(value, found.get(name))
+                traits[name] = set_value(value, traits.get(name))
     aliases = getattr(spawner.cls, "_deprecated_aliases", {})
     for old, (new, _since) in aliases.items():
-        if old in found:
-            found.setdefault(new, found[old])
-    return found
+        if old in traits:
+            traits.setdefault(new, traits[old])
+    return traits
 
 
-def _list(config: Config, name: str) -> list[Mapping[str, Any]]:
+def _list(config: Config, name: str) -> list[Mapping[str, object]]:
     return [row for row in set_value(config.JupyterHub.get(name, []), []) if isinstance(row, dict)]
 
 
@@ -133,7 +132,7 @@ def take_over(config: Config, spawner: OldSpawner, takeover: Takeover) -> None:
     assert spawner.cls is not None  # there is a takeover
     aliases = getattr(spawner.cls, "_deprecated_aliases", {})
     drops = {*takeover.drops, *(old for old, (new, _) in aliases.items() if new in takeover.drops)}
-    for section in spawner.cls.section_names():  # type: ignore[attr-defined]
+    for section in spawner.cls.section_names():
         for name in drops & set(config.get(section, {})):
             del config[section][name]
     for section, traits in takeover.settings.items():

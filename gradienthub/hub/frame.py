@@ -11,10 +11,10 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PrefixLoader
 from jupyterhub import scopes
+from jupyterhub.app import JupyterHub
 from jupyterhub.utils import url_path_join
 from markupsafe import Markup
 from tornado import web
@@ -47,7 +47,7 @@ class OtherTemplates:
     bare: tuple[str, ...] = ()
 
 
-def deployers_paths(paths: Iterable[str], hubs: str) -> list[Path]:
+def find_other_folders(paths: Iterable[str], hubs: str) -> list[Path]:
     """List the template folders that are neither the hub's nor ours."""
     ours = {TEMPLATES.resolve(), Path(hubs).resolve()}
     return [Path(path) for path in paths if Path(path).resolve() not in ours]
@@ -66,17 +66,17 @@ def find_other_templates(folders: Iterable[Path]) -> OtherTemplates:
     return OtherTemplates(tuple(unused), tuple(replacing), tuple(bare))
 
 
-def sentences_about(found: OtherTemplates) -> Iterator[str]:
+def describe_templates(templates: OtherTemplates) -> Iterator[str]:
     """Say what becomes of a deployer's templates, one sentence a file."""
-    for path in found.unused:
+    for path in templates.unused:
         title = REPLACED[Path(path).name]
         yield (
             f"The template {path} is not used: GradientHub has a page of its own there ({title})."
             ' Put what every page shall have into a page.html that extends "templates/page.html"'
         )
-    for path in found.replacing:
+    for path in templates.replacing:
         yield f"The template {path} stands in for GradientHub's own of that name"
-    for path in found.bare:
+    for path in templates.bare:
         yield (
             f"The template {path} extends nothing, so that the hub's own pages are without"
             ' GradientHub\'s bar; begin it with {% extends "templates/page.html" %}'
@@ -100,7 +100,7 @@ def arrange(environment: Environment, paths: Collection[str], hubs: str) -> None
         environment.cache.clear()
 
 
-def arrange_hub(app: Any) -> list[str]:
+def arrange_hub(app: JupyterHub) -> list[str]:
     """Arrange the templates of a hub that starts; return what its administrator should know.
 
     Sets the addresses that our templates print, too: only the running hub knows them.
@@ -112,19 +112,19 @@ def arrange_hub(app: Any) -> list[str]:
     if not app.default_url:
         # The hub's own first page would start the default notebook, or show its form.
         app.tornado_settings["default_url"] = url_path_join(app.hub.base_url, "home")
-    return [*sentences_about(find_other_templates(deployers_paths(app.template_paths, hubs)))]
+    return [*describe_templates(find_other_templates(find_other_folders(app.template_paths, hubs)))]
 
 
-def find_addresses(app: Any) -> dict[str, Any]:
+def find_addresses(app: JupyterHub) -> dict[str, str]:
     """Find the addresses that our templates print in the hub's own pages."""
-    found = {"gradient_static": url_path_join(app.hub.base_url, "gradient/static/")}
+    addresses = {"gradient_static": url_path_join(app.hub.base_url, "gradient/static/")}
     keeper = app._service_map.get(KEEPER)
     if keeper is not None:
         # Not its href, which loses the port of a subdomain_host.
-        found["service_url"] = keeper.host + keeper.prefix
+        addresses["service_url"] = keeper.host + keeper.prefix
     if app.logo_file != app._logo_file_default():
-        found["gradient_logo"] = url_path_join(app.hub.base_url, "logo")
-    return found
+        addresses["gradient_logo"] = url_path_join(app.hub.base_url, "logo")
+    return addresses
 
 
 def split_at_seams(html: str) -> dict[str, str]:
@@ -154,12 +154,12 @@ class FrameHandler(GradientAPIHandler):
         self.parsed_scopes = scopes.parse_scopes(self.expanded_scopes)
         sees_all = self.parsed_scopes.get("read:servers") == scopes.Scope.ALL
         host = self.hub_host
-        values: dict[str, Any] = {}
+        values: dict[str, object] = {}
         if host:
             # On another host a path of the hub's would lead nowhere.
             values = {
                 "base_url": host + self.hub.base_url,
-                "logout_url": _on(host, self.settings["logout_url"]),
+                "logout_url": _move_to(host, self.settings["logout_url"]),
                 "static_url": lambda path, **kwargs: host + self.static_url(path, **kwargs),
                 "gradient_static": self.get_query_argument("static", "")
                 or host + url_path_join(self.hub.base_url, "gradient/static/"),
@@ -179,7 +179,7 @@ class FrameHandler(GradientAPIHandler):
     @property
     def hub_host(self) -> str:
         """Return where the hub's pages are when services have hosts of their own; else ""."""
-        app: Any = self.settings["app"]
+        app: JupyterHub = self.settings["app"]
         return str(app.hub.public_host or "") if app.subdomain_host else ""
 
 
@@ -188,6 +188,6 @@ def handlers() -> list[tuple[str, type]]:
     return [(r"/api/gradient/frame", FrameHandler)]
 
 
-def _on(host: str, url: str) -> str:
+def _move_to(host: str, url: str) -> str:
     """Return a hub's path as an address on its host; another address stays as it is."""
     return host + url if url.startswith("/") else url

@@ -1,6 +1,6 @@
 """A traefik that the hub starts: it hears of a route at once, and starts after a hub was killed."""
 
-from typing import Any
+from jupyterhub.proxy import Proxy
 
 #: bcrypt's least. Many rounds slow down who guesses a password that a person has chosen; a token
 #: of 128 random bits is not guessed, however fast it is compared.
@@ -9,7 +9,7 @@ ROUNDS = 4
 ASKS_FOR_PASSWORD = "auth_api"
 
 
-def prepare(proxy: Any) -> bool:
+def prepare(proxy: Proxy) -> bool:
     """Prepare the proxy before it starts. Return whether it is one that can be prepared.
 
     Another proxy than traefik, and a traefik that somebody else starts, are left alone.
@@ -27,7 +27,7 @@ def prepare(proxy: Any) -> bool:
     return True
 
 
-def _forget_old_password(proxy: Any) -> None:
+def _forget_old_password(proxy: Proxy) -> None:
     """Remove the password from the rules that a killed hub left, because theirs would win.
 
     A new hub with a new password is then never let in, and gives up.
@@ -36,7 +36,7 @@ def _forget_old_password(proxy: Any) -> None:
     http.get("middlewares", {}).pop(ASKS_FOR_PASSWORD, None)
 
 
-def _compare_fast(proxy: Any) -> None:
+def _compare_fast(proxy: Proxy) -> None:
     """Let traefik compare a random password with bcrypt's fewest rounds.
 
     jupyterhub-traefik-proxy asks traefik's API three times whether a route is there, and traefik

@@ -9,15 +9,15 @@ LOGGERS = ("tornado.access", "tornado.application", "tornado.general", "gradient
 
 
 class WithoutQueries(logging.Filter):
-    """Leaves out the queries of all that a logger says. Keeps every record."""
+    """Leaves out the queries of all that a logger writes. Keeps every record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return True, with the record's words changed where they hold a query."""
         try:
-            said = record.getMessage()
+            message = record.getMessage()
         except (TypeError, ValueError):
             return True
-        if (quiet := cut_queries(said)) != said:
+        if (quiet := cut_queries(message)) != message:
             record.msg, record.args = quiet, ()
         return True
 
@@ -26,5 +26,5 @@ def leave_out_queries() -> None:
     """Have these loggers leave queries out. Safe to call twice."""
     for name in LOGGERS:
         logger = logging.getLogger(name)
-        if not any(isinstance(one, WithoutQueries) for one in logger.filters):
+        if not any(isinstance(seen, WithoutQueries) for seen in logger.filters):
             logger.addFilter(WithoutQueries())

@@ -36,11 +36,11 @@ def set_traits(
         *_of_kind(config, "hub", hub),
         *_of_kind(config, "spawner", spawner),
         *_of_kind(config, "authenticator", authenticator),
-        *_misspelled(config),
+        *_list_misspelled(config),
     ]
 
 
-def _misspelled(config: Config) -> list[SetTrait]:
+def _list_misspelled(config: Config) -> list[SetTrait]:
     """List what stands in GradientHub's own section and is no trait of it."""
     ours = _of_kind(config, "ours", GradientHub)
     return [trait for trait in ours if trait.row.fate is Fate.NONE]

@@ -10,7 +10,7 @@ from jupyterhub._data import DATA_FILES_PATH
 from gradienthub.hub.frame import (
     OtherTemplates,
     find_other_templates,
-    sentences_about,
+    describe_templates,
     split_at_seams,
 )
 from gradienthub.testing import SlowToStart
@@ -151,7 +151,7 @@ def test_templates_of_other_names_are_nobodys_business(tmp_path):
     (tmp_path / "page.html").write_text('{#- hello #}{%- extends "templates/page.html" %}')
     found = find_other_templates([tmp_path])
     assert found == OtherTemplates(replacing=(str(tmp_path / "gradient/nav.html"),))
-    assert [sentence for sentence in sentences_about(found) if "stands in" in sentence]
+    assert [sentence for sentence in describe_templates(found) if "stands in" in sentence]
 
 
 def test_a_frame_that_lost_a_part_is_not_used():

@@ -1,14 +1,17 @@
 """with_tiers(Any): any authenticator, with the facts that a tier is resolved from."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from json import dumps
-from typing import Any, TypeVar
+from typing import Any, Required, TypedDict, TypeGuard, TypeVar
 from urllib.parse import urlparse
 
+from jupyterhub.app import JupyterHub
 from jupyterhub.auth import Authenticator
+from jupyterhub.handlers.base import BaseHandler
+from jupyterhub.user import User
 from jupyterhub.utils import maybe_future
 from tornado import web
 from traitlets import Bool, Dict, Set
@@ -18,6 +21,7 @@ from ..ledger.accounts import LONGEST_CLAIMS, Subject
 from ..rules.groups import Groups, clean_groups, too_many_to_list
 from ..rules.identity import SUBJECT_KEYS, names_nobody
 from ..rules.tiers import ClaimRule
+from ..spawners.base import GradientSpawner
 from ..spawners.context import HubContext, groups_of, hub_user
 from ..spawners.others import run_hook
 from ..spawners.refused import StartRefused
@@ -25,6 +29,32 @@ from . import startup
 
 #: Seconds between two tries to write what the ledger could not take.
 TRY_AGAIN = 1.0
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+
+class AuthModel(TypedDict, total=False):
+    """What an authenticator says of a person. A provider may send groups in any shape.
+
+    Without `auth_state`, or without `groups`, nothing new is said of them.
+    """
+
+    name: Required[str]
+    admin: bool | None
+    groups: object
+    auth_state: object
+
+
+class HookFailure(web.HTTPError):
+    """Others' code failed in a login or a request: an error page with words."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(503, f"{name} of this hub failed")
+        self.jupyterhub_message = (
+            f"{name} of this hub failed. Try again in a minute; your administrator can see why in"
+            " the hub’s log."
+        )
 
 
 class TiersMixin(Authenticator):
@@ -40,23 +70,23 @@ class TiersMixin(Authenticator):
     # Names whose first login is recorded, until the hub has made their user.
     _arriving = Set()
 
-    async def run_post_auth_hook(self, handler: Any, auth_model: Any) -> Any:
+    async def run_post_auth_hook(
+        self, handler: BaseHandler | None, auth_model: AuthModel
+    ) -> AuthModel | str | None:
         """Run the last step of every login, after the allow checks and the deployer's own hook."""
         hook = super().run_post_auth_hook
-        with _failing_in_words("The post_auth_hook", self.log):
-            model = await run_hook(
-                "The post_auth_hook", self.log, lambda: hook(handler, auth_model)
-            )
-        if model:
-            # A deployer's hook may return a bare name, as the hub allows.
-            said = model if isinstance(model, Mapping) else {"name": model, "auth_state": None}
-            name = said["name"]
-            groups = self._groups(name, said)
-            await self._record("login", name, said, groups, handler and handler.find_user(name))
-            model = _with_groups(model, groups)
-        return model
+        answer: AuthModel | str | None = await self._run_in_words(
+            "The post_auth_hook", lambda: hook(handler, auth_model)
+        )
+        if not answer:
+            return answer
+        # A deployer's hook may return a bare name, as the hub allows.
+        model = AuthModel(name=answer, auth_state=None) if isinstance(answer, str) else answer
+        name, groups = model["name"], self._read_groups(model["name"], model)
+        await self._record("login", name, model, groups, handler and handler.find_user(name))
+        return answer if isinstance(answer, str) else _with_groups(answer, groups)
 
-    async def get_user_groups(self, auth_state: Any) -> set[str]:
+    async def get_user_groups(self, auth_state: object) -> set[str]:
         """Return the groups in what the provider said, for OAuthenticator, in whatever shape.
 
         OAuthenticator itself fails at a list of objects, or drops it.
@@ -64,57 +94,75 @@ class TiersMixin(Authenticator):
         key = getattr(self, "auth_state_groups_key", "")
         if callable(key):
             return set(clean_groups(await maybe_future(key(auth_state))).names or ())
-        said: Any = auth_state
+        value = auth_state
         for part in str(key).split("."):
-            said = said.get(part) if isinstance(said, Mapping) else None
-        if said is None:
-            found: set[str] = await maybe_future(super().get_user_groups(auth_state))
-            return found
-        return set(clean_groups(said).names or ())
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if value is None:
+            groups: set[str] = await maybe_future(super().get_user_groups(auth_state))
+            return groups
+        return set(clean_groups(value).names or ())
 
-    async def refresh_user(self, user: Any, handler: Any = None, **kwargs: Any) -> Any:
+    async def refresh_user(
+        self, user: User, handler: BaseHandler | None = None, **kwargs: object
+    ) -> AuthModel | bool | None:
         """Record the facts again whenever the authenticator has new ones.
 
         Its answer is returned as it is.
         """
         refresh = super().refresh_user
-        with _failing_in_words("The authenticator’s refresh_user", self.log):
-            refreshed = await run_hook(
-                "The authenticator’s refresh_user",
-                self.log,
-                lambda: refresh(user, handler, **kwargs),
-            )
-        if isinstance(refreshed, Mapping):
-            groups = self._groups(user.name, refreshed)
-            # The name in the answer is the provider's, and no longer the hub's after a rename.
-            await self._record("refresh", user.name, refreshed, groups, user)
-            refreshed = _with_groups(refreshed, groups)
-        return refreshed
+        answer: AuthModel | bool | None = await self._run_in_words(
+            "The authenticator’s refresh_user", lambda: refresh(user, handler, **kwargs)
+        )
+        if not isinstance(answer, Mapping):
+            return answer
+        groups = self._read_groups(user.name, answer)
+        # The name in the answer is the provider's, and no longer the hub's after a rename.
+        await self._record("refresh", user.name, answer, groups, user)
+        return _with_groups(answer, groups)
 
-    async def pre_spawn_start(self, user: Any, spawner: Any) -> None:
+    async def _run_in_words(self, name: str, call: Callable[[], Awaitable[R]]) -> R:
+        """Run others' code in a login or a request; its failure is an error page with words.
+
+        What refuses on purpose, with a status of its own, is left as it is.
+        """
+        try:
+            result: R = await run_hook(name, self.log, call)
+        except StartRefused as refused:
+            if isinstance(refused.__cause__, web.HTTPError):
+                raise refused.__cause__ from None
+            raise HookFailure(name) from refused
+        return result
+
+    async def pre_spawn_start(self, user: User, spawner: GradientSpawner) -> None:
         """Call the authenticator's own, which may fail or refuse in words."""
         before = super().pre_spawn_start
         name = "The authenticator’s pre_spawn_start"
         await run_hook(name, self.log, lambda: before(user, spawner))
 
-    async def post_spawn_stop(self, user: Any, spawner: Any) -> None:
+    async def post_spawn_stop(self, user: User, spawner: GradientSpawner) -> None:
         """Call the authenticator's own; a failure stays in the log, and the stop goes on."""
         after = super().post_spawn_stop
+        name = "The authenticator’s post_spawn_stop"
         with suppress(StartRefused):
-            name = "The authenticator’s post_spawn_stop"
             await run_hook(name, self.log, lambda: after(user, spawner))
 
     async def _record(
-        self, kind: str, name: str, said: Mapping[str, Any], groups: Groups, user: Any
+        self, kind: str, name: str, model: AuthModel, groups: Groups, user: User | None
     ) -> None:
-        facts = {**self._facts(name, said), "groups": groups.names}
-        facts["groups_unknown"], what = groups.unknown, f"the {kind} of {name!r}"
+        info, what = self._provider_info(model), f"the {kind} of {name!r}"
+        facts = {
+            "who": self._subject(info),
+            # None: nothing new is said of them, and what is known stands.
+            "claims": self._choose_claims(name, info) if "auth_state" in model else None,
+            "groups": groups.names,
+            "groups_unknown": groups.unknown,
+        }
         if user is None:
             self._arriving.add(name)
-            await self._tell(name, what, accounts.record_login, name=name, **facts)
+            await self._write_to_ledger(name, what, accounts.record_login, name=name, **facts)
         else:
             moved = HubContext.of(self.config).settings.moved_providers
-            await self._tell(
+            await self._write_to_ledger(
                 name,
                 what,
                 accounts.take_login,
@@ -125,7 +173,7 @@ class TiersMixin(Authenticator):
                 **facts,
             )
 
-    async def add_user(self, user: Any) -> None:
+    async def add_user(self, user: User) -> None:
         """Open the account of whoever logs in for the first time, once the hub has their user.
 
         The hub calls this for each user while it starts too, and for one whom an administrator
@@ -135,7 +183,7 @@ class TiersMixin(Authenticator):
         if user.name in self._arriving:
             self._arriving.discard(user.name)
             what = f"the first login of {user.name!r}"
-            await self._tell(
+            await self._write_to_ledger(
                 f"new {user.id}",
                 what,
                 accounts.account_of,
@@ -145,7 +193,9 @@ class TiersMixin(Authenticator):
             # What runs of theirs from before the hub lost its database is given back at once.
             HubContext.of(self.config).wake_settle()
 
-    async def _tell(self, key: str, what: str, function: Callable[..., Any], **values: Any) -> None:
+    async def _write_to_ledger(
+        self, key: str, what: str, function: Callable[..., object], **values: object
+    ) -> None:
         """Write to the ledger: now, or as soon as it is back. A login must not depend on it.
 
         What is not written now must not be lost: a name that the provider gave to another person
@@ -175,21 +225,15 @@ class TiersMixin(Authenticator):
         while self._waiting:
             key = next(iter(self._waiting))
             # Taken out first, so that a newer word of the same person is never overtaken.
-            write: Callable[[], Awaitable[Any]] = self._waiting.pop(key)
+            write: Callable[[], Awaitable[object]] = self._waiting.pop(key)
             try:
                 await write()
             except LedgerAway:
                 self._waiting.setdefault(key, write)
                 return
 
-    def _facts(self, name: str, said: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the ledger keeps of an auth model; None where it says nothing new."""
-        info = self._provider_info(said)
-        claims = self._claims(name, info) if "auth_state" in said else None
-        return {"who": self._subject(info), "claims": claims}
-
-    def _provider_info(self, model: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return what the provider said of the person: OAuthenticator's user info, else the
+    def _provider_info(self, model: AuthModel) -> Mapping[str, object]:
+        """Return what the provider says of the person: OAuthenticator's user info, else the
         auth_state."""
         state = model.get("auth_state")
         if not isinstance(state, Mapping):
@@ -197,29 +241,28 @@ class TiersMixin(Authenticator):
         info = state.get(getattr(self, "user_auth_state_key", ""), state)
         return info if isinstance(info, Mapping) else {}
 
-    def _groups(self, name: str, model: Mapping[str, Any]) -> Groups:
+    def _read_groups(self, name: str, model: AuthModel) -> Groups:
         """Return the groups that the model names, as ledger and hub both get them."""
-        said = model.get("groups")
         key = getattr(self, "auth_state_groups_key", "")
         if too_many_to_list(self._provider_info(model), key if isinstance(key, str) else ""):
             self.log.warning("The provider lists no groups of %r: they are too many", name)
             return Groups(None, unknown=True)
-        groups = clean_groups(said)
+        groups = clean_groups(model.get("groups"))
         if groups.trouble:
             self.log.warning("The groups of %r are not all used: %s", name, groups.trouble)
         return groups
 
-    def _claims(self, name: str, info: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what tier_rules name, and no neighbour of it: a token may lie beside a claim."""
+    def _choose_claims(self, name: str, info: Mapping[str, object]) -> dict[str, object]:
+        """Return what tier_rules name, and no neighbor of it: a token may lie beside a claim."""
         rules = HubContext.of(self.config).settings.tier_rules.by_claim
-        claims = _named(info, rules, lambda claim, value: True)
+        claims = _pick_claims(info, rules, lambda claim, value: True)
         if len(dumps(claims)) > LONGEST_CLAIMS:
             self.log.warning("The claims of %r are long; only what tier_rules match is kept", name)
             values = {(rule.claim, rule.value) for rule in rules}
-            claims = _named(info, rules, lambda claim, value: (claim, value) in values)
+            claims = _pick_claims(info, rules, lambda claim, value: (claim, value) in values)
         return claims
 
-    def _subject(self, info: Mapping[str, Any]) -> Subject:
+    def _subject(self, info: Mapping[str, object]) -> Subject:
         """Return the provider and its stable word for this person; a name or an address is
         neither."""
         mro = type(self).__mro__
@@ -232,23 +275,26 @@ class TiersMixin(Authenticator):
         elif scope := str(getattr(self, "url_scope", "") or "").strip("/"):
             provider = f"{provider}@{scope}"
         words = {key: _clean_word(info.get(key)) for key in SUBJECT_KEYS}
-        keys = {key: _bounded(word, 255) for key, word in words.items() if word}
-        return Subject(_bounded(provider, 64), next(iter(keys.values()), ""), keys)
+        keys = {key: _shorten(word, 255) for key, word in words.items() if word}
+        return Subject(_shorten(provider, 64), next(iter(keys.values()), ""), keys)
 
-    async def note_name(self, user: Any) -> None:
+    async def note_name(self, user: User) -> None:
         """Let the account of a renamed user take the new name."""
         what = f"the new name of {user.name!r}"
-        await self._tell(f"name {user.id}", what, accounts.rename_user, user=hub_user(user))
+        await self._write_to_ledger(
+            f"name {user.id}", what, accounts.rename_user, user=hub_user(user)
+        )
 
-    async def delete_user(self, user: Any) -> Any:
+    async def delete_user(self, user: User) -> object:
         """Close the account of a deleted user: a later one of the same name is somebody new."""
         self._waiting.pop(user.name, None)
         what = f"the deletion of {user.name!r}"
-        await self._tell(f"gone {user.id}", what, accounts.close_user, user=hub_user(user))
-        result = super().delete_user(user)
-        return await result if hasattr(result, "__await__") else result
+        await self._write_to_ledger(
+            f"gone {user.id}", what, accounts.close_user, user=hub_user(user)
+        )
+        return await maybe_future(super().delete_user(user))
 
-    def get_handlers(self, app: Any) -> list[Any]:
+    def get_handlers(self, app: JupyterHub) -> list[tuple[object, ...]]:
         """List our handlers before the hub's own, so that they may replace them.
 
         The hub calls this once while it starts, inside its loop: the one place where a plugin
@@ -261,30 +307,11 @@ class TiersMixin(Authenticator):
         return handlers
 
 
-@contextmanager
-def _failing_in_words(name: str, log: Any) -> Iterator[None]:
-    """Let a failure of others' code in a login or a request be an error page with words.
-
-    What refuses on purpose, with a status of its own, is left as it is.
-    """
-    try:
-        yield
-    except StartRefused as refused:
-        if isinstance(refused.__cause__, web.HTTPError):
-            raise refused.__cause__ from None
-        error: Any = web.HTTPError(503, f"{name} of this hub failed")
-        error.jupyterhub_message = (
-            f"{name} of this hub failed. Try again in a minute; your administrator can see why in"
-            " the hub’s log."
-        )
-        raise error from refused
-
-
-def _named(
-    info: Mapping[str, Any],
+def _pick_claims(
+    info: Mapping[str, object],
     rules: Collection[ClaimRule],
-    wanted: Callable[[str, Any], bool],
-) -> dict[str, Any]:
+    is_wanted: Callable[[str, object], bool],
+) -> dict[str, object]:
     """Return the claims at the rules' paths, in the provider's shape, where a rule could match
     them.
 
@@ -294,55 +321,55 @@ def _named(
     claims: dict[str, Any] = {}
     for rule in rules:
         *parents, leaf = rule.claim.split(".")
-        beside: Any = info
+        beside: object = info
         into = claims
         for parent in parents:
             beside = beside.get(parent) if isinstance(beside, Mapping) else None
-        found = beside.get(leaf) if isinstance(beside, Mapping) else None
-        if isinstance(found, list | tuple | set | frozenset):
-            found = [value for value in found if _plain(value) and wanted(rule.claim, value)]
-        elif not (_plain(found) and wanted(rule.claim, found)):
+        value = beside.get(leaf) if isinstance(beside, Mapping) else None
+        if isinstance(value, list | tuple | set | frozenset):
+            value = [part for part in value if _is_plain(part) and is_wanted(rule.claim, part)]
+        elif not (_is_plain(value) and is_wanted(rule.claim, value)):
             continue
         for parent in parents:
             into = into.setdefault(parent, {})
-        into[leaf] = found
+        into[leaf] = value
     return claims
 
 
-def _plain(value: Any) -> bool:
+def _is_plain(value: object) -> bool:
     return isinstance(value, str) or (isinstance(value, int) and abs(value) < 2**63)
 
 
-def _clean_word(value: Any) -> str:
+def _clean_word(value: object) -> str:
     """Return a provider's word for a person; empty where it is none: 7, 7.0 and "7" are one.
 
     What programs write where they have nothing is no word: everybody would be one person.
     """
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    word = str(value) if _plain(value) and not isinstance(value, bool) else ""
+    word = str(value) if _is_plain(value) and not isinstance(value, bool) else ""
     return "" if names_nobody(word) else word
 
 
-def _with_groups(model: Any, groups: Groups) -> Any:
+def _with_groups(model: AuthModel, groups: Groups) -> AuthModel:
     """Return the model with the groups that the ledger gets; the same where nothing differs."""
-    if not isinstance(model, Mapping) or "groups" not in model:
+    if "groups" not in model:
         return model
-    said = model["groups"]
+    before = model["groups"]
     names = None if groups.names is None else list(groups.names)
-    if said is None and names is None:
+    if before is None and names is None:
         return model
-    if names is not None and _are_names(said) and set(said) == set(names):
+    if names is not None and _are_names(before) and set(before) == set(names):
         return model
     return {**model, "groups": names}
 
 
-def _are_names(said: Any) -> bool:
-    plain = isinstance(said, list | tuple | set | frozenset)
-    return plain and all(isinstance(one, str) for one in said)
+def _are_names(groups: object) -> TypeGuard[Collection[str]]:
+    plain = isinstance(groups, list | tuple | set | frozenset)
+    return plain and all(isinstance(name, str) for name in groups)
 
 
-def _bounded(word: str, length: int) -> str:
+def _shorten(word: str, length: int) -> str:
     """Return the word as every database takes it; a longer one ends in its hash, to stay itself."""
     word = word.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
     if len(word) <= length:
@@ -350,8 +377,7 @@ def _bounded(word: str, length: int) -> str:
     return f"{word[: length - 17]}~{sha256(word.encode()).hexdigest()[:16]}"
 
 
-_made: dict[type, Any] = {}
-A = TypeVar("A")
+_made: dict[type, type] = {}
 
 
 def with_tiers(authenticator: type[A]) -> type[A]:
@@ -385,9 +411,10 @@ _NAMED = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> type[Authenticator]:
     if name not in _NAMED:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from traitlets import import_item  # noqa: PLC0415 - only this road needs it
 
-    return with_tiers(import_item(_NAMED[name]))
+    cls: type[Authenticator] = import_item(_NAMED[name])
+    return with_tiers(cls)

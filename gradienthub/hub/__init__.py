@@ -1,5 +1,6 @@
-"""INSIDE JUPYTERHUB, thin: who a person is (authenticator), the hub's REST calls on servers and
-our own (api), its pages (pages), and what a start of the hub has to put right (settle).
+"""INSIDE JUPYTERHUB, thin: who a person is (authenticator), the REST calls (users_api,
+servers_api, lease_api), the pages (pages, notebooks, starts), and what a pass of the hub has to
+put right (settle).
 
 Decides nothing and keeps nothing. Never imports `service`.
 """

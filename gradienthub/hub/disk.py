@@ -4,7 +4,8 @@ import asyncio
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+
+from jupyterhub.app import JupyterHub
 
 from ..ledger import LedgerAway
 from ..ledger.findings import NewFinding, report
@@ -20,12 +21,12 @@ def findings(context: HubContext) -> list[NewFinding]:
         Place("storage_root", str(settings.storage_root), _free_bytes(settings.storage_root)),
     ]
     return [
-        NewFinding(one.key, one.kind, one.why, one.cure)
-        for one in troubles(places, journal=journal.trouble, unwritten=journal.unwritten)
+        NewFinding(trouble.key, trouble.kind, trouble.why, trouble.cure)
+        for trouble in troubles(places, journal=journal.trouble, unwritten=journal.unwritten)
     ]
 
 
-async def try_folders(app: Any, context: HubContext) -> None:
+async def try_folders(app: JupyterHub, context: HubContext) -> None:
     """Say in log and findings, once the hub runs, where notebooks could not keep their files."""
     settings = context.settings
     await asyncio.to_thread(settings.storage_root.mkdir, parents=True, exist_ok=True, mode=0o700)
@@ -33,10 +34,10 @@ async def try_folders(app: Any, context: HubContext) -> None:
     faults = [trial for trial in trials if trial.is_fault]
     for trial in faults:
         app.log.error("%s; %s", trial.says, trial.cure)
-    found = [NewFinding(f"folders/{t.image}", "folders", t.says, t.cure) for t in faults]
+    standing = [NewFinding(f"folders/{t.image}", "folders", t.says, t.cure) for t in faults]
     with suppress(LedgerAway):
         await context.ledger.awrite(
-            report, hub_id=settings.hub_id, source="folders", wrong=found, now=context.clock()
+            report, hub_id=settings.hub_id, source="folders", wrong=standing, now=context.clock()
         )
 
 

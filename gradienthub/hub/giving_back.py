@@ -1,12 +1,13 @@
 """Adoption: a running notebook that the hub's own database does not know is given back."""
 
 from datetime import UTC
-from typing import Any
 
 from jupyterhub import orm
+from jupyterhub.app import JupyterHub
+from jupyterhub.user import User
 from jupyterhub.utils import utcnow
 
-from ..ledger import By, audit, servers
+from ..ledger import By, Transaction, audit, servers
 from ..ledger.servers import LeaseWithoutServer
 from ..rules.action import Action
 from ..spawners.context import HubContext
@@ -15,7 +16,7 @@ from ..spawners.context import HubContext
 NOTE = "Given back: lease "
 
 
-async def give_back(app: Any, context: HubContext, lease_id: str) -> bool:
+async def give_back(app: JupyterHub, context: HubContext, lease_id: str) -> bool:
     """Make the row of this lease's server again, if its owner is there; return whether it is made.
 
     The notebook keeps running all the while. Its address, its state, its token and its OAuth
@@ -38,7 +39,7 @@ async def give_back(app: Any, context: HubContext, lease_id: str) -> bool:
     spawner = user.get_or_create_spawner(name, title, replace_failed=True)
     if spawner.active or spawner.pending:
         return False
-    _make_rows(app.db, user, spawner.orm_spawner, kept)
+    _make_rows(user, spawner.orm_spawner, kept)
     user.spawners.pop(name, None)
     spawner = user.spawners[name]
     # The keeper asks the notebook with it; the token of before is known to the notebook alone.
@@ -48,40 +49,40 @@ async def give_back(app: Any, context: HubContext, lease_id: str) -> bool:
     spawner.orm_spawner.state = spawner.get_state()
     app.db.commit()
     await app.proxy.add_user(user, name)
-    spawner.add_poll_callback(_stopped, app, user, name)
+    spawner.add_poll_callback(_stop_dead, app, user, name)
     spawner.start_polling()
     app.log.warning("Lease %s: given back to %s, who runs it", lease_id, user.name)
     await context.ledger.awrite(_write_audit, context, kept, user.name)
     return True
 
 
-def _find_owner(app: Any, kept: LeaseWithoutServer) -> Any:
+def _find_owner(app: JupyterHub, kept: LeaseWithoutServer) -> User | None:
     """Return the hub user to whom it can be given back: the one whose name is in its address."""
-    for one in kept.users:
-        if kept.body is not None and one.name == kept.body["user"]:
-            user = app.users.get(one.id)
-            if user is not None and user.name == one.name:
+    for owner in kept.users:
+        if kept.body is not None and owner.name == kept.body["user"]:
+            user = app.users.get(owner.id)
+            if user is not None and user.name == owner.name:
                 return user
     return None
 
 
-def _make_rows(db: Any, user: Any, row: Any, kept: LeaseWithoutServer) -> None:
+def _make_rows(user: User, row: orm.Spawner, kept: LeaseWithoutServer) -> None:
     assert kept.body is not None
     assert kept.lease.answered_at is not None
-    body, lease = kept.body, kept.lease.id
+    body, lease, db = kept.body, kept.lease.id, user.db
     row.display_name = body["display_name"] or row.display_name
     row.state = body["state"]
     row.started = kept.lease.answered_at.astimezone(UTC).replace(tzinfo=None)
     row.last_activity = utcnow()
     row.server = orm.Server(**body["address"])
-    if known := body["client"]:
-        client = db.query(orm.OAuthClient).filter_by(identifier=known["identifier"]).one_or_none()
+    if saved := body["client"]:
+        client = db.query(orm.OAuthClient).filter_by(identifier=saved["identifier"]).one_or_none()
         if client is None:
-            client = orm.OAuthClient(identifier=known["identifier"])
+            client = orm.OAuthClient(identifier=saved["identifier"])
             db.add(client)
-        client.secret, client.redirect_uri = known["secret"], known["redirect_uri"]
-        client.description = known["description"]
-        client.allowed_scopes = list(known["allowed_scopes"])
+        client.secret, client.redirect_uri = saved["secret"], saved["redirect_uri"]
+        client.description = saved["description"]
+        client.allowed_scopes = list(saved["allowed_scopes"])
         row.oauth_client = client
     token = body["token"]
     if db.query(orm.APIToken).filter_by(hashed=token["hashed"]).first() is None:
@@ -99,14 +100,16 @@ def _make_rows(db: Any, user: Any, row: Any, kept: LeaseWithoutServer) -> None:
     db.commit()
 
 
-async def _stopped(app: Any, user: Any, name: str) -> None:
+async def _stop_dead(app: JupyterHub, user: User, name: str) -> None:
     """Do what the hub does where a poll finds a server dead."""
     app.log.warning("The server %s of %s stopped", name or "(default)", user.name)
     await app.proxy.delete_user(user, name)
     await user.stop(name)
 
 
-def _write_audit(tx: Any, context: HubContext, kept: LeaseWithoutServer, user_name: str) -> None:
+def _write_audit(
+    tx: Transaction, context: HubContext, kept: LeaseWithoutServer, user_name: str
+) -> None:
     audit.record(
         tx,
         By(context.settings.hub_id, "hub", context.clock()),
@@ -120,14 +123,14 @@ def _write_audit(tx: Any, context: HubContext, kept: LeaseWithoutServer, user_na
     )
 
 
-def revoke_tokens(db: Any, running: frozenset[str]) -> None:
+def revoke_tokens(app: JupyterHub, running: frozenset[str]) -> None:
     """Revoke the tokens that were made again for leases that are over."""
     over = [
         token
-        for token in db.query(orm.APIToken).filter(orm.APIToken.note.startswith(NOTE))
+        for token in app.db.query(orm.APIToken).filter(orm.APIToken.note.startswith(NOTE))
         if token.note.removeprefix(NOTE) not in running
     ]
     for token in over:
-        db.delete(token)
+        app.db.delete(token)
     if over:
-        db.commit()
+        app.db.commit()

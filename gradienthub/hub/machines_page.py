@@ -1,29 +1,27 @@
 """The Machines page: what the visitor could start, read from the ledger."""
 
-from typing import Any
-
-from jupyterhub.handlers.base import BaseHandler
+from jupyterhub.user import User
 from jupyterhub.utils import url_path_join
 from tornado import web
 from tornado.httputil import url_concat
 
-from ..ledger import LedgerAway, leases
+from ..ledger import LedgerAway, Transaction, leases
 from ..ledger.leases import Usual
 from ..rules.catalog import Runtime
 from ..rules.refusal import Refused, ledger_away
 from ..spawners.context import HubContext
 from ..spawners.offer import offer_to
 from ..views.machines import MachinesView, away_view, machines_view
+from .base_handler import GradientHandler
 
 
-class MachinesHandler(BaseHandler):
+class MachinesHandler(GradientHandler):
     """/hub/gradient/machines: what the visitor could start."""
 
     @web.authenticated
     async def get(self) -> None:
         """Render the page; without the ledger only the reason why it is empty."""
-        context = HubContext.of(self.config)
-        view = await load_view(context, self.current_user)
+        view = await load_view(self.context, self.current_user)
         if view.problem is not None:
             self.set_status(view.problem.status)
             self.set_header("Retry-After", "60")
@@ -40,24 +38,26 @@ class MachinesHandler(BaseHandler):
         self.finish(html)
 
 
-async def load_view(context: HubContext, user: Any) -> MachinesView:
+async def load_view(context: HubContext, user: User) -> MachinesView:
     """Build the page for this hub user, now."""
     settings, now = context.settings, context.clock()
     try:
         offer = await offer_to(context, user, "", own=True)
         tier = offer.allowance.tier
         runtimes = [r for r in settings.house.catalog.runtimes if tier.allows_runtime(r)]
-        usual = await context.ledger.aread(_usual, settings.hub_id, runtimes)
+        usual = await context.ledger.aread(_read_usual, settings.hub_id, runtimes)
     except (Refused, LedgerAway):
         return away_view(settings, ledger_away("What is free cannot be told now"), now)
     return machines_view(settings, offer, usual, now)
 
 
-def _usual(tx: Any, hub_id: str, runtimes: list[Runtime]) -> list[tuple[Runtime, Usual]]:
+def _read_usual(
+    tx: Transaction, hub_id: str, runtimes: list[Runtime]
+) -> list[tuple[Runtime, Usual]]:
     return [
-        (runtime, found)
+        (runtime, usual)
         for runtime in runtimes
         if (
-            found := leases.compute_usual_start(tx, hub_id=hub_id, runtime=runtime.name, image=None)
+            usual := leases.compute_usual_start(tx, hub_id=hub_id, runtime=runtime.name, image=None)
         )
     ]

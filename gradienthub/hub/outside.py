@@ -1,22 +1,24 @@
-"""Servers that another spawner started and that still run: found, counted, and told of."""
+"""Servers that another spawner started and that still run: listed, counted and reported."""
 
 from collections.abc import Mapping
-from typing import Any
+
+from jupyterhub.app import JupyterHub
 
 from ..ledger import capacity, findings, outside
-from ..rules.outside import in_words, join_hubs_servers, place_outside
+from ..rules.outside import Outside, in_words, join_hubs_servers, place_outside
 from ..spawners.context import HubContext
+from .server_row import list_servers
 
 SOURCE = "outside"
 
 
-async def note_outside(app: Any, context: HubContext) -> None:
+async def note_outside(app: JupyterHub, context: HubContext) -> None:
     """Write down what runs without a lease. Nothing of it is stopped or removed.
 
     Raises LedgerAway and EngineAway.
     """
     settings, now = context.settings, context.clock()
-    seen = join_hubs_servers(await context.engine.outside(), _known(app))
+    seen = join_hubs_servers(await context.engine.outside(), _known_servers(app))
     placed = place_outside(seen, settings.house.hosts, str(app.hub.api_url))
     if not placed and not context.knows_outside:
         return  # nothing before, and nothing now
@@ -29,32 +31,31 @@ async def note_outside(app: Any, context: HubContext) -> None:
         },
         now=now,
     )
-    found = [
+    standing = [
         findings.NewFinding(
-            f"{SOURCE}/{one.seen.object_id}", SOURCE, in_words(one), _cure(one.seen)
+            f"{SOURCE}/{server.seen.object_id}", SOURCE, in_words(server), _cure_for(server.seen)
         )
-        for one in placed
+        for server in placed
     ]
     new = await context.ledger.awrite(
-        findings.report, hub_id=settings.hub_id, source=SOURCE, wrong=found, now=now
+        findings.report, hub_id=settings.hub_id, source=SOURCE, wrong=standing, now=now
     )
-    for one in new:
-        app.log.warning("%s; %s", one.why, one.repair)
+    for finding in new:
+        app.log.warning("%s; %s", finding.why, finding.repair)
     context.knows_outside = bool(placed)
     context.looked_outside = True
 
 
-def _known(app: Any) -> Mapping[str, tuple[str, str]]:
+def _known_servers(app: JupyterHub) -> Mapping[str, tuple[str, str]]:
     """Map object id -> (user, server), of servers that the hub calls running without a lease."""
     return {
-        object_id: (user.name, spawner.name)
-        for user in list(app.users.values())
-        for spawner in list(user.spawners.values())
-        if spawner.active and (object_id := getattr(spawner, "outside_id", ""))
+        object_id: (spawner.user.name, spawner.name)
+        for spawner in list_servers(app)
+        if spawner.active and (object_id := spawner.outside_id)
     }
 
 
-def _cure(seen: Any) -> str:
+def _cure_for(seen: Outside) -> str:
     if seen.user:
         return "its owner or an administrator stops it, and starts it anew from the form"
     return f"end it at its engine when its owner is done: docker stop {seen.name[:80]}"

@@ -2,14 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from jupyterhub.handlers.pages import SpawnHandler
 from jupyterhub.handlers.static import CacheControlStaticFilesHandler
 from jupyterhub.scopes import needs_scope
+from jupyterhub.user import User
 from jupyterhub.utils import url_escape_path, url_path_join
 from tornado import web
 from tornado.httputil import url_concat
@@ -17,7 +17,7 @@ from tornado.httputil import url_concat
 from ..rules.notebook import find_titled
 from ..rules.options import options_from_form, parse_display_name, parse_options, slug_of
 from ..rules.refusal import Refused, shown
-from ..spawners.context import HubContext
+from ..spawners.base import GradientSpawner
 from ..spawners.offer import offer_to
 from ..spawners.refused import StartRefused
 from ..spawners.spawn_form import load_view
@@ -49,67 +49,62 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
     #: Whether the form is for one more notebook: then one that runs is no reason to go there.
     one_more = False
 
-    @property
-    def context(self) -> HubContext:
-        """What this hub process shares."""
-        return HubContext.of(self.config)
-
     @needs_scope("servers")
     async def _get(self, user_name: str, server_name: str, display_name: str) -> None:
         """Render the form.
 
         The hub's get() calls this with its scope checked; it makes and starts nothing.
         """
-        user = self._owner(user_name)
+        user = self.find_owner(user_name)
         if server_name:
             try:
                 await self._check_named_server_request(user, server_name, server_name)
             except StartRefused as error:
-                await self._refused(user, server_name, {}, error)
+                await self._show_refusal(user, server_name, {}, error)
                 return
-        if self._went_there(user, server_name):
+        if self._go_there(user, server_name):
             return
         query = {
             key: values[-1].decode("utf8", "replace")
             for key, values in self.request.query_arguments.items()
             if key not in PAGE_WORDS and values
         }
-        await self._form(user, server_name, query=query)
+        await self._show_form(user, server_name, query=query)
 
     @needs_scope("servers")
     async def _post(self, user_name: str, server_name: str, display_name: str) -> None:
         """Start the server, or say why not. The hub's post() calls this with its scope checked."""
-        user = self._owner(user_name)
+        user = self.find_owner(user_name)
         entries = {
             key: values[0].decode("utf8", "replace")
             for key, values in self.request.body_arguments.items()
             if key != "_xsrf" and values
         }
         if entries.pop("step", "start") == "quote":
-            await self._form(user, server_name, entries)
+            await self._show_form(user, server_name, entries)
             return
         if instead := entries.pop("instead", ""):
             entries["instance_type"] = instead
         try:
             await self._start(user, server_name, entries)
         except Refused as refused:
-            await self._refused(user, server_name, entries, StartRefused(refused))
+            await self._show_refusal(user, server_name, entries, StartRefused(refused))
         except StartRefused as error:
-            await self._refused(user, server_name, entries, error)
+            await self._show_refusal(user, server_name, entries, error)
         except web.HTTPError as error:
-            self._headers_of(error)
+            self._copy_headers(error)
             self.log.warning("Not started for %s: %s", user.name, error)
-            await self._form(user, server_name, entries, error=error)
+            await self._show_form(user, server_name, entries, error=error)
 
-    async def _start(self, user: Any, server_name: str, entries: Mapping[str, str]) -> None:
+    async def _start(self, user: User, server_name: str, entries: Mapping[str, str]) -> None:
         options = parse_options(options_from_form({k: [v] for k, v in entries.items()})).as_json()
         display_name = titles_of(user).get(server_name, server_name)
         if not server_name:
-            server_name, display_name = self._name(user, entries, options)
-        made = server_name not in user.orm_spawners
+            server_name, display_name = self._choose_name(user, entries, options)
+        is_new = server_name not in user.orm_spawners
         if server_name:
             await self._check_named_server_request(user, server_name, display_name)
-        if self._went_there(user, server_name, even_one_more=True):
+        if self._go_there(user, server_name, even_one_more=True):
             return
         spawner = user.get_or_create_spawner(server_name, display_name, replace_failed=True)
         try:
@@ -122,13 +117,13 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
                 options,
             )
         except web.HTTPError:
-            if made:
+            if is_new:
                 # Refused before it ever was: the name is free for the next try.
-                forget_server(self, user, server_name)
+                forget_server(user, server_name)
             raise
 
-    def _name(
-        self, user: Any, entries: Mapping[str, str], options: Mapping[str, Any]
+    def _choose_name(
+        self, user: User, entries: Mapping[str, str], options: Mapping[str, object]
     ) -> tuple[str, str]:
         """Return (server name, display name) of the notebook that the form named.
 
@@ -136,7 +131,7 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
         """
         typed = entries.get("display_name", "").strip()
         if not typed:
-            if self.one_more and _runs(user, "") and not _same_start(user, "", options):
+            if self.one_more and _runs(user, "") and not _is_starting(user, "", options):
                 raise Refused(
                     "bad_name",
                     "This notebook has no name, and the one without a name is in use.",
@@ -145,10 +140,10 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
                 )
             return "", ""
         name = parse_display_name(typed)
-        named = find_titled(name, titles_of(user))
-        if named is not None:
-            if _same_start(user, named, options):
-                return named, name  # the button was pressed twice
+        taken = find_titled(name, titles_of(user))
+        if taken is not None:
+            if _is_starting(user, taken, options):
+                return taken, name  # the button was pressed twice
             raise Refused(
                 "name_taken",
                 f"You have a notebook named {shown(name)}.",
@@ -157,8 +152,8 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
             )
         return _free_slug(slug_of(name), user.orm_spawners), name
 
-    def _went_there(self, user: Any, server_name: str, even_one_more: bool = False) -> bool:
-        """Go to the notebook where it runs or is on its way; whether we did."""
+    def _go_there(self, user: User, server_name: str, even_one_more: bool = False) -> bool:
+        """Redirect to a notebook that runs or is on its way. Return whether it does."""
         spawner = user.spawners.get(server_name)
         if spawner is None or not spawner.active:
             return False
@@ -172,12 +167,12 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
 
     async def _wrap_spawn_single_user(
         self,
-        user: Any,
+        user: User,
         server_name: str,
         display_name: str,
-        spawner: Any,
+        spawner: GradientSpawner,
         pending_url: str,
-        options: Any = None,
+        options: Mapping[str, object] | None = None,
     ) -> None:
         """Start it, and go to its pending page once it is admitted.
 
@@ -203,16 +198,16 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
             raise web.HTTPError(500, f"Unhandled error starting {spawner._log_name}")
         self.redirect(pending_url)
 
-    async def _refused(
-        self, user: Any, server_name: str, entries: Mapping[str, str], error: StartRefused
+    async def _show_refusal(
+        self, user: User, server_name: str, entries: Mapping[str, str], error: StartRefused
     ) -> None:
-        self._headers_of(error)
+        self._copy_headers(error)
         self.log.info("Refused a start of %s: %s", user.name, error.refused.code)
-        await self._form(user, server_name, entries, refused=error.refused)
+        await self._show_form(user, server_name, entries, refused=error.refused)
 
-    async def _form(
+    async def _show_form(
         self,
-        user: Any,
+        user: User,
         server_name: str,
         entries: Mapping[str, str] | None = None,
         *,
@@ -225,7 +220,7 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
             entries,
             refused,
             query=query,
-            page=self._page(user, server_name),
+            page=self._describe_page(user, server_name),
             own=user is self.current_user,
         )
         if error is not None:
@@ -245,7 +240,7 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
         )
         self.finish(html)
 
-    def _page(self, user: Any, server_name: str) -> FormPage:
+    def _describe_page(self, user: User, server_name: str) -> FormPage:
         notebook = titles_of(user).get(server_name, server_name)
         title = f"Start {notebook}" if server_name else "New notebook"
         return FormPage(
@@ -256,13 +251,7 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
             name_required=self.one_more and _runs(user, ""),
         )
 
-    def _owner(self, user_name: str) -> Any:
-        user = self.find_user(user_name)
-        if user is None:
-            raise web.HTTPError(404, f"No such user: {user_name}")
-        return user
-
-    def _get_pending_url(self, user: Any, server_name: str) -> str:
+    def _get_pending_url(self, user: User, server_name: str) -> str:
         """Return the pending page with `next` alone: a link's options are not for there."""
         url = url_path_join(
             self.hub.base_url, "spawn-pending", user.escaped_name, url_escape_path(server_name)
@@ -270,7 +259,7 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
         after: str = self.get_argument("next", "")
         return url_concat(url, {"next": after}) if after else str(url)
 
-    def _headers_of(self, error: BaseException) -> None:
+    def _copy_headers(self, error: BaseException) -> None:
         for name, value in (getattr(error, "headers", None) or {}).items():
             self.set_header(name, value)
 
@@ -281,12 +270,12 @@ class NewNotebookHandler(GradientSpawnHandler):
     one_more = True
 
 
-def _runs(user: Any, server_name: str) -> bool:
+def _runs(user: User, server_name: str) -> bool:
     spawner = user.spawners.get(server_name)
     return spawner is not None and bool(spawner.active)
 
 
-def _same_start(user: Any, server_name: str, options: Mapping[str, Any]) -> bool:
+def _is_starting(user: User, server_name: str, options: Mapping[str, object]) -> bool:
     """Return whether this very start is on its way already."""
     spawner = user.spawners.get(server_name)
     return (
@@ -296,7 +285,7 @@ def _same_start(user: Any, server_name: str, options: Mapping[str, Any]) -> bool
     )
 
 
-def _free_slug(slug: str, taken: Mapping[str, Any]) -> str:
+def _free_slug(slug: str, taken: Collection[str]) -> str:
     if slug not in taken:
         return slug
     number = 2
@@ -318,7 +307,7 @@ class AvailabilityHandler(GradientAPIHandler):
     """GET /hub/api/gradient/availability[/{user}]: what is free now, for the form's script."""
 
     async def get(self, user_name: str | None = None) -> None:
-        """Show the machines of the person named, else of the visitor."""
+        """Show the machines of the named person, else of the visitor."""
         who = self.current_user
         if user_name is None and getattr(who, "kind", None) == "user":
             user_name = who.name
@@ -335,7 +324,7 @@ class AvailabilityHandler(GradientAPIHandler):
         try:
             offer = await offer_to(self.context, user, "", own=user is self.current_user)
         except Refused as refused:
-            raise self.refuse(refused) from None
+            raise StartRefused(refused) from None
         stock = Stock(house, offer.allowance, offer.taken, now)
         types = {}
         for machine in house.catalog.instance_types:
@@ -352,7 +341,7 @@ class GradientStaticHandler(CacheControlStaticFilesHandler):
     """/hub/gradient/static/...: our style sheet and scripts."""
 
 
-def handlers() -> list[tuple[Any, ...]]:
+def handlers() -> list[tuple[object, ...]]:
     """List the routes below /hub. Those of the hub's own addresses stand before its handlers."""
     return [
         *lease_api.handlers(),

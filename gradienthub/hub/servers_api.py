@@ -3,17 +3,20 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from jupyterhub import orm
+from jupyterhub.app import JupyterHub
 from jupyterhub.scopes import Scope, needs_scope
 from tornado import web
 
 from ..rules.refusal import shown
 from ..spawners import server_token
 from ..spawners.address import follow, is_located
+from ..spawners.base import GradientSpawner
 from ..spawners.effort import CpuReading
 from ..spawners.engine import CensusObject, EngineAway
+from .server_row import list_servers
 from .users_api import GradientAPIHandler
 
 #: Seconds that the list of servers waits for addresses that are looked up again.
@@ -45,75 +48,75 @@ class ServersHandler(GradientAPIHandler):
         except EngineAway as error:
             census, away, cpu = None, shown(str(error), 200), {}
         located = await locate_servers(self.settings["app"], census, away=away is not None)
-        self.write(
-            json.dumps(
-                {
-                    "hub_id": context.settings.hub_id,
-                    "settled": context.settled,
-                    "servers": [
-                        server
-                        | ({"token": (sure and spawner.api_token) or None} if with_tokens else {})
-                        for user, spawner, sure in located
-                        if (server := _server(user, spawner))
-                    ],
-                    "census": census
-                    and [
-                        {
-                            "object": found.name,
-                            "lease_id": found.lease_id,
-                            "alive": found.alive,
-                            "exit_code": found.exit_code,
-                            "detail": found.detail,
-                            **_cpu(cpu.get(found.lease_id)),
-                        }
-                        for found in census
-                    ],
-                    "engine_away": away,
-                }
-            )
-        )
+        servers = []
+        for spawner, sure in located:
+            if server := _describe_server(spawner):
+                if with_tokens:
+                    server["token"] = (sure and spawner.api_token) or None
+                servers.append(server)
+        body = {
+            "hub_id": context.settings.hub_id,
+            "settled": context.settled,
+            "servers": servers,
+            "census": census
+            and [_describe_object(seen, cpu.get(seen.lease_id)) for seen in census],
+            "engine_away": away,
+        }
+        self.write(json.dumps(body))
 
 
-def _cpu(reading: CpuReading | None) -> dict[str, Any]:
-    """Return an object's CPU time and when it was read; null where it is not known."""
+class ServerRow(TypedDict):
+    """An active server, as the hub has it now. `token` opens that server only."""
+
+    user: str
+    server: str
+    lease_id: str | None
+    ready: bool
+    settled: bool
+    pending: str | None
+    url: str | None
+    last_activity: str | None
+    token: NotRequired[str | None]
+
+
+def _describe_object(seen: CensusObject, reading: CpuReading | None) -> dict[str, object]:
+    """Describe an object of the engine. Its CPU time is null if it is not known."""
     return {
+        "object": seen.name,
+        "lease_id": seen.lease_id,
+        "alive": seen.alive,
+        "exit_code": seen.exit_code,
+        "detail": seen.detail,
         "cpu_seconds": reading and reading.seconds,
         "cpu_at": reading and reading.at.isoformat(),
     }
 
 
 async def locate_servers(
-    app: Any, census: Sequence[CensusObject] | None, *, away: bool
-) -> list[tuple[Any, Any, bool]]:
-    """List (user, spawner, whether the engine shows it at its address) of all servers.
+    app: JupyterHub, census: Sequence[CensusObject] | None, *, away: bool
+) -> list[tuple[GradientSpawner, bool]]:
+    """List (spawner, whether the engine shows it at its address) of all servers.
 
     What has moved since its address was read is looked up, for LOCATE_SECONDS at most.
     """
-    objects = {found.lease_id: found for found in census or () if found.lease_id}
-    servers = [
-        (user, spawner)
-        for user in list(app.users.values())
-        for spawner in list(user.spawners.values())
-    ]
+    objects = {seen.lease_id: seen for seen in census or () if seen.lease_id}
+    servers = list_servers(app)
     moved = [
-        asyncio.ensure_future(follow(spawner, found))
-        for _, spawner in servers
-        if (found := objects.get(getattr(spawner, "lease_id", "")))
-        and found.alive
+        asyncio.ensure_future(follow(spawner, seen))
+        for spawner in servers
+        if (seen := objects.get(spawner.lease_id))
+        and seen.alive
         and not spawner.pending
-        and not is_located(spawner, found)
+        and not is_located(spawner, seen)
     ]
     if moved:
         await asyncio.wait(moved, timeout=LOCATE_SECONDS)
     if census is None:
-        return [(user, spawner, not away) for user, spawner in servers]
-    return [
-        (user, spawner, is_located(spawner, objects.get(getattr(spawner, "lease_id", ""))))
-        for user, spawner in servers
-    ]
+        return [(spawner, not away) for spawner in servers]
+    return [(spawner, is_located(spawner, objects.get(spawner.lease_id))) for spawner in servers]
 
 
-def _server(user: Any, spawner: Any) -> dict[str, Any] | None:
+def _describe_server(spawner: GradientSpawner) -> ServerRow | None:
     """Describe a server that is active; None for one that is not."""
     row: orm.Spawner = spawner.orm_spawner
     # The hub's own `active` and `ready` each ask these again, which for thousands of servers is
@@ -123,9 +126,9 @@ def _server(user: Any, spawner: Any) -> dict[str, Any] | None:
         return None
     ready = not pending
     return {
-        "user": user.name,
+        "user": spawner.user.name,
         "server": spawner.name,
-        "lease_id": getattr(spawner, "lease_id", "") or None,
+        "lease_id": spawner.lease_id or None,
         "ready": ready,
         "settled": pending != "check",
         "pending": pending or None,

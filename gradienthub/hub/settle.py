@@ -1,11 +1,11 @@
 """Settle: after a start and every minute, hub, engine and ledger are made to agree."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
 
 from jupyterhub import orm
+from jupyterhub.app import JupyterHub
 
 from ..ledger import LedgerAway, device_faults, fleet, leases, objects, warm_slots
 from ..ledger import findings as ledger_findings
@@ -15,13 +15,14 @@ from ..rules.drift import Finding, Repair, findings
 from ..rules.idleness import Reason
 from ..rules.refusal import shown
 from ..spawners import server_token
+from ..spawners.base import GradientSpawner
 from ..spawners.context import HubContext
 from ..spawners.engine import CensusObject, EngineAway, Stranger
 from . import disk
 from .giving_back import give_back, revoke_tokens
 from .outside import note_outside
 from .people import note_people
-from .server_row import title_of_row
+from .server_row import list_servers, title_of_row
 from .stopping import stop_for_hub
 
 #: What the findings in the ledger say of each repair.
@@ -37,7 +38,7 @@ IN_WORDS = {
 FIRST_TRIES = 1.0
 
 
-async def keep_settled(app: Any, context: HubContext, *, prepared: bool = True) -> None:
+async def keep_settled(app: JupyterHub, context: HubContext, *, prepared: bool = True) -> None:
     """Run one pass after another. Each kind of failure is logged once, and the loop goes on.
 
     `prepared` False: the ledger was away when the hub started and is prepared first.
@@ -90,51 +91,51 @@ def prepare_ledger(context: HubContext) -> None:
     )
 
 
-async def settle(app: Any, context: HubContext) -> list[Finding]:
+async def settle(app: JupyterHub, context: HubContext) -> list[Finding]:
     """Run one pass: compare, repair, and return the findings.
 
     The ledger is read first and the hub last, so that what starts in between is the hub's.
     """
     await note_people(app, context)
-    before = _running(app)
+    before = _list_running(app)
     open_leases, not_lost = await context.ledger.aread(
         leases.list_open_and_surviving, context.settings.hub_id
     )
-    census = await _census(context)
+    census = await _ask_census(context)
     await note_outside(app, context)
     if census is None:
         return []
     # Ended, not only unknown: a ledger restored from yesterday must not stop what runs today.
-    ended = await context.ledger.aread(leases.find_ended, before & _running(app))
-    mine = hub_leases(app, context)
+    ended = await context.ledger.aread(leases.find_ended, before & _list_running(app))
+    served = hub_leases(app, context)
     # What the hub serves is the hub's, also where a ledger was restored from yesterday.
-    strange = await _find_strangers(context, [seen for seen in census if seen.lease_id not in mine])
+    strange = await _find_strangers(context, [c for c in census if c.lease_id not in served])
     census = [seen for seen in census if seen.object_id not in strange]
     # A warm server that nobody has claimed is the pool's.
     theirs = [seen for seen in census if seen.lease_id or not seen.slot]
-    found = findings(open_leases, theirs, hub_leases(app, context), ended, not_lost)
+    repairs = findings(open_leases, theirs, hub_leases(app, context), ended, not_lost)
     by_id = {seen.object_id: seen for seen in census}
-    for finding in found:
+    for finding in repairs:
         app.log.warning("Lease %s: %s; %s", finding.lease_id, finding.why, finding.repair.value)
     await _report(context, "engine", [])
     await _report(context, "check", _find_hanging(app))
     out = await context.ledger.aread(device_faults.find_faults, context.settings.hub_id)
     await _report(context, "device", out)
-    others = [_stranger_in_words(stranger) for stranger in strange.values()]
-    await _report(context, "hub", [*others, *map(_in_words, found)])
-    if found:
+    others = [_finding_of_stranger(stranger) for stranger in strange.values()]
+    await _report(context, "hub", [*others, *map(_finding_of_repair, repairs)])
+    if repairs:
         # At once: what stops slowly or not at all must not be what the others wait behind.
         mended = await asyncio.gather(
-            *(_try_repair(app, context, f, by_id.get(f.object_id or "")) for f in found)
+            *(_try_repair(app, context, f, by_id.get(f.object_id or "")) for f in repairs)
         )
-        left = [_in_words(f) for f, well in zip(found, mended, strict=True) if not well]
+        left = [_finding_of_repair(f) for f, well in zip(repairs, mended, strict=True) if not well]
         await _report(context, "hub", [*others, *left])
     _finish_stops(app, context, {lease.id for lease in open_leases if lease.stop_requested_at})
-    revoke_tokens(app.db, frozenset(lease.id for lease in open_leases))
-    return found
+    revoke_tokens(app, frozenset(lease.id for lease in open_leases))
+    return repairs
 
 
-async def _census(context: HubContext) -> list[CensusObject] | None:
+async def _ask_census(context: HubContext) -> list[CensusObject] | None:
     """Return the engine's census; that it is away is a finding while it lasts.
 
     Raises EngineAway.
@@ -142,10 +143,10 @@ async def _census(context: HubContext) -> list[CensusObject] | None:
     try:
         return await context.engine.census()
     except EngineAway as away:
-        one = ledger_findings.NewFinding(
+        finding = ledger_findings.NewFinding(
             "engine_away", "engine_away", str(away), "ask again; notebooks that run go on"
         )
-        await _report(context, "engine", [one])
+        await _report(context, "engine", [finding])
         raise
 
 
@@ -153,17 +154,19 @@ async def _find_strangers(
     context: HubContext, census: Iterable[CensusObject]
 ) -> dict[str, Stranger]:
     """Find objects with our labels that are not ours, by names, ids and the ledger."""
-    seen = {found.object_id: found for found in census}
+    seen = {labelled.object_id: labelled for labelled in census}
     strange = await context.ledger.aread(
-        objects.find_strangers, context.settings.hub_id, [found.labelled for found in seen.values()]
+        objects.strangers,
+        context.settings.hub_id,
+        [container.labelled for container in seen.values()],
     )
-    return {one.object_id: one for one in context.engine.strangers()} | {
+    return {stranger.object_id: stranger for stranger in context.engine.strangers()} | {
         object_id: Stranger(object_id, seen[object_id].name, why, seen[object_id].lease_id)
         for object_id, why in strange.items()
     }
 
 
-def _stranger_in_words(stranger: Stranger) -> ledger_findings.NewFinding:
+def _finding_of_stranger(stranger: Stranger) -> ledger_findings.NewFinding:
     return ledger_findings.NewFinding(
         key=f"stranger/{stranger.object_id}",
         kind="stranger",
@@ -173,18 +176,18 @@ def _stranger_in_words(stranger: Stranger) -> ledger_findings.NewFinding:
 
 
 async def _report(
-    context: HubContext, source: str, found: Iterable[ledger_findings.NewFinding]
+    context: HubContext, source: str, new: Iterable[ledger_findings.NewFinding]
 ) -> None:
     await context.ledger.awrite(
         ledger_findings.report,
         hub_id=context.settings.hub_id,
         source=source,
-        wrong=[*found],
+        wrong=[*new],
         now=context.clock(),
     )
 
 
-def _in_words(finding: Finding) -> ledger_findings.NewFinding:
+def _finding_of_repair(finding: Finding) -> ledger_findings.NewFinding:
     return ledger_findings.NewFinding(
         key="/".join((finding.repair.value, finding.lease_id, finding.object_id or "")),
         kind=finding.repair.value,
@@ -194,30 +197,30 @@ def _in_words(finding: Finding) -> ledger_findings.NewFinding:
     )
 
 
-def _finish_stops(app: Any, context: HubContext, asked: set[str]) -> None:
+def _finish_stops(app: JupyterHub, context: HubContext, asked: set[str]) -> None:
     """Stop the servers whose stop was asked for and that the hub still calls running.
 
     A hub that died during a stop leaves the stop in the ledger, where the bill has ended, and the
     server in its own database, so that the next hub takes it on; it would run on for nothing.
     """
-    for user, spawner in _quiet(app):
+    for spawner in _list_steady(app):
         if spawner.lease_id in asked:
             app.log.warning("Lease %s: its stop was interrupted; stopping", spawner.lease_id)
             # Before the stop has begun: nobody else begins one meanwhile.
             spawner._stop_pending = True
-            context.soon(stop_for_hub(app, user, spawner))
+            context.soon(stop_for_hub(app, spawner))
 
 
-async def _stop_server(app: Any, lease_id: str) -> None:
+async def _stop_server(app: JupyterHub, lease_id: str) -> None:
     """Stop the server of a lease that is ended, if it still runs and nobody else stops it."""
-    for user, spawner in list(_quiet(app)):
+    for spawner in _list_steady(app):
         if spawner.lease_id == lease_id:
             spawner.expect_stop(Reason.HUB, "hub")
-            await stop_for_hub(app, user, spawner)
+            await stop_for_hub(app, spawner)
 
 
 async def _try_repair(
-    app: Any, context: HubContext, finding: Finding, seen: CensusObject | None
+    app: JupyterHub, context: HubContext, finding: Finding, seen: CensusObject | None
 ) -> bool:
     """Try the repair. Return whether it is mended."""
     try:
@@ -232,7 +235,7 @@ async def _try_repair(
 
 
 async def _repair(
-    app: Any, context: HubContext, finding: Finding, seen: CensusObject | None
+    app: JupyterHub, context: HubContext, finding: Finding, seen: CensusObject | None
 ) -> bool:
     """Carry the repair out; return whether it is mended."""
     if finding.repair is Repair.STOP_SERVER:
@@ -253,56 +256,46 @@ async def _repair(
     return True
 
 
-def _quiet(app: Any) -> Iterator[tuple[Any, Any]]:
-    """List (user, spawner) of the servers that run and are neither starting nor stopping."""
-    for user in list(app.users.values()):
-        for spawner in list(user.spawners.values()):
-            if getattr(spawner, "lease_id", "") and spawner.active and not spawner.pending:
-                yield user, spawner
+def _list_steady(app: JupyterHub) -> list[GradientSpawner]:
+    """List the servers that run and are neither starting nor stopping."""
+    return [s for s in list_servers(app) if s.lease_id and s.active and not s.pending]
 
 
-def _running(app: Any) -> frozenset[str]:
-    return frozenset(spawner.lease_id for _, spawner in _quiet(app))
+def _list_running(app: JupyterHub) -> frozenset[str]:
+    return frozenset(spawner.lease_id for spawner in _list_steady(app))
 
 
-def hub_leases(app: Any, context: HubContext) -> frozenset[str]:
+def hub_leases(app: JupyterHub, context: HubContext) -> frozenset[str]:
     """Return the leases of servers that the hub calls active, or is starting or stopping right now.
 
     A server that the hub has not checked yet after its own start counts, by its saved state.
     """
-    mine = set(context.moving)
-    for user in list(app.users.values()):
-        for spawner in list(user.spawners.values()):
-            lease_id = getattr(spawner, "lease_id", "")
-            if lease_id and spawner.active:
-                mine.add(lease_id)
-    if not context.settled or any(_checked(app)):
+    served = set(context.moving)
+    served |= {spawner.lease_id for spawner in list_servers(app) if spawner.active}
+    if not context.settled or list_checked(app):
         for row in app.db.query(orm.Spawner).filter(orm.Spawner.server_id.is_not(None)):
-            mine.add((row.state or {}).get("lease_id", ""))
-    return frozenset(mine - {""})
+            served.add((row.state or {}).get("lease_id", ""))
+    return frozenset(served - {""})
 
 
-def _checked(app: Any) -> Iterator[tuple[Any, Any]]:
-    """List (user, spawner) of servers from before the hub's start that it still checks."""
-    for user in list(app.users.values()):
-        for spawner in list(user.spawners.values()):
-            if spawner.pending == "check":
-                yield user, spawner
+def list_checked(app: JupyterHub) -> list[GradientSpawner]:
+    """List the servers from before the hub's start that it still checks."""
+    return [spawner for spawner in list_servers(app) if spawner.pending == "check"]
 
 
-def _find_hanging(app: Any) -> list[ledger_findings.NewFinding]:
+def _find_hanging(app: JupyterHub) -> list[ledger_findings.NewFinding]:
     """Tell an administrator of servers that a restarted hub still waits for."""
     return [
         ledger_findings.NewFinding(
             f"still_checking/{spawner.lease_id}",
             "still_checking",
-            f"{shown(title_of_row(spawner.orm_spawner))} of {shown(user.name)} has not answered"
-            " since the hub started; until it does or is given up, it is neither watched nor"
-            " stopped.",
+            f"{shown(title_of_row(spawner.orm_spawner))} of {shown(spawner.user.name)} has not"
+            " answered since the hub started; until it does or is given up, it is neither watched"
+            " nor stopped.",
             "All others are watched. Look at its container; Stop ends it once the hub has given"
             " it up.",
             spawner.lease_id,
         )
-        for user, spawner in _checked(app)
-        if getattr(spawner, "lease_id", "")
+        for spawner in list_checked(app)
+        if spawner.lease_id
     ]

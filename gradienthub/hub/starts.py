@@ -5,10 +5,10 @@ import json
 import math
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
-from typing import Any
 
 from jupyterhub.handlers.pages import SpawnPendingHandler
 from jupyterhub.scopes import needs_scope
+from jupyterhub.user import User
 from jupyterhub.utils import url_escape_path, url_path_join
 from tornado import web
 from tornado.httputil import url_concat
@@ -20,11 +20,13 @@ from ..rules.duration import format_duration
 from ..rules.lease import Lease
 from ..rules.money import format_price, format_rounded
 from ..rules.refusal import Refused
-from ..spawners.context import HubContext, hub_user
+from ..spawners.base import GradientSpawner
+from ..spawners.context import hub_user
 from ..spawners.offer import start_seen
 from ..spawners.refused import StartRefused
 from ..views.form import INTERFACE_TITLES
 from ..views.start import Step, phases, seconds_since_admission, usual_text
+from .base_handler import GradientHandler
 from .server_row import title_of_row
 from .stopping import stop_server
 from .users_api import GradientAPIHandler
@@ -75,11 +77,11 @@ def failure_of(error: BaseException | None) -> Failure:
     if isinstance(error, TimeoutError):
         return Failure("It did not start in time.", "Try again in a minute.", "", 500)
     status = error.status_code if isinstance(error, web.HTTPError) else 500
-    said = getattr(error, "jupyterhub_message", None)
-    if not said and isinstance(error, web.HTTPError) and status < 500:
-        said = getattr(error, "message", "") or error.log_message
-    if said:
-        return Failure(str(said), "", "", status)
+    message = getattr(error, "jupyterhub_message", None)
+    if not message and isinstance(error, web.HTTPError) and status < 500:
+        message = getattr(error, "message", "") or error.log_message
+    if message:
+        return Failure(str(message), "", "", status)
     return Failure(
         "The hub could not start it.",
         "Your administrator can see why in the hub’s log. Try again, or ask there.",
@@ -88,7 +90,7 @@ def failure_of(error: BaseException | None) -> Failure:
     )
 
 
-def described(lease: Lease, catalog: Catalog) -> str:
+def describe_machine(lease: Lease, catalog: Catalog) -> str:
     """Return a lease's machine, runtime and interface in one line: "P5000 · Quadro P5000 · ..."."""
     machine = catalog.instance_type(lease.instance_type)
     runtime = catalog.runtime(lease.runtime or "")
@@ -105,13 +107,8 @@ def described(lease: Lease, catalog: Catalog) -> str:
     return " · ".join(part for part in parts if part)
 
 
-class GradientSpawnPendingHandler(SpawnPendingHandler):
+class GradientSpawnPendingHandler(GradientHandler, SpawnPendingHandler):
     """/hub/spawn-pending/...: a start with its phases, or why it failed. Starts nothing."""
-
-    @property
-    def context(self) -> HubContext:
-        """What this hub process shares."""
-        return HubContext.of(self.config)
 
     @web.authenticated
     @needs_scope("servers")
@@ -120,13 +117,13 @@ class GradientSpawnPendingHandler(SpawnPendingHandler):
 
         Redirect to one that runs.
         """
-        user, spawner = self._server(user_name, server_name)
+        user, spawner = self._find_server(user_name, server_name)
         if spawner.ready:
             self.redirect(self.get_next_url(default=user.server_url(server_name)))
         elif spawner._failed:
-            await self._failed(user, spawner)
+            await self._show_failed(user, spawner)
         elif spawner.pending:
-            await self._pending(user, spawner)
+            await self._show_pending(user, spawner)
         else:
             html = await self.render_template(
                 "not_running.html",
@@ -138,31 +135,29 @@ class GradientSpawnPendingHandler(SpawnPendingHandler):
             self.finish(html)
 
     @web.authenticated
-    def post(self, user_name: str, server_name: str = "") -> Any:
+    async def post(self, user_name: str, server_name: str = "") -> None:
         """Handle the page's own button: stop this notebook, also while it starts."""
-        return self._post(user_name, server_name)
+        await self._post(user_name, server_name)
 
     @needs_scope("delete:servers")
     async def _post(self, user_name: str, server_name: str) -> None:
-        user, _ = self._server(user_name, server_name)
+        user, _ = self._find_server(user_name, server_name)
         try:
             await stop_server(self, user, server_name)
         except Refused as refused:
             raise StartRefused(refused) from None
         self.redirect(url_path_join(self.hub.base_url, "home"), status=303)
 
-    def _server(self, user_name: str, server_name: str) -> tuple[Any, Any]:
-        user = self.find_user(user_name)
-        if user is None:
-            raise web.HTTPError(404, f"No such user: {user_name}")
+    def _find_server(self, user_name: str, server_name: str) -> tuple[User, GradientSpawner]:
+        user = self.find_owner(user_name)
         if server_name and server_name not in user.orm_spawners:
             raise web.HTTPError(404, f"{user.name} has no such server {server_name}")
         return user, user.spawners[server_name]
 
-    async def _pending(self, user: Any, spawner: Any) -> None:
+    async def _show_pending(self, user: User, spawner: GradientSpawner) -> None:
         context, now = self.context, self.context.clock()
         state = {"stop": "stopping", "check": "checking"}.get(spawner.pending, "starting")
-        view = self._view(state, user, spawner)
+        view = self._build_view(state, user, spawner)
         if state == "starting":
             try:
                 seen = await start_seen(context, spawner.lease_id)
@@ -175,49 +170,50 @@ class GradientSpawnPendingHandler(SpawnPendingHandler):
                 elapsed=seconds_since_admission(seen.lease, now),
                 usual=usual_text(seen.usual).removeprefix("Usually "),
                 nothing=format_rounded(0, catalog.currency),
-                patience=_span(context.settings.answer_timeout),
+                patience=format_duration(timedelta(seconds=context.settings.answer_timeout)),
             )
             if seen.lease is not None:
                 after = seen.lease.shutdown_after
                 view = replace(
                     view,
-                    machine=described(seen.lease, catalog),
+                    machine=describe_machine(seen.lease, catalog),
                     price=format_price(seen.lease.price, seen.lease.currency),
                     idle_stop=format_duration(after) if after else "",
                 )
         await self._show(view)
 
-    async def _failed(self, user: Any, spawner: Any) -> None:
+    async def _show_failed(self, user: User, spawner: GradientSpawner) -> None:
         failure = failure_of(spawner._spawn_future.exception())
         self.log.info("Showing why %s did not start: %s", spawner._log_name, failure.message)
-        view = replace(self._view("failed", user, spawner), failure=failure)
+        view = replace(self._build_view("failed", user, spawner), failure=failure)
         if failure.code in ("", "start_failed"):
-            view = replace(view, **await self._last_try(user, spawner.name))
+            view = await self._with_last_try(view, user, spawner.name)
         self.set_status(failure.status)
         await self._show(view)
 
-    async def _last_try(self, user: Any, server_name: str) -> dict[str, Any]:
-        """Describe how far the failed start came, if it was admitted at all."""
+    async def _with_last_try(self, view: StartView, user: User, server_name: str) -> StartView:
+        """Add to the page how far the failed start came, if it was admitted at all."""
         context, now = self.context, self.context.clock()
         try:
             account = await context.ledger.aread(
                 accounts.look_up, hub_id=context.settings.hub_id, user=hub_user(user)
             )
             if account is None:
-                return {}
+                return view
             lease = await context.ledger.aread(
                 leases.find_last, account_id=account.id, server_name=server_name
             )
         except LedgerAway:
-            return {}
+            return view
         if lease is None or lease.answered_at is not None:
-            return {}
-        return {
-            "steps": tuple(phases(lease, 0, now, failed=True)),
-            "machine": described(lease, context.settings.house.catalog),
-        }
+            return view
+        return replace(
+            view,
+            steps=tuple(phases(lease, 0, now, failed=True)),
+            machine=describe_machine(lease, context.settings.house.catalog),
+        )
 
-    def _view(self, state: str, user: Any, spawner: Any) -> StartView:
+    def _build_view(self, state: str, user: User, spawner: GradientSpawner) -> StartView:
         settings = self.context.settings
         return StartView(
             state=state,
@@ -231,7 +227,7 @@ class GradientSpawnPendingHandler(SpawnPendingHandler):
             support_email=settings.support_email,
         )
 
-    def _form_url(self, user: Any, server_name: str) -> str:
+    def _form_url(self, user: User, server_name: str) -> str:
         url = url_path_join(
             self.hub.base_url, "spawn", user.escaped_name, url_escape_path(server_name)
         )
@@ -245,10 +241,6 @@ class GradientSpawnPendingHandler(SpawnPendingHandler):
         self.finish(html)
 
 
-def _span(seconds: float) -> str:
-    return format_duration(timedelta(seconds=seconds))
-
-
 class StartPhasesHandler(GradientAPIHandler):
     """GET /hub/api/gradient/starts/{user}/{server}: what the pending page shows, for its script."""
 
@@ -258,7 +250,7 @@ class StartPhasesHandler(GradientAPIHandler):
 
         With `?wait=SECONDS` the answer comes once the start has ended, at the latest after so many.
         """
-        wait = self._wait()
+        wait = self._read_wait()
         user = self.find_user(user_name)
         if user is None or (server_name and server_name not in user.orm_spawners):
             raise web.HTTPError(404, "No such notebook")
@@ -290,7 +282,7 @@ class StartPhasesHandler(GradientAPIHandler):
             )
         )
 
-    def _wait(self) -> float:
+    def _read_wait(self) -> float:
         asked = self.get_argument("wait", "0")
         try:
             wait = float(asked)

@@ -5,7 +5,8 @@ import gc
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+
+from jupyterhub.app import JupyterHub
 
 from .. import metrics
 from ..ledger import LedgerAway
@@ -19,7 +20,7 @@ from .wiring import wiring_faults, wiring_warnings
 SETTLED_EVERY = 0.5
 
 
-def begin(app: Any) -> list[Any]:
+def begin(app: JupyterHub) -> list[tuple[object, ...]]:
     """Prepare the hub and return our handlers. A wrong configuration stops the start with name,
     value and cure.
 
@@ -30,7 +31,7 @@ def begin(app: Any) -> list[Any]:
         if faults:
             raise ConfigurationFault("\n".join(faults))
         context = app.spawner_class.context_of(app.config)
-        prepared = _prepared(app, context)
+        prepared = _prepare_ledger(app, context)
     except ConfigurationFault as fault:
         app.log.critical("GradientHub cannot start:\n%s", fault)
         app.exit(1)
@@ -55,7 +56,7 @@ def begin(app: Any) -> list[Any]:
     return [*users_api.handlers(), *servers_api.handlers(), *frame.handlers(), *pages.handlers()]
 
 
-def end_pool_with_servers(app: Any, pool: WarmPool) -> None:
+def end_pool_with_servers(app: JupyterHub, pool: WarmPool) -> None:
     """Let a hub that stops its servers as it ends stop the warm ones too.
 
     JupyterHub has no hook for its end; `cleanup` is what it awaits then, before it cancels tasks.
@@ -71,7 +72,7 @@ def end_pool_with_servers(app: Any, pool: WarmPool) -> None:
     app.cleanup = cleanup
 
 
-def close_to_others(app: Any) -> None:
+def close_to_others(app: JupyterHub) -> None:
     """Let nobody but its owner and group read the hub's SQLite file, which JupyterHub makes
     readable to all. Logs what it changes."""
     name = str(app.db_url).partition("sqlite:///")[2].partition("?")[0]
@@ -86,7 +87,7 @@ def close_to_others(app: Any) -> None:
 
 
 async def spare_long_pauses(context: HubContext) -> None:
-    """Exclude what a settled hub has loaded from garbage collection, whose pauses grow with it.
+    """Leave what a settled hub has loaded out of garbage collection, whose pauses grow with it.
 
     Half a million objects, nearly all of them modules that stay: a full round over them took
     0.16 to 0.2 s each few hundred requests, in which nobody was answered.
@@ -97,9 +98,8 @@ async def spare_long_pauses(context: HubContext) -> None:
     gc.freeze()
 
 
-def _prepared(app: Any, context: HubContext) -> bool:
-    """Return whether the ledger is ready; a hub whose ledger is away starts and serves what
-    runs."""
+def _prepare_ledger(app: JupyterHub, context: HubContext) -> bool:
+    """Prepare the ledger; return whether it answered. Without it a hub serves what runs."""
     try:
         settle.prepare_ledger(context)
     except LedgerAway as away:

@@ -3,28 +3,33 @@
 import asyncio
 import time
 from datetime import timedelta
-from typing import Any
+
+from jupyterhub.app import JupyterHub
+from jupyterhub.handlers.base import BaseHandler
+from jupyterhub.services.service import Service
+from jupyterhub.user import User
 
 from ..rules.idleness import Reason
 from ..rules.refusal import Refused
+from ..spawners.base import GradientSpawner
 
 #: A cancelled start tidies up after itself; longer than this a page does not wait for it.
 PATIENCE = 10.0
 STEP = 0.1
 
 
-def who_asks(who: Any) -> str:
+def who_asks(who: User | Service) -> str:
     """Return a person or a service of the hub as the audit names them; of a token, its owner."""
     return f"service {who.name}" if getattr(who, "kind", "user") == "service" else str(who.name)
 
 
-def asked_by(who: Any, owner: Any) -> tuple[Reason, str]:
-    """Return why a notebook of `owner` stops where `who` asks for it, and who that is."""
+def attribute_stop(who: User | Service, owner: User) -> tuple[Reason, str]:
+    """Return why a notebook of `owner` stops when `who` asks for it, and who that is."""
     own = getattr(who, "kind", "user") == "user" and who.name == owner.name
     return (Reason.USER if own else Reason.ADMIN), who_asks(who)
 
 
-async def until_checked(spawner: Any) -> None:
+async def wait_until_checked(spawner: GradientSpawner) -> None:
     """Wait until a hub that has just started knows whether this server still runs.
 
     JupyterHub takes a stop meanwhile for the end of a start, and fails. Raises Refused
@@ -42,17 +47,17 @@ async def until_checked(spawner: Any) -> None:
     )
 
 
-async def stop_server(handler: Any, user: Any, server_name: str) -> None:
-    """Stop it on behalf of the handler's visitor. Safe to call for what does not run.
+async def stop_server(handler: BaseHandler, user: User, server_name: str) -> None:
+    """Stop a server on behalf of the handler's visitor. Safe to call if it does not run.
 
-    Raises Refused as `until_checked` does.
+    Raises Refused as `wait_until_checked` does.
     """
     spawner = user.spawners.get(server_name)
     if spawner is not None:
-        await until_checked(spawner)
+        await wait_until_checked(spawner)
     if spawner is None or spawner.pending == "stop" or not spawner.active:
         return
-    spawner.expect_stop(*asked_by(handler.current_user, user))
+    spawner.expect_stop(*attribute_stop(handler.current_user, user))
     if spawner.pending:
         await _cancel(spawner)
     elif await spawner.poll_and_notify() is not None:
@@ -62,14 +67,14 @@ async def stop_server(handler: Any, user: Any, server_name: str) -> None:
         await handler.stop_single_user(user, server_name)
 
 
-async def _cancel(spawner: Any) -> None:
+async def _cancel(spawner: GradientSpawner) -> None:
     start = spawner._spawn_future
     if start is not None:
         start.cancel()
-    await until_interrupted(spawner, PATIENCE)
+    await wait_until_interrupted(spawner, PATIENCE)
 
 
-async def until_interrupted(spawner: Any, patience: float) -> bool:
+async def wait_until_interrupted(spawner: GradientSpawner, patience: float) -> bool:
     """Wait until an interrupted start, or the end of one, has tidied up after itself.
 
     Return False where it takes longer than `patience` seconds. A later start of the same server
@@ -87,38 +92,41 @@ async def until_interrupted(spawner: Any, patience: float) -> bool:
     return True
 
 
-def start_under_way(spawner: Any) -> asyncio.Future[Any] | None:
+def start_under_way(spawner: GradientSpawner) -> asyncio.Future[object] | None:
     """Return the start that this server is in, or that still tidies up; None where there is none.
 
     JupyterHub keeps the future of a failed start, for its pages.
     """
-    start: asyncio.Future[Any] | None = spawner._spawn_future
+    start: asyncio.Future[object] | None = spawner._spawn_future
     return None if start is None or start.done() else start
 
 
-def started_since(spawner: Any, start: asyncio.Future[Any] | None) -> bool:
+def has_started_since(spawner: GradientSpawner, start: asyncio.Future[object] | None) -> bool:
     """Return whether a start other than `start` is under way."""
     return start_under_way(spawner) not in (None, start)
 
 
-def finish_interrupted(app: Any, user: Any, spawner: Any) -> asyncio.Future[None]:
+def finish_interrupted(app: JupyterHub, spawner: GradientSpawner) -> asyncio.Future[None]:
     """Stop a server whose interrupted start takes long to tidy up, once it has.
 
     Return the future of that; JupyterHub removes the server after it, where that was asked.
     """
     start = start_under_way(spawner)
     stopping = spawner.pending == "stop"
-    # Said before this returns: the server is on its way down, and nobody starts it meanwhile.
+    # Set before this returns: the server is on its way down, and nobody starts it meanwhile.
     spawner._stop_pending = True
-    ending = asyncio.ensure_future(_finish_interrupted(app, user, spawner, start, stopping))
+    ending = asyncio.ensure_future(_finish_interrupted(app, spawner, start, stopping))
     spawner._stop_future = ending
     return ending
 
 
 async def _finish_interrupted(
-    app: Any, user: Any, spawner: Any, start: asyncio.Future[Any] | None, stopping: bool
+    app: JupyterHub,
+    spawner: GradientSpawner,
+    start: asyncio.Future[object] | None,
+    stopping: bool,
 ) -> None:
-    """Stop it after the end of `start`, which stops what it began itself.
+    """Stop the server after the end of `start`, which stops what it began itself.
 
     Two stops at once would be two ends: the later one takes the address of a start in between.
     """
@@ -127,25 +135,25 @@ async def _finish_interrupted(
             await asyncio.wait([start])
         while start is None and stopping and spawner._stop_pending:
             await asyncio.sleep(STEP)
-        if spawner.active and not started_since(spawner, start):
-            await stop_for_hub(app, user, spawner)
+        if spawner.active and not has_started_since(spawner, start):
+            await stop_for_hub(app, spawner)
     finally:
-        if not started_since(spawner, start):
+        if not has_started_since(spawner, start):
             spawner._stop_future = None
             spawner._stop_pending = False
 
 
-async def delete_server(handler: Any, user: Any, server_name: str) -> None:
-    """Delete a stopped named server; its notebook is marked, its folder kept. Else nothing."""
+async def delete_server(user: User, server_name: str) -> None:
+    """Delete a named server if it is stopped; its notebook is marked, its folder kept."""
     row = user.orm_spawners.get(server_name)
     spawner = user.spawners[server_name] if row is not None and server_name else None
     if spawner is None or spawner.active:
         return
     await user._delete_spawner(spawner)
-    forget_server(handler, user, server_name)
+    forget_server(user, server_name)
 
 
-def forget_server(handler: Any, user: Any, server_name: str) -> None:
+def forget_server(user: User, server_name: str) -> None:
     """Remove the row of a server that does not run, as if it had never been made.
 
     One that another request starts or stops right now stays.
@@ -155,16 +163,16 @@ def forget_server(handler: Any, user: Any, server_name: str) -> None:
         return
     if server_name and row is not None and row.server is None:
         user.spawners.pop(server_name, None)
-        handler.db.delete(row)
-        handler.db.commit()
+        user.db.delete(row)
+        user.db.commit()
 
 
-async def stop_for_hub(app: Any, user: Any, spawner: Any) -> None:
-    """Stop a running server on the hub's own account; `expect_stop` was told why before."""
+async def stop_for_hub(app: JupyterHub, spawner: GradientSpawner) -> None:
+    """Stop a running server for the hub itself, after `expect_stop` has noted the reason."""
     # Set before anything is awaited, as the hub does: nobody else stops it meanwhile.
     spawner._stop_pending = True
     try:
-        await app.proxy.delete_user(user, spawner.name)
-        await user.stop(spawner.name)
+        await app.proxy.delete_user(spawner.user, spawner.name)
+        await spawner.user.stop(spawner.name)
     finally:
         spawner._stop_pending = False

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypedDict, cast
 
 from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.apihandlers.users import UserAPIHandler, UserServerAPIHandler
 from jupyterhub.scopes import needs_scope
+from jupyterhub.user import User
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from tornado import web
 
@@ -14,18 +16,19 @@ from ..ledger import LedgerAway, leases
 from ..rules.idleness import DECIDED, Reason, Stop, cull
 from ..rules.options import parse_display_name, parse_options, with_default_type
 from ..rules.refusal import Refused, another_lease, error_body, shown
-from ..spawners.context import HubContext
+from ..spawners.base import GradientSpawner
 from ..spawners.refused import StartRefused
+from .base_handler import GradientHandler
 from .named_servers import ChecksNamedServers
 from .server_row import title_of_row
 from .stopping import (
-    asked_by,
+    attribute_stop,
     finish_interrupted,
     forget_server,
+    has_started_since,
     start_under_way,
-    started_since,
-    until_checked,
-    until_interrupted,
+    wait_until_checked,
+    wait_until_interrupted,
 )
 
 #: The small mode's culler service.
@@ -45,6 +48,14 @@ START_KEYS = ("display_name", "user_options")
 REMOVAL_SECONDS, REMOVAL_STEP = 5.0, 0.02
 
 
+class ServerBody(TypedDict, total=False):
+    """The body of a request on a server, before it is checked."""
+
+    name: object
+    display_name: object
+    user_options: object
+
+
 class ServerGone(Exception):
     """A named server that was to be stopped is not there any more."""
 
@@ -61,24 +72,19 @@ class StopBody(BaseModel):
 
     @field_validator("reason")
     @classmethod
-    def _decided(cls, reason: str) -> str:
+    def _check_reason(cls, reason: str) -> str:
         if reason and reason not in DECIDED:
             raise ValueError(f"it is none of {', '.join(sorted(DECIDED))}")
         return reason
 
     @field_validator("why")
     @classmethod
-    def _printable(cls, why: str) -> str:
+    def _clean_why(cls, why: str) -> str:
         return "".join(c if c.isprintable() else " " for c in why).strip()
 
 
-class GradientAPIHandler(APIHandler):
+class GradientAPIHandler(GradientHandler, APIHandler):
     """An API handler whose refusals have one JSON shape."""
-
-    @property
-    def context(self) -> HubContext:
-        """What this hub process shares."""
-        return HubContext.of(self.config)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Write a refusal with code, hint and field beside the hub's own status and message."""
@@ -94,128 +100,107 @@ class GradientAPIHandler(APIHandler):
             self._write_buffer: list[bytes] = []
             self.write(json.dumps(body))
 
-    def refuse(self, refused: Refused) -> StartRefused:
-        """Turn a Refused into the exception that Tornado answers with."""
-        return StartRefused(refused)
-
 
 class GradientServerAPIHandler(ChecksNamedServers, GradientAPIHandler, UserServerAPIHandler):
     """POST, PUT, PATCH, DELETE on a server. Bodies are parsed before anything is stored."""
 
-    _found: Any = None
+    _user: User | None = None
 
-    def find_user(self, name: str) -> Any:
+    def find_user(self, name: str) -> User | None:
         """Return the hub's user, asked of its database once a request: ours and theirs both need
         it."""
-        if self._found is None or self._found.name != name:
-            self._found = super().find_user(name)
-        return self._found
+        if self._user is None or self._user.name != name:
+            self._user = super().find_user(name)
+        return self._user
 
-    def get_json_body(self) -> Any:
+    def get_json_body(self) -> object:
         """Return the body as JSON of a bounded size."""
         if len(self.request.body) > LONGEST_BODY:
             raise self.refuse(
-                Refused(
-                    "bad_body",
-                    f"The body has {len(self.request.body)} bytes.",
-                    f"At most {LONGEST_BODY} are taken.",
-                )
+                "bad_body",
+                f"The body has {len(self.request.body)} bytes.",
+                f"At most {LONGEST_BODY} are taken.",
             )
         try:
             body = super().get_json_body()
         except RecursionError:
-            raise self.refuse(Refused("bad_body", "The body is nested too deeply.")) from None
+            raise self.refuse("bad_body", "The body is nested too deeply.") from None
         except web.HTTPError as error:
-            raise self.refuse(
-                Refused("bad_body", "The body is not JSON.", "Send a JSON object.")
-            ) from error
+            raise self.refuse("bad_body", "The body is not JSON.", "Send a JSON object.") from error
         if self.request.method == "PATCH":
-            return self._patch_body(body)
+            return self._parse_patch(body)
         return body
 
-    def get_server_json_body(self) -> dict[str, Any]:
+    def get_server_json_body(self) -> ServerBody:
         """Return the hub's form of the body, its options parsed and its name checked."""
-        given = self.get_json_body()
+        sent = self.get_json_body()
         # An empty list or a zero is no request either: it would start with the saved options.
-        if given is not None and not isinstance(given, dict):
+        if sent is not None and not isinstance(sent, dict):
             raise self.refuse(
-                Refused(
-                    "bad_body",
-                    "The body is not a JSON object.",
-                    'Send for example {"user_options": {"instance_type": "c3"}}.',
-                )
+                "bad_body",
+                "The body is not a JSON object.",
+                'Send for example {"user_options": {"instance_type": "c3"}}.',
             )
-        if given and not given.keys().isdisjoint(START_KEYS):
-            self._refuse_unknown(given, START_KEYS, "does not belong beside user_options")
-        body: dict[str, Any] = super().get_server_json_body()
-        return self._checked(body)
+        if sent and not sent.keys().isdisjoint(START_KEYS):
+            self._refuse_unknown(sent, START_KEYS, "does not belong beside user_options")
+        return self._parse_values(super().get_server_json_body())
 
-    def _refuse_unknown(self, body: dict[str, Any], known: tuple[str, ...], why: str) -> None:
-        for key in body:
+    def _refuse_unknown(self, sent: Iterable[str], known: tuple[str, ...], why: str) -> None:
+        for key in sent:
             if key not in known:
                 raise self.refuse(
-                    Refused(
-                        "unknown_option",
-                        f"{shown(key)} {why}.",
-                        f"Known keys: {', '.join(known)}.",
-                        field=shown(key, 40),
-                    )
+                    "unknown_option",
+                    f"{shown(key)} {why}.",
+                    f"Known keys: {', '.join(known)}.",
+                    field=shown(key, 40),
                 )
 
-    def _patch_body(self, body: Any) -> dict[str, Any]:
+    def _parse_patch(self, body: object) -> ServerBody:
         if not isinstance(body, dict) or not body:
             raise self.refuse(
-                Refused(
-                    "bad_body",
-                    "The body is not a JSON object with something to change.",
-                    f"Known keys: {', '.join(PATCH_KEYS)}.",
-                )
+                "bad_body",
+                "The body is not a JSON object with something to change.",
+                f"Known keys: {', '.join(PATCH_KEYS)}.",
             )
         self._refuse_unknown(body, PATCH_KEYS, "cannot be changed")
         if "name" in body and not isinstance(body["name"], str):
-            raise self.refuse(Refused("bad_name", "name is not text.", field="name"))
+            raise self.refuse("bad_name", "name is not text.", field="name")
         if "user_options" in body and not isinstance(body["user_options"], dict):
-            raise self.refuse(
-                Refused("bad_body", "user_options is not an object.", field="user_options")
-            )
-        return self._checked(body)
+            raise self.refuse("bad_body", "user_options is not an object.", field="user_options")
+        return self._parse_values(cast("ServerBody", body))
 
-    def _checked(self, body: dict[str, Any]) -> dict[str, Any]:
+    def _parse_values(self, body: ServerBody) -> ServerBody:
         try:
-            if body.get("display_name"):
-                body["display_name"] = parse_display_name(body["display_name"])
-            if body.get("user_options") is not None:
-                given = with_default_type(
-                    body["user_options"], self.context.settings.default_instance_type
-                )
-                body["user_options"] = parse_options(given).as_json()
+            if display_name := body.get("display_name"):
+                body["display_name"] = parse_display_name(display_name)
+            if (options := body.get("user_options")) is not None:
+                options = with_default_type(options, self.context.settings.default_instance_type)
+                body["user_options"] = parse_options(options).as_json()
         except Refused as refused:
-            raise self.refuse(refused) from None
+            raise StartRefused(refused) from None
         return body
 
     @needs_scope("start:servers")
     async def post(self, user_name: str, server_name: str = "") -> None:
         """Start. A refused start of a new named server leaves no server behind."""
         user = self.find_user(user_name)
-        known = user is not None and (not server_name or server_name in user.orm_spawners)
+        is_new = user is not None and server_name and server_name not in user.orm_spawners
         try:
             await super().post(user_name, server_name)
         except web.HTTPError:
-            if user is not None and not known:
-                forget_server(self, user, server_name)
+            if is_new:
+                forget_server(user, server_name)
             raise
         except asyncio.CancelledError:
             # The start was cancelled by a DELETE while this request waited for it; the request
             # itself was not, and deserves an answer.
             own_image = user is not None and "image" in user.spawners[server_name].user_options
             raise self.refuse(
-                Refused(
-                    "start_cancelled",
-                    "The start was cancelled.",
-                    "On a paid machine an image of your own is charged from its container's start."
-                    if own_image
-                    else "Nothing was charged.",
-                )
+                "start_cancelled",
+                "The start was cancelled.",
+                "On a paid machine an image of your own is charged from its container's start."
+                if own_image
+                else "Nothing was charged.",
             ) from None
 
     @needs_scope("delete:servers")
@@ -225,17 +210,17 @@ class GradientServerAPIHandler(ChecksNamedServers, GradientAPIHandler, UserServe
         The body may name the `lease` that is meant, so that a server started anew since is not
         stopped by mistake, and say `why` to the owner. Only the keeper gives a `reason`.
         """
-        body = self._stop_body()
+        body = self._parse_stop()
         user = self.find_user(user_name)
         spawner = user and user.spawners.get(server_name)
-        if spawner is not None and hasattr(spawner, "expect_stop"):
+        if isinstance(spawner, GradientSpawner):
             try:
-                await until_checked(spawner)
+                await wait_until_checked(spawner)
             except Refused as refused:
-                raise self.refuse(refused) from None
+                raise StartRefused(refused) from None
             if body.lease and spawner.active and body.lease != spawner.lease_id:
-                raise self.refuse(another_lease(title_of_row(spawner.orm_spawner)))
-            spawner.expect_stop(*await self._why(user, spawner, body), body.why)
+                raise StartRefused(another_lease(title_of_row(spawner.orm_spawner)))
+            spawner.expect_stop(*await self._find_reason(user, spawner, body), body.why)
         try:
             await super().delete(user_name, server_name)
         except ServerGone:
@@ -246,7 +231,7 @@ class GradientServerAPIHandler(ChecksNamedServers, GradientAPIHandler, UserServe
         if body.remove and self.get_status() == 204:
             await self._await_removal(user, server_name)
 
-    async def _await_removal(self, user: Any, server_name: str) -> None:
+    async def _await_removal(self, user: User, server_name: str) -> None:
         """Wait a while until the server's row is gone; answer 202 where that takes longer.
 
         The hub removes it behind its answer, and our mark in the ledger takes it longer: whoever
@@ -258,7 +243,9 @@ class GradientServerAPIHandler(ChecksNamedServers, GradientAPIHandler, UserServe
             await asyncio.sleep(REMOVAL_STEP)
         self.set_status(202)
 
-    async def stop_single_user(self, user: Any, server_name: str = "") -> Any:
+    async def stop_single_user(
+        self, user: User, server_name: str = ""
+    ) -> asyncio.Future[None] | None:
         """Stop, once an interrupted start has tidied up after itself.
 
         JupyterHub calls it a second after the interruption, and fails where that takes longer.
@@ -268,38 +255,39 @@ class GradientServerAPIHandler(ChecksNamedServers, GradientAPIHandler, UserServe
             raise ServerGone
         spawner = user.spawners[server_name]
         start = start_under_way(spawner)
-        if await until_interrupted(spawner, self.slow_stop_timeout):
-            if server_name not in user.spawners or started_since(spawner, start):
+        if await wait_until_interrupted(spawner, self.slow_stop_timeout):
+            if server_name not in user.spawners or has_started_since(spawner, start):
                 raise ServerGone
-            return await super().stop_single_user(user, server_name)
+            future: asyncio.Future[None] | None = await super().stop_single_user(user, server_name)
+            return future
         # Answered with "on its way"; whoever removes the server waits for this.
-        return finish_interrupted(self.settings["app"], user, spawner)
+        return finish_interrupted(self.settings["app"], spawner)
 
-    def _stop_body(self) -> "StopBody":
-        given = self.get_json_body() if self.request.body else {}
+    def _parse_stop(self) -> StopBody:
+        sent = self.get_json_body() if self.request.body else {}
         try:
-            return StopBody.model_validate(given or {})
+            return StopBody.model_validate(sent or {})
         except ValidationError as fault:
             error = fault.errors()[0]
             field = ".".join(str(part) for part in error["loc"])
             raise self.refuse(
-                Refused(
-                    "bad_body",
-                    f"{shown(field or 'The body')}: {error['msg']}.",
-                    "Known keys: remove, lease, why, reason.",
-                    field=field or None,
-                )
+                "bad_body",
+                f"{shown(field or 'The body')}: {error['msg']}.",
+                "Known keys: remove, lease, why, reason.",
+                field=field or None,
             ) from None
 
-    async def _why(self, user: Any, spawner: Any, body: "StopBody") -> tuple[Reason, str]:
-        reason, who = asked_by(self.current_user, user)
+    async def _find_reason(
+        self, user: User, spawner: GradientSpawner, body: StopBody
+    ) -> tuple[Reason, str]:
+        reason, who = attribute_stop(self.current_user, user)
         if who == f"service {KEEPER}" and body.reason:
             return Reason(body.reason), "keeper"
         if who == f"service {CULLER}":
-            return await self._culled(spawner), who
+            return await self._find_deadline(spawner), who
         return reason, who
 
-    async def _culled(self, spawner: Any) -> Reason:
+    async def _find_deadline(self, spawner: GradientSpawner) -> Reason:
         """Return which of a lease's deadlines the culler found passed: a hard end, or idleness."""
         try:
             lease = await self.context.ledger.aread(leases.describe, spawner.lease_id)
@@ -339,12 +327,9 @@ class GradientUserAPIHandler(GradientAPIHandler, UserAPIHandler):
                     await self.stop_single_user(user, name)
                 if spawner.pending:
                     raise self.refuse(
-                        Refused(
-                            "still_stopping",
-                            f"The notebook {shown(title)} of {shown(user.name)} still"
-                            " starts or stops.",
-                            "Try again in a moment.",
-                        )
+                        "still_stopping",
+                        f"The notebook {shown(title)} of {shown(user.name)} still starts or stops.",
+                        "Try again in a moment.",
                     )
         await super().delete(user_name)
 

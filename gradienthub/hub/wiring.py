@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from jupyterhub.app import JupyterHub
 from jupyterhub.auth import Authenticator
 
 from ..rules.services import is_culler, may_stop
@@ -15,7 +15,7 @@ from .spawner_class import class_faults, value_faults
 USER_SCOPES = ("servers", "access:servers", "users:activity")
 
 
-def wiring_faults(app: Any) -> list[str]:
+def wiring_faults(app: JupyterHub) -> list[str]:
     """List what other lines of the configuration undid after configure(c), each with its cure."""
     faults = [*class_faults(app.spawner_class)]
     faults = faults or [*value_faults(app.spawner_class, app.config)]
@@ -40,8 +40,8 @@ def wiring_faults(app: Any) -> list[str]:
             f"c.JupyterHub.services has no keeper ({users_api.KEEPER!r}), so that nothing would"
             " stop what is idle; write configure(c) as the last line of the configuration"
         )
-    faults += _missing_scopes(app, names)
-    faults += _unreachable(app)
+    faults += [*_find_missing_of_keeper(app, names), *_find_missing_of_server(app)]
+    faults += _find_unreachable(app)
     faults += [
         f"The service {service.get('name')!r} is a stock idle culler: it stops notebooks at its own"
         " limit, not at theirs; remove it from c.JupyterHub.services"
@@ -51,7 +51,7 @@ def wiring_faults(app: Any) -> list[str]:
     return faults
 
 
-def _unreachable(app: Any) -> Iterator[str]:
+def _find_unreachable(app: JupyterHub) -> Iterator[str]:
     """Say what of the hub's own addresses the keeper and our probes cannot speak to."""
     if getattr(app, "internal_ssl", False):
         yield (
@@ -67,12 +67,12 @@ def _unreachable(app: Any) -> Iterator[str]:
         )
 
 
-def wiring_warnings(app: Any) -> list[str]:
+def wiring_warnings(app: JupyterHub) -> list[str]:
     """List what is allowed and surprises people: other services that stop, users who may less."""
-    return [*_stopping_services(app), *_weak_users(app)]
+    return [*_find_stopping(app), *_find_weak_users(app)]
 
 
-def _stopping_services(app: Any) -> Iterator[str]:
+def _find_stopping(app: JupyterHub) -> Iterator[str]:
     for service in app.services:
         name = str(service.get("name"))
         if name in (users_api.KEEPER, users_api.CULLER):
@@ -93,7 +93,7 @@ def _stopping_services(app: Any) -> Iterator[str]:
             )
 
 
-def _weak_users(app: Any) -> Iterator[str]:
+def _find_weak_users(app: JupyterHub) -> Iterator[str]:
     for role in app.load_roles:
         if role.get("name") != "user" or "scopes" not in role:
             continue
@@ -107,12 +107,8 @@ def _weak_users(app: Any) -> Iterator[str]:
             )
 
 
-def _missing_scopes(app: Any, services: list[str]) -> list[str]:
-    """List what the keeper, or a server, cannot do because another line replaced the roles."""
-    return [*_missing_of_keeper(app, services), *_missing_of_server(app)]
-
-
-def _missing_of_server(app: Any) -> list[str]:
+def _find_missing_of_server(app: JupyterHub) -> list[str]:
+    """Say what a server's own token cannot do because another line replaced its role."""
     for role in app.load_roles:
         if role.get("name") == "server" and "scopes" in role:
             scopes = {str(scope) for scope in role["scopes"]}
@@ -125,7 +121,8 @@ def _missing_of_server(app: Any) -> list[str]:
     return []
 
 
-def _missing_of_keeper(app: Any, services: list[str]) -> list[str]:
+def _find_missing_of_keeper(app: JupyterHub, services: list[str]) -> list[str]:
+    """Say what the keeper cannot do because another line replaced its role."""
     if users_api.KEEPER not in services:
         return []
     held = {

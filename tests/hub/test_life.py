@@ -212,7 +212,7 @@ async def test_an_engine_that_is_away_when_the_hub_starts_makes_it_forget_nothin
     fault = home.engine.suffer(EngineIsAway())
     await home.kill_and_start()
     await fault.reached()
-    await home.until(lambda: not any(settle._checked(home.app)))
+    await home.until(lambda: not settle.list_checked(home.app))
     assert not home.context.settled
     assert home.spawner("anna").active
     assert (await home.lease_of("anna"))["ended_at"] is None

@@ -1,4 +1,4 @@
-"""with_tiers(Any): any authenticator, with the facts that a tier is resolved from."""
+"""with_tiers(cls): an authenticator that also records the facts by which a tier is resolved."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -47,7 +47,7 @@ class AuthModel(TypedDict, total=False):
 
 
 class HookFailure(web.HTTPError):
-    """Others' code failed in a login or a request: an error page with words."""
+    """The failure of others' code in a login or a request, as an error page with words."""
 
     def __init__(self, name: str) -> None:
         super().__init__(503, f"{name} of this hub failed")
@@ -87,7 +87,7 @@ class TiersMixin(Authenticator):
         return answer if isinstance(answer, str) else _with_groups(answer, groups)
 
     async def get_user_groups(self, auth_state: object) -> set[str]:
-        """Return the groups in what the provider said, for OAuthenticator, in whatever shape.
+        """Return the groups that the provider sent, in whatever shape, for OAuthenticator.
 
         OAuthenticator itself fails at a list of objects, or drops it.
         """
@@ -152,7 +152,7 @@ class TiersMixin(Authenticator):
         info, what = self._provider_info(model), f"the {kind} of {name!r}"
         facts = {
             "who": self._subject(info),
-            # None: nothing new is said of them, and what is known stands.
+            # None leaves the claims of the login before.
             "claims": self._choose_claims(name, info) if "auth_state" in model else None,
             "groups": groups.names,
             "groups_unknown": groups.unknown,
@@ -263,8 +263,7 @@ class TiersMixin(Authenticator):
         return claims
 
     def _subject(self, info: Mapping[str, object]) -> Subject:
-        """Return the provider and its stable word for this person; a name or an address is
-        neither."""
+        """Return the provider and its stable id of this person, which no name or address is."""
         mro = type(self).__mro__
         # What stands right of the mixin; left of it a deployer or MultiAuthenticator adds others.
         provider = mro[mro.index(TiersMixin) + 1].__name__

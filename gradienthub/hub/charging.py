@@ -1,6 +1,6 @@
-"""Charging without a keeper: the hub itself extends holds, and stops what has no money left.
+"""Charging without a keeper: the hub extends holds and stops notebooks whose money is used up.
 
-Where a keeper runs, it does this and warns before.
+Where a keeper runs, the keeper does this, and warns before.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ async def keep_charged(app: JupyterHub, context: HubContext) -> None:
 
 
 async def charge(app: JupyterHub, context: HubContext) -> dict[str, datetime]:
-    """Run one pass: tell the ledger what is alive, and stop what has no money left."""
+    """Run one pass: extend the holds of what is alive, and stop what has no money left."""
     serving = [spawner for spawner in list_servers(app) if spawner.lease_id]
     money_ends = await context.ledger.awrite(
         holds.tick,
@@ -51,8 +51,7 @@ async def charge(app: JupyterHub, context: HubContext) -> dict[str, datetime]:
 
 
 async def _live_leases(context: HubContext, serving: list[GradientSpawner]) -> list[str]:
-    """Return the leases whose object the engine calls alive; without a census, what the hub
-    serves."""
+    """Return the leases that the engine shows alive; without a census, those the hub serves."""
     census = await context.engine.census()
     if census is None:
         return [spawner.lease_id for spawner in serving if spawner.ready]

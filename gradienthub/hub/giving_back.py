@@ -17,7 +17,7 @@ NOTE = "Given back: lease "
 
 
 async def give_back(app: JupyterHub, context: HubContext, lease_id: str) -> bool:
-    """Make the row of this lease's server again, if its owner is there; return whether it is made.
+    """Recreate the row of this lease's server if its owner is there. Return whether all is done.
 
     The notebook keeps running all the while. Its address, its state, its token and its OAuth
     client are those of before, so that nothing in it has to know. The keeper cannot look at what
@@ -101,7 +101,7 @@ def _make_rows(user: User, row: orm.Spawner, kept: LeaseWithoutServer) -> None:
 
 
 async def _stop_dead(app: JupyterHub, user: User, name: str) -> None:
-    """Do what the hub does where a poll finds a server dead."""
+    """Stop a server that a poll shows dead, as the hub does."""
     app.log.warning("The server %s of %s stopped", name or "(default)", user.name)
     await app.proxy.delete_user(user, name)
     await user.stop(name)

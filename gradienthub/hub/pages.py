@@ -276,7 +276,7 @@ def _runs(user: User, server_name: str) -> bool:
 
 
 def _is_starting(user: User, server_name: str, options: Mapping[str, object]) -> bool:
-    """Return whether this very start is on its way already."""
+    """Return whether a start with these very options is under way."""
     spawner = user.spawners.get(server_name)
     return (
         spawner is not None

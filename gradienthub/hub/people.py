@@ -1,4 +1,4 @@
-"""People: what the ledger is told of the hub's own users, so that all who ask it say the same."""
+"""Report the hub's users and their groups to the ledger, so that all who read it agree."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ AT_ONCE = 250
 async def note_people(app: JupyterHub, context: HubContext) -> None:
     """Tell the ledger which users the hub has and their groups, where that has changed.
 
-    An account whose users are all gone is told as a finding, and what it runs is kept.
+    An account whose users are all gone becomes a finding, and what it runs is kept.
     """
     seen = await _read_users(app)
     hub_id = context.settings.hub_id

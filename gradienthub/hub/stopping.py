@@ -93,7 +93,7 @@ async def wait_until_interrupted(spawner: GradientSpawner, patience: float) -> b
 
 
 def start_under_way(spawner: GradientSpawner) -> asyncio.Future[object] | None:
-    """Return the start that this server is in, or that still tidies up; None where there is none.
+    """Return the start that is under way, or that still tidies up; None if there is none.
 
     JupyterHub keeps the future of a failed start, for its pages.
     """

@@ -182,7 +182,7 @@ class GradientServerAPIHandler(ChecksNamedServers, GradientAPIHandler, UserServe
 
     @needs_scope("start:servers")
     async def post(self, user_name: str, server_name: str = "") -> None:
-        """Start. A refused start of a new named server leaves no server behind."""
+        """Start the server. A refused start of a new named server leaves none behind."""
         user = self.find_user(user_name)
         is_new = user is not None and server_name and server_name not in user.orm_spawners
         try:
@@ -205,7 +205,7 @@ class GradientServerAPIHandler(ChecksNamedServers, GradientAPIHandler, UserServe
 
     @needs_scope("delete:servers")
     async def delete(self, user_name: str, server_name: str = "") -> None:
-        """Stop; who asks, and so why, is written with the lease.
+        """Stop the server, and write with the lease who asks and why.
 
         The body may name the `lease` that is meant, so that a server started anew since is not
         stopped by mistake, and say `why` to the owner. Only the keeper gives a `reason`.
@@ -246,7 +246,7 @@ class GradientServerAPIHandler(ChecksNamedServers, GradientAPIHandler, UserServe
     async def stop_single_user(
         self, user: User, server_name: str = ""
     ) -> asyncio.Future[None] | None:
-        """Stop, once an interrupted start has tidied up after itself.
+        """Stop a server once its interrupted start has tidied up after itself.
 
         JupyterHub calls it a second after the interruption, and fails where that takes longer.
         """
@@ -288,7 +288,7 @@ class GradientServerAPIHandler(ChecksNamedServers, GradientAPIHandler, UserServe
         return reason, who
 
     async def _find_deadline(self, spawner: GradientSpawner) -> Reason:
-        """Return which of a lease's deadlines the culler found passed: a hard end, or idleness."""
+        """Return which deadline of the lease the culler acts on: a hard end, or idleness."""
         try:
             lease = await self.context.ledger.aread(leases.describe, spawner.lease_id)
         except LedgerAway:
@@ -309,7 +309,7 @@ class GradientUserAPIHandler(GradientAPIHandler, UserAPIHandler):
 
     @needs_scope("admin:users")
     async def patch(self, user_name: str) -> None:
-        """Change; the keeper knows people by name, and the old name may be given to another."""
+        """Change the user, and the account's name at once: another may get the old one."""
         user = self.find_user(user_name)
         await super().patch(user_name)
         if user is not None and user.name != user_name:

@@ -2,7 +2,9 @@
 
 from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.user import User
+from jupyterhub.utils import url_escape_path, url_path_join
 from tornado import web
+from tornado.httputil import url_concat
 
 from ..rules.refusal import Refused
 from ..spawners.context import HubContext
@@ -23,6 +25,18 @@ class GradientHandler(BaseHandler):
         if user is None:
             raise web.HTTPError(404, f"No such user: {user_name}")
         return user
+
+    def address_of(self, page: str, user: User, server_name: str) -> str:
+        """Return the page of a server with `next` alone: a link's options are not for there."""
+        server = url_escape_path(server_name)
+        url: str = url_path_join(self.hub.base_url, page, user.escaped_name, server)
+        after = self.get_argument("next", "")
+        return url_concat(url, {"next": after}) if after else url
+
+    def copy_headers(self, error: BaseException) -> None:
+        """Answer with the headers of an exception, as Retry-After."""
+        for name, value in (getattr(error, "headers", None) or {}).items():
+            self.set_header(name, value)
 
     def refuse(
         self, code: str, message: str, hint: str = "", field: str | None = None

@@ -122,8 +122,7 @@ class NotebooksHandler(GradientHandler, HomeHandler):
         user = self.current_user
         if refused is not None:
             self.set_status(refused.status)
-            for name, value in StartRefused(refused).headers.items():
-                self.set_header(name, value)
+            self.copy_headers(StartRefused(refused))
         settings = self.context.settings
         html = await self.render_template(
             "gradient/notebooks.html",

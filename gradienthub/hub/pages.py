@@ -10,7 +10,6 @@ from jupyterhub.handlers.pages import SpawnHandler
 from jupyterhub.handlers.static import CacheControlStaticFilesHandler
 from jupyterhub.scopes import needs_scope
 from jupyterhub.user import User
-from jupyterhub.utils import url_escape_path, url_path_join
 from tornado import web
 from tornado.httputil import url_concat
 
@@ -92,7 +91,7 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
         except StartRefused as error:
             await self._show_refusal(user, server_name, entries, error)
         except web.HTTPError as error:
-            self._copy_headers(error)
+            self.copy_headers(error)
             self.log.warning("Not started for %s: %s", user.name, error)
             await self._show_form(user, server_name, entries, error=error)
 
@@ -201,7 +200,7 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
     async def _show_refusal(
         self, user: User, server_name: str, entries: Mapping[str, str], error: StartRefused
     ) -> None:
-        self._copy_headers(error)
+        self.copy_headers(error)
         self.log.info("Refused a start of %s: %s", user.name, error.refused.code)
         await self._show_form(user, server_name, entries, refused=error.refused)
 
@@ -252,16 +251,7 @@ class GradientSpawnHandler(ChecksNamedServers, SpawnHandler):
         )
 
     def _get_pending_url(self, user: User, server_name: str) -> str:
-        """Return the pending page with `next` alone: a link's options are not for there."""
-        url = url_path_join(
-            self.hub.base_url, "spawn-pending", user.escaped_name, url_escape_path(server_name)
-        )
-        after: str = self.get_argument("next", "")
-        return url_concat(url, {"next": after}) if after else str(url)
-
-    def _copy_headers(self, error: BaseException) -> None:
-        for name, value in (getattr(error, "headers", None) or {}).items():
-            self.set_header(name, value)
+        return self.address_of("spawn-pending", user, server_name)
 
 
 class NewNotebookHandler(GradientSpawnHandler):

@@ -11,7 +11,6 @@ from jupyterhub.scopes import needs_scope
 from jupyterhub.user import User
 from jupyterhub.utils import url_escape_path, url_path_join
 from tornado import web
-from tornado.httputil import url_concat
 
 from ..ledger import LedgerAway, accounts, leases
 from ..ledger.offers import StartSeen
@@ -21,7 +20,7 @@ from ..rules.lease import Lease
 from ..rules.money import format_price, format_rounded
 from ..rules.refusal import Refused
 from ..spawners.base import GradientSpawner
-from ..spawners.context import hub_user
+from ..spawners.context import HubContext, hub_user
 from ..spawners.offer import start_seen
 from ..spawners.refused import StartRefused
 from ..views.form import INTERFACE_TITLES
@@ -129,7 +128,7 @@ class GradientSpawnPendingHandler(GradientHandler, SpawnPendingHandler):
                 "not_running.html",
                 user=self.current_user,
                 server_name=title_of_row(spawner.orm_spawner) if server_name else "",
-                spawn_url=self._form_url(user, server_name),
+                spawn_url=self.address_of("spawn", user, server_name),
                 auth_state=await user.get_auth_state(),
             )
             self.finish(html)
@@ -159,10 +158,7 @@ class GradientSpawnPendingHandler(GradientHandler, SpawnPendingHandler):
         state = {"stop": "stopping", "check": "checking"}.get(spawner.pending, "starting")
         view = self._build_view(state, user, spawner)
         if state == "starting":
-            try:
-                seen = await start_seen(context, spawner.lease_id)
-            except Refused:
-                seen = StartSeen(None, 0, None)
+            seen = await _see_start(context, spawner)
             catalog = context.settings.house.catalog
             view = replace(
                 view,
@@ -222,23 +218,24 @@ class GradientSpawnPendingHandler(GradientHandler, SpawnPendingHandler):
             json_url=url_path_join(self.hub.base_url, "api/gradient/starts", user.escaped_name)
             + "/"
             + url_escape_path(spawner.name),
-            form_url=self._form_url(user, spawner.name),
+            form_url=self.address_of("spawn", user, spawner.name),
             help_url=settings.help_url,
             support_email=settings.support_email,
         )
-
-    def _form_url(self, user: User, server_name: str) -> str:
-        url = url_path_join(
-            self.hub.base_url, "spawn", user.escaped_name, url_escape_path(server_name)
-        )
-        after: str = self.get_argument("next", "")
-        return url_concat(url, {"next": after}) if after else str(url)
 
     async def _show(self, view: StartView) -> None:
         html = await self.render_template(
             "gradient/pending.html", start=view, action=self.request.uri
         )
         self.finish(html)
+
+
+async def _see_start(context: HubContext, spawner: GradientSpawner) -> StartSeen:
+    """Return how far the start has come; nothing of it while the ledger is away."""
+    try:
+        return await start_seen(context, spawner.lease_id)
+    except Refused:
+        return StartSeen(None, 0, None)
 
 
 class StartPhasesHandler(GradientAPIHandler):
@@ -257,10 +254,7 @@ class StartPhasesHandler(GradientAPIHandler):
         spawner, context = user.spawners[server_name], self.context
         if wait and spawner.pending == "spawn" and spawner._spawn_future:
             await asyncio.wait([spawner._spawn_future], timeout=wait)
-        try:
-            seen = await start_seen(context, spawner.lease_id)
-        except Refused:
-            seen = StartSeen(None, 0, None)
+        seen = await _see_start(context, spawner)
         failed = None
         if spawner._failed:
             failed = asdict(failure_of(spawner._spawn_future.exception()))

@@ -77,12 +77,7 @@ def _find_stopping(app: JupyterHub) -> Iterator[str]:
         name = str(service.get("name"))
         if name in (users_api.KEEPER, users_api.CULLER):
             continue
-        held = [
-            scope
-            for role in app.load_roles
-            if name in role.get("services", ())
-            for scope in may_stop(role.get("scopes", ()))
-        ]
+        held = may_stop(_scopes_of(app, name))
         if service.get("admin"):
             held.append("the role admin")
         if held:
@@ -125,19 +120,22 @@ def _find_missing_of_keeper(app: JupyterHub, services: list[str]) -> list[str]:
     """Say what the keeper cannot do because another line replaced its role."""
     if users_api.KEEPER not in services:
         return []
-    held = {
-        scope
-        for role in app.load_roles
-        if users_api.KEEPER in role.get("services", ())
-        for scope in role.get("scopes", ())
-    }
-    missing = sorted(set(users_api.KEEPER_SCOPES) - held)
+    missing = sorted(set(users_api.KEEPER_SCOPES) - _scopes_of(app, users_api.KEEPER))
     if not missing:
         return []
     return [
         f"c.JupyterHub.load_roles gives the keeper no {' and no '.join(missing)}, so that it cannot"
         " see or stop notebooks; write configure(c) as the last line of the configuration"
     ]
+
+
+def _scopes_of(app: JupyterHub, service: str) -> set[str]:
+    return {
+        scope
+        for role in app.load_roles
+        if service in role.get("services", ())
+        for scope in role.get("scopes", ())
+    }
 
 
 def bypasses(authenticator: type[Authenticator]) -> list[str]:

@@ -175,7 +175,7 @@ def _to_remove(
     gone = []
     if takeover is not None and spawner.cls is not None:
         written = {f"c.{s}.{n}" for s, names in takeover.settings.items() for n in names}
-        for section in spawner.cls.section_names():  # type: ignore[attr-defined]
+        for section in spawner.cls.section_names():
             for name in config.get(section, {}):
                 dotted = f"c.{section}.{name}"
                 if name in takeover.drops and dotted not in written:

@@ -364,8 +364,9 @@ def _with_groups(model: AuthModel, groups: Groups) -> AuthModel:
 
 
 def _are_names(groups: object) -> TypeGuard[Collection[str]]:
-    plain = isinstance(groups, list | tuple | set | frozenset)
-    return plain and all(isinstance(name, str) for name in groups)
+    return isinstance(groups, list | tuple | set | frozenset) and all(
+        isinstance(name, str) for name in groups
+    )
 
 
 def _shorten(word: str, length: int) -> str:

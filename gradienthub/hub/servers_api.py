@@ -58,8 +58,9 @@ class ServersHandler(GradientAPIHandler):
             "hub_id": context.settings.hub_id,
             "settled": context.settled,
             "servers": servers,
-            "census": census
-            and [_describe_object(seen, cpu.get(seen.lease_id)) for seen in census],
+            "census": None
+            if census is None
+            else [_describe_object(seen, cpu.get(seen.lease_id)) for seen in census],
             "engine_away": away,
         }
         self.write(json.dumps(body))

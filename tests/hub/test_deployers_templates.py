@@ -9,8 +9,8 @@ from jupyterhub._data import DATA_FILES_PATH
 
 from gradienthub.hub.frame import (
     OtherTemplates,
-    find_other_templates,
     describe_templates,
+    find_other_templates,
     split_at_seams,
 )
 from gradienthub.testing import SlowToStart

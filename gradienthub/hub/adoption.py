@@ -76,16 +76,16 @@ def old_spawner(config: Config) -> OldSpawner:
 def old_of(config: Config, spawner: OldSpawner) -> Old:
     """Collect what an old configuration sets, by its nearest sections."""
     preset = config.GradientHub.get("preset", USUAL_PRESET)
-    tables = presets.load(preset) if preset else {}
-    tier = tables.get("tiers", {}).get(tables.get("tier_rules", {}).get("default"), {})
+    tables = presets.load(preset) if preset else presets.EMPTY
+    tier = tables["tiers"].get(str(tables["tier_rules"].get("default")), {})
     return Old(
         spawner=spawner.name,
         traits=_traits(config, spawner),
         services=_list(config, "services"),
         roles=_list(config, "load_roles"),
         ours=frozenset(config.GradientHub),
-        default_runtime=tier.get("default_runtime") or "python",
-        other_runtimes=tuple(tables.get("runtimes", ())),
+        default_runtime=str(tier.get("default_runtime") or "python"),
+        other_runtimes=tuple(tables["runtimes"]),
     )
 
 

@@ -30,9 +30,6 @@ LOCK = text(
     f" pg_advisory_xact_lock({WRITE_LOCK})"
 )
 
-#: The first argument of the ledger's functions.
-Transaction = Connection
-
 P = ParamSpec("P")
 R = TypeVar("R")
 #: What a function of the ledger is given: a connection inside of one transaction.

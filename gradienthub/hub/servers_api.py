@@ -133,7 +133,7 @@ def _describe_server(spawner: GradientSpawner) -> ServerRow | None:
         "ready": ready,
         "settled": pending != "check",
         "pending": pending or None,
-        "url": server.url if ready else None,
+        "url": server.url if ready and server else None,
         "last_activity": row.last_activity.isoformat() + "Z" if row.last_activity else None,
     }
 

@@ -17,7 +17,7 @@ NOTE = "Given back: lease "
 
 
 async def give_back(app: JupyterHub, context: HubContext, lease_id: str) -> bool:
-    """Recreate the row of this lease's server if its owner is there. Return whether all is done.
+    """Make again the row of this lease's server if its owner is there. Return whether all is done.
 
     The notebook keeps running all the while. Its address, its state, its token and its OAuth
     client are those of before, so that nothing in it has to know. The keeper cannot look at what

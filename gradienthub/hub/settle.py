@@ -114,7 +114,6 @@ async def settle(app: JupyterHub, context: HubContext) -> list[Finding]:
     # A warm server that nobody has claimed is the pool's.
     theirs = [seen for seen in census if seen.lease_id or not seen.slot]
     repairs = findings(open_leases, theirs, hub_leases(app, context), ended, not_lost)
-    by_id = {seen.object_id: seen for seen in census}
     for finding in repairs:
         app.log.warning("Lease %s: %s; %s", finding.lease_id, finding.why, finding.repair.value)
     await _report(context, "engine", [])
@@ -124,12 +123,8 @@ async def settle(app: JupyterHub, context: HubContext) -> list[Finding]:
     others = [_finding_of_stranger(stranger) for stranger in strange.values()]
     await _report(context, "hub", [*others, *map(_finding_of_repair, repairs)])
     if repairs:
-        # At once: what stops slowly or not at all must not be what the others wait behind.
-        mended = await asyncio.gather(
-            *(_try_repair(app, context, f, by_id.get(f.object_id or "")) for f in repairs)
-        )
-        left = [_finding_of_repair(f) for f, well in zip(repairs, mended, strict=True) if not well]
-        await _report(context, "hub", [*others, *left])
+        left = await _repair_all(app, context, repairs, census)
+        await _report(context, "hub", [*others, *map(_finding_of_repair, left)])
     _finish_stops(app, context, {lease.id for lease in open_leases if lease.stop_requested_at})
     revoke_tokens(app, frozenset(lease.id for lease in open_leases))
     return repairs
@@ -156,7 +151,7 @@ async def _find_strangers(
     """Find objects with our labels that are not ours, by names, ids and the ledger."""
     seen = {labelled.object_id: labelled for labelled in census}
     strange = await context.ledger.aread(
-        objects.strangers,
+        objects.find_strangers,
         context.settings.hub_id,
         [container.labelled for container in seen.values()],
     )
@@ -217,6 +212,20 @@ async def _stop_server(app: JupyterHub, lease_id: str) -> None:
         if spawner.lease_id == lease_id:
             spawner.expect_stop(Reason.HUB, "hub")
             await stop_for_hub(app, spawner)
+
+
+async def _repair_all(
+    app: JupyterHub, context: HubContext, repairs: list[Finding], census: list[CensusObject]
+) -> list[Finding]:
+    """Try all repairs at once, and return those that are not mended.
+
+    What stops slowly or not at all must not be what the others wait behind.
+    """
+    by_id = {seen.object_id: seen for seen in census}
+    mended = await asyncio.gather(
+        *(_try_repair(app, context, f, by_id.get(f.object_id or "")) for f in repairs)
+    )
+    return [finding for finding, well in zip(repairs, mended, strict=True) if not well]
 
 
 async def _try_repair(

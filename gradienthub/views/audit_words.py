@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
 
+from ..ledger.audit import AuditRow
 from ..rules.action import Action
 from ..rules.money import format_amount, format_price
 
@@ -45,7 +45,7 @@ ACTION_WORDS: Mapping[str, str] = {
 #: Amounts in micro-units of the row's currency.
 AMOUNTS = frozenset({"amount", "credit_limit", "soft", "hard", "spent"})
 #: Words that only the audit compares.
-UNTOLD = frozenset({"groups_digest"})
+ONLY_COMPARED = frozenset({"groups_digest"})
 
 
 def action_word(action: str) -> str:
@@ -57,7 +57,7 @@ def words_of(detail: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """Yield each word of a detail with its value as text; what is empty is left out."""
     currency = detail.get("currency")
     for key, value in detail.items():
-        if value in (None, "", [], {}) or key in UNTOLD:
+        if value in (None, "", [], {}) or key in ONLY_COMPARED:
             continue
         if isinstance(value, bool):
             yield key, "yes" if value else "no"
@@ -69,10 +69,10 @@ def words_of(detail: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             yield key, value if isinstance(value, str) else json.dumps(value)
 
 
-def put_into_words(row: Mapping[str, Any]) -> dict[str, object]:
+def put_into_words(row: AuditRow) -> dict[str, object]:
     """Return an audit row with its action's `word` and with its detail as short `words`."""
     detail = dict(row["detail"])
     options = detail.pop("options", None)
-    whole: dict[str, object] = {**(options if isinstance(options, dict) else {}), **detail}
+    whole = {**(options if isinstance(options, dict) else {}), **detail}
     words = [f"{key.replace('_', ' ')}: {value}" for key, value in words_of(whole)]
     return {**row, "word": action_word(row["action"]), "words": words}

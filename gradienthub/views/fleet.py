@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from ..ledger import warm_slots
+from ..ledger.findings import FindingRow
+from ..ledger.fleet import DeviceRow
+from ..ledger.keepers import KeeperRow
 from ..ledger.watches import Watched
 from ..rules.duration import format_duration
 from ..rules.health import Health, KeeperFacts, health
@@ -48,8 +50,8 @@ class FleetView:
     """All that the Fleet page prints."""
 
     hosts: tuple[HostPart, ...]
-    findings: tuple[Mapping[str, Any], ...]
-    mended: tuple[Mapping[str, Any], ...]
+    findings: tuple[FindingRow, ...]
+    mended: tuple[FindingRow, ...]
     pool: warm_slots.Overview
     devices: int
     leased: int
@@ -72,10 +74,10 @@ class FleetView:
 class FleetRows:
     """What the ledger has for the page: devices, open leases, findings, the keeper, warm slots."""
 
-    devices: Sequence[Mapping[str, Any]]
+    devices: Sequence[DeviceRow]
     leases: Sequence[Watched]
-    findings: Sequence[Mapping[str, Any]]
-    keeper: Mapping[str, Any]
+    findings: Sequence[FindingRow]
+    keeper: KeeperRow
     pool: warm_slots.Overview
 
 
@@ -130,7 +132,7 @@ def _host(
     )
 
 
-def _tile(row: Mapping[str, Any], views: Mapping[str, LeaseView]) -> DeviceTile:
+def _tile(row: DeviceRow, views: Mapping[str, LeaseView]) -> DeviceTile:
     lease = views.get(row["holder_id"] or "")
     tone, icon, word = _state(row, lease)
     return DeviceTile(
@@ -145,7 +147,7 @@ def _tile(row: Mapping[str, Any], views: Mapping[str, LeaseView]) -> DeviceTile:
     )
 
 
-def _state(row: Mapping[str, Any], lease: LeaseView | None) -> tuple[str, str, str]:
+def _state(row: DeviceRow, lease: LeaseView | None) -> tuple[str, str, str]:
     if row["holder_kind"] == "warm":
         return "start", "start", "Warm"
     if row["holder_kind"] == "outside":

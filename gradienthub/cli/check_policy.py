@@ -1,11 +1,12 @@
 """What a configuration asks of the engine, judged before any start by the rule that judges each."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from docker.errors import DockerException
 from docker.types import HostConfig, Mount
 
 from ..rules.container import Excess, Grant, Policy, judge
+from ..rules.untrusted import as_list, as_mapping
 from .config import HubConfig
 
 #: A version of the engine's interface in which docker-py takes every setting that it knows.
@@ -38,7 +39,7 @@ def configured_excess(hub: HubConfig, spawner: type) -> tuple[Excess, ...]:
     asked = {
         **create,
         "environment": {**_plain(hub, spawner, "environment"), **_environment(create)},
-        "host_config": {**_host_config(hub, spawner), **_mapping(create.get("host_config"))},
+        "host_config": {**_host_config(hub, spawner), **as_mapping(create.get("host_config"))},
     }
     grant = Grant(str(create.get("image") or image), str(create.get("name") or name), {})
     return judge(asked, grant, policy_of(hub, spawner)).excess
@@ -57,21 +58,16 @@ def unjudged(hub: HubConfig, spawner: type) -> list[str]:
 
 
 def _plain(hub: HubConfig, spawner: type, name: str) -> dict[str, object]:
-    value = _mapping(hub.value(spawner, name))
+    value = as_mapping(hub.value(spawner, name))
     # A callable in the environment is asked at each start.
     return {str(key): entry for key, entry in value.items() if not callable(entry)}
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _environment(create: Mapping[str, object]) -> dict[str, object]:
     value = create.get("environment")
     if isinstance(value, Mapping):
         return dict(value)
-    rows = value if isinstance(value, Iterable) else ()
-    return {name: rest for name, _, rest in (str(row).partition("=") for row in rows)}
+    return {name: rest for name, _, rest in (str(row).partition("=") for row in as_list(value))}
 
 
 def _host_config(hub: HubConfig, spawner: type) -> dict[str, object]:

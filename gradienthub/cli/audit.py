@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from ..ledger import audit
 from ..rules.duration import parse_duration
 from ..views.audit_words import words_of
-from . import config
 from .columns import aligned
 from .commands import Commands
 from .config import UsageFault
-from .desk import Desk
+from .desk import Desk, on_desk
+from .desk import run as work_at_desk
 
 #: For one release: `log` was the name of this command, and `audit` that of `verify`.
 OLD_NAME = "log"
@@ -38,7 +38,7 @@ def add_parser(subparsers: Commands) -> None:
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    config.add_config_option(parser)
+    on_desk(parser, _print)
     parser.add_argument("--user", metavar="USER", help="only what was done to this user")
     parser.add_argument("--action", metavar="WORD", help="only this: start, stop, refused, ...")
     parser.add_argument(
@@ -92,33 +92,29 @@ def run(args: argparse.Namespace) -> int:
             "gradienthub: `audit` prints who did what; `gradienthub verify` checks the money.",
             file=sys.stderr,
         )
-    return _print_rows(args)
+    return work_at_desk(args)
 
 
 def _run_by_old_name(args: argparse.Namespace) -> int:
     print("gradienthub: `log` is `gradienthub audit` now.", file=sys.stderr)
-    return _print_rows(args)
+    return work_at_desk(args)
 
 
-def _print_rows(args: argparse.Namespace) -> int:
-    hub = config.load(args.config)
-    with config.open_ledger(hub) as ledger:
-        desk = Desk(ledger, hub.settings, datetime.now(UTC))
-        rows = ledger.read(
-            audit.rows,
-            hub_id=desk.hub_id,
-            account_id=desk.account(args.user).id if args.user else None,
-            action=args.action,
-            between=(args.since, None),
-            limit=args.limit,
-        )
+def _print(desk: Desk, args: argparse.Namespace) -> None:
+    rows = desk.ledger.read(
+        audit.rows,
+        hub_id=desk.hub_id,
+        account_id=desk.account(args.user).id if args.user else None,
+        action=args.action,
+        between=(args.since, None),
+        limit=args.limit,
+    )
     if args.json:
         print(json.dumps(rows, indent=2, default=datetime.isoformat))
     elif rows:
         print(aligned([("AT", "WHO", "DID", "TO", "DETAIL"), *(_row(row) for row in rows)]))
     else:
         print("Nothing that fits is in the audit.")
-    return 0
 
 
 def _row(row: audit.AuditRow) -> tuple[str, ...]:

@@ -15,7 +15,6 @@ from ..ledger.accounts import Account, NoSuchAccount
 from ..rules.duration import parse_duration
 from ..rules.money import format_amount, parse_amount
 from ..rules.tiers import Allowance
-from ..settings import Settings
 from . import config
 from .commands import Commands
 
@@ -25,16 +24,17 @@ R = TypeVar("R")
 
 
 class Desk:
-    """The ledger and settings of one hub, with who acts and when."""
+    """The ledger and configuration of one hub, with who acts and when."""
 
-    def __init__(self, ledger: Ledger, settings: Settings, now: datetime) -> None:
+    def __init__(self, ledger: Ledger, hub: config.HubConfig, now: datetime) -> None:
         self.ledger = ledger
-        self.settings = settings
-        self.hub_id = settings.hub_id
+        self.hub = hub
+        self.settings = hub.settings
+        self.hub_id = hub.settings.hub_id
         self.actor = f"cli {config.os_user()}"
         self.now = now
-        self.house = settings.house
-        self.currency = settings.house.catalog.currency
+        self.house = hub.settings.house
+        self.currency = self.house.catalog.currency
 
     @property
     def by(self) -> By:
@@ -169,7 +169,7 @@ def on_desk(parser: argparse.ArgumentParser, act: Act) -> None:
 def open_desk(hub: config.HubConfig) -> Iterator[Desk]:
     """Open the hub's ledger, and act as who runs this command."""
     with config.open_ledger(hub) as ledger:
-        yield Desk(ledger, hub.settings, datetime.now(UTC))
+        yield Desk(ledger, hub, datetime.now(UTC))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from ..ledger import Ledger, accounts, device_faults, fleet, leases, outside
@@ -16,7 +16,7 @@ from ..settings import Settings
 from . import config
 from .columns import aligned
 from .commands import Commands
-from .desk import Desk
+from .desk import Desk, on_desk
 from .health import say_if_old
 
 
@@ -57,7 +57,7 @@ def add_parser(subparsers: Commands) -> None:
         help="every declared device, and who holds it",
         description="Every device that the hub declared at its last start, and who holds it.",
     )
-    config.add_config_option(parser)
+    on_desk(parser, _run)
     act = parser.add_mutually_exclusive_group()
     act.add_argument(
         "--put-back",
@@ -71,33 +71,29 @@ def add_parser(subparsers: Commands) -> None:
     )
     parser.add_argument("--why", default="", help="why it is taken out, for the findings")
     parser.add_argument("--json", action="store_true", help="for programs")
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Print them all, 0 even where none is free; or take one out of rent or put it back."""
-    hub = config.load(args.config)
+def _run(desk: Desk, args: argparse.Namespace) -> None:
+    """Print them all; or take one out of rent or put it back."""
     if args.put_back or args.take_out:
-        with config.open_ledger(hub) as ledger:
-            return _change(Desk(ledger, hub.settings, datetime.now(UTC)), args)
-    with config.open_ledger(hub) as ledger:
-        states = device_states(ledger, hub.settings.hub_id)
-        say_if_old(hub, ledger, datetime.now(UTC))
+        _change(desk, args)
+        return
+    states = device_states(desk.ledger, desk.hub_id)
+    say_if_old(desk)
     if args.json:
         print(json.dumps([_row(state) for state in states], indent=2))
     elif states:
-        print(_table(states, datetime.now(UTC)))
+        print(_table(states, desk.now))
         for state in states:
             if state.fault:
                 print(f"{state.uuid} is out of rent: {shown(state.fault, 200)}")
     else:
         print("No devices are declared; `gradienthub check` prints those of this machine.")
-    if note := _not_published(states, hub.settings):
+    if note := _not_published(states, desk.settings):
         print(note, file=sys.stderr)
-    return 0
 
 
-def _change(desk: Desk, args: argparse.Namespace) -> int:
+def _change(desk: Desk, args: argparse.Namespace) -> None:
     if args.put_back:
         if not desk.ledger.write(device_faults.put_back, desk.by, args.put_back):
             raise config.UsageFault(
@@ -105,7 +101,7 @@ def _change(desk: Desk, args: argparse.Namespace) -> int:
                 " the configuration calls out of service is put back there"
             )
         print(f"{args.put_back} is for rent again.")
-        return 0
+        return
     if not args.why.strip():
         raise config.UsageFault("Say --why: people who wait for this device ask")
     if not desk.ledger.write(device_faults.take_out, desk.by, args.take_out, args.why):
@@ -113,7 +109,6 @@ def _change(desk: Desk, args: argparse.Namespace) -> int:
             f"{args.take_out!r} is no device of this hub; `gradienthub devices` lists them"
         )
     print(f"{args.take_out} is out of rent. Back again: gradienthub devices --put-back")
-    return 0
 
 
 def device_states(ledger: Ledger, hub_id: str) -> list[DeviceState]:

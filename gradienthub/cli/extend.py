@@ -1,15 +1,13 @@
 """gradienthub extend: keep a running notebook for one more interval."""
 
 import argparse
-from datetime import UTC, datetime
 
 from ..ledger import watches
 from ..ledger.watches import Watched
 from ..rules.duration import format_duration
 from ..rules.refusal import Refused, shown
-from . import config
 from .commands import Commands
-from .desk import Desk
+from .desk import Desk, on_desk
 
 
 def add_parser(subparsers: Commands) -> None:
@@ -27,37 +25,31 @@ def add_parser(subparsers: Commands) -> None:
         help="whose, and which by its title or server name; the name may be left out where only"
         " one runs",
     )
-    config.add_config_option(parser)
-    parser.set_defaults(run=run)
+    on_desk(parser, _extend)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Extend it. Raises Refused where it cannot be kept longer."""
-    hub = config.load(args.config)
+def _extend(desk: Desk, args: argparse.Namespace) -> None:
     user, _, name = args.notebook.partition("/")
-    with config.open_ledger(hub) as ledger:
-        desk = Desk(ledger, hub.settings, datetime.now(UTC))
-        running = ledger.read(
-            watches.list_watched, desk.hub_id, account_id=desk.account(user).id, state="open"
-        )
-        notebook = _named(user, name, running)
-        extended = ledger.write(
-            watches.extend_lease,
-            notebook.id,
-            desk.by,
-            tiers=hub.settings.house.tiers,
-            grace=hub.settings.policy.grace,
-        )
+    running = desk.ledger.read(
+        watches.list_watched, desk.hub_id, account_id=desk.account(user).id, state="open"
+    )
+    grace = desk.settings.policy.grace
+    extended = desk.ledger.write(
+        watches.extend_lease,
+        _named(user, name, running).id,
+        desk.by,
+        tiers=desk.house.tiers,
+        grace=grace,
+    )
     if isinstance(extended, Refused):
         raise extended
-    ends = extended.ending(hub.settings.policy.grace)
+    ends = extended.ending(grace)
     print(
         f"{user}/{extended.title}: stops at {ends.at:%Y-%m-%d %H:%M} UTC, in"
         f" {format_duration(ends.at - desk.now)} ({ends.why})"
         if ends
         else f"{user}/{extended.title}: nothing stops it now"
     )
-    return 0
 
 
 def _named(user: str, name: str, running: list[Watched]) -> Watched:

@@ -2,14 +2,14 @@
 
 import argparse
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 
 from ..ledger import findings
 from ..rules.duration import format_duration
 from ..rules.health import Trouble
-from . import config
 from .columns import aligned
 from .commands import Commands
+from .desk import Desk, on_desk
 from .health import health_of
 
 MOST = 200
@@ -24,21 +24,15 @@ def add_parser(subparsers: Commands) -> None:
         " what mends it. `gradienthub check` looks for itself; this says what they saw, and"
         " first of all where nobody looks. Exit code 1 where something stands or nobody looks.",
     )
-    config.add_config_option(parser)
+    on_desk(parser, _print)
     parser.add_argument("--all", action="store_true", help="also what is mended")
     parser.add_argument("--json", action="store_true", help="for programs")
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
+def _print(desk: Desk, args: argparse.Namespace) -> int:
     """Print them; 1 where one stands."""
-    hub = config.load(args.config)
-    with config.open_ledger(hub) as ledger:
-        rows = ledger.read(
-            findings.list_findings, hub.settings.hub_id, standing=not args.all, limit=MOST
-        )
-        now = datetime.now(UTC)
-        state = health_of(hub, ledger, now)
+    rows = desk.ledger.read(findings.list_findings, desk.hub_id, standing=not args.all, limit=MOST)
+    state = health_of(desk.hub, desk.ledger, desk.now)
     if state.trouble is not None:
         rows = [_as_row(state.trouble), *rows]
     if args.json:
@@ -48,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         print(state.headline)
     if rows:
         header = ("KIND", "SINCE", "SEEN", "STATE", "WHAT", "WHAT TO DO")
-        print(aligned([header, *(_row(row, now) for row in rows)]))
+        print(aligned([header, *(_row(row, desk.now) for row in rows)]))
     for note in state.notes:
         print(note)
     return 0 if state.well else 1

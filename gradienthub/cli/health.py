@@ -7,6 +7,7 @@ from ..hub.users_api import KEEPER
 from ..ledger import Ledger, findings, keepers
 from ..rules.health import Health, KeeperFacts, health
 from .config import HubConfig
+from .desk import Desk
 
 
 def health_of(hub: HubConfig, ledger: Ledger, now: datetime) -> Health:
@@ -27,8 +28,8 @@ def health_of(hub: HubConfig, ledger: Ledger, now: datetime) -> Health:
     return health(facts, len(standing), now)
 
 
-def say_if_old(hub: HubConfig, ledger: Ledger, now: datetime) -> None:
+def say_if_old(desk: Desk) -> None:
     """Say on standard error that nobody looks, so that a list may be old."""
-    trouble = health_of(hub, ledger, now).trouble
+    trouble = health_of(desk.hub, desk.ledger, desk.now).trouble
     if trouble is not None:
         print(f"This may be old. {trouble.why} {trouble.cure}", file=sys.stderr)

@@ -2,16 +2,14 @@
 
 import argparse
 import json
-from datetime import UTC, datetime
 
 from ..ledger import watches
 from ..rules.duration import format_duration
 from ..rules.phase import LeaseState
 from ..views.lease_view import LeaseView, watched_view
-from . import config
 from .columns import aligned
 from .commands import Commands
-from .desk import Desk
+from .desk import Desk, on_desk
 from .health import say_if_old
 
 MOST = 1000
@@ -26,30 +24,25 @@ def add_parser(subparsers: Commands) -> None:
         " when, what it has cost, and what keeps it alive or when it stops. What its use is, is"
         " as the keeper saw it at its last pass.",
     )
-    config.add_config_option(parser)
+    on_desk(parser, _print)
     parser.add_argument("--user", metavar="USER", help="only theirs")
     parser.add_argument(
         "--all", action="store_true", help=f"also those that ended; the newest {MOST}"
     )
     parser.add_argument("--json", action="store_true", help="for programs")
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Print them; 0 even where there are none."""
-    hub = config.load(args.config)
-    with config.open_ledger(hub) as ledger:
-        desk = Desk(ledger, hub.settings, datetime.now(UTC))
-        leases = ledger.read(
-            watches.list_watched,
-            desk.hub_id,
-            account_id=desk.account(args.user).id if args.user else None,
-            state="" if args.all else "open",
-            limit=MOST,
-        )
-        if not args.all:
-            say_if_old(hub, ledger, desk.now)
-    house, grace = hub.settings.house, hub.settings.policy.grace
+def _print(desk: Desk, args: argparse.Namespace) -> None:
+    leases = desk.ledger.read(
+        watches.list_watched,
+        desk.hub_id,
+        account_id=desk.account(args.user).id if args.user else None,
+        state="" if args.all else "open",
+        limit=MOST,
+    )
+    if not args.all:
+        say_if_old(desk)
+    house, grace = desk.house, desk.settings.policy.grace
     views = [watched_view(lease, house.catalog, house.tiers, grace, desk.now) for lease in leases]
     if args.json:
         print(json.dumps([view.model_dump(mode="json") for view in views], indent=2))
@@ -58,7 +51,6 @@ def run(args: argparse.Namespace) -> int:
         print(aligned([header, *(_row(view) for view in views)]))
     else:
         print("Nothing has run yet." if args.all else "Nothing runs.")
-    return 0
 
 
 def _row(view: LeaseView) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ import argparse
 import sys
 
 from ..ledger import statements, verify
-from . import config
 from .columns import aligned
 from .commands import Commands
 from .config import UsageFault
@@ -45,18 +44,18 @@ def _verify(desk: Desk, args: argparse.Namespace) -> int:
     )
     if not proof.faults:
         print(f"Everything adds up: {looked}.")
-        _say_what_is_not_in_it(args, desk)
+        _say_what_is_not_in_it(desk)
         return 0
     rows = [(fault.name, fault.currency, fault.what) for fault in proof.faults]
     print(aligned([("ACCOUNT", "IN", "WHAT IS WRONG"), *rows]))
     print(f"\n{len(rows)} faults in {looked}.")
-    _say_what_is_not_in_it(args, desk)
+    _say_what_is_not_in_it(desk)
     return 1
 
 
-def _say_what_is_not_in_it(args: argparse.Namespace, desk: Desk) -> None:
+def _say_what_is_not_in_it(desk: Desk) -> None:
     """Say on standard error where nobody looks: what runs was not seen since."""
-    trouble = health_of(config.load(args.config), desk.ledger, desk.now).trouble
+    trouble = health_of(desk.hub, desk.ledger, desk.now).trouble
     if trouble is not None:
         print(
             "This proves what is written. What runs, or was out of reach, is not seen now:"

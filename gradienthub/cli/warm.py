@@ -1,14 +1,13 @@
 """gradienthub warm: the servers that wait for a start; pause and resume the pool."""
 
 import argparse
-from datetime import UTC, datetime
+from datetime import datetime
 
-from ..ledger import By, Ledger, warm_slots
+from ..ledger import warm_slots
 from ..rules.duration import format_duration
-from ..settings import Settings
-from . import config
 from .columns import aligned
 from .commands import Commands
+from .desk import Desk, on_desk
 from .health import say_if_old
 
 
@@ -26,31 +25,20 @@ def add_parser(subparsers: Commands) -> None:
         ("resume", _resume, "fill the pool again"),
     ):
         command = acts.add_parser(name, help=says, description=says[0].upper() + says[1:] + ".")
-        config.add_config_option(command)
-        command.set_defaults(run=run, act=act)
+        on_desk(command, act)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Do one act on the hub's ledger; the hub sees it within seconds."""
-    hub = config.load(args.config)
-    now = datetime.now(UTC)
-    with config.open_ledger(hub) as ledger:
-        args.act(ledger, hub.settings, now)
-        if args.act is _list:
-            say_if_old(hub, ledger, now)
-    return 0
-
-
-def _list(ledger: Ledger, settings: Settings, now: datetime) -> None:
-    pool = ledger.read(warm_slots.read_overview, settings.hub_id, now)
+def _list(desk: Desk, _args: argparse.Namespace) -> None:
+    pool = desk.ledger.read(warm_slots.read_overview, desk.hub_id, desk.now)
     header = ("INSTANCE TYPE", "RUNTIME", "HOST", "DEVICES", "STATE", "MEMORY", "SINCE")
     if pool.servers:
-        print(aligned([header, *(_row(server, now) for server in pool.servers)]))
-    wanted = sum(pool.count for pool in settings.pools)
+        print(aligned([header, *(_row(server, desk.now) for server in pool.servers)]))
+    wanted = sum(pool.count for pool in desk.settings.pools)
     print(f"{len(pool.servers)} of {wanted} warm servers.")
     if pool.paused:
         print(f"Paused by {pool.paused[0]} since {pool.paused[1]:%Y-%m-%d %H:%M} UTC.")
     print(f"{pool.hits} of {pool.starts} starts of the last 24 h had one.")
+    say_if_old(desk)
 
 
 def _row(server: warm_slots.WarmServer, now: datetime) -> tuple[str, ...]:
@@ -66,11 +54,11 @@ def _row(server: warm_slots.WarmServer, now: datetime) -> tuple[str, ...]:
     )
 
 
-def _pause(ledger: Ledger, settings: Settings, now: datetime) -> None:
-    ledger.write(warm_slots.pause, By(settings.hub_id, f"cli {config.os_user()}", now))
+def _pause(desk: Desk, _args: argparse.Namespace) -> None:
+    desk.ledger.write(warm_slots.pause, desk.by)
     print("Paused: the hub ends all warm servers within seconds, and every start is cold.")
 
 
-def _resume(ledger: Ledger, settings: Settings, _now: datetime) -> None:
-    was = ledger.write(warm_slots.resume, settings.hub_id)
+def _resume(desk: Desk, _args: argparse.Namespace) -> None:
+    was = desk.ledger.write(warm_slots.resume, desk.hub_id)
     print("Resumed." if was else "It was not paused.")

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 
 from ..ledger import Ledger, accounts, device_faults, fleet, leases, outside
 from ..rules.duration import format_duration
@@ -121,7 +120,7 @@ def device_states(ledger: Ledger, hub_id: str) -> list[DeviceState]:
     ]
 
 
-def _state(row: Mapping[str, Any], holder: Holder | None) -> DeviceState:
+def _state(row: fleet.DeviceRow, holder: Holder | None) -> DeviceState:
     # A device may be taken out of service while somebody still has it: who has it counts more.
     word = "held" if holder else "out of service" if row["out_of_service"] else "free"
     fault = row["fault"] if row["taken_out_at"] else None
@@ -129,14 +128,14 @@ def _state(row: Mapping[str, Any], holder: Holder | None) -> DeviceState:
 
 
 def _holder(
-    row: Mapping[str, Any],
+    row: fleet.DeviceRow,
     ledger: Ledger,
     open_leases: Mapping[str, Lease],
     names: Mapping[str, str],
     hub_id: str,
 ) -> Holder | None:
     kind, holder_id = row["holder_kind"], row["holder_id"]
-    if holder_id is None:
+    if kind is None or holder_id is None:
         return None
     if lease := open_leases.get(holder_id):
         return Holder(kind, holder_id, hub_id, names.get(lease.account_id), lease.title)

@@ -186,7 +186,7 @@ def main() -> None:
         ledger.write(leases.note_stop, like, Reason.USER, "x", NOW - timedelta(hours=1), "bench")
         ledger.write(leases.end, like, NOW - timedelta(hours=1), None)
         running = [start(ledger, house, n, NOW) for n in range(1, args.running + 1)]
-        everyone = ledger.read(accounts.everyone, hub_id="bench")
+        everyone = ledger.read(accounts.list_accounts, hub_id="bench")
         where = "PostgreSQL" if args.url else "SQLite"
         minute = 0
 

@@ -128,7 +128,7 @@ class Keeping:
 
     async def audit(self, action: str = "") -> list[dict[str, Any]]:
         """Audit rows of an action, or of all, the newest first."""
-        rows = await self.ledger.aread(audit.rows, hub_id=self.context.hub_id, limit=1000)
+        rows = await self.ledger.aread(audit.list_rows, hub_id=self.context.hub_id, limit=1000)
         return [row for row in rows if action in ("", row["action"])]
 
     async def close(self) -> None:

@@ -314,7 +314,7 @@ def _bound(config: Config) -> dict[str, str]:
     try:
         hub = configs.HubConfig(Path(), config, configs.settings_of(config))
         with configs.open_ledger(hub) as ledger:
-            owners = ledger.read(volumes.owners_of_hub, hub.settings.hub_id)
+            owners = ledger.read(volumes.list_owners, hub.settings.hub_id)
     except (ConfigurationFault, LedgerAway):
         return {}
     return {volume: owner or "a closed account" for volume, owner in owners.items()}

@@ -43,7 +43,7 @@ def _add_type_and_reason(act: argparse.ArgumentParser) -> None:
 
 
 def _list(desk: Desk, _args: argparse.Namespace) -> None:
-    waiting = desk.ledger.read(requests.waiting, hub_id=desk.hub_id)
+    waiting = desk.ledger.read(requests.list_waiting, hub_id=desk.hub_id)
     rows = [("ASKED", "NAME", "TYPE", "REASON")]
     rows += [
         (

@@ -102,7 +102,7 @@ def _run_by_old_name(args: argparse.Namespace) -> int:
 
 def _print(desk: Desk, args: argparse.Namespace) -> None:
     rows = desk.ledger.read(
-        audit.rows,
+        audit.list_rows,
         hub_id=desk.hub_id,
         account_id=desk.account(args.user).id if args.user else None,
         action=args.action,

@@ -88,7 +88,7 @@ def _show(desk: Desk, args: argparse.Namespace) -> None:
             credit.given_by,
             credit.reason,
         )
-        for credit in desk.ledger.read(credits.of_account, account_id)
+        for credit in desk.ledger.read(credits.list_credits, account_id)
         if credit.currency == desk.currency
     ]
     print(aligned(rows) if len(rows) > 1 else "No credit was given yet.")

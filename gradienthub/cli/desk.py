@@ -74,7 +74,7 @@ class Desk:
         return account, result
 
     def _near(self, name: str) -> list[str]:
-        everyone = self.ledger.read(accounts.everyone, hub_id=self.hub_id)
+        everyone = self.ledger.read(accounts.list_accounts, hub_id=self.hub_id)
         names = [account.name for account in everyone if account.name != name]
         return difflib.get_close_matches(name, names, n=3)
 

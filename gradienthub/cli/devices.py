@@ -113,7 +113,9 @@ def _change(desk: Desk, args: argparse.Namespace) -> None:
 def device_states(ledger: Ledger, hub_id: str) -> list[DeviceState]:
     """Return the devices that this hub published, by host and UUID."""
     open_leases = {lease.id: lease for lease in ledger.read(leases.list_open_leases, hub_id)}
-    names = {account.id: account.name for account in ledger.read(accounts.everyone, hub_id=hub_id)}
+    names = {
+        account.id: account.name for account in ledger.read(accounts.list_accounts, hub_id=hub_id)
+    }
     return [
         _state(row, _holder(row, ledger, open_leases, names, hub_id))
         for row in ledger.read(fleet.list_devices, hub_id)

@@ -13,7 +13,7 @@ from .desk import Desk
 def health_of(hub: HubConfig, ledger: Ledger, now: datetime) -> Health:
     """Return what to say of a hub now."""
     hub_id, policy = hub.settings.hub_id, hub.settings.policy
-    row = ledger.read(keepers.holder, hub_id) or {}
+    row = ledger.read(keepers.find_keeper, hub_id) or {}
     standing = ledger.read(findings.list_findings, hub_id, limit=1000)
     facts = KeeperFacts(
         wired=any(

@@ -36,7 +36,7 @@ def add_parser(subparsers: Commands) -> None:
 
 def _list(desk: Desk, _args: argparse.Namespace) -> None:
     rows = [("NAME", "TIER", "GIVEN BY", "PAYMENT METHOD", "APPROVALS")]
-    for account in desk.ledger.read(accounts.everyone, hub_id=desk.hub_id):
+    for account in desk.ledger.read(accounts.list_accounts, hub_id=desk.hub_id):
         allowance = desk.allowance(account)
         rows.append(
             (
@@ -71,7 +71,7 @@ def _show(desk: Desk, args: argparse.Namespace) -> None:
                 f"tier {account.tier}, set by {account.tier_by}, which is no longer configured",
             )
         )
-    approvals = desk.ledger.read(accounts.approvals_of, account)
+    approvals = desk.ledger.read(accounts.list_approvals, account)
     rows += [("approval", _approval(approval, desk.now)) for approval in approvals]
     if not approvals:
         rows.append(("approvals", "none"))

@@ -25,10 +25,10 @@ __all__ = [
     "Subject",
     "account_of",
     "allowance_of",
-    "approvals_of",
     "close_user",
-    "everyone",
     "find",
+    "list_accounts",
+    "list_approvals",
     "look_up",
     "record_login",
     "rename_user",
@@ -293,7 +293,7 @@ def find(tx: Transaction, *, hub_id: str, name: str) -> Account:
     raise NoSuchAccount(name)
 
 
-def everyone(
+def list_accounts(
     tx: Transaction, *, hub_id: str, after: str = "", limit: int | None = None
 ) -> list[Account]:
     """List open accounts of this hub by name behind `after`, at most `limit` (None: all)."""
@@ -306,7 +306,7 @@ def everyone(
     )
 
 
-def approvals_of(tx: Transaction, account: Account) -> list[Approval]:
+def list_approvals(tx: Transaction, account: Account) -> list[Approval]:
     """List every approval of the account, expired ones too, by instance type."""
     rows = tx.execute(
         select(approvals)

@@ -119,7 +119,7 @@ def _situation(
         if wanted.custom_image
         else 0,
         silent_starts=_silent_starts(tx, account_id, now) if paid else (),
-        funds=holds.funds_of(
+        funds=holds.compute_funds(
             tx,
             hub_id=settings.hub_id,
             account_id=account_id,

@@ -67,7 +67,7 @@ def _cut(detail: Mapping[str, object]) -> dict[str, object]:
     return kept
 
 
-def rows(
+def list_rows(
     tx: Transaction,
     *,
     hub_id: str,

@@ -13,7 +13,7 @@ from . import expiry, gaps
 from .database import Transaction
 from .extension import Closing, catch_up, cover, others_share
 from .lease_rows import lease_from, lease_query
-from .postings import billed_of, post
+from .postings import post, sum_billed
 from .schema import holds, leases
 
 
@@ -25,7 +25,7 @@ def settle(tx: Transaction, lease_id: str, now: datetime) -> None:
     row = tx.execute(lease_query().where(leases.c.id == lease_id)).first()
     if row is None:
         return
-    lease = lease_from(row, lost=gaps.of(tx, [lease_id]).get(lease_id, ()))
+    lease = lease_from(row, lost=gaps.list_gaps(tx, [lease_id]).get(lease_id, ()))
     times = lease.times
     if not times.final:
         return
@@ -44,7 +44,7 @@ def settle(tx: Transaction, lease_id: str, now: datetime) -> None:
             closing = Closing(lease_id, end)
             catch_up(tx, hub_id=hub_id, now=now, account_id=account_id, closing=closing)
         if not covered:
-            cover(tx, lease, owed=owed - billed_of(tx, lease_id), now=now)
+            cover(tx, lease, owed=owed - sum_billed(tx, lease_id), now=now)
         post(tx, lease, begin=begin, end=end, gap_until=gap_until, closes=True, now=now)
     gaps.close(tx, lease_id, interval[1] if interval else now)
     tx.execute(delete(holds).where(holds.c.lease_id == lease_id))
@@ -72,7 +72,9 @@ def settle_missed(tx: Transaction, *, hub_id: str, now: datetime) -> int:
     return len(missed)
 
 
-def unsettled(tx: Transaction, *, hub_id: str, account_id: str, now: datetime) -> dict[str, int]:
+def sum_unsettled(
+    tx: Transaction, *, hub_id: str, account_id: str, now: datetime
+) -> dict[str, int]:
     """Return what each open lease of the account has cost so far beyond its entries, by
     lease id."""
     rows = tx.execute(
@@ -86,7 +88,7 @@ def unsettled(tx: Transaction, *, hub_id: str, account_id: str, now: datetime) -
             leases.c.stop_requested_at.is_(None),
         )
     ).all()
-    lost = gaps.of(tx, [row.id for row in rows])
+    lost = gaps.list_gaps(tx, [row.id for row in rows])
     return {
         row.id: lease_from(row, lost=lost.get(row.id, ())).times.billed(now) - row.billed
         for row in rows

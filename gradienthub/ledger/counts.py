@@ -52,7 +52,7 @@ def count_all(tx: Transaction, hub_id: str) -> Counts:
             for row in fleet.list_devices(tx, hub_id)
         ),
         {row[0]: row[1] for row in kinds},
-        (keepers.holder(tx, hub_id) or {}).get("passed_at"),
+        (keepers.find_keeper(tx, hub_id) or {}).get("passed_at"),
     )
 
 

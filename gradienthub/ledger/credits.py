@@ -167,7 +167,7 @@ def _is_welcomed(tx: Transaction, hub_id: str, account_id: str) -> bool:
     return tx.execute(welcomed.where(same)).first() is not None
 
 
-def of_account(tx: Transaction, account_id: str) -> list[CreditRecord]:
+def list_credits(tx: Transaction, account_id: str) -> list[CreditRecord]:
     """List every credit of the account, used up and expired ones too, the newest first."""
     rows = tx.execute(
         _QUERY.where(credits.c.account_id == account_id).order_by(
@@ -177,6 +177,6 @@ def of_account(tx: Transaction, account_id: str) -> list[CreditRecord]:
     return [CreditRecord(*row) for row in rows]
 
 
-def read(tx: Transaction, credit_id: str) -> CreditRecord:
+def find_credit(tx: Transaction, credit_id: str) -> CreditRecord:
     """Return a credit that was given."""
     return CreditRecord(*tx.execute(_QUERY.where(credits.c.id == credit_id)).one())

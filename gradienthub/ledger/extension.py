@@ -120,7 +120,7 @@ def _shares(
     tx: Transaction, hub_id: str, account_id: str, scopes: Iterable[str], now: datetime
 ) -> bool:
     """Return whether a budget that stops is shared with other accounts."""
-    open_ = held(tx, hub_id=hub_id, now=now, account_id=account_id)
+    open_ = list_held(tx, hub_id=hub_id, now=now, account_id=account_id)
     groups = {scope for hold in open_ for scope in hold.scopes} | set(scopes)
     groups = {scope for scope in groups if usage.group_in(scope) is not None}
     return bool(groups) and limits.has_hard_budget(tx, hub_id=hub_id, scopes=groups)
@@ -159,11 +159,11 @@ def _months(
 def _extend_all(
     tx: Transaction, hub_id: str, account_id: str | None, now: datetime, *, month: datetime
 ) -> None:
-    open_ = held(tx, hub_id=hub_id, now=now, account_id=account_id)
+    open_ = list_held(tx, hub_id=hub_id, now=now, account_id=account_id)
     if not open_:
         return
     budgets = limits.list_budgets(tx, hub_id=hub_id, now=month, scopes=_scopes(open_, account_id))
-    extended = shared_out(tx, open_, budgets, now + HOLD)
+    extended = share_out(tx, open_, budgets, now + HOLD)
     more = [
         {
             "of": hold.lease.id,
@@ -186,7 +186,7 @@ def _scopes(open_: Sequence[Held], account_id: str | None) -> set[str] | None:
     return None if account_id is None else {scope for hold in open_ for scope in hold.scopes}
 
 
-def shared_out(
+def share_out(
     tx: Transaction, open_: Sequence[Held], budgets: Iterable[limits.Budget], until: datetime
 ) -> list[Held]:
     """Return the leases with holds that pay until then, or as far as money goes. Writes nothing."""
@@ -194,7 +194,7 @@ def shared_out(
     return [hold.extended(moments.get(hold.lease.id, hold.paid_until)) for hold in open_]
 
 
-def ends_of(
+def find_ends(
     tx: Transaction, open_: Sequence[Held], budgets: Iterable[limits.Budget], now: datetime
 ) -> dict[str, datetime]:
     """Return when money ends each lease; without those that it carries for over a year."""
@@ -213,7 +213,7 @@ def cover(tx: Transaction, lease: Lease, *, owed: int, now: datetime) -> None:
     """Let a lease that is being settled hold the last micro-units that rounding put aside."""
     whole = _shares(tx, lease.hub_id, lease.account_id, (), now)
     account_id = None if whole else lease.account_id
-    open_ = held(tx, hub_id=lease.hub_id, now=now, account_id=account_id)
+    open_ = list_held(tx, hub_id=lease.hub_id, now=now, account_id=account_id)
     own = next((hold for hold in open_ if hold.lease.id == lease.id), None)
     if own is None or owed <= own.amount:
         return
@@ -234,7 +234,7 @@ def _paid(open_: Iterable[Held]) -> dict[str, Paid]:
     return {hold.lease.id: hold.paid for hold in open_ if hold.paid is not None}
 
 
-def held(
+def list_held(
     tx: Transaction, *, hub_id: str, now: datetime, account_id: str | None = None
 ) -> list[Held]:
     """List the open paid leases with their holds, of the hub or of one account."""
@@ -247,7 +247,7 @@ def held(
     )
     if account_id is not None:
         query = query.where(holds.c.account_id == account_id)
-    lost = gaps.of_open(tx, hub_id)
+    lost = gaps.list_open_gaps(tx, hub_id)
     return [_held(row, lost.get(row.id, ()), now) for row in tx.execute(query)]
 
 

@@ -48,7 +48,7 @@ def note(
         )
 
 
-def of(tx: Transaction, lease_ids: Iterable[str]) -> dict[str, tuple[Gap, ...]]:
+def list_gaps(tx: Transaction, lease_ids: Iterable[str]) -> dict[str, tuple[Gap, ...]]:
     """Return the gaps of leases, in the order in which they began; those without have none."""
     by_lease: dict[str, tuple[Gap, ...]] = {}
     for ids in split_ids(list(lease_ids)):
@@ -56,7 +56,7 @@ def of(tx: Transaction, lease_ids: Iterable[str]) -> dict[str, tuple[Gap, ...]]:
     return by_lease
 
 
-def of_open(tx: Transaction, hub_id: str) -> dict[str, tuple[Gap, ...]]:
+def list_open_gaps(tx: Transaction, hub_id: str) -> dict[str, tuple[Gap, ...]]:
     """Return the gaps of all open leases of a hub."""
     return _read(
         tx,

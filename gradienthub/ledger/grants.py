@@ -61,7 +61,7 @@ def give_credit(
     new = NewCredit(currency, transfer.amount, transfer.reason, expires_at)
     request = _request("credit", account_id, currency, transfer)
     credit_id = once(tx, by, transfer.key, request, lambda: credits.give(tx, by, account_id, new))
-    return credits.read(tx, credit_id)
+    return credits.find_credit(tx, credit_id)
 
 
 def take_credit(tx: Transaction, by: By, account_id: str, transfer: Transfer, house: House) -> None:

@@ -13,10 +13,10 @@ from . import charges, extension, limits, usage
 from .batches import split_ids
 from .database import Transaction
 from .entries import balance_of
-from .extension import Held, account_purse, budget_purse, held
+from .extension import Held, account_purse, budget_purse, list_held
 from .schema import holds, leases
 
-__all__ = ["Held", "credit_limit_of", "funds_of", "held", "take", "tick"]
+__all__ = ["Held", "compute_funds", "credit_limit_of", "list_held", "take", "tick"]
 
 
 def credit_limit_of(tier: Tier) -> int | None:
@@ -24,7 +24,7 @@ def credit_limit_of(tier: Tier) -> int | None:
     return tier.credit_limit if tier.funding == "postpaid" else 0
 
 
-def funds_of(
+def compute_funds(
     tx: Transaction,
     *,
     hub_id: str,
@@ -39,10 +39,10 @@ def funds_of(
     budgets = limits.list_budgets(tx, hub_id=hub_id, now=now, currency=currency, scopes=scopes)
     groups_too = any(budget.scope.startswith(usage.GROUP) for budget in budgets)
     # Only a group's budget is spent by others too.
-    open_ = held(tx, hub_id=hub_id, now=now, account_id=None if groups_too else account_id)
+    open_ = list_held(tx, hub_id=hub_id, now=now, account_id=None if groups_too else account_id)
     open_ = [hold for hold in open_ if hold.lease.currency == currency]
     # What they have used by now is theirs, also where the keeper has not looked for a while.
-    open_ = extension.shared_out(tx, open_, budgets, now + HOLD)
+    open_ = extension.share_out(tx, open_, budgets, now + HOLD)
     balance = balance_of(tx, account_id, currency)
     own = [hold for hold in open_ if hold.lease.account_id == account_id]
     purses = [account_purse(balance, credit_limit_of(tier), own)]
@@ -94,9 +94,9 @@ def tick(
     charges.settle_missed(tx, hub_id=hub_id, now=now)
     _hold_the_unheld(tx, hub_id)
     extension.catch_up(tx, hub_id=hub_id, now=now)
-    open_ = held(tx, hub_id=hub_id, now=now)
+    open_ = list_held(tx, hub_id=hub_id, now=now)
     budgets = limits.list_budgets(tx, hub_id=hub_id, now=now)
-    ends = extension.ends_of(tx, open_, budgets, now)
+    ends = extension.find_ends(tx, open_, budgets, now)
     _warn_of_passed_budgets(tx, hub_id, budgets, open_, now)
     return {lease_id: end - STOP_TAKES for lease_id, end in ends.items()}
 

@@ -251,7 +251,7 @@ def _tell_once(
     tx: Transaction, by: By, account_id: str, user: HubUser, who: Subject, why: str
 ) -> None:
     """Write what was not believed, once an hour: a provider may say so at each refresh."""
-    newest = audit.rows(
+    newest = audit.list_rows(
         tx,
         hub_id=by.hub_id,
         account_id=account_id,

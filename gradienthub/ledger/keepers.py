@@ -24,7 +24,7 @@ class KeeperRow(TypedDict, total=False):
     trouble_since: datetime | None
 
 
-def holder(tx: Transaction, hub_id: str) -> KeeperRow | None:
+def find_keeper(tx: Transaction, hub_id: str) -> KeeperRow | None:
     """Return the hub's keeper row, or None where none ever acted."""
     row = tx.execute(select(keepers).where(keepers.c.hub_id == hub_id)).first()
     return cast("KeeperRow", row._asdict()) if row else None
@@ -32,7 +32,7 @@ def holder(tx: Transaction, hub_id: str) -> KeeperRow | None:
 
 def has_looked(tx: Transaction, hub_id: str) -> bool:
     """Return whether a keeper of this hub has looked, or said why not; none does before a start."""
-    row = holder(tx, hub_id)
+    row = find_keeper(tx, hub_id)
     return row is not None and bool(row["passed_at"] or row["trouble"])
 
 
@@ -44,7 +44,7 @@ def take(
     `gone` is a holder that the caller knows to have died, so that its expiry is not waited for. An
     expiry that is far beyond `until` was written before the clock was set back, and says nothing.
     """
-    row = holder(tx, hub_id)
+    row = find_keeper(tx, hub_id)
     if row is None:
         tx.execute(keepers.insert().values(hub_id=hub_id, holder=me, expires_at=until))
         return True
@@ -57,7 +57,7 @@ def take(
     return True
 
 
-def passed(tx: Transaction, hub_id: str, me: str, at: datetime, seconds: float) -> None:
+def note_pass(tx: Transaction, hub_id: str, me: str, at: datetime, seconds: float) -> None:
     """Write that a pass of the acting keeper `me` is over."""
     tx.execute(
         update(keepers)

@@ -47,7 +47,7 @@ def lease_query() -> LeaseQuery:
 def leases_from(tx: Transaction, rows: Sequence[LeaseRow]) -> list[Lease]:
     """Return the leases of these rows of `lease_query`, with what other tables have of them."""
     ids = [row.id for row in rows]
-    devices, lost, forgiven = _devices_of(tx, ids), gaps.of(tx, ids), _forgiven_of(tx, ids)
+    devices, lost, forgiven = _devices_of(tx, ids), gaps.list_gaps(tx, ids), _forgiven_of(tx, ids)
     return [
         lease_from(
             row,

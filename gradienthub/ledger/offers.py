@@ -73,7 +73,7 @@ def offer_of(
         taken=taken,
         running=sum(lease.account_id == account.id for lease in taken.leases),
         last_options=notebook.options if notebook else None,
-        funds=holds.funds_of(
+        funds=holds.compute_funds(
             tx,
             hub_id=settings.hub_id,
             account_id=account.id,

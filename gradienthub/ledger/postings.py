@@ -45,7 +45,7 @@ def close_month(
     Of leases that run on, and of the one that is `closing`.
     """
     rows = tx.execute(lease_query().where(*_unclosed(hub_id, first, account_id, closing))).all()
-    lost = gaps.of(tx, [row.id for row in rows])
+    lost = gaps.list_gaps(tx, [row.id for row in rows])
     for row in rows:
         lease = lease_from(row, lost=lost.get(row.id, ()))
         if (begin := lease.times.begins) is not None:
@@ -118,7 +118,7 @@ def post(
         _count(tx, lease, portion, entry, begin)
 
 
-def billed_of(tx: Transaction, lease_id: str) -> int:
+def sum_billed(tx: Transaction, lease_id: str) -> int:
     """Return what a lease's entries bill already."""
     return _written(tx, lease_id).billed
 

@@ -76,14 +76,14 @@ def ask(tx: Transaction, by: By, account: Account, instance_type: str, reason: s
     audit.record(tx, by, Action.APPROVAL_ASKED, account_id=account.id, detail=detail)
 
 
-def waiting(tx: Transaction, *, hub_id: str) -> list[ApprovalRequest]:
+def list_waiting(tx: Transaction, *, hub_id: str) -> list[ApprovalRequest]:
     """List every request of this hub that waits for an answer, the oldest first."""
     waits = approval_requests.c.hub_id == hub_id, approval_requests.c.decided_at.is_(None)
     rows = tx.execute(_QUERY.where(*waits).order_by(approval_requests.c.asked_at))
     return [ApprovalRequest(*row) for row in rows]
 
 
-def of_account(tx: Transaction, account_id: str) -> list[ApprovalRequest]:
+def list_requests(tx: Transaction, account_id: str) -> list[ApprovalRequest]:
     """Return what this account asked for, the newest first."""
     own = _QUERY.where(approval_requests.c.account_id == account_id)
     rows = tx.execute(own.order_by(approval_requests.c.asked_at.desc()))

@@ -67,7 +67,7 @@ def read_statement(
         over=next_month(first) <= now,
         as_of=now,
         running=_running_cost(tx, account, now) if current else 0,
-        lost=gaps.of(tx, sorted({row.lease_id for row in rows if row.lease_id})),
+        lost=gaps.list_gaps(tx, sorted({row.lease_id for row in rows if row.lease_id})),
     )
 
 
@@ -124,7 +124,7 @@ def _account(tx: Transaction, account_id: str) -> _Account:
 
 def _running_cost(tx: Transaction, account: _Account, now: datetime) -> int:
     """Return what the account's open leases have cost beyond its entries."""
-    costs = charges.unsettled(tx, hub_id=account.hub_id, account_id=account.id, now=now)
+    costs = charges.sum_unsettled(tx, hub_id=account.hub_id, account_id=account.id, now=now)
     return sum(costs.values())
 
 

@@ -234,7 +234,7 @@ def _read_leases(
     for others in split_ids(charged - known.keys()):
         more = tx.execute(query.where(leases.c.id.in_(others)))
         known |= {row.id: row for row in more}
-    starts, lost = _read_starts(tx, account_id), gaps.of(tx, known)
+    starts, lost = _read_starts(tx, account_id), gaps.list_gaps(tx, known)
     return {
         id_: _proof_of(row, starts.get(id_), audited_since, lost.get(id_, ()))
         for id_, row in known.items()

@@ -9,7 +9,7 @@ from .database import Transaction
 from .schema import accounts, adopted_volumes
 
 
-def owner_of(tx: Transaction, *, hub_id: str, volume: str) -> str | None:
+def find_owner(tx: Transaction, *, hub_id: str, volume: str) -> str | None:
     """Return the account that a volume belongs to, or None where nobody has it yet."""
     return tx.execute(
         select(adopted_volumes.c.account_id).where(
@@ -18,7 +18,7 @@ def owner_of(tx: Transaction, *, hub_id: str, volume: str) -> str | None:
     ).scalar()
 
 
-def of_account(
+def list_volumes(
     tx: Transaction, *, hub_id: str, account_id: str, folder: str, server_name: str | None
 ) -> list[str]:
     """List the account's volumes for this folder of the workspace, those bound by name last.
@@ -51,7 +51,7 @@ def bind(
 
     Safe to call twice. Only a binding that is made leaves an audit row.
     """
-    owner = owner_of(tx, hub_id=by.hub_id, volume=volume)
+    owner = find_owner(tx, hub_id=by.hub_id, volume=volume)
     if owner is not None:
         return owner
     tx.execute(
@@ -71,7 +71,7 @@ def bind(
 
 def unbind(tx: Transaction, by: By, volume: str) -> bool:
     """Take a volume from its account; return whether somebody had it. Nothing in it changes."""
-    owner = owner_of(tx, hub_id=by.hub_id, volume=volume)
+    owner = find_owner(tx, hub_id=by.hub_id, volume=volume)
     if owner is None:
         return False
     tx.execute(
@@ -89,7 +89,7 @@ def note_refused(tx: Transaction, by: By, volume: str, account_id: str, why: str
     audit.record(tx, by, Action.VOLUME_REFUSED, account_id=account_id, detail=detail)
 
 
-def owners_of_hub(tx: Transaction, hub_id: str) -> dict[str, str | None]:
+def list_owners(tx: Transaction, hub_id: str) -> dict[str, str | None]:
     """Return the account's name of each bound volume; None for an account that is gone."""
     rows = tx.execute(
         select(adopted_volumes.c.volume, accounts.c.name)

@@ -101,7 +101,7 @@ async def _gone(ledger: Ledger, hub_id: str) -> str:
     """Return a dead keeper's name, so that its row need not expire first; "" where there is
     none."""
     try:
-        row = await ledger.aread(keepers.holder, hub_id)
+        row = await ledger.aread(keepers.find_keeper, hub_id)
     except LedgerAway:
         return ""
     return row["holder"] if row and dead(row["holder"]) else ""

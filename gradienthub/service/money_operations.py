@@ -278,7 +278,7 @@ def allowed_funds(
         rules=published.tier_rules,
         now=now,
     )
-    funds = holds.funds_of(
+    funds = holds.compute_funds(
         tx,
         hub_id=hub_id,
         account_id=account.id,
@@ -299,7 +299,7 @@ def purse_of(
     has = statements.read_standing(tx, account_id=account.id, currency=currency, now=now)
     held = [
         hold
-        for hold in holds.held(tx, hub_id=hub_id, now=now, account_id=account.id)
+        for hold in holds.list_held(tx, hub_id=hub_id, now=now, account_id=account.id)
         if hold.lease.currency == currency
     ]
     scopes = usage.scopes_of(account.id, allowance.groups)
@@ -471,7 +471,7 @@ def purses(
     tx: Transaction, hub_id: str, published: Published, now: datetime, *, after: str, limit: int
 ) -> tuple[list[PurseView], bool]:
     """Open accounts by name behind `after`, at most `limit`; and whether there are more."""
-    rest = accounts.everyone(tx, hub_id=hub_id, after=after, limit=limit + 1)
+    rest = accounts.list_accounts(tx, hub_id=hub_id, after=after, limit=limit + 1)
     page = [purse_of(tx, hub_id, account, published, now) for account in rest[:limit]]
     return page, len(rest) > limit
 
@@ -486,7 +486,7 @@ async def one_account(handler: ApiHandler, query: Nothing, name: str) -> PurseVi
 async def list_credits(handler: ApiHandler, query: Nothing, name: str) -> Page[CreditView]:
     """List every credit of an account, the newest first."""
     account = await person(handler, name)
-    records = await handler.read(credits.of_account, account.id)
+    records = await handler.read(credits.list_credits, account.id)
     return Page(items=[CreditView.model_validate(credit) for credit in records])
 
 
@@ -494,10 +494,10 @@ async def list_requests(handler: ApiHandler, query: RequestsQuery) -> Page[Reque
     """List requests for machines that need an approval."""
     if query.all:
         handler.need(handler.visitor.runs_money, "answer requests")
-        asked = await handler.read(requests.waiting, hub_id=handler.context.hub_id)
+        asked = await handler.read(requests.list_waiting, hub_id=handler.context.hub_id)
     else:
         account = await person(handler, handler.visitor.name)
-        asked = await handler.read(requests.of_account, account.id)
+        asked = await handler.read(requests.list_requests, account.id)
     return Page(items=[RequestView.model_validate(request) for request in asked])
 
 

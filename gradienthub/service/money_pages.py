@@ -129,7 +129,7 @@ def _usage_rows(
     period = usage.Period(hub_id, currency, month.date(), next_month(month).date())
     used = usage.by_day(tx, period, usage.account_scope(account.id))
     newest: dict[str, ApprovalRequest] = {}
-    for request in requests.of_account(tx, account.id):
+    for request in requests.list_requests(tx, account.id):
         newest.setdefault(request.instance_type, request)
     return {
         "purse": money_operations.purse_of(tx, hub_id, account, published, now),
@@ -219,7 +219,7 @@ class AccountsHandler(MoneyPage):
             after=after,
             limit=ON_A_PAGE,
         )
-        waiting = await self.read(requests.waiting, hub_id=context.hub_id)
+        waiting = await self.read(requests.list_waiting, hub_id=context.hub_id)
         budgets = await self.read(
             limits.list_budgets,
             hub_id=context.hub_id,
@@ -294,15 +294,15 @@ def _account_rows(tx: Transaction, page: MoneyPage, account: Account) -> dict[st
     hub_id, now = page.context.hub_id, page.context.clock()
     return {
         "purse": money_operations.purse_of(tx, hub_id, account, page.published, now),
-        "credits": credits.of_account(tx, account.id),
-        "requests": requests.of_account(tx, account.id)[:20],
-        "approvals": accounts.approvals_of(tx, account),
+        "credits": credits.list_credits(tx, account.id),
+        "requests": requests.list_requests(tx, account.id)[:20],
+        "approvals": accounts.list_approvals(tx, account),
         "months": statements.list_months(
             tx, account_id=account.id, currency=page.published.catalog.currency
         ),
         "audit": [
             put_into_words(row)
-            for row in audit.rows(tx, hub_id=hub_id, account_id=account.id, limit=20)
+            for row in audit.list_rows(tx, hub_id=hub_id, account_id=account.id, limit=20)
         ],
     }
 

@@ -387,7 +387,7 @@ async def list_findings(handler: ApiHandler, query: FindingsQuery) -> FindingsVi
     handler.need(handler.visitor.sees_all, "see findings")
     context = handler.context
     rows = await handler.read(findings.list_findings, context.hub_id, standing=not query.mended)
-    keeper = await handler.read(keepers.holder, context.hub_id) or {}
+    keeper = await handler.read(keepers.find_keeper, context.hub_id) or {}
     standing = sum(row["mended_at"] is None for row in rows)
     judged = health(context.facts(keeper.get("passed_at")), standing, context.clock())
     return FindingsView(
@@ -410,7 +410,7 @@ async def list_audit(handler: ApiHandler, query: AuditQuery) -> Page[AuditView]:
     """Return who did what: what touched you, or for those who may everything."""
     account_id = await whose(handler, query.user, query.all)
     rows = await handler.read(
-        audit.rows,
+        audit.list_rows,
         hub_id=handler.context.hub_id,
         account_id=account_id,
         action=query.action or None,
@@ -434,7 +434,10 @@ async def state(handler: ApiHandler, query: Nothing) -> StateView:
     """Return the keeper itself."""
     context = handler.context
     try:
-        row, trouble = await handler.read(keepers.holder, context.hub_id) or {}, context.trouble
+        row, trouble = (
+            await handler.read(keepers.find_keeper, context.hub_id) or {},
+            context.trouble,
+        )
     except Refused as away:
         # The one call that also answers then: it is what a monitor asks.
         row, trouble = {}, away.code

@@ -191,7 +191,7 @@ def _read_fleet(tx: Transaction, hub_id: str, now: datetime) -> FleetRows:
         fleet.list_devices(tx, hub_id),
         watches.list_watched(tx, hub_id, account_id=None, state="open", limit=5000),
         findings.list_findings(tx, hub_id, standing=False),
-        keepers.holder(tx, hub_id) or {},
+        keepers.find_keeper(tx, hub_id) or {},
         warm_slots.read_overview(tx, hub_id, now),
     )
 
@@ -208,7 +208,7 @@ class AuditHandler(PageHandler):
             self.need(self.visitor.sees_all, "see what touched another")
         account = await (account_of(self, user) if user else own_account(self))
         rows = await self.read(
-            audit.rows,
+            audit.list_rows,
             hub_id=self.context.hub_id,
             action=chosen["action"] or None,
             limit=AUDIT_ROWS,

@@ -284,7 +284,7 @@ class Watch:
         watches.save(tx, hub_id, decisions.known)
         if wrong is not None:
             findings.report(tx, hub_id=hub_id, source="keeper", wrong=wrong, now=now)
-            keepers.passed(tx, hub_id, self.me, now, seconds)
+            keepers.note_pass(tx, hub_id, self.me, now, seconds)
         by = By(hub_id, "keeper", now)
         for watched, warn in decisions.warnings:
             detail = {"reason": warn.reason.value, "stops_at": warn.stops_at.isoformat()}

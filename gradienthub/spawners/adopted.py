@@ -112,7 +112,7 @@ async def _candidates(
     if volume.personal:
         context = spawner.context
         names += await context.ledger.aread(
-            volumes.of_account,
+            volumes.list_volumes,
             hub_id=context.settings.hub_id,
             account_id=lease.account_id,
             folder=volume.folder,
@@ -129,7 +129,7 @@ async def _may_show(
         return False  # somebody's name is two dots
     context = spawner.context
     hub_id, account_id = context.settings.hub_id, lease.account_id
-    owner = await context.ledger.aread(volumes.owner_of, hub_id=hub_id, volume=source)
+    owner = await context.ledger.aread(volumes.find_owner, hub_id=hub_id, volume=source)
     try:
         made = await age(source)
     except FileNotFoundError:

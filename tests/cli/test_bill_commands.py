@@ -122,9 +122,9 @@ def test_a_request_is_listed_granted_and_then_waits_no_more(hub):
     said = hub.run("approve", "grant", "ann", "a100", "--expires", "30d")
     assert said.out.startswith("ann: approved for a100 until ")
     assert hub.run("approve", "list").out == "Nobody waits for an approval.\n"
-    [answered] = hub.ledger.read(requests.of_account, ann.id)
+    [answered] = hub.ledger.read(requests.list_requests, ann.id)
     assert (answered.granted, answered.answer) == (True, "")
-    [approval] = hub.ledger.read(accounts.approvals_of, ann)
+    [approval] = hub.ledger.read(accounts.list_approvals, ann)
     assert approval.reason == "a large model"
     again = hub.run("approve", "grant", "ann", "a100")
     assert "no request waited" in again.out
@@ -135,9 +135,9 @@ def test_a_refused_request_tells_why_and_grants_nothing(hub):
     ann = hub.account("ann")
     hub.ledger.write(requests.ask, By("this-hub", "ann", NOW), ann, "a100", "want")
     assert hub.run("approve", "refuse", "ann", "a100", "--reason", "ask your lab").code == 0
-    [answered] = hub.ledger.read(requests.of_account, ann.id)
+    [answered] = hub.ledger.read(requests.list_requests, ann.id)
     assert (answered.granted, answered.answer) == (False, "ask your lab")
-    assert hub.ledger.read(accounts.approvals_of, ann) == []
+    assert hub.ledger.read(accounts.list_approvals, ann) == []
     assert hub.run("approve", "refuse", "ann", "a100").code == 1
 
 

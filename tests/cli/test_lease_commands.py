@@ -63,7 +63,7 @@ def running(hub, name="ann", server="", title="Thesis", **options):
 
 
 def newest(hub):
-    return hub.ledger.read(audit.rows, hub_id="this-hub", limit=1)[0]
+    return hub.ledger.read(audit.list_rows, hub_id="this-hub", limit=1)[0]
 
 
 # -- leases -----------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ def keeper_passed(started, ago=timedelta(0)):
     def write(tx):
         at = now() - ago
         keepers.take(tx, "this-hub", "me", now=at, until=at + MINUTE)
-        keepers.passed(tx, "this-hub", "me", at, 0.1)
+        keepers.note_pass(tx, "this-hub", "me", at, 0.1)
 
     started.ledger.write(write)
 

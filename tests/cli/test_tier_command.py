@@ -23,7 +23,7 @@ def found(hub, name="ann"):
 
 
 def newest_audit(hub):
-    return hub.ledger.read(audit.rows, hub_id="this-hub", limit=1)[0]
+    return hub.ledger.read(audit.list_rows, hub_id="this-hub", limit=1)[0]
 
 
 def test_everybody_is_listed_with_tier_and_who_gave_it(seen):
@@ -91,7 +91,7 @@ def test_an_approval_has_a_reason_and_an_end(seen):
     said = seen.run("tier", "approve", "ann", "a100", "--reason", "thesis", "--expires", "30d")
     assert said.code == 0
     assert "Their tier free does not have a100" in said.out
-    (approval,) = seen.ledger.read(accounts.approvals_of, found(seen))
+    (approval,) = seen.ledger.read(accounts.list_approvals, found(seen))
     assert (approval.instance_type, approval.reason) == ("a100", "thesis")
     assert approval.granted_by == f"cli {os_user()}"
     assert approval.expires_at - approval.granted_at == timedelta(days=30)
@@ -121,7 +121,7 @@ def test_approving_what_needs_none_is_said(seen):
 )
 def test_wrong_arguments_end_with_2_and_grant_nothing(seen, words):
     assert seen.run("tier", *words).code == 2
-    assert seen.ledger.read(accounts.approvals_of, found(seen)) == []
+    assert seen.ledger.read(accounts.list_approvals, found(seen)) == []
 
 
 def test_an_expired_approval_is_shown_as_expired(seen):

@@ -171,7 +171,7 @@ async def test_a_hub_of_dockerspawner_is_adopted_with_one_line(old_docker, engin
     assert made.attrs["HostConfig"]["Memory"] == 10**9
     said = made.exec_run(["cat", "/notebooks/work/thesis.txt"])
     assert said.output == b"my thesis\n"
-    [bound] = hub.read(audit.rows, action="volume_bound")
+    [bound] = hub.read(audit.list_rows, action="volume_bound")
     assert (bound["detail"]["volume"], bound["account_name"]) == (f"{prefix}-user-anna", "anna")
     # Who never had a volume gets none.
     names = [volume.name for volume in engine.volumes.list() if volume.name.startswith(prefix)]
@@ -189,7 +189,7 @@ async def test_somebody_new_of_an_old_name_does_not_see_the_old_files(old_docker
     await hub.start_server("eve", instance_type="free-cpu")
     made = container_of(engine, hub, "eve")
     assert made.exec_run(["ls", "-A", "/notebooks"]).output == b""
-    [row] = hub.read(audit.rows, action="volume_refused")
+    [row] = hub.read(audit.list_rows, action="volume_refused")
     assert "it may be a former user's" in row["detail"]["why"]
     assert f"gradienthub adopt --bind {prefix}-user-eve=eve" in (hub.folder / "log").read_text()
 

@@ -218,7 +218,7 @@ async def lose_the_user_table(home: Home) -> None:
 
 async def open_accounts(home: Home) -> list[str]:
     """Ids of all accounts that are not closed."""
-    everyone = await home.context.ledger.aread(accounts.everyone, hub_id=home.settings.hub_id)
+    everyone = await home.context.ledger.aread(accounts.list_accounts, hub_id=home.settings.hub_id)
     return [account.id for account in everyone]
 
 
@@ -955,7 +955,7 @@ async def test_a_refresh_that_names_somebody_else_each_time_opens_and_closes_not
         home.app.users["anna"]._auth_refreshed = None
         assert (await browser.get("/token")).status == 200
         assert await standing(home, "anna") == before, "another's facts are not theirs either"
-    rows = await home.context.ledger.aread(audit.rows, hub_id=home.settings.hub_id)
+    rows = await home.context.ledger.aread(audit.list_rows, hub_id=home.settings.hub_id)
     assert [row["action"] for row in rows].count("subject_refused") == 1, "once an hour is enough"
 
 

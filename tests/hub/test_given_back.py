@@ -99,7 +99,7 @@ async def test_a_new_user_table_ends_no_notebook_and_its_owner_gets_it_back(make
     assert any("/user/anna/" in route for route in routes)
     assert await settle.settle(home.app, home.context) == []
     assert await told(home) == {}
-    rows = await home.context.ledger.aread(audit.rows, hub_id=home.settings.hub_id)
+    rows = await home.context.ledger.aread(audit.list_rows, hub_id=home.settings.hub_id)
     assert "server_given_back" in {row["action"] for row in rows}
     await home.is_consistent()
 

@@ -50,7 +50,7 @@ async def test_extend_moves_the_idle_stop_and_the_audit_has_who(hub, clock):
     assert said.body["stops_at"] == (clock() + timedelta(hours=1)).isoformat().replace(
         "+00:00", "Z"
     )
-    rows = await home.context.ledger.aread(audit.rows, hub_id=home.settings.hub_id)
+    rows = await home.context.ledger.aread(audit.list_rows, hub_id=home.settings.hub_id)
     assert [row["actor"] for row in rows if row["action"] == "extend"] == ["anna"]
 
 
@@ -66,7 +66,7 @@ async def test_a_notebooks_own_token_may_and_another_notebooks_may_not(hub):
     assert (await home.api("POST", f"{WHERE}/extend", token=token)).status == 200
     for method, path in (("GET", f"{WHERE}other"), ("POST", f"{WHERE}other/extend")):
         assert (await home.api(method, path, token=token)).status == 404
-    rows = await home.context.ledger.aread(audit.rows, hub_id=home.settings.hub_id)
+    rows = await home.context.ledger.aread(audit.list_rows, hub_id=home.settings.hub_id)
     assert [row["actor"] for row in rows if row["action"] == "extend"] == ["anna"]
 
 
@@ -84,7 +84,7 @@ async def test_strangers_see_nothing_and_admins_all(hub):
     assert (await home.api("POST", f"{WHERE}/extend", token=ada)).status == 200
     # A service that may start for all may extend for all.
     assert (await home.api("POST", f"{WHERE}/extend")).status == 200
-    rows = await home.context.ledger.aread(audit.rows, hub_id=home.settings.hub_id)
+    rows = await home.context.ledger.aread(audit.list_rows, hub_id=home.settings.hub_id)
     actors = [row["actor"] for row in rows if row["action"] == "extend"]
     assert sorted(actors) == ["ada", "service tester"]
 

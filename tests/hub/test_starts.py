@@ -100,7 +100,7 @@ async def test_an_admin_and_a_service_start_for_others_and_the_audit_says_so(hub
     await home.person("berta")
     await home.api("POST", "/users/anna/server", {"user_options": START}, token=admin)
     await home.api("POST", "/users/berta/server", {"user_options": START})
-    rows = await home.context.ledger.aread(audit.rows, hub_id=home.settings.hub_id)
+    rows = await home.context.ledger.aread(audit.list_rows, hub_id=home.settings.hub_id)
     starts = {row["account_id"]: row["actor"] for row in rows if row["action"] == "start"}
     assert starts[await home.account_id("anna")] == "ada"
     assert starts[await home.account_id("berta")] == "service tester"
@@ -595,7 +595,7 @@ async def test_a_refused_start_is_in_the_audit_and_nowhere_else(hub):
     )
     (row,) = [
         row
-        for row in await home.context.ledger.aread(audit.rows, hub_id=home.settings.hub_id)
+        for row in await home.context.ledger.aread(audit.list_rows, hub_id=home.settings.hub_id)
         if row["action"] == "refused"
     ]
     assert row["actor"] == "anna"

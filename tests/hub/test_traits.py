@@ -179,7 +179,7 @@ def test_only_what_a_hook_changed_and_the_lease_overrides_is_named():
 
 async def rows_of(home):
     hub_id = home.settings.hub_id
-    return await home.context.ledger.aread(audit.rows, hub_id=hub_id, action="overridden")
+    return await home.context.ledger.aread(audit.list_rows, hub_id=hub_id, action="overridden")
 
 
 @pytest.mark.parametrize("hook", ["pre_spawn_hook", "auth_state_hook", "group_overrides"])

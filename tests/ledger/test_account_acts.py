@@ -159,7 +159,7 @@ def test_a_prepared_account_is_taken_by_the_first_login_of_its_name(ledger):
     assert (taken.id, taken.prepared_at) == (waiting.id, None)
     again, made = ledger.write(account_acts.prepare, ada(), "anna")
     assert (again.id, made) == (waiting.id, False)
-    actions = [row["action"] for row in ledger.read(audit.rows, hub_id="h")]
+    actions = [row["action"] for row in ledger.read(audit.list_rows, hub_id="h")]
     assert actions == ["account_bound", "account_prepared"]
 
 

@@ -18,19 +18,19 @@ def test_a_volume_is_one_accounts_for_good(ledger, make_settings):
     settings = make_settings()
     anna, eve = (an_account(ledger, settings, n, i) for i, n in enumerate(("anna", "eve"), 1))
     hub = {"hub_id": settings.hub_id, "volume": "old-anna"}
-    assert ledger.read(volumes.owner_of, **hub) is None
+    assert ledger.read(volumes.find_owner, **hub) is None
     by_hub, by_ada = (By(settings.hub_id, who, NOW) for who in ("hub", "cli"))
     assert ledger.write(volumes.bind, by_hub, "old-anna", anna) == anna
     assert ledger.write(volumes.bind, by_ada, "old-anna", eve) == anna
     assert ledger.write(volumes.bind, by_ada, "old-anna", anna) == anna
-    assert ledger.read(volumes.owners_of_hub, settings.hub_id) == {"old-anna": "anna"}
+    assert ledger.read(volumes.list_owners, settings.hub_id) == {"old-anna": "anna"}
     mine = {"hub_id": settings.hub_id, "folder": "work", "server_name": None}
-    assert ledger.read(volumes.of_account, **mine, account_id=anna) == ["old-anna"]
-    assert ledger.read(volumes.of_account, **mine, account_id=eve) == []
+    assert ledger.read(volumes.list_volumes, **mine, account_id=anna) == ["old-anna"]
+    assert ledger.read(volumes.list_volumes, **mine, account_id=eve) == []
     assert ledger.write(volumes.unbind, by_ada, "old-anna")
     assert not ledger.write(volumes.unbind, by_ada, "old-anna")
     assert ledger.write(volumes.bind, by_ada, "old-anna", eve) == eve
-    rows = ledger.read(audit.rows, hub_id=settings.hub_id)
+    rows = ledger.read(audit.list_rows, hub_id=settings.hub_id)
     actions = [row["action"] for row in rows if row["action"].startswith("volume")]
     assert actions == ["volume_bound", "volume_unbound", "volume_bound"]
 
@@ -41,7 +41,7 @@ def test_a_volume_of_one_notebook_is_not_anothers(ledger, make_settings):
     for volume, server in (("v-lab", "lab"), ("v-gpu", "gpu")):
         by = By(settings.hub_id, "hub", NOW)
         ledger.write(volumes.bind, by, volume, anna, folder="work", server_name=server)
-    found = ledger.read(volumes.of_account, hub_id=settings.hub_id, account_id=anna,
+    found = ledger.read(volumes.list_volumes, hub_id=settings.hub_id, account_id=anna,
                         folder="work", server_name="gpu")  # fmt: skip
     assert found == ["v-gpu"]
 

@@ -13,7 +13,7 @@ from gradienthub.rules.action import MONEY, Action
 
 
 def rows(ledger, **kwargs):
-    return ledger.read(audit.rows, hub_id="h", **kwargs)
+    return ledger.read(audit.list_rows, hub_id="h", **kwargs)
 
 
 def record(ledger, at=NOW, **kwargs):
@@ -51,7 +51,7 @@ def test_rows_come_newest_first_of_one_account_or_of_all(ledger):
         record(ledger, account_id=f"account{number % 2}", action=f"act{number}")
     assert [row["action"] for row in rows(ledger, limit=2)] == ["act4", "act3"]
     assert [row["action"] for row in rows(ledger, account_id="account1")] == ["act3", "act1"]
-    assert ledger.read(audit.rows, hub_id="other") == []
+    assert ledger.read(audit.list_rows, hub_id="other") == []
 
 
 def prune(ledger, *, days=1, since=None, limit=500):
@@ -65,7 +65,7 @@ def test_old_rows_are_pruned_and_only_this_hubs(ledger):
     record(ledger, at=NOW - timedelta(days=9), action="stop", hub_id="other")
     assert prune(ledger) == NOW - timedelta(days=1)
     assert len(rows(ledger)) == 2
-    assert len(ledger.read(audit.rows, hub_id="other")) == 1
+    assert len(ledger.read(audit.list_rows, hub_id="other")) == 1
 
 
 def test_what_the_money_needs_is_never_pruned(ledger):

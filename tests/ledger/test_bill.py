@@ -377,7 +377,7 @@ def test_credit_taken_back_may_leave_a_debt_that_the_next_pays(bank):
     bank.take("ann", usd(3), "by mistake")
     assert bank.balance("ann") == -usd(1)
     bank.credit("ann", usd(5))
-    [new, _old] = bank.ledger.read(credits.of_account, account.id)
+    [new, _old] = bank.ledger.read(credits.list_credits, account.id)
     assert {new.unspent, _old.unspent} == {usd(4), 0}
     assert bank.faults() == []
 

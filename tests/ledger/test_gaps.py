@@ -32,7 +32,7 @@ def paid_stop(bank, lease):
 
 
 def gaps_of(bank, lease):
-    return bank.ledger.read(gaps.of, [lease]).get(lease, ())
+    return bank.ledger.read(gaps.list_gaps, [lease]).get(lease, ())
 
 
 def test_a_notebook_that_was_away_for_ten_minutes_of_an_hour_costs_fifty(bank):

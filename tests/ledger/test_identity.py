@@ -27,7 +27,7 @@ def logs_in(
 
 
 def actions(ledger):
-    return [row["action"] for row in reversed(ledger.read(audit.rows, hub_id="h"))]
+    return [row["action"] for row in reversed(ledger.read(audit.list_rows, hub_id="h"))]
 
 
 def standing(ledger):
@@ -140,7 +140,7 @@ def test_all_subjects_that_change_on_one_day_are_told_and_going_back_opens_the_o
         now = LATER + timedelta(hours=2, minutes=number)
         logs_in(ledger, name, subject=f"old-{name}", now=now)
         assert known(ledger, number, name=name, now=now).id == old[name]
-    assert {account.id for account in ledger.read(accounts.everyone, hub_id="h")} == set(
+    assert {account.id for account in ledger.read(accounts.list_accounts, hub_id="h")} == set(
         old.values()
     )
     assert actions(ledger).count("account_reopened") == 3
@@ -167,7 +167,7 @@ def test_a_time_that_lost_its_fraction_is_the_same_user_on_every_database(ledger
     before = known(ledger, created=exact)
     for cut in (NOW, NOW + timedelta(seconds=1)):
         assert known(ledger, created=cut, now=LATER).id == before.id
-    assert len(ledger.read(accounts.everyone, hub_id="h")) == 1
+    assert len(ledger.read(accounts.list_accounts, hub_id="h")) == 1
 
 
 def test_a_look_up_opens_nothing(ledger):
@@ -175,7 +175,7 @@ def test_a_look_up_opens_nothing(ledger):
     assert ledger.read(accounts.look_up, hub_id="h", user=user) is None
     ledger.write(accounts.rename_user, hub_id="h", user=user, now=NOW)
     ledger.write(accounts.close_user, hub_id="h", user=user, now=NOW)
-    assert (ledger.read(accounts.everyone, hub_id="h"), actions(ledger)) == ([], [])
+    assert (ledger.read(accounts.list_accounts, hub_id="h"), actions(ledger)) == ([], [])
     made = known(ledger)
     assert ledger.read(accounts.look_up, hub_id="h", user=user) == made
 
@@ -184,7 +184,7 @@ def test_every_opening_and_closing_is_a_row_that_says_why(ledger):
     logs_in(ledger, subject="42")
     known(ledger)
     ledger.write(accounts.close_user, hub_id="h", user=HubUser(1, NOW, "anna"), now=LATER)
-    closed, opened = ledger.read(audit.rows, hub_id="h")
+    closed, opened = ledger.read(audit.list_rows, hub_id="h")
     assert (opened["action"], opened["detail"]["subject"]) == ("account_opened", "42")
     assert (closed["action"], closed["detail"]["why"]) == (
         "account_closed", "the hub deleted its user")  # fmt: skip
@@ -230,7 +230,7 @@ def test_a_deleted_users_account_is_closed_and_found_no_more(ledger):
     ledger.write(accounts.close_user, hub_id="h", user=HubUser(1, NOW, "anna"), now=LATER)
     with pytest.raises(NoSuchAccount):
         ledger.write(accounts.find, hub_id="h", name="anna")
-    assert ledger.write(accounts.everyone, hub_id="h") == []
+    assert ledger.write(accounts.list_accounts, hub_id="h") == []
 
 
 def test_a_user_whom_the_hub_failed_to_delete_is_found_again_once_they_start(

@@ -144,7 +144,7 @@ def test_a_stop_keeps_its_first_note_cut_to_what_fits_and_the_audit_has_it(ledge
     assert not ledger.write(leases.note_stop, lease.id, Reason.ADMIN, By("h", "eve", NOW), "No.")
     row = ledger.read(steps.columns_of, lease.id)
     assert (row["stop_note"], row["stopped_by"]) == (note[:400], "ada")
-    newest = ledger.read(audit.rows, hub_id="h")[0]
+    newest = ledger.read(audit.list_rows, hub_id="h")[0]
     assert newest["detail"]["note"].startswith("Wartung ü")
     assert ledger.write(leases.end, lease.id, LATER, None)
     assert ledger.read(steps.columns_of, lease.id)["used_at"] is None
@@ -165,7 +165,7 @@ def test_extend_moves_the_idle_stop_and_is_in_the_audit(ledger, settings, runnin
     assert extend(ledger, settings, lease.id).deadlines.keep_until == LATER + HOUR
     found = the_one(ledger)
     assert found.ending(GRACE).at == LATER + HOUR
-    newest = ledger.read(audit.rows, hub_id="h")[0]
+    newest = ledger.read(audit.list_rows, hub_id="h")[0]
     assert (newest["action"], newest["actor"]) == ("extend", "anna")
     assert newest["detail"] == {"lease": lease.id, "stop_at": None,
                                 "keep_until": (LATER + HOUR).isoformat()}  # fmt: skip
@@ -180,7 +180,9 @@ def test_extend_ends_at_the_session_limit_and_then_is_refused(ledger, settings, 
     refused = extend(ledger, settings, lease.id, near)
     assert isinstance(refused, Refused)
     assert "session limit" in refused.message
-    assert len([r for r in ledger.read(audit.rows, hub_id="h") if r["action"] == "extend"]) == 1
+    assert (
+        len([r for r in ledger.read(audit.list_rows, hub_id="h") if r["action"] == "extend"]) == 1
+    )
 
 
 @pytest.mark.parametrize("end", ["stop asked", "ended", "never there", "starting"])
@@ -222,7 +224,10 @@ def test_extend_and_the_keepers_saves_at_once_lose_nothing(ledger, ledger_url, s
     found = the_one(ledger)
     assert found.deadlines.keep_until == last == LATER + HOUR + (tries - 1) * timedelta(seconds=1)
     assert (found.stop_tries, found.evidence) == (tries - 1, seen.evidence)
-    assert len([r for r in ledger.read(audit.rows, hub_id="h") if r["action"] == "extend"]) == tries
+    assert (
+        len([r for r in ledger.read(audit.list_rows, hub_id="h") if r["action"] == "extend"])
+        == tries
+    )
 
 
 def test_leases_that_end_while_the_keeper_saves_them_leave_no_watch(ledger, ledger_url, running):

@@ -8,7 +8,7 @@ from gradienthub.service.hub_client import HubAway
 
 
 async def row_of(at):
-    return await at.home.context.ledger.aread(keepers.holder, at.home.settings.hub_id)
+    return await at.home.context.ledger.aread(keepers.find_keeper, at.home.settings.hub_id)
 
 
 async def test_a_hub_that_does_not_answer_is_said_first_everywhere_and_gone_when_it_does(

@@ -59,11 +59,11 @@ class Seen:
         return await self.hub.until(ended, "the notebook is stopped")
 
     def warnings(self, lease_id):
-        rows = self.ledger.read(audit.rows, hub_id=self.hub_id, limit=1000)
+        rows = self.ledger.read(audit.list_rows, hub_id=self.hub_id, limit=1000)
         return [r for r in rows if r["action"] == "warn" and r["detail"]["lease"] == lease_id]
 
     def keeper_pid(self):
-        holder = self.ledger.read(keepers.holder, self.hub_id)
+        holder = self.ledger.read(keepers.find_keeper, self.hub_id)
         return int(holder["holder"].split(":")[-2]) if holder else None
 
 

@@ -127,7 +127,7 @@ async def test_the_money_is_the_owners_and_the_admins(bank):
     assert (await at.ask("GET", "accounts/nobody", "ada")).status == 404
     ledger, hub_id = at.keeper.ledger, at.keeper.context.hub_id
     eve = await ledger.aread(accounts.find, hub_id=hub_id, name="eve")
-    assert await ledger.aread(credits.of_account, eve.id) == []
+    assert await ledger.aread(credits.list_credits, eve.id) == []
 
 
 async def test_a_credit_is_given_and_written_down(bank):

@@ -36,7 +36,7 @@ async def keeping(hub: Callable[..., Awaitable[Home]]) -> Any:
 
 
 async def gaps_of(home, lease):
-    found = await home.context.ledger.aread(gaps.of, [lease])
+    found = await home.context.ledger.aread(gaps.list_gaps, [lease])
     return [(start, end) for start, end in found.get(lease, ())]
 
 

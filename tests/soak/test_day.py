@@ -307,7 +307,7 @@ class Killer:
         await asyncio.to_thread(self.engine.kill)
 
     async def kill_keeper(self):
-        holder = await self.ledger.aread(keepers.holder, self.hub.hub_id)
+        holder = await self.ledger.aread(keepers.find_keeper, self.hub.hub_id)
         pid = int(holder["holder"].split(":")[-2]) if holder else 0
         # A number that a keeper had is another process's once it is dead.
         if pid and psutil.pid_exists(pid) and "gradienthub.service" in _command(pid):

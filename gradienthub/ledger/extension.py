@@ -8,7 +8,6 @@ that moment. So a keeper that was away changes no bill.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import bindparam, select, update
 
@@ -21,7 +20,7 @@ from ..rules.sharing import Common, Paid, extend
 from . import expiry, gaps, limits, postings, usage
 from .batches import split_ids
 from .database import Transaction
-from .lease_rows import lease_from, lease_query
+from .lease_rows import LeaseRow, lease_from, lease_query
 from .schema import balances, holds, leases
 
 _BEFORE = timedelta(microseconds=1)
@@ -251,7 +250,7 @@ def list_held(
     return [_held(row, lost.get(row.id, ()), now) for row in tx.execute(query)]
 
 
-def _held(row: Any, lost: tuple[Gap, ...], now: datetime) -> Held:
+def _held(row: LeaseRow, lost: tuple[Gap, ...], now: datetime) -> Held:
     lease = lease_from(row, lost=lost)
     times = lease.times
     # A lease that does not answer yet uses nothing of its hold.

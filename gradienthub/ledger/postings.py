@@ -4,11 +4,10 @@ A charge is the difference between the bill of all its time and what its entries
 doing it again, late, or after a crash in between changes nothing.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, Row, ScalarSelect, exists, func, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, exists, func, select, update
 
 from ..rules.entry import Entry, Kind, month_of
 from ..rules.lease import Lease
@@ -29,6 +28,16 @@ class _Written:
     forgiven: int
     until: datetime | None
     closed: bool
+
+
+@dataclass(frozen=True)
+class _Hold:
+    """What is reserved for a lease, and what time that pays for."""
+
+    amount: int
+    billed: int
+    paid_for: int | None
+    charge_overrun: bool
 
 
 def close_month(
@@ -105,7 +114,7 @@ def post(
         return
     portions = by_month(lease.price, begin, start, end, lease.gaps)
     for portion in portions:
-        hold = tx.execute(select(holds).where(holds.c.lease_id == lease.id)).first()
+        hold = _find_hold(tx, lease.id)
         entry = _charge(lease, portion, _uncovered(portion, hold, before.forgiven), now)
         if portion is portions[-1]:
             closing = closes and not before.closed
@@ -116,6 +125,12 @@ def post(
         if hold:
             _use_hold(tx, hold, lease, portion, begin)
         _count(tx, lease, portion, entry, begin)
+
+
+def _find_hold(tx: Transaction, lease_id: str) -> _Hold | None:
+    query = select(*(holds.c[field.name] for field in fields(_Hold)))
+    row = tx.execute(query.where(holds.c.lease_id == lease_id)).first()
+    return _Hold(*row) if row else None
 
 
 def sum_billed(tx: Transaction, lease_id: str) -> int:
@@ -137,7 +152,7 @@ def _written(tx: Transaction, lease_id: str) -> _Written:
     )
 
 
-def _uncovered(portion: Portion, hold: Row[Any] | None, forgiven_before: int) -> tuple[int, int]:
+def _uncovered(portion: Portion, hold: _Hold | None, forgiven_before: int) -> tuple[int, int]:
     """Return what no hold covers of a portion, and what of that is not charged."""
     if portion.billed < 0:
         # Time that was billed and turns out not to have been used: what was forgiven of it first.
@@ -189,7 +204,7 @@ def _count(tx: Transaction, lease: Lease, portion: Portion, entry: Entry, begin:
 
 
 def _use_hold(
-    tx: Transaction, hold: Row[Any], lease: Lease, portion: Portion, begin: datetime
+    tx: Transaction, hold: _Hold, lease: Lease, portion: Portion, begin: datetime
 ) -> None:
     """Take what is billed out of the lease's hold."""
     spent = microseconds(reachable_time(begin, portion.end, lease.gaps))

@@ -27,9 +27,11 @@ from . import (
     usage,
     warm_slots,
 )
+from .accounts import Account
 from .by import By
 from .database import Transaction
 from .lease_rows import row_of
+from .notebooks import Notebook
 from .schema import device_holders, lease_devices, leases
 from .schema import notebooks as notebook_table
 
@@ -57,9 +59,9 @@ def admit_start(
     An older open lease of the same notebook must be ended first; the caller asks the engine.
     A refusal leaves only its audit row.
     """
-    hub_id = settings.hub_id
+    by = By(settings.hub_id, request.actor, now)
     account = credits.open_account(tx, request.user, request.groups, settings, now)
-    accounts.reopen(tx, account, hub_id=hub_id, user=request.user, now=now)
+    accounts.reopen(tx, account, hub_id=by.hub_id, user=request.user, now=now)
     allowance = accounts.allowance_of(
         tx,
         account,
@@ -70,7 +72,7 @@ def admit_start(
     )
     extension.catch_up(
         tx,
-        hub_id=hub_id,
+        hub_id=by.hub_id,
         now=now,
         account_id=account.id,
         scopes=usage.scopes_of(account.id, allowance.groups),
@@ -80,19 +82,14 @@ def admit_start(
         situation = _situation(tx, request, settings, account.id, allowance, plan, now)
         plan = admit(plan, allowance, settings.house, situation, now)
     if isinstance(plan, Plan):
-        return _take(tx, request, settings, account, plan, now)
-    audit.record(
-        tx,
-        By(hub_id, request.actor, now),
-        Action.REFUSED,
-        account_id=account.id,
-        detail={
-            "code": plan.code,
-            "message": plan.message,
-            "server": request.server_name,
-            "options": request.options.as_json(),
-        },
-    )
+        return _take(tx, by, request, settings, account, plan)
+    detail = {
+        "code": plan.code,
+        "message": plan.message,
+        "server": request.server_name,
+        "options": request.options.as_json(),
+    }
+    audit.record(tx, by, Action.REFUSED, account_id=account.id, detail=detail)
     return plan
 
 
@@ -135,20 +132,20 @@ def _situation(
 
 def _take(
     tx: Transaction,
+    by: By,
     request: Request,
     settings: Settings,
-    account: accounts.Account,
+    account: Account,
     plan: Plan,
-    now: datetime,
 ) -> Lease:
     """Write what the plan says: the lease, its devices, warm servers and money, and the audit."""
     notebook = notebooks.notebook_of(
         tx,
-        hub_id=settings.hub_id,
+        hub_id=by.hub_id,
         account_id=account.id,
         server_name=request.server_name,
         display_name=request.display_name,
-        now=now,
+        now=by.now,
     )
     tx.execute(
         update(notebook_table)
@@ -156,7 +153,8 @@ def _take(
         .values(options=request.options.as_json())
     )
     claim = warm_slots.claim(tx, plan.choice.claims) if plan.choice.claims else None
-    lease = _lease(request, settings, account, notebook, plan, now)
+    host = next(h for h in settings.house.hosts if h.name == plan.placement.host)
+    lease = _lease(request, by, account, notebook, plan, capacity.host_key(by.hub_id, host))
     lease = replace(lease, claim=claim, object_id=claim.object_id if claim else None)
     tx.execute(leases.insert().values(row_of(lease)))
     warm_slots.evict(tx, lease.evicts, lease.id)
@@ -165,22 +163,22 @@ def _take(
     if plan.price:
         overrun = settings.charge_overrun
         holds.take(tx, lease, plan.hold, plan.allowance.tier, charge_overrun=overrun)
-    audit.record(
-        tx,
-        By(settings.hub_id, request.actor, now),
-        Action.START,
-        account_id=account.id,
-        detail={
-            "lease": lease.id,
-            "server": request.server_name,
-            **_terms(settings, plan).as_json(),
-            "options": request.options.as_json(),
-            "host": lease.host,
-            "devices": lease.devices,
-            "tier_given_by": plan.allowance.given_by,
-        },
-    )
+    _record_start(tx, by, request, lease, _terms(settings, plan))
     return lease
+
+
+def _record_start(tx: Transaction, by: By, request: Request, lease: Lease, terms: Terms) -> None:
+    # The terms before what people chose: a row that is too long is cut at its end.
+    detail = {
+        "lease": lease.id,
+        "server": lease.server_name,
+        **terms.as_json(),
+        "options": request.options.as_json(),
+        "host": lease.host,
+        "devices": lease.devices,
+        "tier_given_by": lease.tier_given_by,
+    }
+    audit.record(tx, by, Action.START, account_id=lease.account_id, detail=detail)
 
 
 def _terms(settings: Settings, plan: Plan) -> Terms:
@@ -199,20 +197,14 @@ def _terms(settings: Settings, plan: Plan) -> Terms:
 
 
 def _lease(
-    request: Request,
-    settings: Settings,
-    account: accounts.Account,
-    notebook: notebooks.Notebook,
-    plan: Plan,
-    now: datetime,
+    request: Request, by: By, account: Account, notebook: Notebook, plan: Plan, host_key: str
 ) -> Lease:
     """Make the lease of an admitted start."""
     entitled, placement = plan.entitled, plan.placement
     machine = entitled.instance_type
-    host = next(h for h in settings.house.hosts if h.name == placement.host)
     return Lease(
         id=request.lease_id,
-        hub_id=settings.hub_id,
+        hub_id=by.hub_id,
         account_id=account.id,
         account_name=account.name,
         notebook_id=notebook.id,
@@ -228,8 +220,8 @@ def _lease(
         image=entitled.image,
         custom_image=entitled.custom_image,
         interface=entitled.interface,
-        host=host.name,
-        host_key=capacity.host_key(settings.hub_id, host),
+        host=placement.host,
+        host_key=host_key,
         devices=placement.devices,
         cpus=machine.cpus,
         memory=machine.memory,
@@ -237,8 +229,8 @@ def _lease(
         stop_at=entitled.stop_at,
         session_ends_at=plan.session_ends_at,
         phase=Phase.ADMITTED,
-        phase_at=now,
-        admitted_at=now,
+        phase_at=by.now,
+        admitted_at=by.now,
         warm_slot=plan.choice.claims,
         evicts=plan.choice.evicts,
     )

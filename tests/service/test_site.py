@@ -329,7 +329,7 @@ async def test_axe_finds_nothing_serious_on_fleet_and_audit_and_nothing_is_wider
     script = (Path(axe.__file__).parent / "axe.min.js").read_text()
     at = await site()
     found = NewFinding("x", "blind", "Something is “wrong”.", "Mend it.")
-    report = {"hub_id": at.home.settings.hub_id, "source": "keeper", "found": [found]}
+    report = {"hub_id": at.home.settings.hub_id, "source": "keeper", "wrong": [found]}
     await at.keeper.ledger.awrite(findings.report, **report, now=at.home.clock())
     await at.keeper.ledger.awrite(
         warm_pool.add,

@@ -16,6 +16,7 @@ from ..rules.last_words import ended_by, telling_lines
 from ..rules.lease import Lease
 from ..rules.money import format_price
 from ..rules.options import INTERFACES
+from ..rules.phase import LeaseState
 from ..rules.refusal import Refused, shown
 from ..rules.services import service_of
 from ..rules.use import REQUESTS_COUNT
@@ -36,10 +37,15 @@ WORDS = {
     "crashed": ("fail", "fail", "Crashed"),
     "unstarted": ("fail", "fail", "Did not start"),
     "new": ("off", "stop", "Never started"),
+    "unconnected": ("warn", "warn", "Not connected"),
 }
 OUTSIDE = (
     "It began before this hub offered machines: it is not billed, and nothing stops it when idle.",
     "Save your work and stop it, then start it anew to choose a machine.",
+)
+UNCONNECTED = (
+    "It was running when it was last seen. The hub looks for it and connects it again.",
+    "Reload this page in a minute; if it stays so, ask your administrator.",
 )
 PATHS = {"lab": "lab", "notebook": "tree"}
 SHORT_TITLES = {"lab": "Lab", "notebook": "Notebook"}
@@ -203,6 +209,8 @@ def notebook_row(
         row = _running_row(server, run, view, now)
     elif server.state == ServerState.STARTING:
         row = _starting_row(server, view)
+    elif server.state == ServerState.STOPPED and run.lease.state is LeaseState.RUNNING:
+        row = _unconnected_row(server, view)
     else:
         row = _stopped_row(server, run.lease, view, now)
         row = replace(row, restart=tuple(entries_of(kept.options).items()) if kept.options else ())
@@ -221,6 +229,19 @@ def _row(server: ServerSeen, kind: str) -> NotebookRow:
 
 
 # -- running ------------------------------------------------------------------------------------
+
+
+def _unconnected_row(server: ServerSeen, view: LeaseView) -> NotebookRow:
+    """Return a notebook that runs, as far as is known, and that the hub does not serve: its account
+    was bound to this person just now, or the hub has lost its own database."""
+    return replace(
+        _row(server, "unconnected"),
+        at=view.answered_at,
+        at_word="since",
+        lines=tuple(map(Line, UNCONNECTED)),
+        cost=f"{view.cost_text} so far",
+        cost_note=view.price_text,
+    )
 
 
 def _starting_row(server: ServerSeen, view: LeaseView) -> NotebookRow:

@@ -10,7 +10,7 @@ from jupyterhub.auth import Authenticator
 
 from gradienthub.clock import system_clock
 from gradienthub.hub import settle
-from gradienthub.ledger import By, audit, findings, leases
+from gradienthub.ledger import By, account_bindings, audit, findings, leases
 from gradienthub.ledger.schema import leases as leases_table
 from gradienthub.ledger.schema import server_records
 from gradienthub.rules.idleness import Reason
@@ -189,12 +189,22 @@ async def test_without_a_subject_it_is_kept_until_an_administrator_binds_the_nam
     home = await make_home()
     lease_id = await running(home)
     await lose_the_database(home)
-    await home.browser("anna")
+    anna = await home.browser("anna")
     await settle.settle(home.app, home.context)
     assert await open_ids(home) == [lease_id]
     standing = await told(home)
     assert standing["accounts_without_user"]["why"].endswith("1 account has no user: anna")
     assert "gradienthub account bind anna" in standing["accounts_without_user"]["repair"]
+
+    by = By(home.settings.hub_id, "cli ada", home.clock())
+    await home.context.ledger.awrite(account_bindings.bind_all, by)
+    page = (await anna.get("/home")).text
+    # The hub learns of it in its next pass; until then nobody is told that it is stopped.
+    assert "Not connected" in page and "connects it again" in page
+    await settle.settle(home.app, home.context)
+    page = (await anna.get("/home")).text
+    assert "Running" in page and "Not connected" not in page
+    assert await open_ids(home) == [lease_id]
 
 
 async def test_a_notebook_without_a_record_is_replaced_by_its_owners_start(make_home):

@@ -142,6 +142,12 @@ class PrivateEngine:
         self._process.kill()
         self._process.wait()
 
+    def end(self) -> None:
+        """End it in order, as a service manager does: without `keeps` its containers end first."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait()
+
     async def restart(self, *, keeps: bool) -> None:
         """Start again, while others go on."""
         await asyncio.to_thread(self.start, keeps=keeps)
@@ -160,6 +166,11 @@ class PrivateEngine:
             except NotFound:
                 return 0
 
+    def run_inside(self, container: str, words: list[str]) -> None:
+        """Run a program in a container to its end."""
+        with closing(self.client()) as client:
+            client.exec_start(client.exec_create(container, words)["Id"])
+
     def close(self) -> None:
         """Nothing of it stays."""
         if self._process is not None and self._process.poll() is None:
@@ -174,11 +185,16 @@ class PrivateEngine:
                 process.send_signal(signal.SIGTERM)
                 process.wait(PATIENCE)
         subprocess.run(["ip", "link", "delete", self.bridge], check=False)
-        rows = Path("/proc/self/mountinfo").read_text().splitlines()
-        mounted = [place for row in rows if (place := row.split()[4]).startswith(f"{self.folder}/")]
-        for place in reversed(mounted):
-            subprocess.run(["umount", place], check=False)
+        unmount_below(self.folder)
         shutil.rmtree(self.folder)
+
+
+def unmount_below(folder: Path) -> None:
+    """Unmount what was left mounted there, which nobody could delete."""
+    rows = Path("/proc/self/mountinfo").read_text().splitlines()
+    mounted = [place for row in rows if (place := row.split()[4]).startswith(f"{folder}/")]
+    for place in reversed(mounted):
+        subprocess.run(["umount", place], check=False)
 
 
 def _ip(*words: str) -> None:

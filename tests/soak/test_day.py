@@ -7,7 +7,6 @@ import asyncio
 import os
 import random
 import signal
-import tempfile
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -323,17 +322,6 @@ def _command(pid):
 
 def now():
     return datetime.now(UTC)
-
-
-@pytest.fixture
-async def engine():
-    # A socket's path has to be short.
-    made = PrivateEngine(Path(tempfile.mkdtemp(prefix="gh-")))
-    try:
-        await asyncio.to_thread(made.make)
-        yield made
-    finally:
-        await asyncio.to_thread(made.close)
 
 
 @pytest.fixture

@@ -42,34 +42,90 @@ CALLBACK = f"/@/space%20word/services/{KEEPER}/oauth_callback"
 T4, A100 = "Toy T4", "Toy A100"
 INSTANCE_TYPES: dict[str, Any] = {
     "free-cpu": {"title": "Free CPU", "cpus": 1, "memory": 1, "price": 0},
-    "free-t4": {"title": "Free T4", "gpu_model": T4, "gpus": 1, "gpu_memory": 16, "cpus": 1,
-                "memory": 2, "price": 0},
+    "free-t4": {
+        "title": "Free T4",
+        "gpu_model": T4,
+        "gpus": 1,
+        "gpu_memory": 16,
+        "cpus": 1,
+        "memory": 2,
+        "price": 0,
+    },
     "c1": {"title": "C1", "cpus": 1, "memory": 1, "price": "0.02"},
-    "t4": {"title": "T4", "gpu_model": T4, "gpus": 1, "gpu_memory": 16, "cpus": 2, "memory": 4,
-           "price": "0.51"},
-    "t4x2": {"title": "T4 x2", "gpu_model": T4, "gpus": 2, "gpu_memory": 16, "cpus": 4,
-             "memory": 8, "price": "1.02"},
-    "a100": {"title": "A100", "gpu_model": A100, "gpus": 1, "gpu_memory": 80, "cpus": 8,
-             "memory": 16, "price": "3.40", "needs_approval": True},
-}  # fmt: skip
+    "t4": {
+        "title": "T4",
+        "gpu_model": T4,
+        "gpus": 1,
+        "gpu_memory": 16,
+        "cpus": 2,
+        "memory": 4,
+        "price": "0.51",
+    },
+    "t4x2": {
+        "title": "T4 x2",
+        "gpu_model": T4,
+        "gpus": 2,
+        "gpu_memory": 16,
+        "cpus": 4,
+        "memory": 8,
+        "price": "1.02",
+    },
+    "a100": {
+        "title": "A100",
+        "gpu_model": A100,
+        "gpus": 1,
+        "gpu_memory": 80,
+        "cpus": 8,
+        "memory": 16,
+        "price": "3.40",
+        "needs_approval": True,
+    },
+}
 RUNTIMES: dict[str, Any] = {
     "python": {"title": "Python 3", "image": "acme/python:1"},
     "torch": {"title": "PyTorch", "image": "acme/torch:2"},
 }
 _INTERVALS = {"shutdown_choices": ["30m", "1h", "6h"], "shutdown_min": "5m", "shutdown_max": "12h"}
 TIERS: dict[str, Any] = {
-    "free": {**_INTERVALS, "title": "Free", "instance_types": ["free"], "max_running": 1,
-             "session_limit": "12h", "shutdown_default": "1h", "runtimes": ["python"]},
-    "pro": {**_INTERVALS, "title": "Pro", "order": 1, "max_running": 3, "max_running_free": 2,
-            "default_runtime": "python", "custom_images": ["ghcr.io/acme/*"]},
-    "flat": {**_INTERVALS, "title": "Flat", "order": 2, "max_running": 50,
-             "max_running_free": None, "shutdown_required": False},
-}  # fmt: skip
+    "free": {
+        **_INTERVALS,
+        "title": "Free",
+        "instance_types": ["free"],
+        "max_running": 1,
+        "session_limit": "12h",
+        "shutdown_default": "1h",
+        "runtimes": ["python"],
+    },
+    "pro": {
+        **_INTERVALS,
+        "title": "Pro",
+        "order": 1,
+        "max_running": 3,
+        "max_running_free": 2,
+        "default_runtime": "python",
+        "custom_images": ["ghcr.io/acme/*"],
+    },
+    "flat": {
+        **_INTERVALS,
+        "title": "Flat",
+        "order": 2,
+        "max_running": 50,
+        "max_running_free": None,
+        "shutdown_required": False,
+    },
+}
 HOSTS: dict[str, Any] = {
-    "rack": {"cpus": 64, "memory": 256, "stage_width": 50, "devices": [
-        {"uuid": "GPU-t4-0", "model": T4}, {"uuid": "GPU-t4-1", "model": T4},
-        {"uuid": "GPU-a100", "model": A100}]},
-}  # fmt: skip
+    "rack": {
+        "cpus": 64,
+        "memory": 256,
+        "stage_width": 50,
+        "devices": [
+            {"uuid": "GPU-t4-0", "model": T4},
+            {"uuid": "GPU-t4-1", "model": T4},
+            {"uuid": "GPU-a100", "model": A100},
+        ],
+    },
+}
 
 #: In the devices' names of hubs on an engine that they share with other hubs' notebooks.
 OWN = secrets.token_hex(4)
@@ -241,10 +297,19 @@ class Home:
         hub.log_level = 30
         hub.services = [{"name": "tester", "api_token": self.token}]
         hub.load_roles = [
-            {"name": "tester", "services": ["tester"],
-             "scopes": ["admin:users", "admin:servers", "admin:groups", "tokens",
-                        "read:servers", "read:metrics"]},
-        ]  # fmt: skip
+            {
+                "name": "tester",
+                "services": ["tester"],
+                "scopes": [
+                    "admin:users",
+                    "admin:servers",
+                    "admin:groups",
+                    "tokens",
+                    "read:servers",
+                    "read:metrics",
+                ],
+            },
+        ]
         c.Authenticator.allow_all = True
         c.Authenticator.admin_users = {"ada"}
         if self._changes is not None:
@@ -378,8 +443,9 @@ class Home:
     def _no_server_stops(self) -> bool:
         return not any(
             spawner.pending == "stop"
-            for user in self.app.users.values() for spawner in user.spawners.values()
-        )  # fmt: skip
+            for user in self.app.users.values()
+            for spawner in user.spawners.values()
+        )
 
     @property
     def engine(self) -> FakeEngine:

@@ -62,9 +62,15 @@ class Keeping:
         )
         self.hub = HubClient(self.context.api_url, self.context.token)
         self.watch = Watch(
-            self.context, self.hub, Lookout(self.context, self.says, self._loads), me(),
-            self._tell, wrong=list, monotonic=self._monotonic, sleep=self._sleep,
-        )  # fmt: skip
+            self.context,
+            self.hub,
+            Lookout(self.context, self.says, self._loads),
+            me(),
+            self._tell,
+            wrong=list,
+            monotonic=self._monotonic,
+            sleep=self._sleep,
+        )
 
     def _monotonic(self) -> float:
         return (self.home.clock() - self.monotonic_drift).timestamp()

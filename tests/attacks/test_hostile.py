@@ -216,9 +216,10 @@ async def test_hub_and_world_are_reached_from_the_notebooks_own_network(make, en
     bridge = engine.networks.get("bridge").attrs["IPAM"]["Config"][0].get("Gateway", "172.17.0.1")
     with subprocess.Popen(
         ["python3", "-m", "http.server", "0", "--bind", bridge],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    ) as hub:  # fmt: skip
+    ) as hub:
         try:
             assert hub.stdout is not None
             port = hub.stdout.readline().split(b" port ")[1].split()[0].decode()
@@ -266,15 +267,23 @@ async def test_strangers_with_our_labels_are_never_removed_and_never_counted(mak
             # Somebody who copies the very names.
             (tag, f"gradient-warm-{slot}", {}),
             (IMAGE, None, {"gradienthub.hub": hub_id}),
-            (IMAGE, "gradient-of-nobody",
-             {"gradienthub.hub": hub_id, "gradienthub.lease": "of-nobody"}),
-        ]  # fmt: skip
+            (
+                IMAGE,
+                "gradient-of-nobody",
+                {"gradienthub.hub": hub_id, "gradienthub.lease": "of-nobody"},
+            ),
+        ]
         strangers = []
         for image, name, labels in cases:
             made = engine.containers.run(
-                image, entrypoint=["sleep", "600"], command=[], name=name, labels=labels,
-                detach=True, environment={"NVIDIA_VISIBLE_DEVICES": "void"},
-            )  # fmt: skip
+                image,
+                entrypoint=["sleep", "600"],
+                command=[],
+                name=name,
+                labels=labels,
+                detach=True,
+                environment={"NVIDIA_VISIBLE_DEVICES": "void"},
+            )
             stack.callback(made.remove, force=True)
             strangers.append(made)
         subject.forget()
@@ -287,9 +296,12 @@ async def test_strangers_with_our_labels_are_never_removed_and_never_counted(mak
         # The notebook ends, and so does nothing else. Then its very name is free.
         assert (await home.api("DELETE", "/users/anna/server")).status == 204
         impostor = engine.containers.run(
-            committed.id, entrypoint=["sleep", "600"], command=[], detach=True,
+            committed.id,
+            entrypoint=["sleep", "600"],
+            command=[],
+            detach=True,
             name=f"gradient-{lease['id']}",
-        )  # fmt: skip
+        )
         stack.callback(impostor.remove, force=True)
         await home.kill_and_start()
         await home.settled()

@@ -171,9 +171,12 @@ def test_a_group_that_only_the_hub_knows_gives_the_same_tier_on_the_command_line
     hub.account("anna")
     assert "unknown until the hub says so" in hub.run("tier", "show", "anna").out
     hub.ledger.write(
-        accounts.account_of, hub_id="this-hub", user=HubUser(1, NOW, "anna"), now=NOW,
+        accounts.account_of,
+        hub_id="this-hub",
+        user=HubUser(1, NOW, "anna"),
+        now=NOW,
         hub_groups={"lab-bio"},
-    )  # fmt: skip
+    )
     assert "pro (Pro), given by group lab-bio" in hub.run("tier", "show", "anna").out
     assert "group lab-bio" in hub.run("tier", "list").out
 
@@ -181,9 +184,15 @@ def test_a_group_that_only_the_hub_knows_gives_the_same_tier_on_the_command_line
 def test_groups_that_are_too_many_to_list_are_said(hub):
     hub.account("anna")
     hub.ledger.write(
-        accounts.take_login, hub_id="this-hub", user=HubUser(1, NOW, "anna"),
-        who=Subject("AzureAd", "1"), groups=None, claims={}, now=NOW, groups_unknown=True,
-    )  # fmt: skip
+        accounts.take_login,
+        hub_id="this-hub",
+        user=HubUser(1, NOW, "anna"),
+        who=Subject("AzureAd", "1"),
+        groups=None,
+        claims={},
+        now=NOW,
+        groups_unknown=True,
+    )
     assert "too many to list: those of before count" in hub.run("tier", "show", "anna").out
 
 

@@ -51,9 +51,14 @@ def running(hub, name="ann", server="", title="Thesis", **options):
     hub.ledger.write(grants.set_payment_method, By("this-hub", "t", begun), account, True)
     chosen = {"instance_type": "t4", "shutdown_after": "1h", **options}
     request = Request(
-        f"lease-{name}-{server}", user, frozenset({"lab-bio"}), server, title,
-        parse_options(chosen), name,
-    )  # fmt: skip
+        f"lease-{name}-{server}",
+        user,
+        frozenset({"lab-bio"}),
+        server,
+        title,
+        parse_options(chosen),
+        name,
+    )
     lease = hub.ledger.write(admissions.admit_start, request, hub.load().settings, begun)
     hub.ledger.write(steps.answer, lease.id, begun)
     one = hub.ledger.read(watches.find_watched, lease.id)
@@ -74,8 +79,14 @@ def test_a_running_lease_is_a_line_with_cost_and_what_ends_it(started):
     said = started.run("leases")
     header, line = said.out.splitlines()
     assert said.code == 0 and header.split() == [
-        "USER", "NOTEBOOK", "TYPE", "STATE", "SINCE", "COST", "STOPS",
-    ]  # fmt: skip
+        "USER",
+        "NOTEBOOK",
+        "TYPE",
+        "STATE",
+        "SINCE",
+        "COST",
+        "STOPS",
+    ]
     assert line.split()[:4] == ["ann", "Thesis", "t4", "running"]
     # The clock is the machine's, which goes on between the row and the command.
     assert re.search(r"\(1 h( \d+ (s|min))*\)  \$0\.5[1-9]  ", line)
@@ -131,8 +142,10 @@ def test_the_only_running_notebook_is_extended_by_its_owners_name(started):
     assert abs(kept - now() - 60 * MINUTE) < MINUTE
     row = newest(started)
     assert (row["action"], row["actor"], row["account_name"]) == (
-        "extend", f"cli {os_user()}", "ann",
-    )  # fmt: skip
+        "extend",
+        f"cli {os_user()}",
+        "ann",
+    )
 
 
 def test_of_several_one_is_named_by_title_or_server_name(started):

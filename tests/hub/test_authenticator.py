@@ -1441,8 +1441,15 @@ def test_facts_and_identity_are_the_same_on_every_database(ledger: Ledger):
 
     def login(subject: Subject, groups: Any, claims: Any, seconds: int) -> accounts.Account:
         now = at + timedelta(seconds=seconds)
-        ledger.write(accounts.record_login, hub_id="h", name="anna", who=subject, groups=groups,
-                     claims=claims, now=now)  # fmt: skip
+        ledger.write(
+            accounts.record_login,
+            hub_id="h",
+            name="anna",
+            who=subject,
+            groups=groups,
+            claims=claims,
+            now=now,
+        )
         return ledger.write(accounts.account_of, hub_id="h", user=user, now=now)
 
     first = login(who, ["pros"], {"plan": "flat"}, 1)

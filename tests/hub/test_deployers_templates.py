@@ -42,8 +42,11 @@ def all_upstream(write):
 
 
 def extended(path):
-    blocks = [name for name in ("heading", "message", "main", "script") if
-              f"{{% block {name} %}}" in path.read_text()]  # fmt: skip
+    blocks = [
+        name
+        for name in ("heading", "message", "main", "script")
+        if f"{{% block {name} %}}" in path.read_text()
+    ]
     return f'{{% extends "templates/{path.name}" %}}\n' + "".join(
         f"{{% block {name} %}}{{{{ super() }}}}{{% endblock %}}" for name in blocks
     )

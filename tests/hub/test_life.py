@@ -361,8 +361,9 @@ async def test_a_start_cancelled_in_its_first_moment_leaves_no_lease_and_no_devi
     assert (await home.start_server("anna")).status == 201
 
 
-@pytest.mark.parametrize("slow", [leases.note_phase, leases.note_stop, leases.end],
-                         ids=lambda f: f.__name__)  # fmt: skip
+@pytest.mark.parametrize(
+    "slow", [leases.note_phase, leases.note_stop, leases.end], ids=lambda f: f.__name__
+)
 async def test_deleting_a_starting_server_whose_end_takes_long_is_on_its_way_and_no_500(
     hub, monkeypatch, slow
 ):
@@ -640,7 +641,10 @@ async def test_a_crash_ends_the_lease_with_exit_code_and_last_words(hub):
     await home.nothing_is_taken()
     lease = await home.lease_of("anna")
     assert (lease["reason"], lease["exit_code"], lease["last_words"]) == (
-        "crashed", 139, "Segmentation fault\n")  # fmt: skip
+        "crashed",
+        139,
+        "Segmentation fault\n",
+    )
     assert lease["stop_requested_at"] is None
 
 
@@ -1036,10 +1040,15 @@ MENU = "[I 2026-11-27 12:00:00.1 ServerApp] Shutting down on /api/shutdown reque
 
 @pytest.mark.parametrize(
     ("log", "said"),
-    [(MENU, "somebody chose Shut Down in its menu"),
-     ("[I 2026 ServerApp] No kernels for 600 seconds; shutting down.\n", "idle limit of its own"),
-     ("bye\n", "it ended by itself")],
-)  # fmt: skip
+    [
+        (MENU, "somebody chose Shut Down in its menu"),
+        (
+            "[I 2026 ServerApp] No kernels for 600 seconds; shutting down.\n",
+            "idle limit of its own",
+        ),
+        ("bye\n", "it ended by itself"),
+    ],
+)
 async def test_a_server_that_ends_itself_in_order_is_not_called_a_crash(hub, log, said):
     home = await hub()
     await home.person("anna")

@@ -13,8 +13,12 @@ from gradienthub.testing import DiesAtStart, NeverAnswers
 
 C1 = 20_000
 C1_HOLD = C1 // 4
-PREPAID = {**TIERS["flat"], "title": "Prepaid", "funding": "prepaid",
-           "custom_images": ["ghcr.io/acme/*"]}  # fmt: skip
+PREPAID = {
+    **TIERS["flat"],
+    "title": "Prepaid",
+    "funding": "prepaid",
+    "custom_images": ["ghcr.io/acme/*"],
+}
 
 
 @pytest.fixture
@@ -177,15 +181,18 @@ async def test_without_a_keeper_the_hub_extends_holds_and_stops_what_money_ends(
 
 
 async def test_a_new_account_gets_the_presets_credit_when_it_first_sees_the_form(hub):
-    home = await hub(tiers={"prepaid": PREPAID}, tier_rules={"default": "prepaid"},
-                     new_account_credit="200")  # fmt: skip
+    home = await hub(
+        tiers={"prepaid": PREPAID}, tier_rules={"default": "prepaid"}, new_account_credit="200"
+    )
     browser = await home.browser("anna")
     for _ in range(2):
         assert (await browser.get("/spawn/anna")).status == 200
     await home.grant("anna", pays=True)
     assert (await home.start_server("anna", "c1")).status == 201
     standing = await home.context.ledger.aread(
-        statements.read_standing, account_id=await home.account_id("anna"), currency="USD",
+        statements.read_standing,
+        account_id=await home.account_id("anna"),
+        currency="USD",
         now=home.clock(),
-    )  # fmt: skip
+    )
     assert standing.balance == 200_000_000

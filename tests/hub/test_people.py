@@ -28,9 +28,12 @@ async def seen_outside(home, name):
     def look(tx):
         account = accounts.find(tx, hub_id=home.settings.hub_id, name=name)
         allowance = accounts.allowance_of(
-            tx, account, tiers=home.settings.house.tiers, rules=home.settings.tier_rules,
+            tx,
+            account,
+            tiers=home.settings.house.tiers,
+            rules=home.settings.tier_rules,
             now=home.clock(),
-        )  # fmt: skip
+        )
         return allowance.tier.name, allowance.given_by
 
     return await home.context.ledger.aread(look)

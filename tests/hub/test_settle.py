@@ -95,9 +95,15 @@ async def test_what_was_repaired_is_told_once_as_mended(home):
     assert await told(home) == []
     (row,) = await told(home, standing=False)
     assert (row["source"], row["kind"], row["lease_id"], row["times"]) == (
-        "hub", "stop_server", lease_id, 1)  # fmt: skip
+        "hub",
+        "stop_server",
+        lease_id,
+        1,
+    )
     assert (row["why"], row["repair"]) == (
-        "the hub calls it running, but its lease is ended", "stop the server")  # fmt: skip
+        "the hub calls it running, but its lease is ended",
+        "stop the server",
+    )
     assert row["first_at"] == row["mended_at"] == home.clock()
     await settle.settle(home.app, home.context)
     assert len(await told(home, standing=False)) == 1
@@ -133,7 +139,9 @@ async def test_an_engine_that_is_away_is_a_finding_while_it_lasts_and_mends_no_o
             with pytest.raises(EngineAway):
                 await settle.settle(home.app, home.context)
         assert {(row["source"], row["kind"]): row["times"] for row in await told(home)} == {
-            ("engine", "engine_away"): 2, ("hub", "end_both"): 2}  # fmt: skip
+            ("engine", "engine_away"): 2,
+            ("hub", "end_both"): 2,
+        }
         (away, _) = await told(home)
         assert away["why"] == "the fake engine is away"
     await settle.settle(home.app, home.context)

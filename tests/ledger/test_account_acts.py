@@ -35,9 +35,14 @@ def known(ledger, number=1, created=NOW, name="anna", now=NOW):
 
 def logs_in(ledger, name="anna", subject="42", now=NOW):
     ledger.write(
-        accounts.record_login, hub_id="h", name=name, who=Subject("github", subject, {"id": subject}
-        if subject else {}), groups=None, claims={}, now=now,
-    )  # fmt: skip
+        accounts.record_login,
+        hub_id="h",
+        name=name,
+        who=Subject("github", subject, {"id": subject} if subject else {}),
+        groups=None,
+        claims={},
+        now=now,
+    )
 
 
 def hub_has(ledger, *users, now=LATER):

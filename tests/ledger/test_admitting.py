@@ -113,13 +113,17 @@ def test_hubs_that_share_a_host_share_its_cpus_and_others_do_not(postgresql_url,
         said = [
             ledger.write(
                 admissions.admit_start,
-                replace(asked(number, "c1"), lease_id=f"{shared}-{number}",
-                        options=parse_options({"instance_type": "free-cpu"}), server_name="x"),
+                replace(
+                    asked(number, "c1"),
+                    lease_id=f"{shared}-{number}",
+                    options=parse_options({"instance_type": "free-cpu"}),
+                    server_name="x",
+                ),
                 make_settings(hub_id=f"{hub}-{shared}", hosts=hosts),
                 NOW,
             )
             for number, hub in enumerate(("physics", "biology"))
-        ]  # fmt: skip
+        ]
         assert isinstance(said[0], Lease)
         assert isinstance(said[1], second)
     ledger.close()
@@ -138,7 +142,9 @@ def test_caps_count_what_runs_and_what_still_stops(ledger, make_settings, ask):
     first = ask(ledger, setting, "anna", "free-cpu", "one")
     refused = ask(ledger, setting, "anna", "free-cpu", "two")
     assert (refused.code, refused.message) == (
-        "too_many_running", "1 of 1 notebooks of tier Free are in use: “one”.")  # fmt: skip
+        "too_many_running",
+        "1 of 1 notebooks of tier Free are in use: “one”.",
+    )
     ledger.write(leases.note_stop, first.id, Reason.USER, By("h", "anna", NOW))
     refused = ask(ledger, setting, "anna", "free-cpu", "two")
     assert refused.hint == "One of them is stopping: wait a moment."
@@ -208,8 +214,14 @@ END = st.tuples(st.just("end"), st.integers(0, 40))
 def narrow(settings_in, tmp_path_factory):
     """A host on which devices, CPUs and memory all run out, and an empty ledger's file to copy."""
     folder = tmp_path_factory.mktemp("narrow")
-    flat = {"title": "Flat", "max_running": 2, "max_running_free": 1, "shutdown_choices": ["1h"],
-            "shutdown_min": "5m", "shutdown_max": "12h"}  # fmt: skip
+    flat = {
+        "title": "Flat",
+        "max_running": 2,
+        "max_running_free": 1,
+        "shutdown_choices": ["1h"],
+        "shutdown_min": "5m",
+        "shutdown_max": "12h",
+    }
     setting = settings_in(
         folder,
         hub_id="h",

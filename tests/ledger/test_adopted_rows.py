@@ -41,18 +41,25 @@ def test_a_volume_of_one_notebook_is_not_anothers(ledger, make_settings):
     for volume, server in (("v-lab", "lab"), ("v-gpu", "gpu")):
         by = By(settings.hub_id, "hub", NOW)
         ledger.write(volumes.bind, by, volume, anna, folder="work", server_name=server)
-    found = ledger.read(volumes.list_volumes, hub_id=settings.hub_id, account_id=anna,
-                        folder="work", server_name="gpu")  # fmt: skip
+    found = ledger.read(
+        volumes.list_volumes,
+        hub_id=settings.hub_id,
+        account_id=anna,
+        folder="work",
+        server_name="gpu",
+    )
     assert found == ["v-gpu"]
 
 
 def note(ledger, settings, *seen, at=NOW):
     rack = settings.house.hosts[0]
     ledger.write(
-        outside.replace, hub_id=settings.hub_id,
+        outside.replace,
+        hub_id=settings.hub_id,
         placed=[Placed(one, rack, one.asked) for one in seen],
-        host_keys={rack.name: capacity.host_key(settings.hub_id, rack)}, now=at,
-    )  # fmt: skip
+        host_keys={rack.name: capacity.host_key(settings.hub_id, rack)},
+        now=at,
+    )
 
 
 def holders(ledger, settings):
@@ -92,7 +99,11 @@ def test_a_device_of_a_lease_stays_the_leases(ledger, make_settings, ask):
     kinds = {uuid: kind for uuid, (kind, _) in holders(ledger, settings).items()}
     assert kinds == {lease.devices[0]: "lease", "GPU-a100": "outside"}
     # Two share one: it is free when both are gone.
-    note(ledger, settings, Outside("c1", "x", asked=("GPU-a100",)),
-         Outside("c2", "y", asked=("GPU-a100",)))  # fmt: skip
+    note(
+        ledger,
+        settings,
+        Outside("c1", "x", asked=("GPU-a100",)),
+        Outside("c2", "y", asked=("GPU-a100",)),
+    )
     note(ledger, settings, Outside("c2", "y", asked=("GPU-a100",)))
     assert "GPU-a100" in holders(ledger, settings)

@@ -285,8 +285,13 @@ def test_a_lease_that_runs_over_the_months_end_is_on_both_statements(bank):
         ("2026-11", 0, usd(500) - 2 * T4),
         ("2026-12", usd(500) - 2 * T4, usd(500) - 4 * T4),
     ):
-        said = bank.ledger.read(statements.read_statement, account_id=account_id, month=month,
-                                currency="USD", now=bank.now)  # fmt: skip
+        said = bank.ledger.read(
+            statements.read_statement,
+            account_id=account_id,
+            month=month,
+            currency="USD",
+            now=bank.now,
+        )
         assert (said.opening, said.closing) == (opening, closing)
     assert bank.faults() == []
 
@@ -305,10 +310,13 @@ def test_a_stop_that_is_written_late_goes_back_behind_the_months_end(bank):
 
 @pytest.mark.parametrize(
     "begin",
-    [datetime(2028, 2, 28, 12, tzinfo=UTC), datetime(2027, 12, 31, 12, tzinfo=UTC),
-     datetime(2026, 10, 25, 0, tzinfo=UTC)],
+    [
+        datetime(2028, 2, 28, 12, tzinfo=UTC),
+        datetime(2027, 12, 31, 12, tzinfo=UTC),
+        datetime(2026, 10, 25, 0, tzinfo=UTC),
+    ],
     ids=["leap day", "new year", "the hour that clocks go back in Europe"],
-)  # fmt: skip
+)
 def test_days_and_months_add_up_whatever_the_calendar(bank, begin):
     bank.now = begin
     bank.credit("ann", usd(500))
@@ -384,8 +392,14 @@ def test_credit_taken_back_may_leave_a_debt_that_the_next_pays(bank):
 
 def test_a_new_account_gets_its_credit_once(bank):
     for _ in range(2):
-        bank.ledger.write(credits.welcome, hub_id=HUB, account_id=bank.account("ann").id,
-                          currency="USD", amount=usd(200), now=bank.now)  # fmt: skip
+        bank.ledger.write(
+            credits.welcome,
+            hub_id=HUB,
+            account_id=bank.account("ann").id,
+            currency="USD",
+            amount=usd(200),
+            now=bank.now,
+        )
     assert bank.balance("ann") == usd(200)
 
 
@@ -394,17 +408,23 @@ def test_somebody_deleted_who_comes_back_is_not_welcomed_again(bank):
         def write(tx):
             who = accounts.Subject("github", subject)
             name = f"ann{number}"
-            accounts.record_login(tx, hub_id=HUB, name=name, who=who, groups=None, claims=None,
-                                  now=bank.now)  # fmt: skip
+            accounts.record_login(
+                tx, hub_id=HUB, name=name, who=who, groups=None, claims=None, now=bank.now
+            )
             user = accounts.HubUser(number, bank.now, name)
             account = accounts.account_of(tx, hub_id=HUB, user=user, now=bank.now)
-            return credits.welcome(tx, hub_id=HUB, account_id=account.id, currency="USD",
-                                   amount=usd(200), now=bank.now)  # fmt: skip
+            return credits.welcome(
+                tx, hub_id=HUB, account_id=account.id, currency="USD", amount=usd(200), now=bank.now
+            )
 
         return bank.ledger.write(write)
 
     assert [known_as(1, "77"), known_as(2, "77"), known_as(3, "78"), known_as(4, "")] == [
-        True, False, True, True]  # fmt: skip
+        True,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_credit_in_another_currency_pays_nothing_here(bank):
@@ -483,7 +503,9 @@ def test_reports_say_who_used_what_when(bank):
     read = bank.ledger.read
     assert [(u.what, u.charged) for u in read(usage.by_user, span)] == [("ann", T4), ("bob", T4)]
     assert [(u.what, u.charged, u.seconds) for u in read(usage.by_group, span)] == [
-        ("lab", 2 * T4, 7200.0), ("bio", T4, 3600.0)]  # fmt: skip
+        ("lab", 2 * T4, 7200.0),
+        ("bio", T4, 3600.0),
+    ]
     assert [(u.what, u.leases) for u in read(usage.by_type, span)] == [("t4", 2)]
 
 
@@ -509,8 +531,11 @@ def test_what_ended_without_its_charge_is_charged_by_the_next_tick(bank):
     bank.credit("ann", usd(5))
     bank.start("ann")
     bank.later(10 * MINUTE)
-    bank.ledger.write(lambda tx: tx.execute(lease_table.update().values(
-        stop_requested_at=bank.now, ended_at=bank.now)))  # fmt: skip
+    bank.ledger.write(
+        lambda tx: tx.execute(
+            lease_table.update().values(stop_requested_at=bank.now, ended_at=bank.now)
+        )
+    )
     assert bank.faults() != []
     bank.tick()
     assert bank.charges("ann") == [T4 // 6]

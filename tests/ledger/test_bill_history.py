@@ -36,17 +36,26 @@ STEP = st.one_of(
     st.tuples(st.just("crash"), st.integers(0, 9)),
     st.tuples(st.just("price"), st.integers(1, 10**8)),
     st.tuples(st.just("tier"), st.sampled_from(PEOPLE), st.sampled_from(sorted(TIERS))),
-    st.tuples(st.just("grant"), st.sampled_from(PEOPLE), st.integers(1, usd(20)),
-              st.none() | MINUTES.filter(bool)),
+    st.tuples(
+        st.just("grant"),
+        st.sampled_from(PEOPLE),
+        st.integers(1, usd(20)),
+        st.none() | MINUTES.filter(bool),
+    ),
     st.tuples(st.just("take"), st.sampled_from(PEOPLE), st.integers(1, usd(5))),
     st.tuples(st.just("budget"), st.integers(1, usd(10))),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
 def shared(settings_in, tmp_path_factory):
-    return settings_in(tmp_path_factory.mktemp("history"), hub_id=HUB, tiers=TIERS,
-                       tier_rules={"default": "prepaid"}, hosts=HOST)  # fmt: skip
+    return settings_in(
+        tmp_path_factory.mktemp("history"),
+        hub_id=HUB,
+        tiers=TIERS,
+        tier_rules={"default": "prepaid"},
+        hosts=HOST,
+    )
 
 
 @contextmanager
@@ -87,8 +96,10 @@ def live(bank, history):
                 for lease_id, seen in looks:
                     charged = max_charged(bank, lease_id)
                     bank.looks.setdefault(lease_id, []).append((bank.now, seen, charged))
-                bank.reach([one for one, seen in looks if seen == "r"],
-                           [one for one, seen in looks if seen == "s"])  # fmt: skip
+                bank.reach(
+                    [one for one, seen in looks if seen == "r"],
+                    [one for one, seen in looks if seen == "s"],
+                )
             case "stop" if running:
                 bank.stop(running.pop(rest[0] % len(running)))
             case "late stop" if running:
@@ -134,10 +145,16 @@ def statements_follow_from_entries(bank, name):
     )
     assert (kept or 0) == bank.balance(name)
     carried = 0
-    for month in reversed(bank.ledger.read(statements.list_months, account_id=account_id,
-                                           currency="USD")):  # fmt: skip
-        said = bank.ledger.read(statements.read_statement, account_id=account_id, month=month,
-                                currency="USD", now=bank.now)  # fmt: skip
+    for month in reversed(
+        bank.ledger.read(statements.list_months, account_id=account_id, currency="USD")
+    ):
+        said = bank.ledger.read(
+            statements.read_statement,
+            account_id=account_id,
+            month=month,
+            currency="USD",
+            now=bank.now,
+        )
         assert said.opening == carried
         carried = said.closing
         found = bank.ledger.read(verify.find_head, account_id=account_id, head=said.head)
@@ -151,9 +168,12 @@ def the_bill_is_the_quote_of_the_time_it_ran(bank, lease_id, price, began):
         lambda tx: tx.execute(select(entries).where(entries.c.lease_id == lease_id)).all()
     )
     (start, end), _ = Times(
-        price, answered_at=began, seen_at=row["seen_at"],
-        stop_requested_at=row["stop_requested_at"], ended_at=row["ended_at"],
-    ).metered(bank.now)  # fmt: skip
+        price,
+        answered_at=began,
+        seen_at=row["seen_at"],
+        stop_requested_at=row["stop_requested_at"],
+        ended_at=row["ended_at"],
+    ).metered(bank.now)
     reached = end - unreachable(bank.looks.get(lease_id, ()), start, end)
     quoted = quote(
         price,
@@ -188,8 +208,9 @@ def max_charged(bank, lease_id):
 
 
 @settings(max_examples=60, deadline=None)
-@given(history=st.lists(STEP.filter(lambda s: s[0] not in ("take", "crash", "late stop")),
-                        max_size=30))  # fmt: skip
+@given(
+    history=st.lists(STEP.filter(lambda s: s[0] not in ("take", "crash", "late stop")), max_size=30)
+)
 def test_prepaid_money_is_never_spent_twice(shared, empty_ledger, history):
     """Whatever starts and whenever the keeper ticks, what is charged was there."""
     history = [("grant", "ann", usd(3), None), *(s for s in history if s[0] != "tier")]
@@ -257,11 +278,25 @@ def alter(bank, sql):
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("amount", -1), ("balance", 7), ("price", 1), ("billed", 1), ("note", "'x'"), ("closes", 0),
-     ("at", "'2026-11-01 00:00:00'"), ("month", "'2026-10'"), ("actor", "'eve'"),
-     ("until_at", "'2026-11-24 00:00:00'"), ("instance_type", "'c1'"), ("forgiven", 5),
-     ("kind", "'expiry'"), ("lease_id", "'other'"), ("overrun", 3), ("hub_id", "'other'")],
-)  # fmt: skip
+    [
+        ("amount", -1),
+        ("balance", 7),
+        ("price", 1),
+        ("billed", 1),
+        ("note", "'x'"),
+        ("closes", 0),
+        ("at", "'2026-11-01 00:00:00'"),
+        ("month", "'2026-10'"),
+        ("actor", "'eve'"),
+        ("until_at", "'2026-11-24 00:00:00'"),
+        ("instance_type", "'c1'"),
+        ("forgiven", 5),
+        ("kind", "'expiry'"),
+        ("lease_id", "'other'"),
+        ("overrun", 3),
+        ("hub_id", "'other'"),
+    ],
+)
 def test_a_row_that_is_altered_is_named(old_bank, column, value):
     faults = alter(old_bank, f"UPDATE entries SET {column} = {value} WHERE seq = 3")
     assert any("entry 3 (" in fault and "was altered" in fault for fault in faults), faults
@@ -289,11 +324,15 @@ def test_a_rewrite_with_every_hash_made_anew_disagrees_with_the_lease_and_with_t
             entry = entry_of(row)
             cheaper = entry.amount // 2 if entry.lease_id else entry.amount
             balance += cheaper
-            entry = replace(entry, amount=cheaper, balance=balance, billed=-cheaper
-                            if entry.lease_id else 0)  # fmt: skip
+            entry = replace(
+                entry, amount=cheaper, balance=balance, billed=-cheaper if entry.lease_id else 0
+            )
             previous = entry.seal(previous)
-            tx.execute(entries.update().where(entries.c.id == row.id).values(
-                amount=cheaper, balance=balance, billed=entry.billed, hash=previous))  # fmt: skip
+            tx.execute(
+                entries.update()
+                .where(entries.c.id == row.id)
+                .values(amount=cheaper, balance=balance, billed=entry.billed, hash=previous)
+            )
         tx.execute(balances.update().values(amount=balance, head=previous))
 
     old_bank.ledger.write(rewrite)
@@ -319,13 +358,18 @@ def test_a_lease_that_is_altered_or_gone_is_named(old_bank):
 
 @pytest.mark.parametrize(
     ("sql", "named"),
-    [("UPDATE balances SET amount = 9", "its balance is kept as 9"),
-     ("UPDATE credits SET unspent = unspent + 1", "does not follow from the entries"),
-     ("DELETE FROM credits", "does not follow from the entries"),
-     ("UPDATE usage SET charged = 1 WHERE scope LIKE 'account:%'", "1 charged; its entries give"),
-     ("UPDATE usage SET charged = 1 WHERE scope = 'hub'", "usage of hub, 2026-11-23, t4"),
-     ("DELETE FROM balances", "entries were removed or added")],
-)  # fmt: skip
+    [
+        ("UPDATE balances SET amount = 9", "its balance is kept as 9"),
+        ("UPDATE credits SET unspent = unspent + 1", "does not follow from the entries"),
+        ("DELETE FROM credits", "does not follow from the entries"),
+        (
+            "UPDATE usage SET charged = 1 WHERE scope LIKE 'account:%'",
+            "1 charged; its entries give",
+        ),
+        ("UPDATE usage SET charged = 1 WHERE scope = 'hub'", "usage of hub, 2026-11-23, t4"),
+        ("DELETE FROM balances", "entries were removed or added"),
+    ],
+)
 def test_what_is_kept_beside_the_entries_is_held_against_them(old_bank, sql, named):
     faults = alter(old_bank, sql)
     assert any(named in fault for fault in faults), faults

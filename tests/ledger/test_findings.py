@@ -27,10 +27,18 @@ def test_what_lasts_is_one_row_that_is_counted_and_new_only_once(ledger):
     newest, oldest = rows(ledger)
     assert (newest["key"], newest["times"], newest["first_at"]) == (BLIND.key, 1, LATER)
     assert {name: oldest[name] for name in ("key", "kind", "why", "repair", "lease_id")} == {
-        "key": BOX.key, "kind": "reap", "why": "it is dead", "repair": "removed",
-        "lease_id": "lease-1"}  # fmt: skip
+        "key": BOX.key,
+        "kind": "reap",
+        "why": "it is dead",
+        "repair": "removed",
+        "lease_id": "lease-1",
+    }
     assert (oldest["times"], oldest["first_at"], oldest["last_at"], oldest["mended_at"]) == (
-        2, NOW, LATER, None)  # fmt: skip
+        2,
+        NOW,
+        LATER,
+        None,
+    )
 
 
 def test_what_is_gone_is_mended_and_kept_and_when_it_comes_back_it_is_new(ledger):

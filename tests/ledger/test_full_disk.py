@@ -25,8 +25,10 @@ def small_disk(tmp_path):
         pytest.skip("only root can mount a small file system")
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)],
-        capture_output=True, check=False, text=True,
-    )  # fmt: skip
+        capture_output=True,
+        check=False,
+        text=True,
+    )
     if done.returncode:
         pytest.skip(f"this machine mounts nothing: {done.stderr.strip()}")
     yield place
@@ -120,9 +122,7 @@ def test_a_file_that_is_no_database_any_more_is_a_ledger_that_is_away(tmp_path, 
 def test_a_ledgers_file_is_made_for_its_owner_alone(tmp_path):
     ledger = Ledger(f"sqlite:///{tmp_path / 'data' / 'ledger.sqlite'}")
     ledger.upgrade()
-    modes = {
-        file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "data").iterdir()
-    }  # fmt: skip
+    modes = {file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "data").iterdir()}
     ledger.close()
     assert set(modes.values()) == {0o600}, modes
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
@@ -141,8 +141,11 @@ def test_a_disk_that_takes_no_more_is_known_by_its_error_however_deep():
 
 
 def test_little_room_and_a_journal_in_memory_are_told_with_their_cure():
-    places = [Place("data_dir", "/d", 10**6), Place("storage_root", "/s", 10**12),
-              Place("other", "/o", None)]  # fmt: skip
+    places = [
+        Place("data_dir", "/d", 10**6),
+        Place("storage_root", "/s", 10**12),
+        Place("other", "/o", None),
+    ]
     found = troubles(places, journal="No space left on device", unwritten=3)
     assert [one.kind for one in found] == ["journal_full", "disk_full"]
     assert "3 are kept in memory" in found[0].why

@@ -157,9 +157,13 @@ def test_a_gap_over_midnight_of_a_month_is_free_on_both_sides_of_it(bank):
     paid_stop(bank, lease)
     assert bank.charges("ann") == [T4 // 2, T4 // 2]
     assert bank.faults() == []
-    rows = bank.ledger.read(lambda tx: tx.execute(
-        select(usage_table.c.day, usage_table.c.seconds, usage_table.c.charged)
-        .where(usage_table.c.scope.startswith("account:"))).all())  # fmt: skip
+    rows = bank.ledger.read(
+        lambda tx: tx.execute(
+            select(usage_table.c.day, usage_table.c.seconds, usage_table.c.charged).where(
+                usage_table.c.scope.startswith("account:")
+            )
+        ).all()
+    )
     assert sum(row.seconds for row in rows) == pytest.approx(3600)
     assert sum(row.charged for row in rows) == T4
 
@@ -188,9 +192,12 @@ def test_the_statement_lists_when_it_could_not_be_reached(bank):
     bank.later(5 * MINUTE)
     paid_stop(bank, lease)
     said = bank.ledger.read(
-        statements.read_statement, account_id=bank.account("ann").id, month=f"{bank.now:%Y-%m}",
-        currency="USD", now=bank.now,
-    )  # fmt: skip
+        statements.read_statement,
+        account_id=bank.account("ann").id,
+        month=f"{bank.now:%Y-%m}",
+        currency="USD",
+        now=bank.now,
+    )
     (charge,) = said.charges
     assert said.unreachable_times(charge) == ((since, since + 5 * MINUTE),)
 

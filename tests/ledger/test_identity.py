@@ -21,9 +21,14 @@ def logs_in(
     ledger, name="anna", provider="github", subject="42", groups=None, claims=None, now=NOW
 ):
     ledger.write(
-        accounts.record_login, hub_id="h", name=name, who=Subject(provider, subject),
-        groups=groups, claims=claims or {}, now=now,
-    )  # fmt: skip
+        accounts.record_login,
+        hub_id="h",
+        name=name,
+        who=Subject(provider, subject),
+        groups=groups,
+        claims=claims or {},
+        now=now,
+    )
 
 
 def actions(ledger):
@@ -187,7 +192,9 @@ def test_every_opening_and_closing_is_a_row_that_says_why(ledger):
     closed, opened = ledger.read(audit.list_rows, hub_id="h")
     assert (opened["action"], opened["detail"]["subject"]) == ("account_opened", "42")
     assert (closed["action"], closed["detail"]["why"]) == (
-        "account_closed", "the hub deleted its user")  # fmt: skip
+        "account_closed",
+        "the hub deleted its user",
+    )
 
 
 def test_a_first_login_names_a_user_who_was_known_from_the_hub_alone(ledger):
@@ -261,9 +268,13 @@ def test_a_notebook_is_found_by_its_server_name_and_keeps_its_id_when_renamed(le
 
     def notebook(server):
         return ledger.write(
-            notebooks.notebook_of, hub_id="h", account_id=account.id, server_name=server,
-            display_name="", now=NOW,
-        )  # fmt: skip
+            notebooks.notebook_of,
+            hub_id="h",
+            account_id=account.id,
+            server_name=server,
+            display_name="",
+            now=NOW,
+        )
 
     made = notebook("old")
     ledger.write(notebooks.rename, made.id, server_name="new")

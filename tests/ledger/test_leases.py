@@ -40,7 +40,10 @@ def test_an_end_frees_the_devices_and_a_second_end_changes_nothing(ledger, make_
     assert ledger.write(leases.end, lease.id, LATER, Reason.USER, Corpse(exit_code=1)) is False
     assert ledger.read(steps.columns_of, lease.id) == before
     assert (before["reason"], before["exit_code"], before["last_words"]) == (
-        "crashed", 137, "Killed\n")  # fmt: skip
+        "crashed",
+        137,
+        "Killed\n",
+    )
 
 
 def test_a_late_second_end_does_not_free_what_is_somebody_elses_now(ledger, make_settings, ask):
@@ -134,7 +137,10 @@ def test_the_usual_start_is_counted_from_the_turn_to_the_first_answer(ledger, ma
         ledger.write(steps.answer, lease.id, NOW + timedelta(minutes=1, seconds=seconds))
     usual = ledger.read(leases.compute_usual_start, hub_id="h", runtime="python", image=None)
     assert (usual.median, usual.nine_of_ten, usual.count) == (
-        timedelta(seconds=4), timedelta(seconds=20), 3)  # fmt: skip
+        timedelta(seconds=4),
+        timedelta(seconds=20),
+        3,
+    )
     assert ledger.read(leases.compute_usual_start, hub_id="h", runtime="torch", image=None) is None
     # A start that claims a warm server says nothing of cold ones, nor they of it.
     assert (
@@ -150,4 +156,7 @@ def test_settings_are_published_once_for_each_change(ledger, make_settings):
     changed = make_settings(hub_id="h", help_url="https://help.example/")
     assert ledger.write(fleet.publish, changed, LATER) is True
     assert [row["uuid"] for row in ledger.read(fleet.list_devices, "h")] == [
-        "GPU-a100", "GPU-t4-0", "GPU-t4-1"]  # fmt: skip
+        "GPU-a100",
+        "GPU-t4-0",
+        "GPU-t4-1",
+    ]

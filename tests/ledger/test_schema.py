@@ -93,10 +93,15 @@ def test_a_time_without_a_zone_is_refused(ledger):
     def insert(tx):
         tx.execute(
             accounts.insert().values(
-                id="a", hub_id="h", name="anna", payment_method=False, groups=[], claims={},
+                id="a",
+                hub_id="h",
+                name="anna",
+                payment_method=False,
+                groups=[],
+                claims={},
                 created_at=NAIVE,
             )
-        )  # fmt: skip
+        )
 
     with pytest.raises(StatementError, match="has no time zone"):
         ledger.write(insert)
@@ -111,7 +116,11 @@ def test_a_ledger_that_the_old_migrations_made_keeps_open_leases_and_their_devic
     assert ledger.revision()[0] == ledger.revision()[1]
     (found,) = ledger.read(watches.list_open_watched, "h")
     assert (found.id, found.lease.price, found.lease.account_name, found.known) == (
-        "lease", 510000, "anna", False)  # fmt: skip
+        "lease",
+        510000,
+        "anna",
+        False,
+    )
     assert found.deadlines == Deadlines(timedelta(hours=1), session_ends_at=NOW)
     assert (found.evidence.used_at, found.lease.stop_note) == (NOW, None)
     assert ledger.read(steps.columns_of, "lease")["devices"] == ("GPU-1",)

@@ -54,7 +54,10 @@ def test_a_warm_server_holds_its_device_until_a_start_claims_it_with_the_device(
     assert holders(ledger) == {"GPU-t4-0": ("warm", slot.id)}
     lease = ask(ledger, setting, "anna", "free-t4")
     assert (lease.claim.slot_id, lease.claim.object_id, lease.claim.address) == (
-        slot.id, "c", "1.2.3.4 5")  # fmt: skip
+        slot.id,
+        "c",
+        "1.2.3.4 5",
+    )
     assert lease.devices == slot.devices
     assert holders(ledger) == {"GPU-t4-0": ("lease", lease.id)}
     assert ledger.read(warm_slots.list_slots, "h") == []

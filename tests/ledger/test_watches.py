@@ -60,8 +60,14 @@ def learned(found, **changes):
     )
     hard = Warned(Reason.SESSION_LIMIT, NOW + 3 * HOUR, 5 * MINUTE, NOW + 5 * MINUTE)
     idle = Warned(Reason.IDLE, NOW + HOUR, 15 * MINUTE, NOW + 8 * MINUTE, hard)
-    known = {"evidence": evidence, "warned": idle, "gpu_load": 12.5, "stop_tries": 2,
-             "would_stop_at": LATER, "known": True}  # fmt: skip
+    known = {
+        "evidence": evidence,
+        "warned": idle,
+        "gpu_load": 12.5,
+        "stop_tries": 2,
+        "would_stop_at": LATER,
+        "known": True,
+    }
     return replace(found, **(known | changes))
 
 
@@ -69,7 +75,11 @@ def test_a_lease_that_no_pass_has_seen_was_used_at_its_start(ledger, running):
     lease = running()
     found = the_one(ledger)
     assert (found.id, found.known, found.warned, found.evidence) == (
-        lease.id, False, None, Evidence(used_at=NOW))  # fmt: skip
+        lease.id,
+        False,
+        None,
+        Evidence(used_at=NOW),
+    )
     assert found.deadlines.shutdown_after == HOUR
     assert found.deadlines.session_ends_at == NOW + 12 * HOUR
     assert (found.lease.account_name, found.title) == ("anna", "Default notebook")
@@ -82,9 +92,13 @@ def test_what_a_pass_learned_is_read_back_as_it_was(ledger, running):
     ledger.write(watches.save, "h", [seen])
     assert the_one(ledger) == seen
     again = replace(
-        seen, evidence=Evidence(used_at=LATER, unknown_since=LATER), warned=None, gpu_load=None,
-        stop_tries=0, would_stop_at=None,
-    )  # fmt: skip
+        seen,
+        evidence=Evidence(used_at=LATER, unknown_since=LATER),
+        warned=None,
+        gpu_load=None,
+        stop_tries=0,
+        would_stop_at=None,
+    )
     ledger.write(watches.save, "h", [again])
     assert the_one(ledger) == again == ledger.read(watches.find_watched, again.id)
 
@@ -123,7 +137,11 @@ def test_an_ended_lease_keeps_its_last_use_and_is_forgotten_by_the_keeper(ledger
     ledger.write(leases.end, seen.id, LATER, None)
     row = ledger.read(steps.columns_of, seen.id)
     assert (row["used_at"], row["used_by"], row["stop_note"], row["stopped_by"]) == (
-        seen.evidence.used_at, "terminal", "Server room moves.", "ada")  # fmt: skip
+        seen.evidence.used_at,
+        "terminal",
+        "Server room moves.",
+        "ada",
+    )
     # A pass that was on its way when the lease ended.
     ledger.write(watches.save, "h", [seen])
     assert ledger.read(_watch_count) == 0
@@ -155,9 +173,12 @@ def test_a_stop_keeps_its_first_note_cut_to_what_fits_and_the_audit_has_it(ledge
 
 def extend(ledger, settings, lease_id, now=LATER):
     return ledger.write(
-        watches.extend_lease, lease_id, By("h", "anna", now), tiers=settings.house.tiers,
+        watches.extend_lease,
+        lease_id,
+        By("h", "anna", now),
+        tiers=settings.house.tiers,
         grace=GRACE,
-    )  # fmt: skip
+    )
 
 
 def test_extend_moves_the_idle_stop_and_is_in_the_audit(ledger, settings, running):
@@ -167,8 +188,11 @@ def test_extend_moves_the_idle_stop_and_is_in_the_audit(ledger, settings, runnin
     assert found.ending(GRACE).at == LATER + HOUR
     newest = ledger.read(audit.list_rows, hub_id="h")[0]
     assert (newest["action"], newest["actor"]) == ("extend", "anna")
-    assert newest["detail"] == {"lease": lease.id, "stop_at": None,
-                                "keep_until": (LATER + HOUR).isoformat()}  # fmt: skip
+    assert newest["detail"] == {
+        "lease": lease.id,
+        "stop_at": None,
+        "keep_until": (LATER + HOUR).isoformat(),
+    }
 
 
 def test_extend_ends_at_the_session_limit_and_then_is_refused(ledger, settings, running):

@@ -154,8 +154,11 @@ async def test_who_hides_from_the_hub_and_works_is_charged(keeping):
         await asyncio.sleep(0)
     last = (await gaps_of(home, lease))[-1:]
     assert all(end is not None and end - start <= timedelta(minutes=1) for start, end in last)
-    (why,) = [row["why"] for row in await home.context.ledger.aread(
-        findings.list_findings, home.settings.hub_id) if row["kind"] == "unreachable"]  # fmt: skip
+    (why,) = [
+        row["why"]
+        for row in await home.context.ledger.aread(findings.list_findings, home.settings.hub_id)
+        if row["kind"] == "unreachable"
+    ]
     assert "its machine works; this time is charged" in why
     # When its work is over, what is left is free again.
     for _ in range(4):

@@ -406,8 +406,18 @@ async def test_a_waiting_server_is_guarded_as_one_that_starts_cold(make):
     await subject.waiting(0)
     lease = await subject.start()
     cold = subject.docker.containers.get(f"gradient-{lease['id']}").attrs
-    for name in ("CapAdd", "CapDrop", "SecurityOpt", "PidsLimit", "ShmSize", "NetworkMode",
-                 "DeviceRequests", "Privileged", "Memory", "CpuQuota"):  # fmt: skip
+    for name in (
+        "CapAdd",
+        "CapDrop",
+        "SecurityOpt",
+        "PidsLimit",
+        "ShmSize",
+        "NetworkMode",
+        "DeviceRequests",
+        "Privileged",
+        "Memory",
+        "CpuQuota",
+    ):
         assert waits["HostConfig"][name] == cold["HostConfig"][name], name
 
 
@@ -440,10 +450,12 @@ async def test_strangers_with_a_warm_servers_labels_are_neither_claimed_nor_dest
         for other in (slot.id, "11111111-2222-3333-4444-555555555555"):
             strangers.append(
                 subject.docker.containers.run(
-                    IMAGE, ["sleep", "600"], labels=labels | {"gradienthub.warm": other},
+                    IMAGE,
+                    ["sleep", "600"],
+                    labels=labels | {"gradienthub.warm": other},
                     detach=True,
                 )
-            )  # fmt: skip
+            )
         subject.home.context.engine.forget_listing()
         await subject.pool.look()
         lease = await subject.start()
@@ -641,8 +653,9 @@ def contents(folder: Path) -> dict[str, tuple[int, str]]:
     """Every file below it with its owner and its text, but what the tiny server writes itself."""
     return {
         str(file.relative_to(folder)): (file.stat().st_uid, file.read_text())
-        for file in sorted(folder.rglob("*")) if file.is_file() and file.name != "written"
-    }  # fmt: skip
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name != "written"
+    }
 
 
 @pytest.mark.timeout(120 + 3 * KILLS)

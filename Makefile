@@ -37,6 +37,7 @@ lint: $(VENV)/.installed-test
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
+	$(bin)/mypy benchmarks/*.py
 	$(bin)/lint-imports
 
 format: $(VENV)/.installed-test

@@ -43,10 +43,8 @@ async def main() -> None:
         )
     for kind in ("warm", "cold"):
         for at, step in enumerate(STEPS):
-            show(
-                f"{kind}, click to {step}",
-                *(median(row[at] for row in taken[which]) for which in (kind, "theirs")),
-            )
+            own, other = (median(row[at] for row in taken[which]) for which in (kind, "theirs"))
+            show(f"{kind}, click to {step}", own, other)
 
 
 asyncio.run(main())

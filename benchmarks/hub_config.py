@@ -11,7 +11,7 @@ from jupyterhub.spawner import Spawner
 
 from gradienthub.spawners.bridge import default_bridge_address
 
-c = get_config()  # noqa: F821
+c = get_config()  # type: ignore[name-defined]  # noqa: F821
 told = json.loads(os.environ["BENCH"])
 folder = told["folder"]
 
@@ -62,14 +62,14 @@ if told.get("notebooks"):
 
         runs = False
 
-        async def start(self):
+        async def start(self) -> tuple[str, int]:
             self.runs = True
             return "127.0.0.1", told["notebooks"]
 
-        async def poll(self):
+        async def poll(self) -> int | None:
             return None if self.runs else 0
 
-        async def stop(self, now=False):
+        async def stop(self, now: bool = False) -> None:
             await asyncio.sleep(0.1)
             self.runs = False
 
@@ -82,7 +82,7 @@ if told["which"] == "ours":
     c.JupyterHub.spawner_class = GradientDockerSpawner
     if told.get("notebooks"):
 
-        class Ours(GradientSpawner, Stub):
+        class Ours(GradientSpawner, Stub):  # type: ignore[misc]  # Stub carries no lease
             """Ours with another's engine on its right."""
 
         c.JupyterHub.spawner_class = Ours

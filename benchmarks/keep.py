@@ -26,8 +26,7 @@ from harness import TOKEN, Hub, arguments, hub, show
 from sqlalchemy import update
 from traitlets.config import Config
 
-from gradienthub.ledger import Ledger, fleet
-from gradienthub.ledger import leases as admitting
+from gradienthub.ledger import Ledger, admissions, fleet
 from gradienthub.ledger.accounts import HubUser
 from gradienthub.ledger.schema import leases
 from gradienthub.rules.options import parse_options
@@ -81,8 +80,8 @@ class Lag:
         where = urlsplit(running.api)
         self._command = [
             sys.executable,
-            HERE / "lag.py",
-            where.hostname,
+            str(HERE / "lag.py"),
+            where.hostname or "",
             str(where.port),
             where.path,
         ]
@@ -241,7 +240,7 @@ def idle_ledger(folder: str, count: int) -> tuple[Ledger, list[str]]:
     options = parse_options({"instance_type": "bench", "shutdown_after": "1h"})
     ids = []
     for number in range(count):
-        asked = admitting.Request(
+        asked = admissions.Request(
             lease_id=str(uuid.uuid4()),
             user=HubUser(number, now, f"u{number}"),
             groups=frozenset(),
@@ -250,7 +249,7 @@ def idle_ledger(folder: str, count: int) -> tuple[Ledger, list[str]]:
             options=options,
             actor="bench",
         )
-        ledger.write(admitting.admit_start, asked, settings, now)
+        ledger.write(admissions.admit_start, asked, settings, now)
         ids.append(asked.lease_id)
     ledger.write(lambda tx: tx.execute(update(leases).values(answered_at=now - timedelta(hours=9))))
     return ledger, ids

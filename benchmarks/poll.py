@@ -21,14 +21,15 @@ DEAF = ["python3", "-c", "import signal, time; signal.signal(15, signal.SIG_IGN)
 
 def container(client: docker.DockerClient, name: str) -> str:
     """A running container that does not hear SIGTERM, labelled as ours."""
-    return client.containers.run(
+    made = client.containers.run(
         IMAGE,
         DEAF,
         detach=True,
         entrypoint="",
         name=f"bench-{name}",
         labels={HUB_LABEL: "bench", LEASE_LABEL: name},
-    ).id
+    )
+    return str(made.id)
 
 
 async def theirs(stopping: str, other: str) -> float:

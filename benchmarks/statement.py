@@ -183,7 +183,8 @@ def main() -> None:
         ledger.upgrade()
         like = start(ledger, house, 0, NOW - timedelta(hours=2))
         ledger.write(holds.tick, hub_id="bench", seen=[like], now=NOW - timedelta(hours=1))
-        ledger.write(leases.note_stop, like, Reason.USER, "x", NOW - timedelta(hours=1), "bench")
+        by = By("bench", "x", NOW - timedelta(hours=1))
+        ledger.write(leases.note_stop, like, Reason.USER, by)
         ledger.write(leases.end, like, NOW - timedelta(hours=1), None)
         running = [start(ledger, house, n, NOW) for n in range(1, args.running + 1)]
         everyone = ledger.read(accounts.list_accounts, hub_id="bench")

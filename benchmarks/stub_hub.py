@@ -92,13 +92,17 @@ async def stop(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+async def version(request: web.Request) -> web.Response:
+    return web.json_response({"version": "6.1.1"})
+
+
 def the_hub() -> web.Application:
     app = web.Application()
     app.router.add_get("/hub/api/gradient/servers", servers)
     app.router.add_get("/hub/api/users", users)
     app.router.add_delete("/hub/api/users/{name}/server", stop)
     app.router.add_delete("/hub/api/users/{name}/servers/", stop)
-    app.router.add_get("/hub/api/", lambda _: web.json_response({"version": "6.1.1"}))
+    app.router.add_get("/hub/api/", version)
     return app
 
 

@@ -23,9 +23,8 @@ async def serve(app: web.Application) -> None:
     """Serve it on a free port of the loopback address, say which, and go on until killed."""
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    print(site._server.sockets[0].getsockname()[1], flush=True)
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(runner.addresses[0][1], flush=True)
     await asyncio.Event().wait()
 
 

@@ -331,7 +331,7 @@ def admit(
 def _refusal(
     entitled: Entitled, allowance: Allowance, situation: Situation, now: datetime
 ) -> Refused | None:
-    """Return why nobody asks for room at all."""
+    """Return why the start is refused before room is looked for."""
     machine = entitled.instance_type
     if refused := _still_open(situation):
         return refused

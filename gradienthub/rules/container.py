@@ -236,13 +236,15 @@ class _Trial:
             case "Binds":
                 return [bind for bind in binds_of(value) if not self._bad_bind(setting, bind)]
             case "Mounts":
-                mounts = [mount for mount in as_list(value) if isinstance(mount, Mapping)]
+                # One alone is its own list: a mount is a mapping.
+                mounts = [value] if isinstance(value, Mapping) else as_list(value)
                 return [mount for mount in mounts if not self._bad_mount(setting, mount)]
             case "Tmpfs":
+                places = value if isinstance(value, Mapping) else dict.fromkeys(as_list(value), "")
                 return {
                     place: options
-                    for place, options in as_mapping(value).items()
-                    if not self.judge_target(setting, place)
+                    for place, options in places.items()
+                    if not self.judge_target(setting, str(place))
                 }
             case "SecurityOpt":
                 return self._security(setting, as_list(value))
@@ -284,7 +286,9 @@ class _Trial:
         bad = self.judge_target(setting, rest.partition(":")[0])
         return self._bad_source(setting, source) or bad
 
-    def _bad_mount(self, setting: str, mount: Mapping[str, object]) -> bool:
+    def _bad_mount(self, setting: str, mount: object) -> bool:
+        if not isinstance(mount, Mapping):
+            return self.find(setting, text_of(mount), "it is no docker.types.Mount", never=True)
         mount = {str(key).lower(): value for key, value in mount.items()}
         bad = self.judge_target(setting, str(mount.get("target") or ""))
         kind = mount.get("type") or "volume"

@@ -10,8 +10,8 @@ def as_mapping(value: object) -> Mapping[str, object]:
 
 
 def as_list(value: object) -> list[object]:
-    """Return the items of a list or the keys of a mapping; nothing of None, a word alone."""
-    if value is None:
+    """Return the items of a list or the keys of a mapping; a word alone, of an empty one none."""
+    if not value:
         return []
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         return [value]

@@ -210,6 +210,21 @@ def test_a_volume_that_is_a_folder_of_the_machine_is_judged_as_that():
     assert names({"host_config": {"Mounts": [mount]}}) == ["mounts"]
 
 
+def test_what_is_no_mount_is_refused_and_never_left_out_in_silence():
+    words = {"Mounts": ["type=bind,source=/data,target=/data"]}
+    assert names({"host_config": words}) == ["mounts"]
+    alone = judge(asked(host_config={"Mounts": Mount("/data", "sets")}), CPU, POLICY)
+    assert (len(alone.arguments["host_config"]["Mounts"]), alone.excess) == (1, ())
+    listed = judge(asked(host_config={"Tmpfs": ["/scratch"]}), CPU, POLICY)
+    assert (listed.arguments["host_config"]["Tmpfs"], listed.excess) == ({"/scratch": ""}, ())
+
+
+def test_an_empty_word_in_a_list_s_place_is_an_empty_list():
+    judged = judge(asked(host_config={"CapAdd": "", "SecurityOpt": ""}), CPU, POLICY)
+    made = judged.arguments["host_config"]
+    assert "" not in made["CapAdd"] and "" not in made["SecurityOpt"]
+
+
 @pytest.mark.parametrize(
     ("value", "grant", "found"),
     [

@@ -56,6 +56,8 @@ def _prepare(desk: Desk, args: argparse.Namespace) -> None:
     wanted = Wanted(args.name, args.tier, args.credit, args.subject, args.provider)
     if not wanted.name.strip() or len(wanted.name) > 255:
         raise UsageFault("A user name has 1 to 255 characters")
+    if wanted.tier:
+        grants.require_tier(wanted.tier, desk.house)
     make_changes(desk, args, _make, desk, wanted)
     if wanted.name != wanted.name.lower() and not args.json:
         print(f"  Most hubs write user names in lower case: is it {wanted.name.lower()}?")
@@ -75,10 +77,21 @@ def _make(tx: Transaction, by: By, desk: Desk, wanted: Wanted) -> list[Change]:
     if wanted.credit is not None:
         # Once, however often a file is imported or a command is repeated.
         transfer = Transfer(wanted.credit, "To begin with", key=f"prepared {account.id}")
-        credit = grants.give_credit(tx, by, account.id, transfer, desk.house)
-        was = "given" if credit.given_at == by.now else "was given before"
-        done.append(f"{desk.amount(wanted.credit)} {was}")
+        done.append(_give_once(tx, by, account.id, transfer, desk))
     return [Change(account.id, account.name, ", ".join(done))]
+
+
+def _give_once(tx: Transaction, by: By, account_id: str, transfer: Transfer, desk: Desk) -> str:
+    """Give the credit to begin with, unless there was one; return what came of it, in words."""
+    try:
+        credit = grants.give_credit(tx, by, account_id, transfer, desk.house)
+    except Refused as refused:
+        if refused.code != "key_used":
+            raise
+        # Of another amount, or by a version that wrote down otherwise what it was asked for.
+        return "a credit to begin with was given before, and no other is"
+    given = "given" if credit.given_at == by.now else "was given before"
+    return f"{desk.amount(transfer.amount)} {given}"
 
 
 def _import(desk: Desk, args: argparse.Namespace) -> None:

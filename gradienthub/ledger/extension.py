@@ -246,7 +246,7 @@ def list_held(
     )
     if account_id is not None:
         query = query.where(holds.c.account_id == account_id)
-    lost = gaps.list_open_gaps(tx, hub_id)
+    lost = gaps.list_gaps_of_open(tx, hub_id)
     return [_held(row, lost.get(row.id, ()), now) for row in tx.execute(query)]
 
 

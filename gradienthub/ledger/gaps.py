@@ -56,7 +56,7 @@ def list_gaps(tx: Transaction, lease_ids: Iterable[str]) -> dict[str, tuple[Gap,
     return by_lease
 
 
-def list_open_gaps(tx: Transaction, hub_id: str) -> dict[str, tuple[Gap, ...]]:
+def list_gaps_of_open(tx: Transaction, hub_id: str) -> dict[str, tuple[Gap, ...]]:
     """Return the gaps of all open leases of a hub."""
     return _read(
         tx,

@@ -34,7 +34,6 @@ def read_pool(tx: Transaction, hub_id: str) -> PoolState:
 
 def let_go_surplus(tx: Transaction, settings: Settings) -> None:
     """Withdraw the warm servers that no pool of the configuration wants any more."""
-    # A start that has just read what waits may still claim one of them.
     paused = warm_slots.find_pause(tx, settings.hub_id) is not None
     warm_slots.let_go(
         tx, surplus(() if paused else settings.pools, warm_slots.list_slots(tx, settings.hub_id))

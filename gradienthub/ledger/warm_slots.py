@@ -41,7 +41,7 @@ def list_slots(tx: Transaction, hub_id: str) -> list[Slot]:
 
 
 def list_servers(tx: Transaction, hub_id: str) -> list[WarmServer]:
-    """List this hub's warm servers as `of_hub` does, with what only the ledger has of them."""
+    """List this hub's warm servers as `list_slots` does, with what only the ledger has of them."""
     rows = tx.execute(
         select(warm_slots)
         .where(warm_slots.c.hub_id == hub_id)

@@ -98,7 +98,7 @@ def list_open_watched(tx: Transaction, hub_id: str) -> list[Watched]:
         .order_by(lease_devices.c.device_uuid)
     ):
         held.setdefault(device.lease_id, []).append(device.device_uuid)
-    lost = gaps.list_open_gaps(tx, hub_id)
+    lost = gaps.list_gaps_of_open(tx, hub_id)
     return [
         _watched(row, lease_from(row, devices=held.get(row.id, ()), lost=lost.get(row.id, ())))
         for row in rows

@@ -121,6 +121,11 @@ class OpenApiHandler(KeeperHandler):
         """Take the whole table of `operations`."""
         self.table = operations
 
+    def set_default_headers(self) -> None:
+        """Say which methods there are."""
+        super().set_default_headers()
+        self.set_header("Allow", "GET")
+
     async def get(self) -> None:
         """Answer with the document."""
         self.write(document(self.table, f"{self.context.prefix}api/v1"))

@@ -70,6 +70,11 @@ def test_an_account_is_prepared_with_all_that_it_begins_with_and_twice_changes_n
     assert "$7.00 was given before" in said.out
     assert find(hub, "anna").tier == "pro"
     assert "7.00" in hub.run("credit", "show", "anna").out
+    more = hub.run("account", "prepare", "anna", "--credit", "9")
+    assert (more.code, "given before, and no other is" in more.out) == (0, True)
+    assert "7.00" in hub.run("credit", "show", "anna").out
+    gone = hub.run("account", "prepare", "anna", "--tier", "platinum")
+    assert gone.code == 2 and "There is no tier" in gone.err
 
 
 def test_a_dry_run_says_all_and_does_nothing(hub):

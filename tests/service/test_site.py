@@ -394,6 +394,8 @@ def test_the_document_names_every_operation_with_its_answer_and_who_may():
 
 async def test_what_openapi_promises_is_what_is_answered(site):
     at = await site()
+    put = await at.site.ask("PUT", "api/v1/openapi.json", at.bob)
+    assert (put.status, put.headers["Allow"]) == (405, "GET")
     told = (await at.site.ask("GET", "api/v1/openapi.json", at.bob)).body
     for operation in operations.OPERATIONS:
         if operation.method != "GET" or "{" in operation.path:

@@ -54,6 +54,12 @@ class Held:
         """Return it with a hold that pays until then."""
         if self.paid is None or until <= self.paid.until:
             return self
+        return self.paying(until)
+
+    def paying(self, until: datetime) -> "Held":
+        """Return it with a hold that pays until then, and no longer."""
+        if self.paid is None:
+            return self
         paid = replace(self.paid, until=until)
         return replace(self, amount=paid.amount, paid_until=until, paid=paid)
 

@@ -19,8 +19,9 @@ def note(
     silent: Iterable[str],
     now: datetime,
     working: Mapping[str, datetime] | None = None,
-) -> None:
-    """Write which running leases' own servers answered now, and which did not.
+) -> set[str]:
+    """Write which running leases' own servers answered now, and which did not; return the leases
+    whose gap begins.
 
     `working` are those that did not answer, with since when their machines have worked: a gap of
     theirs ends there, because they were used.
@@ -33,7 +34,7 @@ def note(
     reached = [*reached, *working]
     lasting = _lasting(tx, hub_id)
     _end(tx, lasting & set(reached), working, now)
-    _begin(tx, hub_id, set(silent) - lasting, now)
+    begun = _begin(tx, hub_id, set(silent) - lasting, now)
     for ids in split_ids(reached):
         tx.execute(
             update(leases)
@@ -46,6 +47,7 @@ def note(
             )
             .values(reached_at=now)
         )
+    return begun
 
 
 def list_gaps(tx: Transaction, lease_ids: Iterable[str]) -> dict[str, tuple[Gap, ...]]:
@@ -99,7 +101,8 @@ def _end(
             close(tx, lease_id, min(now, max(at, charged.get(lease_id, at))))
 
 
-def _begin(tx: Transaction, hub_id: str, lease_ids: Collection[str], now: datetime) -> None:
+def _begin(tx: Transaction, hub_id: str, lease_ids: Collection[str], now: datetime) -> set[str]:
+    begun: set[str] = set()
     for ids in split_ids(lease_ids):
         rows = tx.execute(
             select(leases.c.id, leases.c.answered_at, leases.c.reached_at).where(
@@ -116,6 +119,8 @@ def _begin(tx: Transaction, hub_id: str, lease_ids: Collection[str], now: dateti
             tx.execute(
                 gaps.insert().values(hub_id=hub_id, lease_id=row.id, from_at=min(since, now))
             )
+            begun.add(row.id)
+    return begun
 
 
 def _charged_until(tx: Transaction, lease_ids: Collection[str]) -> dict[str, datetime]:

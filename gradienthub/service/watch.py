@@ -9,7 +9,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from .. import metrics
-from ..ledger import By, LedgerAway, Transaction, audit, findings, gaps, holds, keepers, watches
+from ..ledger import (
+    By,
+    LedgerAway,
+    Transaction,
+    audit,
+    findings,
+    holds,
+    keepers,
+    reachability,
+    watches,
+)
 from ..ledger.findings import NewFinding
 from ..ledger.watches import Watched
 from ..rules.action import Action
@@ -273,7 +283,7 @@ class Watch:
     ) -> None:
         """Write all that a pass learned; `wrong` None: it looked at few."""
         hub_id = self.context.hub_id
-        gaps.note(
+        reachability.note(
             tx,
             hub_id=hub_id,
             reached=reach.reached,

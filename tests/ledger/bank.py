@@ -15,10 +15,10 @@ from gradienthub.ledger import (
     accounts,
     admissions,
     credits,
-    gaps,
     grants,
     holds,
     leases,
+    reachability,
     verify,
 )
 from gradienthub.ledger.credits import NewCredit
@@ -140,7 +140,12 @@ class Bank:
     ) -> None:
         """A pass of the keeper found these reachable, and those not."""
         self.ledger.write(
-            gaps.note, hub_id=HUB, reached=reached, silent=silent, working=working, now=self.now
+            reachability.note,
+            hub_id=HUB,
+            reached=reached,
+            silent=silent,
+            working=working,
+            now=self.now,
         )
 
     def run(self, span: timedelta, *seen: str) -> dict[str, datetime]:

@@ -103,6 +103,28 @@ def test_a_price_so_small_that_a_start_holds_nothing_is_charged_all_the_same(ban
     assert bank.faults() == []
 
 
+@pytest.mark.parametrize("looks", [(), (22,)], ids=["away", "looked"])
+def test_money_held_for_what_turns_out_to_be_a_gap_is_no_ones_any_more(bank, looks):
+    bank.prices(t4=DEAR)
+    bank.credit("ann", usd(60), HOUR)
+    lease = bank.start("ann")
+    began = bank.now
+    for minutes in looks:
+        bank.now = began + minutes * MINUTE
+        bank.tick(lease)
+    # It has answered nobody since its start: the hour in which its money was good was a gap.
+    bank.now = began + 35 * MINUTE
+    bank.reach(silent=[lease])
+    bank.now = began + 2 * HOUR
+    bank.reach([lease])
+    bank.later(25 * MINUTE)
+    bank.stop(lease)
+    [entry] = [row for row in bank.entries("ann") if row.kind == "charge"]
+    assert (entry.billed, -entry.amount) == (usd(25), usd(15))
+    assert bank.balance("ann") == 0
+    assert bank.faults() == []
+
+
 # -- any day, twice: with a keeper that looks now and then, and with another ---------------------
 
 

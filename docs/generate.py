@@ -22,6 +22,7 @@ from gradienthub.service.site import OPERATIONS
 from gradienthub.settings import GradientHub
 from gradienthub.spawners.docker import GradientDockerSpawner
 from gradienthub.spawners.judged import JudgedContainers
+from gradienthub.spawners.local import GradientLocalSpawner
 
 REFERENCE = Path(__file__).parent / "reference"
 #: The modules whose names are promised; each lists them in its `__all__`.
@@ -35,10 +36,13 @@ def settings_page() -> str:
     for cls, title in (
         (GradientHub, "`c.GradientHub`"),
         (GradientDockerSpawner, "`c.GradientDockerSpawner`, beside DockerSpawner's own"),
+        (GradientLocalSpawner, "`c.GradientLocalSpawner`, beside the local spawner's own"),
     ):
         parts.append(f"## {title}\n")
         if cls is GradientHub:
             own = cls.class_traits(config=True)
+        elif cls is GradientLocalSpawner:
+            own = cls.class_own_traits(config=True)
         else:
             own = JudgedContainers.class_own_traits(config=True) | cls.class_own_traits(config=True)
         for name, trait in sorted(own.items()):
@@ -114,8 +118,9 @@ def refusals_page() -> str:
             "# Refusals\n",
             "Every refusal has a code, a message (what and why) and a hint (what to do now), the",
             "same on the form, in REST bodies and on the pending page.\n",
-            "400 invalid, 402 money, 403 not entitled, 409 own cap or still stopping, 502 the",
-            "start failed, 503 no capacity or something is away (with `Retry-After`).\n",
+            "400 invalid, 401 not logged in, 402 money, 403 not entitled, 404 not there, 405 no",
+            "such method, 409 own cap or still stopping, 429 too often, 500 a fault of ours,",
+            "502 the start failed, 503 no capacity or something is away (with `Retry-After`).\n",
             "| code | status |",
             "|---|---|",
             *rows,

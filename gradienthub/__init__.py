@@ -1,8 +1,9 @@
 """GradientHub: a notebook cloud on your own machines, as a JupyterHub plugin suite.
 
-Read it in the order of a notebook's life: `rules/` decides, `settings` says what is configured,
-`ledger/` remembers, `spawners/` start and stop, `hub/` sits inside JupyterHub, `configure` joins
-them. `.importlinter` holds the layers and is the table of contents.
+Read it in the order of a notebook's life: `rules/` decides, `settings/` says what is configured,
+`ledger/` remembers, `views/` put it into words, `spawners/` start and stop, `hub/` sits inside
+JupyterHub and `service/` beside it, `configure` joins them, `cli/` is how a person meets it all.
+`.importlinter` holds the layers and is the table of contents.
 """
 
 from typing import TYPE_CHECKING

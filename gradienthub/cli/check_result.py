@@ -1,4 +1,4 @@
-"""One finding of `gradienthub check`: what was looked at, how it is, and what to do about it."""
+"""One result of `gradienthub check`: what was looked at, how it is, and what to do about it."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""The checks of `gradienthub check` in their order, and how their findings are told."""
+"""The checks of `gradienthub check` in their order, and how their results are told."""
 
 from collections.abc import Callable, Iterable
 
@@ -48,29 +48,29 @@ CHECKS: tuple[Check, ...] = (
 
 
 def judge(scene: Scene) -> list[CheckResult]:
-    """List all findings, in the order in which a hub needs them to be well."""
-    return [finding for check in CHECKS for finding in check(scene)]
+    """List all results, in the order in which a hub needs them to be well."""
+    return [result for check in CHECKS for result in check(scene)]
 
 
-def summary(findings: Iterable[CheckResult]) -> str:
+def summary(results: Iterable[CheckResult]) -> str:
     """Count how many there are of each state."""
     counts: dict[Severity, int] = dict.fromkeys(Severity, 0)
-    for finding in findings:
-        counts[finding.state] += 1
+    for result in results:
+        counts[result.state] += 1
     return (
         f"{counts[Severity.OK]} ok, {count(counts[Severity.WARN], 'warning')},"
         f" {count(counts[Severity.FAULT], 'fault')}"
     )
 
 
-def page(findings: Iterable[CheckResult]) -> str:
-    """Lay the findings out for a terminal, each with its cure below it."""
-    listed = list(findings)
-    return "\n".join([*(_lines(finding) for finding in listed), "", summary(listed)])
+def page(results: Iterable[CheckResult]) -> str:
+    """Lay the results out for a terminal, each with its cure below it."""
+    listed = list(results)
+    return "\n".join([*(_lines(result) for result in listed), "", summary(listed)])
 
 
-def _lines(finding: CheckResult) -> str:
-    word = finding.state.upper() if finding.state is Severity.FAULT else finding.state.value
-    lines = [f"{word:<6}{finding.name:<15} {finding.says}"]
-    lines += [f"{INDENT}{line}" for line in finding.cure.splitlines()]
+def _lines(result: CheckResult) -> str:
+    word = result.state.upper() if result.state is Severity.FAULT else result.state.value
+    lines = [f"{word:<6}{result.name:<15} {result.says}"]
+    lines += [f"{INDENT}{line}" for line in result.cure.splitlines()]
     return "\n".join(lines)

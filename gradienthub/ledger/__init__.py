@@ -1,6 +1,6 @@
 """REMEMBER: accounts, notebooks, leases, devices, audit. The only room with SQLAlchemy.
 
-A public function takes a connection and is one transaction; `Ledger.write` and `.read` run it.
+A function is given a `Transaction`, which `Ledger.write` or `.read` begins and ends around it.
 It reads rows, asks `rules/`, writes. None spans an engine call, a hub call or an await.
 """
 

@@ -32,7 +32,8 @@ class KeeperContext:
     digest: str = ""
     #: Whether this process is the acting keeper, not one that waits beside it.
     acting: bool = False
-    #: Why nothing is decided right now: "ledger_away", "hub_away", "hub_not_settled"; "" is fine.
+    #: Why nothing is decided right now, in a word that `metrics` lists too: "ledger_away",
+    #: "hub_away", "hub_not_settled", "other_hub", "waiting", "starting", "failed"; "" is fine.
     trouble: str = field(default="starting")
     #: Since when; None before the first pass.
     trouble_since: datetime | None = None

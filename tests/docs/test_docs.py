@@ -9,6 +9,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from gradienthub import metrics
 from gradienthub.hub import users_api
+from gradienthub.rules.idleness import Reason
 from gradienthub.rules.options import KEYS
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +55,14 @@ def test_the_walks_through_the_code_name_files_and_functions_that_are_there():
     page = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
     named = re.findall(r"(?:`(\w+)` in )?`((?:\w+/)+\w+\.py)`", page)
     assert len(named) > 20
-    for function, path in named:
+    for name, path in named:
         file = ROOT / path if path.startswith("tests/") else ROOT / "gradienthub" / path
         assert file.exists(), f"{path} is not there"
-        assert not function or f"def {function}(" in file.read_text(), f"{path} has no {function}"
+        made = rf"^\s*(async )?def {name}\(|^class {name}\b|^{name}\b.* = "
+        assert not name or re.search(made, file.read_text(), re.MULTILINE), f"{path} has no {name}"
+
+
+def test_the_life_of_a_lease_names_every_reason():
+    page = (ROOT / "docs" / "explanation" / "lease.md").read_text()
+    [line] = [line for line in page.splitlines() if line.startswith("Reasons: ")]
+    assert re.findall(r"`(\w+)`", line) == [reason.value for reason in Reason]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .base import GradientSpawner, Lease
     from .docker import GradientDockerSpawner
-    from .engine import CensusObject, Corpse, Engine, EngineAway
+    from .engine import CensusObject, Corpse, Engine, EngineAway, PollEngine
     from .local import GradientLocalSpawner
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "GradientLocalSpawner",
     "GradientSpawner",
     "Lease",
+    "PollEngine",
 ]
 
 #: Loaded when somebody asks: the Docker engine needs docker-py, the local one psutil.

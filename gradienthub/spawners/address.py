@@ -61,7 +61,8 @@ async def _is_alive(spawner: Spawner) -> bool:
         found = await spawner.context.engine.look(spawner.lease_id)
     except EngineAway:
         return True
-    return found is not None and found.alive
+    # Without a lease it is none of ours: a warm server has none, either.
+    return bool(spawner.lease_id) and found is not None and found.alive
 
 
 def is_located(spawner: Spawner, found: CensusObject | None) -> bool:

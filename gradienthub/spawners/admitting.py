@@ -35,20 +35,22 @@ async def admit(spawner: EngineSpawner) -> None:
     options = parse_options(
         with_default_type(spawner.user_options, context.settings.default_instance_type)
     )
-    request = Request(
-        lease_id=str(uuid.uuid4()),
-        user=hub_user(spawner.user),
-        groups=groups_of(spawner.user),
-        server_name=spawner.name,
-        display_name=spawner.orm_spawner.display_name or "",
-        options=options,
-        actor=spawner.actor(),
-    )
+    user, lease_id = hub_user(spawner.user), str(uuid.uuid4())
     # Before the row exists: the reconciler must never see it as nobody's.
-    context.moving.add(request.lease_id)
+    context.moving.add(lease_id)
     try:
         await _until_looked(spawner)
         await _end_older(spawner)
+        # Groups and title as they are by now.
+        request = Request(
+            lease_id=lease_id,
+            user=user,
+            groups=groups_of(spawner.user),
+            server_name=spawner.name,
+            display_name=spawner.orm_spawner.display_name or "",
+            options=options,
+            actor=spawner.actor(),
+        )
         outcome = await _admitted(spawner, request)
         if isinstance(outcome, Refused):
             raise outcome
@@ -58,8 +60,8 @@ async def admit(spawner: EngineSpawner) -> None:
         spawner.log.error("%s: the ledger is away: %s", spawner._log_name, away)
         raise ledger_away() from away
     finally:
-        if spawner.lease_id != request.lease_id:
-            context.moving.discard(request.lease_id)
+        if spawner.lease_id != lease_id:
+            context.moving.discard(lease_id)
     # Ours ends a start first, with a reason; the hub's is a net below it.
     spawner.start_timeout = round(context.settings.answer_timeout + HUB_GRACE)
 

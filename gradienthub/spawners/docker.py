@@ -289,7 +289,7 @@ class GradientDockerSpawner(GradientSpawner, JudgedContainers):
         except APIError as error:
             await self.note_device_fault(str(error.explanation or error))
             raise
-        return Waiting(self.object_id, await self.get_ip_and_port(), ready.get("memory") or 0)
+        return Waiting(self.object_id, await self.get_ip_and_port(), int(ready.get("memory") or 0))
 
     async def claim(self, lease: Lease, claim: Claim) -> tuple[str, int]:
         """Bind the folders, tell it who it is, give the container this lease's name."""

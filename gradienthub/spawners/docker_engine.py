@@ -82,6 +82,8 @@ class DockerEngine(Engine):
         self._listing: list[CensusObject] = []
         self._strangers: list[Stranger] = []
         self._listed_at = -LISTING_AGE
+        #: When the last listing began, and when we last changed something: seconds of `monotonic`.
+        self._listing_begun = self._changed_at = float("-inf")
         self._listing_task: asyncio.Task[list[CensusObject]] | None = None
         self._cores: int | None = None
         #: What containers could do with the hub's folder, and until when that is believed.
@@ -146,12 +148,15 @@ class DockerEngine(Engine):
         return await asyncio.shield(self._listing_task)
 
     async def _list(self) -> list[CensusObject]:
+        begun = time.monotonic()
         try:
             rows = await self.ask(
                 "containers", all=True, filters={"label": f"{HUB_LABEL}={self.hub_id}"}
             )
             self._separate_strangers(rows)
-            self._listed_at = time.monotonic()
+            self._listing_begun = begun
+            # What changed while it was made may not be in it.
+            self._listed_at = time.monotonic() if begun >= self._changed_at else -LISTING_AGE
             return self._listing
         finally:
             self._listing_task = None
@@ -181,11 +186,12 @@ class DockerEngine(Engine):
     async def look(self, lease_id: str) -> CensusObject | None:
         """Return the lease's container, by its label.
 
-        "Gone" is said only by a listing that is fresh.
+        "Gone" is said only by a listing that began after it was asked: one that was on its way may
+        be older than the container.
         """
         asked = time.monotonic()
         seen = await super().look(lease_id)
-        if seen is None and self._listed_at < asked:
+        while seen is None and self._listing_begun < asked:
             self.forget_listing()
             seen = await super().look(lease_id)
         return seen
@@ -211,6 +217,7 @@ class DockerEngine(Engine):
 
     def forget_listing(self) -> None:
         """Forget the listing, because we changed something: the next look asks the engine."""
+        self._changed_at = time.monotonic()
         self._listed_at = -LISTING_AGE
 
     async def image_id(self, object_id: str) -> str:

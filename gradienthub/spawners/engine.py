@@ -153,8 +153,8 @@ class PollEngine(Engine):
     """An engine of which we know no census: of each server, its spawner's own poll() is the only
     word.
 
-    A lease whose spawner nobody has loaded is unknown to it and never in its answers. `look` shows
-    nothing then: whoever asks has the hub's word that nothing runs.
+    A lease whose spawner nobody has loaded is unknown to it and never in its answers, and `look`
+    shows nothing.
     """
 
     async def census(self) -> None:

@@ -385,7 +385,7 @@ class GradientLocalSpawner(GradientSpawner, SimpleLocalProcessSpawner):
             self.engine.waiting.pop(slot_id, None)
             waiting.end()
             raise
-        return Waiting(str(process.pid), ("127.0.0.1", 0), message.get("memory") or 0)
+        return Waiting(str(process.pid), ("127.0.0.1", 0), int(message.get("memory") or 0))
 
     async def claim(self, lease: Lease, claim: Claim) -> tuple[str, int]:
         """Tell it who it is."""

@@ -8,6 +8,7 @@ from ..rules.idleness import Reason
 from . import server_token
 from .address import follow
 from .contract import EngineSpawner
+from .engine import PolledObject
 from .run import StopCause
 
 BURY_TRIES = 3
@@ -127,7 +128,9 @@ class StopOrder(EngineSpawner):
             try:
                 await self.settled_calls()
                 found = await context.engine.look_at(lease_id, self)
-                if found is not None and found.alive and not alive_too:
+                # What runs on is in the reconciler's list, where there is one.
+                listed = not isinstance(found, PolledObject)
+                if found is not None and found.alive and not alive_too and listed:
                     break
                 if found is not None:
                     corpse = await context.bury(found, f"its lease ends: {reason.value}")

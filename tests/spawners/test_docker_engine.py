@@ -11,6 +11,7 @@ from gradienthub.rules.folders_seen import FolderTrial, Outcome
 from gradienthub.spawners import docker_engine
 from gradienthub.spawners.docker import GradientDockerSpawner
 from gradienthub.spawners.docker_engine import DockerEngine
+from gradienthub.spawners.labels import HUB_LABEL, LEASE_LABEL
 
 
 class Client:
@@ -73,3 +74,28 @@ async def test_a_start_does_not_wait_for_the_trial_of_another_image(engine, monk
 async def test_a_volume_whose_driver_tells_no_date_has_no_known_age(engine):
     assert await engine.volume_age("dated") is not None
     assert await engine.volume_age("undated") is None
+
+
+async def test_gone_is_said_only_by_a_listing_that_began_after_the_question(engine, monkeypatch):
+    """A listing on its way may be older than the container that somebody asks for."""
+    rows, begun, goes_on = [], threading.Event(), threading.Event()
+
+    def containers(_client, **_filters):
+        seen = list(rows)
+        begun.set()
+        assert goes_on.wait(60)
+        return seen
+
+    monkeypatch.setattr(Client, "containers", containers, raising=False)
+    poll = asyncio.ensure_future(engine.census())
+    await asyncio.to_thread(begun.wait, 60)
+    labels = {HUB_LABEL: "hub", LEASE_LABEL: "l"}
+    rows.append({"Id": "c", "Names": ["/gradient-l"], "State": "running", "Labels": labels})
+    engine.forget_listing()
+    look = asyncio.ensure_future(engine.look("l"))
+    await asyncio.sleep(0)
+    goes_on.set()
+    assert await poll == []
+    assert (await look).object_id == "c"
+    # Nor is what was on its way taken for fresh by those who ask next.
+    assert [seen.object_id for seen in await engine.census()] == ["c"]

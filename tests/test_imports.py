@@ -56,6 +56,7 @@ def test_the_public_names_are_there():
         "GradientLocalSpawner",
         "GradientSpawner",
         "Lease",
+        "PollEngine",
     }
     for name in spawners.__all__:
         assert getattr(spawners, name).__name__ == name

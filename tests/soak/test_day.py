@@ -31,6 +31,7 @@ from gradienthub.ledger import (
     account_acts,
     account_bindings,
     accounts,
+    gaps,
     grants,
     keepers,
     verify,
@@ -361,7 +362,8 @@ async def test_what_is_billed_is_what_was_seen_and_nothing_is_left(day):
             lease: sum(amounts) for lease, amounts in _by_lease(tx).items()
         })
     )  # fmt: skip
-    closed = {row["id"]: closed_form(row) for row in rows}
+    lost = ledger.read(gaps.list_gaps, [row["id"] for row in rows])
+    closed = {row["id"]: closed_form(row, lost) for row in rows}
     assert {k: v for k, v in closed.items() if v} == {k: -v for k, v in charged.items() if v}
     for row in rows:
         fits_what_was_seen(row, seen)
@@ -468,12 +470,20 @@ def observed(row):
     return row["answered_at"], max(row["answered_at"], min(end, row["ended_at"]))
 
 
-def closed_form(row):
-    """Its price an hour for that time, rounded half up to a micro-unit."""
+def closed_form(row, gaps):
+    """Its price an hour for that time without its gaps, rounded half up to a micro-unit."""
     if (interval := observed(row)) is None:
         return 0
     start, end = interval
-    hours = Fraction((end - start) // timedelta(microseconds=1), 3600 * 10**6)
+    # The ports of a container are gone with its engine: nobody could reach it, though it listens.
+    lost = sum(
+        (
+            max(min(until or end, end) - max(since, start), timedelta(0))
+            for since, until in gaps.get(row["id"], ())
+        ),
+        timedelta(0),
+    )
+    hours = Fraction((end - start - lost) // timedelta(microseconds=1), 3600 * 10**6)
     return int(row["price"] * hours + Fraction(1, 2))
 
 

@@ -30,7 +30,7 @@ from gradienthub.views.start import phases, summary, usual_text
 from gradienthub.views.stock import Card
 
 NOW = datetime(2026, 11, 24, 16, 20, tzinfo=UTC)
-NOTHING_TAKEN = Taken(rows=(), leases=(), load=Load())
+NOTHING_TAKEN = Taken(leases=(), load=Load())
 BOTH_T4 = Load(held_devices=frozenset({"GPU-t4-0", "GPU-t4-1"}))
 
 MakeView = Callable[..., FormView]
@@ -134,7 +134,7 @@ def test_each_card_has_its_own_session_limit(view: MakeView, settings: Settings)
 
 
 def test_a_free_machine_says_how_many_are_free(view: MakeView) -> None:
-    one = Taken((), (), Load(held_devices=frozenset({"GPU-t4-0"})))
+    one = Taken((), Load(held_devices=frozenset({"GPU-t4-0"})))
     t4 = card(view(taken=one), "t4")
     assert (t4.state, t4.note, t4.disabled) == ("free", "1 of 2 free", False)
 
@@ -158,13 +158,13 @@ def test_a_locked_machine_cannot_be_chosen_and_says_what_it_needs(
 def test_a_taken_machine_says_when_the_next_is_free_at_the_latest(view: MakeView) -> None:
     ends = NOW + timedelta(hours=2)
     lease = OpenLease("1", "somebody", "n", "theirs", "t4", 510_000, hard_end=ends)
-    t4 = card(view(taken=Taken((), (lease,), BOTH_T4)), "t4")
+    t4 = card(view(taken=Taken((lease,), BOTH_T4)), "t4")
     assert (t4.state, t4.note, t4.next_free) == ("none", "None of 2 free.", ends)
     assert t4.disabled
 
 
 def test_a_taken_machine_without_a_known_end_says_so(view: MakeView) -> None:
-    t4 = card(view(taken=Taken((), (), BOTH_T4)), "t4")
+    t4 = card(view(taken=Taken((), BOTH_T4)), "t4")
     assert (t4.note, t4.next_free) == ("None of 2 free. No end is known.", None)
 
 
@@ -184,7 +184,7 @@ def test_the_first_machine_that_can_start_is_chosen_until_somebody_chooses(view:
 
 def test_a_taken_machine_that_was_asked_for_can_be_asked_for_again(view: MakeView) -> None:
     refused = Refused("no_capacity", "All 2 T4 are in use.", field="instance_type")
-    shown = view({"instance_type": "t4"}, taken=Taken((), (), BOTH_T4), refused=refused)
+    shown = view({"instance_type": "t4"}, taken=Taken((), BOTH_T4), refused=refused)
     t4 = card(shown, "t4")
     assert (t4.checked, t4.disabled, t4.refused) == (True, False, True)
 
@@ -314,7 +314,7 @@ def test_a_refusal_keeps_every_entry_and_prices_every_way_on(view: MakeView) -> 
         field="instance_type",
         alternatives=("c1", "gone"),
     )
-    shown = view(typed, refused=refused, taken=Taken((), (), BOTH_T4))
+    shown = view(typed, refused=refused, taken=Taken((), BOTH_T4))
     assert dict(shown.entries) == typed
     assert shown.notice is not None
     assert (shown.notice.code, shown.notice.status) == ("no_capacity", 503)

@@ -429,7 +429,10 @@ async def test_a_claim_is_judged_without_asking_the_engine_for_it(make, monkeypa
     submit = DockerEngine.submit
 
     def noting(engine: Any, method: str, *args: Any, **kwargs: Any) -> Any:
-        calls.append(method)
+        # The pool looks after its servers meanwhile, whoever starts.
+        task = asyncio.current_task()
+        if task is None or "WarmPool" not in task.get_coro().__qualname__:
+            calls.append(method)
         return submit(engine, method, *args, **kwargs)
 
     monkeypatch.setattr(DockerEngine, "submit", noting)

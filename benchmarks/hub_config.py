@@ -35,6 +35,7 @@ c.JupyterHub.load_roles = [
         "scopes": [
             "admin:users",
             "admin:servers",
+            "access:servers",
             "list:users",
             "read:servers",
             "read:users:activity",
@@ -76,6 +77,7 @@ if told.get("notebooks"):
 
 if told["which"] == "ours":
     from gradienthub.configuration import configure
+    from gradienthub.spawners import Lease
     from gradienthub.spawners.base import GradientSpawner
     from gradienthub.spawners.docker import GradientDockerSpawner
 
@@ -84,6 +86,9 @@ if told["which"] == "ours":
 
         class Ours(GradientSpawner, Stub):  # type: ignore[misc]  # Stub carries no lease
             """Ours with another's engine on its right."""
+
+            async def apply_lease(self, lease: Lease) -> None:
+                """All notebooks are one process: there is no machine to give."""
 
         c.JupyterHub.spawner_class = Ours
         c.GradientHub.hub_id = told["hub_id"]

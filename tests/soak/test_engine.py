@@ -135,9 +135,14 @@ async def rent(tmp_path, engine):
 
     async def one(**traits):
         hub = HubProcess(
-            tmp_path, spawner="gradient-docker", hub_ip=engine.address, poll_interval=POLL,
-            environment={"DOCKER_HOST": engine.url}, **TRAITS, **traits,
-        )  # fmt: skip
+            tmp_path,
+            spawner="gradient-docker",
+            hub_ip=engine.address,
+            poll_interval=POLL,
+            environment={"DOCKER_HOST": engine.url},
+            **TRAITS,
+            **traits,
+        )
         made.append(Rented(hub, engine))
         await hub.start()
         await hub.api("POST", "/users/anna")

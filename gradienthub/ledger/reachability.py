@@ -11,7 +11,7 @@ from .database import Transaction
 from .schema import holds
 
 
-def note(
+def note_reach(
     tx: Transaction,
     *,
     hub_id: str,

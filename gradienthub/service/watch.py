@@ -283,7 +283,7 @@ class Watch:
     ) -> None:
         """Write all that a pass learned; `wrong` None: it looked at few."""
         hub_id = self.context.hub_id
-        reachability.note(
+        reachability.note_reach(
             tx,
             hub_id=hub_id,
             reached=reach.reached,

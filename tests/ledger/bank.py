@@ -140,7 +140,7 @@ class Bank:
     ) -> None:
         """A pass of the keeper found these reachable, and those not."""
         self.ledger.write(
-            reachability.note,
+            reachability.note_reach,
             hub_id=HUB,
             reached=reached,
             silent=silent,
